@@ -1,0 +1,81 @@
+"""Where a Phi model runs: the nouns, the errors, the contract, and every backend there is."""
+
+import importlib
+import pkgutil
+
+from ._base import CONTEXT_CAP, REGISTRY, Backend, Offer, Retirement, Status, register
+from ._catalog import MODELS, ModelSpec
+from ._errors import (
+    AuthenticationError,
+    BackendConnectionError,
+    BackendError,
+    BackendTimeoutError,
+    BadRequestError,
+    ContentFilterError,
+    ContextLengthError,
+    MissingDependencyError,
+    MissingKeyError,
+    ModelNotFoundError,
+    OutOfMemoryError,
+    RateLimitError,
+    RetiredError,
+    ServerError,
+)
+from ._types import (
+    Chunk,
+    Connection,
+    ExpertRouting,
+    FinishReason,
+    GenerationParams,
+    ImagePart,
+    Message,
+    Progress,
+    Role,
+    Stage,
+    TextPart,
+    Timings,
+    Usage,
+)
+
+__all__ = [
+    "CONTEXT_CAP",
+    "MODELS",
+    "REGISTRY",
+    "AuthenticationError",
+    "Backend",
+    "BackendConnectionError",
+    "BackendError",
+    "BackendTimeoutError",
+    "BadRequestError",
+    "Chunk",
+    "Connection",
+    "ContentFilterError",
+    "ContextLengthError",
+    "ExpertRouting",
+    "FinishReason",
+    "GenerationParams",
+    "ImagePart",
+    "Message",
+    "MissingDependencyError",
+    "MissingKeyError",
+    "ModelNotFoundError",
+    "ModelSpec",
+    "Offer",
+    "OutOfMemoryError",
+    "Progress",
+    "RateLimitError",
+    "RetiredError",
+    "Retirement",
+    "Role",
+    "ServerError",
+    "Stage",
+    "Status",
+    "TextPart",
+    "Timings",
+    "Usage",
+    "register",
+]
+
+for _module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+    if not _module.startswith("_"):
+        importlib.import_module(f"{__name__}.{_module}")

@@ -1,0 +1,134 @@
+"""The contract: what a backend is, and the registry of those there are."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from importlib.util import find_spec
+from typing import ClassVar, Literal, TypeVar
+
+from ._catalog import ModelSpec
+from ._errors import MissingDependencyError
+from ._types import Chunk, Connection, GenerationParams, Message, Progress
+
+CONTEXT_CAP = 4096
+"""Tokens of prompt and answer together that every backend keeps to, so that answers compare:
+LongRoPE switches its factors at this length, and every engine does something else there."""
+
+Kind = Literal["local", "server", "hosted"]
+State = Literal["ready", "needs key", "not installed", "unreachable", "retired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Whether something can be used now, and one sentence that says what to do if not."""
+
+    state: State
+    message: str
+    code: str = ""
+    """Names the sentence in every language of the page, with `values` as the facts in it."""
+    values: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        """True if it can be used now."""
+        return self.state == "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """When a service or model was switched off, and what to use instead."""
+
+    on: date
+    successor: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model as one backend has it."""
+
+    model: str
+    """The backend's own id for it: what `stream` takes."""
+    spec: ModelSpec
+    status: Status
+    download_size: int | None = None
+    """Bytes that `download` would fetch; `None` if there is nothing to fetch."""
+
+
+class Backend(ABC):
+    """A place where Phi models run. Its facts are class attributes; `stream` is its one verb."""
+
+    id: ClassVar[str]
+    label: ClassVar[str]
+    kind: ClassVar[Kind]
+    """`local` runs in this process, `server` at an address of the visitor's, `hosted` on the internet."""
+    key_env: ClassVar[str | None] = None
+    """The environment variable that holds its key, if it needs one."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Import names of the packages it needs beyond Python."""
+    install: ClassVar[str] = ""
+    """The command that installs them."""
+    retired: ClassVar[Retirement | None] = None
+    max_concurrent: ClassVar[int] = 8
+    """Answers it gives at once; more wait in line."""
+
+    @classmethod
+    def missing_packages(cls) -> tuple[str, ...]:
+        """Those of `requires` that are not installed. Looks, but imports nothing."""
+        return tuple(name for name in cls.requires if find_spec(name) is None)
+
+    @classmethod
+    def check_packages(cls) -> None:
+        """Raise `MissingDependencyError` with the install line if a package is missing."""
+        if missing := cls.missing_packages():
+            raise MissingDependencyError(
+                f"{cls.label} needs {' and '.join(missing)}, not installed here.",
+                f"Install with: {cls.install}",
+                packages=missing,
+                install=cls.install,
+            )
+
+    @abstractmethod
+    async def status(self, connection: Connection | None = None) -> Status:
+        """Whether it can be used now. Quick, imports no engine and never raises `BackendError`."""
+
+    @abstractmethod
+    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+        """The models it knows, those that can be used now first."""
+
+    @abstractmethod
+    def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncIterator[Chunk | Progress]:
+        """Answer the conversation, step by step; the last chunk carries usage and finish reason.
+
+        Closing the iterator stops the work. Raises `BackendError` only.
+        """
+
+    async def count_tokens(self, model: str, text: str) -> int | None:
+        """How many tokens `text` is to this model, or `None` if that cannot be told here."""
+        return None
+
+    def download(self, model: str) -> AsyncIterator[Progress]:
+        """Fetch a model's files, after the visitor said yes. Closing the iterator cancels it."""
+        raise NotImplementedError(f"{self.label} downloads nothing.")
+
+
+REGISTRY: dict[str, Backend] = {}
+"""Every backend by its id, in the order in which the page shows them."""
+
+
+B = TypeVar("B", bound=type[Backend])
+
+
+def register(cls: B) -> B:
+    """Class decorator that puts a backend into `REGISTRY`."""
+    if cls.id in REGISTRY:
+        raise ValueError(f"two backends are called {cls.id!r}")
+    REGISTRY[cls.id] = cls()
+    return cls

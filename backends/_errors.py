@@ -1,0 +1,123 @@
+"""What can go wrong with a backend, as a tree.
+
+BackendError
+├── MissingKeyError            no key was typed and its environment variable is empty
+├── MissingDependencyError     a package or a model's files are not installed
+├── RetiredError               the service or the model is gone for good
+├── AuthenticationError        the service refused the key
+├── ModelNotFoundError         the backend does not have this model
+├── OutOfMemoryError           the model does not fit into the memory that is free
+├── BadRequestError            the service refused the request
+│   ├── ContextLengthError     prompt and answer do not fit into the context
+│   └── ContentFilterError     a filter stopped the prompt or the answer
+├── RateLimitError             too many requests; try again after `retry_after` seconds
+├── BackendConnectionError     the server cannot be reached, or hung up
+├── BackendTimeoutError        the server did not answer in time
+└── ServerError                the server failed
+
+Everything else that a backend raises is a bug of ours, and surfaces as one.
+"""
+
+from typing import ClassVar
+
+
+class BackendError(Exception):
+    """A failure that a visitor can understand: what happened, and what to do about it."""
+
+    code: ClassVar[str] = "backend_error"
+    """Names the failure in every language of the page."""
+
+    def __init__(self, message: str, hint: str = "", **values: object) -> None:
+        """`message` says what happened, `hint` what to do; `values` are the facts both name."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.values = values
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class MissingKeyError(BackendError):
+    """No key was typed and its environment variable is empty."""
+
+    code = "missing_key"
+
+
+class MissingDependencyError(BackendError):
+    """A package, or a model's files, are not on this machine."""
+
+    code = "missing_dependency"
+
+
+class RetiredError(BackendError):
+    """The service or the model was switched off for good."""
+
+    code = "retired"
+
+
+class AuthenticationError(BackendError):
+    """The service refused the key."""
+
+    code = "authentication"
+
+
+class ModelNotFoundError(BackendError):
+    """The backend does not have this model."""
+
+    code = "model_not_found"
+
+
+class OutOfMemoryError(BackendError):
+    """The model does not fit into the memory that is free."""
+
+    code = "out_of_memory"
+
+
+class BadRequestError(BackendError):
+    """The request was refused as it stands."""
+
+    code = "bad_request"
+
+
+class ContextLengthError(BadRequestError):
+    """Prompt and answer do not fit into the context."""
+
+    code = "context_length"
+
+
+class ContentFilterError(BadRequestError):
+    """A content filter stopped the prompt or the answer."""
+
+    code = "content_filter"
+
+
+class RateLimitError(BackendError):
+    """Too many requests."""
+
+    code = "rate_limit"
+
+    def __init__(
+        self, message: str, hint: str = "", *, retry_after: float | None = None, **values: object
+    ) -> None:
+        """`retry_after` is in seconds, `None` where the service does not say."""
+        super().__init__(message, hint, **values)
+        self.retry_after = retry_after
+
+
+class BackendConnectionError(BackendError):
+    """The server cannot be reached, or hung up."""
+
+    code = "connection"
+
+
+class BackendTimeoutError(BackendError):
+    """The server did not answer in time."""
+
+    code = "timeout"
+
+
+class ServerError(BackendError):
+    """The server failed."""
+
+    code = "server"

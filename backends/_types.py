@@ -1,0 +1,138 @@
+"""The nouns: what goes to a model and what comes back, in the field's own words."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+Stage = Literal["queued", "loading", "prefill", "retrying", "downloading"]
+FinishReason = Literal["stop", "length", "content_filter", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A piece of text in a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """A picture in a message: its encoded bytes and their media type, such as `image/png`."""
+
+    data: bytes = field(repr=False)
+    media_type: str
+
+
+Part = TextPart | ImagePart
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, role: Role, text: str) -> "Message":
+        """A message made of one piece of text."""
+        return cls(role, (TextPart(text),))
+
+    @property
+    def text(self) -> str:
+        """The message's text parts, joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        """The message's pictures, in order."""
+        return tuple(part for part in self.parts if isinstance(part, ImagePart))
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationParams:
+    """How to choose the next token. `None` leaves a knob at the backend's own default.
+
+    A backend that lacks a knob ignores it, and says so in its own documentation.
+    """
+
+    max_tokens: int | None = None
+    """The most tokens an answer may have."""
+    temperature: float | None = None
+    """0 always takes the likeliest token (greedy); 1 samples from the model's own distribution."""
+    top_p: float | None = None
+    """Sample only from the likeliest tokens whose probabilities sum to this (0 < top_p <= 1)."""
+    top_k: int | None = None
+    """Sample only from this many likeliest tokens; 0 for all of them."""
+    seed: int | None = None
+    """The same seed gives the same sampled text, alone or beside another answer."""
+    stop: tuple[str, ...] = ()
+    """Texts at which the answer ends; they are not part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens read and written, as the backend reports them; `None` where it reports nothing."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """An engine's own clock for one answer. Durations in seconds; `None` where it does not say."""
+
+    queued: float | None = None
+    load: float | None = None
+    prefill: float | None = None
+    decode: float | None = None
+    device: str | None = None
+    """Where it ran, such as `cpu` or `cuda:0`: two answers with the same one shared it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertRouting:
+    """Which experts worked on one token of a mixture-of-experts model.
+
+    `experts[layer]` are the chosen experts' numbers and `weights[layer]` their weights, in the
+    same order. SparseMixer's weights do not sum to one.
+    """
+
+    token: str
+    in_prompt: bool
+    experts: tuple[tuple[int, ...], ...]
+    weights: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One streamed step of an answer: new text only, never the text so far."""
+
+    text: str = ""
+    tokens: int | None = None
+    """How many tokens this step made; `None` where the wire does not tell."""
+    at: float = 0.0
+    """`time.monotonic()` at which the engine or the wire had it."""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    timings: Timings | None = None
+    routing: tuple[ExpertRouting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What an answer (or a download) is waiting for."""
+
+    stage: Stage
+    fraction: float | None = None
+    """How much of it is done, 0 to 1; `None` where nobody knows."""
+    detail: str = ""
+    """For what, in a few words: `2nd in line`, `1.2 of 7.6 GB`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where to reach a server and with which key, for one browser session. Never stored or logged."""
+
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
