@@ -27,7 +27,7 @@ class Status:
     message: str
     code: str = ""
     """Names the sentence in every language of the page, with `values` as the facts in it."""
-    values: dict[str, object] = field(default_factory=dict)
+    values: dict[str, object] = field(default_factory=dict[str, object])
 
     @property
     def ready(self) -> bool:
@@ -62,7 +62,7 @@ class Backend(ABC):
     id: ClassVar[str]
     label: ClassVar[str]
     kind: ClassVar[Kind]
-    """`local` runs in this process, `server` at an address of the visitor's, `hosted` on the internet."""
+    """`local` in this process, `server` at an address of the visitor's, `hosted` on the internet."""
     key_env: ClassVar[str | None] = None
     """The environment variable that holds its key, if it needs one."""
     requires: ClassVar[tuple[str, ...]] = ()
@@ -123,10 +123,10 @@ REGISTRY: dict[str, Backend] = {}
 """Every backend by its id, in the order in which the page shows them."""
 
 
-B = TypeVar("B", bound=type[Backend])
+B = TypeVar("B", bound=Backend)
 
 
-def register(cls: B) -> B:
+def register(cls: type[B]) -> type[B]:
     """Class decorator that puts a backend into `REGISTRY`."""
     if cls.id in REGISTRY:
         raise ValueError(f"two backends are called {cls.id!r}")

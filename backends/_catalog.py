@@ -7,8 +7,9 @@ from typing import Literal
 Modality = Literal["text", "image"]
 Lifecycle = Literal["current", "superseded", "demonstration"]
 
-PHI_35_LANGUAGES = tuple(
-    "ar zh cs da nl en fi fr de he hu it ja ko no pl pt ru es sv th tr uk".split()
+PHI_35_LANGUAGES = (
+    *("ar", "zh", "cs", "da", "nl", "en", "fi", "fr", "de", "he", "hu", "it"),
+    *("ja", "ko", "no", "pl", "pt", "ru", "es", "sv", "th", "tr", "uk"),
 )
 """ISO 639-1 codes of the 23 languages of Phi-3.5 (model card of Phi-3.5-mini-instruct)."""
 

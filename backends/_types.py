@@ -132,7 +132,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where to reach a server and with which key, for one browser session. Never stored or logged."""
+    """Where to reach a server and with which key, for one session. Never stored or logged."""
 
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
