@@ -1,7 +1,7 @@
 """The contract: what a backend is, and the registry of those there are."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.util import find_spec
@@ -62,7 +62,7 @@ class Backend(ABC):
     id: ClassVar[str]
     label: ClassVar[str]
     kind: ClassVar[Kind]
-    """`local` in this process, `server` at an address of the visitor's, `hosted` on the internet."""
+    """`local` in this process, `server` at a typed address, `hosted` on the internet."""
     key_env: ClassVar[str | None] = None
     """The environment variable that holds its key, if it needs one."""
     requires: ClassVar[tuple[str, ...]] = ()
@@ -104,18 +104,18 @@ class Backend(ABC):
         messages: Sequence[Message],
         params: GenerationParams,
         connection: Connection | None = None,
-    ) -> AsyncIterator[Chunk | Progress]:
+    ) -> AsyncGenerator[Chunk | Progress, None]:
         """Answer the conversation, step by step; the last chunk carries usage and finish reason.
 
-        Closing the iterator stops the work. Raises `BackendError` only.
+        Closing it (`aclose()`) stops the work. Raises `BackendError` only.
         """
 
     async def count_tokens(self, model: str, text: str) -> int | None:
         """How many tokens `text` is to this model, or `None` if that cannot be told here."""
         return None
 
-    def download(self, model: str) -> AsyncIterator[Progress]:
-        """Fetch a model's files, after the visitor said yes. Closing the iterator cancels it."""
+    def download(self, model: str) -> AsyncGenerator[Progress, None]:
+        """Fetch a model's files, after the visitor said yes. Closing it cancels."""
         raise NotImplementedError(f"{self.label} downloads nothing.")
 
 

@@ -1,0 +1,1 @@
+"""What is done with answers: comparing, timing, telling languages apart. No Gradio, no HTTP."""

@@ -1,0 +1,50 @@
+"""The clock of one answer: what it waited for, and how fast it then came."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+TokenSource = Literal["engine", "reported", "tokenizer", "estimate"]
+"""Who counted the tokens: the engine step by step, the server in its usage report, the model's
+own tokenizer afterwards, or nobody (then it is a guess, and is shown as one)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Durations in seconds, each told apart; `None` while it has not happened."""
+
+    queued: float = 0.0
+    """Waiting in line: for the backend, or for the other side's turn on a shared device."""
+    load: float = 0.0
+    """Waiting for the model to be loaded (or downloaded)."""
+    prefill: float = 0.0
+    """From there to the first token: reading the prompt, and the network."""
+    decode: float = 0.0
+    """From the first token to the last one so far."""
+    total: float = 0.0
+    """From the question to the last thing that happened."""
+    first_token: float | None = None
+    """From the question to the first token: `queued + load + prefill`."""
+    tokens: int = 0
+    first_tokens: int = 0
+    """How many of `tokens` came with the first step; they took no decoding time."""
+    token_source: TokenSource = "engine"
+    device: str | None = None
+    shared: bool = False
+    """Another side of the same comparison ran on the same device at the same time."""
+
+    @property
+    def cold(self) -> bool:
+        """The model had to be loaded first. Never compare a cold side with a warm one."""
+        return self.load > 0
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Decoding speed, `(n - 1) / (t_last - t_first)`; `None` for fewer than two steps."""
+        if self.decode <= 0 or self.tokens <= self.first_tokens:
+            return None
+        return (self.tokens - self.first_tokens) / self.decode
+
+
+def estimate_tokens(text: str) -> int:
+    """A guess at how many tokens a text is: a token is about four bytes of UTF-8."""
+    return -(-len(text.encode("utf-8", "surrogatepass")) // 4)

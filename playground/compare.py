@@ -1,0 +1,243 @@
+"""complete(): one timed answer. Run: several, independent, merged into ticks."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+from backends import BackendError, Progress
+
+from .answer import Answer, Completion, Request
+
+logger = logging.getLogger(__name__)
+
+TICK = 0.04
+"""Seconds between two snapshots of one Run; the first token does not wait for it."""
+HEARTBEAT = 1.0
+"""Seconds after which a snapshot is due even if nothing came."""
+CALM_RUNS = 8
+"""With more Runs than this at once, each one's tick is stretched in proportion."""
+SLOWEST_TICK = 0.25
+
+
+class InternalError(BackendError):
+    """A fault of ours, not of a backend or of the visitor. The log has the details."""
+
+    code = "internal"
+
+
+class Line:
+    """Who may start at one backend: so many at once, the others in the order they came."""
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._waiting: deque[tuple[asyncio.Future[None], Callable[[int], None]]] = deque()
+
+    @asynccontextmanager
+    async def place(self, tell: Callable[[int], None]) -> AsyncGenerator[None, None]:
+        """Hold one of the places. `tell(n)` is called while waiting, n-th in line (from 1)."""
+        if self._places > 0:
+            self._places -= 1
+        else:
+            await self._wait(tell)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _wait(self, tell: Callable[[int], None]) -> None:
+        turn = (asyncio.get_running_loop().create_future(), tell)
+        self._waiting.append(turn)
+        tell(len(self._waiting))
+        try:
+            await turn[0]
+        except asyncio.CancelledError:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                self._tell_all()
+            else:  # the place was handed over in the very moment of leaving
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        if self._waiting:
+            self._waiting.popleft()[0].set_result(None)
+            self._tell_all()
+        else:
+            self._places += 1
+
+    def _tell_all(self) -> None:
+        for n, (_, tell) in enumerate(self._waiting, 1):
+            tell(n)
+
+
+_lines: dict[str, Line] = {}
+
+
+def ordinal(n: int) -> str:
+    """1st, 2nd, 3rd, 4th …"""
+    suffix = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{suffix}"
+
+
+async def complete(request: Request, answer: Answer | None = None) -> Completion:
+    """Ask one model, time it, and turn failure into words. Returns the whole answer.
+
+    `answer` may be watched while it grows. Cancelling keeps what came and closes the stream.
+    """
+    answer = answer or Answer()
+    line = _lines.setdefault(request.backend.id, Line(request.backend.max_concurrent))
+    try:
+        async with line.place(
+            lambda n: answer.wait_for(Progress("queued", detail=f"{ordinal(n)} in line"))
+        ):
+            answer.start()
+            await _read(request, answer)
+        await _count_tokens(request, answer)
+        answer.end("done")
+    except asyncio.CancelledError:
+        answer.end("stopped")
+        raise
+    except BackendError as error:
+        answer.end("failed", error)
+    except Exception:
+        # Ours, not the visitor's: it surfaces in the log with its traceback, never on the page.
+        logger.exception("%s failed while answering", request.backend.id)
+        answer.end(
+            "failed",
+            InternalError(
+                "Something broke inside Phi Playground.", "It is not your fault. Please try again."
+            ),
+        )
+    return answer.snapshot()
+
+
+async def _read(request: Request, answer: Answer) -> None:
+    stream = request.backend.stream(
+        request.model, request.messages, request.params, request.connection
+    )
+    async with aclosing(stream) as steps:
+        async for step in steps:
+            if isinstance(step, Progress):
+                answer.wait_for(step)
+            else:
+                answer.add(step)
+
+
+async def _count_tokens(request: Request, answer: Answer) -> None:
+    """Where the wire gave no counts: the server's report, else the tokenizer, else the guess."""
+    if answer.counted or not answer.text:
+        return
+    if answer.usage and answer.usage.output_tokens:
+        answer.recount(answer.usage.output_tokens, "reported")
+    elif tokens := await request.backend.count_tokens(request.model, answer.text):
+        answer.recount(tokens, "tokenizer")
+
+
+class Run:
+    """One comparison: its sides, a task each, never in lock-step.
+
+    A side whose request is `None` takes no part. Stopped and failed sides keep what they had.
+    """
+
+    _active = 0
+
+    def __init__(self, requests: Sequence[Request | None]) -> None:
+        self.requests = tuple(requests)
+        self._answers: list[Answer | None] = [None] * len(self.requests)
+        self._tasks: dict[int, asyncio.Task[Completion]] = {}
+        self._changed = asyncio.Event()
+        self._at_once = asyncio.Event()
+
+    def start(self) -> None:
+        """Ask every side."""
+        for side, request in enumerate(self.requests):
+            if request is not None:
+                self.restart(side)
+
+    def restart(self, side: int) -> None:
+        """Ask one side again, from nothing. The other sides do not notice."""
+        request = self.requests[side]
+        if request is None:
+            raise ValueError(f"side {side} takes no part in this run")
+        self.stop(side)
+        answer = self._answers[side] = Answer(self._signal)
+        task = self._tasks[side] = asyncio.create_task(complete(request, answer))
+        # A task that is cancelled before its first step never runs, and could not say so itself.
+        task.add_done_callback(lambda _: answer.ended or answer.end("stopped"))
+        self._signal(True)
+
+    def stop(self, side: int | None = None) -> None:
+        """Stop one side, or all of them. What they said so far stays."""
+        for task in [self._tasks.get(side)] if side is not None else self._tasks.values():
+            if task is not None:
+                task.cancel()
+
+    async def close(self) -> None:
+        """Stop everything and wait until it has stopped."""
+        self.stop()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    @property
+    def ended(self) -> bool:
+        """True once every side has ended."""
+        return all(answer is None or answer.ended for answer in self._answers)
+
+    def snapshot(self) -> tuple[Completion | None, ...]:
+        """All sides as they stand now; `None` for a side that takes no part."""
+        return tuple(
+            answer.snapshot(self._shares_device(answer)) if answer else None
+            for answer in self._answers
+        )
+
+    async def snapshots(self) -> AsyncGenerator[tuple[Completion | None, ...], None]:
+        """All sides, on a tick, until all have ended. Starts them; closing it stops them."""
+        self.start()
+        Run._active += 1
+        try:
+            while True:
+                self._changed.clear()
+                self._at_once.clear()
+                drawn = time.monotonic()
+                yield self.snapshot()
+                if self.ended:
+                    return
+                await self._tick(drawn)
+        finally:
+            Run._active -= 1
+            self.stop()
+
+    def _signal(self, at_once: bool) -> None:
+        self._changed.set()
+        if at_once:
+            self._at_once.set()
+
+    async def _tick(self, drawn: float) -> None:
+        tick = min(SLOWEST_TICK, TICK * max(1.0, Run._active / CALM_RUNS))
+        await _wait(self._changed, HEARTBEAT)
+        await _wait(self._at_once, drawn + tick - time.monotonic())
+
+    def _shares_device(self, answer: Answer) -> bool:
+        device = answer.timings.device if answer.timings else None
+        if device is None:
+            return False
+        start, end = answer.busy
+        others = (other for other in self._answers if other and other is not answer)
+        return any(
+            other.timings is not None
+            and other.timings.device == device
+            and other.busy[0] < end
+            and start < other.busy[1]
+            for other in others
+        )
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    if seconds > 0:
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            pass
