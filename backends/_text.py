@@ -1,0 +1,93 @@
+"""A local answer's text: the turns it starts from, tokens made into text, stop strings."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ._errors import BadRequestError
+from ._types import GenerationParams, Message, Role
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+DEFAULT_PARAMS = GenerationParams(max_tokens=1024, temperature=0.7, top_p=0.95, top_k=0)
+"""What a local engine takes for a knob left at `None`: one set for all, so that answers compare."""
+
+
+def clean(text: str) -> str:
+    """`text` as valid Unicode: a lone half of a surrogate pair becomes U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def turns(messages: Sequence[Message], *, system_slot: bool) -> list[dict[str, str]]:
+    """The conversation as a chat template takes it: system text first, then turns that alternate.
+
+    Neighbours of one role are joined. Without a `system_slot` in the template, the system text
+    leads the first user turn: a template without one would drop it silently.
+    """
+    system = "\n\n".join(clean(m.text) for m in messages if m.role == "system" and m.text)
+    talk: list[tuple[Role, str]] = []
+    for message in messages:
+        if message.role == "system":
+            continue
+        text = clean(message.text)
+        if talk and talk[-1][0] == message.role:
+            text = f"{talk.pop()[1]}\n\n{text}"
+        talk.append((message.role, text))
+    if not talk and not system:
+        raise BadRequestError("There is nothing to answer yet.", "Type a prompt first.")
+    if system and system_slot:
+        talk.insert(0, ("system", system))
+    elif system and talk and talk[0][0] == "user":
+        talk[0] = ("user", f"{system}\n\n{talk[0][1]}")
+    elif system:
+        talk.insert(0, ("user", system))
+    return [{"role": role, "content": text} for role, text in talk]
+
+
+class Detokenizer:
+    """Tokens into text as they come: new text only, half a character held back."""
+
+    def __init__(self, tokenizer: "Tokenizer") -> None:
+        from tokenizers.decoders import DecodeStream
+
+        self._tokenizer = tokenizer
+        self._stream = DecodeStream(skip_special_tokens=True)
+
+    def push(self, token: int) -> str:
+        """The text that this token completes, often none."""
+        return self._stream.step(self._tokenizer, token) or ""
+
+
+class StopStrings:
+    """Lets text through up to the first stop string; holds back what may be the start of one."""
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self._stop = [text for text in stop if text]
+        self._held = ""
+        self.found = False
+
+    def push(self, text: str) -> str:
+        """What of the text so far, and not yet let through, surely is not part of a stop string."""
+        if not self._stop:
+            return text
+        self._held += text
+        starts = [at for stop in self._stop if (at := self._held.find(stop)) >= 0]
+        if starts:
+            self.found = True
+            shown, self._held = self._held[: min(starts)], ""
+            return shown
+        keep = max(_overlap(self._held, stop) for stop in self._stop)
+        shown, self._held = self._held[: len(self._held) - keep], self._held[-keep:] if keep else ""
+        return shown
+
+    def flush(self) -> str:
+        """What was held back, once the answer has ended without a stop string."""
+        shown, self._held = self._held, ""
+        return shown
+
+
+def _overlap(text: str, stop: str) -> int:
+    """The length of the longest end of `text` that is a beginning of `stop`."""
+    return next(
+        (n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0
+    )

@@ -1,0 +1,323 @@
+"""A causal language model in PyTorch: loaded with progress, answering a forward pass at a time."""
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._base import CONTEXT_CAP
+from ._engine import Steps
+from ._errors import ContextLengthError, MissingDependencyError, OutOfMemoryError
+from ._machine import free_memory, has_native_bf16, physical_cores
+from ._text import DEFAULT_PARAMS, Detokenizer, StopStrings, turns
+from ._types import Chunk, FinishReason, GenerationParams, Message, Progress, Timings, Usage
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import DynamicCache
+
+PREFILL_CHUNK = 256
+"""Tokens of the prompt per forward pass: as long as Stop and the other side wait at most."""
+
+STOP_TOKENS = ("<|end|>", "<|endoftext|>", "<|assistant|>", "<|im_end|>")
+"""Ends of a turn in the Phi family: some checkpoints leave one or two out of their settings."""
+
+_GREEDY_BELOW = 1e-3
+_LIKELIEST = 1024
+_PROBE = "3f9c"
+"""A text that no template has of its own."""
+
+
+def best_device() -> str:
+    """Where a model runs fastest here: `cuda:0`, `mps` or `cpu`."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda:0"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def best_dtype(device: str, parameters: float) -> str:
+    """The number format for a model of so many parameters, by its name in torch.
+
+    bfloat16, as the Phi models were trained, where the hardware has it. A CPU without computes
+    faster in float32, if that fits; float16 is no choice there: its prefill is many times slower.
+    """
+    import torch
+
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    if device == "cpu" and not has_native_bf16() and parameters * 4 < free_memory():
+        return "float32"
+    return "bfloat16"
+
+
+def free_on(device: str) -> int:
+    """Bytes free on a device now; what torch keeps in reserve counts as free."""
+    if not device.startswith("cuda"):
+        return free_memory()
+    import torch
+
+    reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + reserve
+
+
+class TorchModel:
+    """A loaded model. Everything happens on its engine's thread."""
+
+    def __init__(self, label: str, model: Any, tokenizer: Any) -> None:
+        self._label = label
+        self._model = model
+        self._template = tokenizer
+        self._tokenizer: Tokenizer = tokenizer.backend_tokenizer
+        self._context: int = min(CONTEXT_CAP, model.config.max_position_embeddings)
+        self._stop_tokens = _stop_tokens(model, tokenizer)
+        self._system_slot = self._has_system_slot()
+        window: int | None = model.config.sliding_window
+        if window is not None and window >= self._context:
+            # Never reached under the cap, and attention without one is cheaper. Phi-3-mini-4k's
+            # window of 2,047 tokens is reached, so it stays: it is part of that model.
+            model.config.sliding_window = None
+
+    @classmethod
+    def load(
+        cls, folder: Path, label: str, device: str, dtype: str, report: Callable[[float], None]
+    ) -> "TorchModel":
+        """Read a checkpoint. `report` gets the fraction of the weights that is in place."""
+        import torch
+        from safetensors import SafetensorError
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        torch.set_num_threads(physical_cores())
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            with _reported(report):
+                loaded: Any = AutoModelForCausalLM.from_pretrained(
+                    folder,
+                    dtype=getattr(torch, dtype),
+                    use_safetensors=True,
+                    local_files_only=True,
+                    output_loading_info=True,
+                )
+        except (OSError, ValueError, SafetensorError) as error:
+            raise damaged(label, folder) from error
+        model, info = loaded
+        if info["missing_keys"]:  # they would be random numbers, and so would the answers
+            raise damaged(label, folder)
+        return cls(label, model.to(device).eval(), tokenizer)
+
+    def answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
+        """Answer a conversation; each step is at most one forward pass."""
+        import torch
+
+        try:
+            yield from self._answer(messages, params)
+        except torch.OutOfMemoryError as error:
+            raise _full(self._label) from error
+        except RuntimeError as error:
+            if "allocate memory" not in str(error):  # how torch says it on a CPU
+                raise
+            raise _full(self._label) from error
+
+    def _answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
+        from transformers import DynamicCache
+
+        prompt = self.encode(messages)
+        most = min(_most_tokens(params), self._context - len(prompt))
+        choose = _chooser(params)
+        writer = _Writer(self._tokenizer, self._stop_tokens, params.stop)
+        cache = DynamicCache(config=self._model.config)
+        yield Progress("prefill", 0.0)
+
+        prefill = decode = 0.0  # seconds of the device's time, not of the waits in between
+        token = 0
+        for start in range(0, len(prompt), PREFILL_CHUNK):
+            resumed = time.monotonic()
+            end = min(start + PREFILL_CHUNK, len(prompt))
+            logits = self._forward(prompt[start:end], cache)
+            if end == len(prompt):
+                token = choose(logits)
+            else:
+                logits[0].item()  # waits for a GPU, or the chunks would pile up there
+            prefill += time.monotonic() - resumed
+            if end < len(prompt):
+                yield Progress("prefill", end / len(prompt))
+
+        for n in range(1, most + 1):
+            text, finish = writer.push(token)
+            if finish is None and n < most:
+                yield Chunk(text, 1, time.monotonic())
+                resumed = time.monotonic()
+                token = choose(self._forward([token], cache))
+                decode += time.monotonic() - resumed
+                continue
+            usage, device = Usage(len(prompt), n), str(self._model.device)
+            timings = Timings(prefill=prefill, decode=decode, device=device)
+            text += writer.flush()
+            yield Chunk(text, 1, time.monotonic(), finish or "length", usage, timings)
+            return
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """The conversation as tokens, in the model's own chat template."""
+        text = self._render(turns(messages, system_slot=self._system_slot))
+        prompt: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        if len(prompt) >= self._context:
+            raise ContextLengthError(
+                f"This conversation is {len(prompt):,} tokens long; "
+                f"{self._label} takes {self._context:,} here, with the answer.",
+                "Shorten the prompt, or clear the conversation and start anew.",
+                tokens=len(prompt),
+                context=self._context,
+            )
+        return prompt
+
+    def _forward(self, tokens: list[int], cache: "DynamicCache") -> "torch.Tensor":
+        """One forward pass: the logits after the last of `tokens`. All of them join the cache."""
+        import torch
+
+        with torch.inference_mode():
+            ids = torch.tensor([tokens], device=self._model.device)
+            return self._model(
+                input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1
+            ).logits[0, -1]
+
+    def _render(self, talk: list[dict[str, str]]) -> str:
+        return self._template.apply_chat_template(talk, add_generation_prompt=True, tokenize=False)
+
+    def _has_system_slot(self) -> bool:
+        from jinja2 import TemplateError
+
+        talk = [{"role": "system", "content": _PROBE}, {"role": "user", "content": "x"}]
+        try:
+            return _PROBE in self._render(talk)
+        except TemplateError:  # some templates refuse what they cannot take
+            return False
+
+
+class _Writer:
+    """Tokens into what may be shown of them."""
+
+    def __init__(self, tokenizer: "Tokenizer", ends: set[int], stop: Sequence[str]) -> None:
+        self._ends = ends
+        self._detokenizer = Detokenizer(tokenizer)
+        self._stop = StopStrings(stop)
+
+    def push(self, token: int) -> tuple[str, FinishReason | None]:
+        """The text that a token adds, and whether it ends the answer."""
+        if token in self._ends:
+            return "", "stop"
+        text = self._stop.push(self._detokenizer.push(token))
+        return text, "stop" if self._stop.found else None
+
+    def flush(self) -> str:
+        """What is left at the end. Half a character is not: it never becomes one."""
+        return self._stop.flush()
+
+
+def _most_tokens(params: GenerationParams) -> int:
+    most = DEFAULT_PARAMS.max_tokens if params.max_tokens is None else params.max_tokens
+    return max(1, most or 1)
+
+
+def _chooser(params: GenerationParams) -> "Callable[[torch.Tensor], int]":
+    """How the next token is taken from the logits: the likeliest, or a draw."""
+    import torch
+
+    def knob(name: str) -> Any:
+        value = getattr(params, name)
+        return getattr(DEFAULT_PARAMS, name) if value is None else value
+
+    temperature, top_p, top_k = knob("temperature"), knob("top_p"), knob("top_k")
+    if temperature < _GREEDY_BELOW:
+        return lambda logits: int(logits.argmax())
+    # Its own generator, on the CPU: the text depends on nothing else that samples, and not on
+    # where the model runs.
+    generator = torch.Generator()
+    if params.seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(params.seed % 2**63)
+
+    def draw(logits: "torch.Tensor") -> int:
+        with torch.inference_mode():
+            weights, tokens = _likeliest((logits.float() / temperature).softmax(-1), top_p, top_k)
+            return int(tokens[torch.multinomial(weights, 1, generator=generator)])
+
+    return draw
+
+
+def _likeliest(
+    probabilities: "torch.Tensor", top_p: float, top_k: int
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """The tokens that top-k, then top-p, leave over, likeliest first, on the CPU."""
+    count = probabilities.numel()
+    # Sorting a whole vocabulary costs more than a small model's forward pass, and the nucleus
+    # rarely needs it.
+    weights, tokens = probabilities.topk(min(top_k if top_k > 0 else _LIKELIEST, count))
+    if top_k <= 0 and (top_p >= 1 or float(weights.sum()) < top_p):
+        weights, tokens = probabilities.sort(descending=True)
+    weights, tokens = weights.cpu(), tokens.cpu()
+    weights = weights / weights.sum()
+    keep = int((weights.cumsum(0) - weights < top_p).sum()) if top_p < 1 else len(weights)
+    return weights[: max(1, keep)], tokens[: max(1, keep)]
+
+
+def _stop_tokens(model: Any, tokenizer: Any) -> set[int]:
+    """Every token that ends an answer, wherever the checkpoint says so."""
+    found = {tokenizer.eos_token_id}
+    for settings in (model.generation_config, model.config):
+        ids = settings.eos_token_id
+        found.update(ids if isinstance(ids, list) else [ids])
+    found.update(tokenizer.backend_tokenizer.token_to_id(text) for text in STOP_TOKENS)
+    return found - {None}
+
+
+class _Bar:
+    """Stands in for a progress bar of Transformers."""
+
+    def __init__(self, items: Iterable[Any], report: Callable[[float], None]) -> None:
+        self._items = list(items)
+        self._report = report
+
+    def __iter__(self) -> Iterator[Any]:
+        for n, item in enumerate(self._items, 1):
+            yield item
+            self._report(n / len(self._items))
+
+
+@contextmanager
+def _reported(report: Callable[[float], None]) -> Generator[None, None, None]:
+    """Hear how far a load is: Transformers offers a hook for its progress bars.
+
+    It is one per process; the pool loads one model at a time.
+    """
+    from transformers.utils import logging
+
+    def hook(bar: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if kwargs.get("desc") == "Loading weights" and args:
+            return _Bar(args[0], report)
+        return bar(*args, **kwargs)
+
+    previous = logging.set_tqdm_hook(hook)
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(previous)
+
+
+def damaged(label: str, folder: Path) -> MissingDependencyError:
+    """What to say of files that cannot be a whole checkpoint."""
+    return MissingDependencyError(
+        f"The files of {label} on this machine are damaged or incomplete.",
+        "Delete them and download the model again.",
+        folder=str(folder),
+    )
+
+
+def _full(label: str) -> OutOfMemoryError:
+    return OutOfMemoryError(
+        f"The memory ran out while {label} answered.",
+        "Try a shorter prompt, or a smaller model.",
+    )

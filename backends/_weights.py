@@ -1,0 +1,74 @@
+"""Model files: what is here, what is missing, how big; downloads, in a child process."""
+
+import json
+import os
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+
+
+def find(hub_id: str) -> Path | None:
+    """The folder with the complete checkpoint of `hub_id` on this machine, if there is one.
+
+    Looks into `$PHI_MODELS_DIR`, with and without the owner's name, then into the Hugging Face
+    cache (`$HF_HUB_CACHE`, `$HF_HOME`).
+    """
+    return next((folder for folder in _places(hub_id) if is_complete(folder)), None)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether config, tokenizer and every safetensors shard that the index names are there."""
+    return (
+        (folder / "config.json").is_file()
+        and any((folder / name).is_file() for name in TOKENIZERS)
+        and bool(shards := _shards(folder))
+        and all(shard.is_file() for shard in shards)
+    )
+
+
+def parameter_count(folder: Path) -> int:
+    """How many numbers a checkpoint holds, read from the headers of its shards."""
+    return sum(_count(shard) for shard in _shards(folder))
+
+
+def _places(hub_id: str) -> Iterator[Path]:
+    if root := os.environ.get("PHI_MODELS_DIR"):
+        yield Path(root).expanduser() / hub_id
+        yield Path(root).expanduser() / hub_id.split("/")[-1]
+    repo = hub_cache() / f"models--{hub_id.replace('/', '--')}"
+    try:
+        yield repo / "snapshots" / (repo / "refs" / "main").read_text().strip()
+    except OSError:  # never downloaded, or only at other revisions
+        return
+
+
+def hub_cache() -> Path:
+    """The Hugging Face cache's folder, by the library's own rules.
+
+    Read from the environment each time: the library reads it once, when it is imported.
+    """
+    home = os.environ.get("HF_HOME") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"
+    )
+    return Path(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")).expanduser()
+
+
+def _shards(folder: Path) -> list[Path]:
+    try:
+        index = json.loads((folder / "model.safetensors.index.json").read_text("utf-8"))
+    except FileNotFoundError:
+        single = folder / "model.safetensors"
+        return [single] if single.is_file() else []
+    except ValueError:  # half a file
+        return []
+    return [folder / name for name in sorted(set(index["weight_map"].values()))]
+
+
+def _count(shard: Path) -> int:
+    # The format: eight bytes with the header's length, then the header as JSON.
+    with shard.open("rb") as file:
+        header: dict[str, Any] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")

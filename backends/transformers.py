@@ -1,0 +1,199 @@
+"""PyTorch on this machine, through Hugging Face Transformers and a decode loop of our own."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from . import _torch, _weights
+from ._base import CONTEXT_CAP, Backend, Kind, Offer, Status, register
+from ._catalog import MODELS, ModelSpec
+from ._errors import BadRequestError, MissingDependencyError, ModelNotFoundError
+from ._machine import gigabytes, has_gpu, total_memory
+from ._pool import POOL, Plan
+from ._text import clean
+from ._types import Chunk, Connection, GenerationParams, Message, Progress
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_OVERHEAD = 300e6
+"""Bytes that torch and a forward pass take beside weights and cache."""
+
+_NATIVE = tuple(
+    spec for spec in MODELS.values() if spec.architecture == "phi3" and spec.modalities == ("text",)
+)
+"""What Transformers has the code of: `phi3` alone. Code from the Hub never runs here."""
+
+
+@register
+class Transformers(Backend):
+    """The Phi text models in PyTorch: exact, and open to inspection.
+
+    Knobs left at `None` are `_text.DEFAULT_PARAMS`. The stop token counts as one of the answer's
+    tokens. `Timings.prefill` and `.decode` are the device's time, without waits for others.
+    """
+
+    id: ClassVar[str] = "transformers"
+    label: ClassVar[str] = "Transformers"
+    kind: ClassVar[Kind] = "local"
+    requires: ClassVar[tuple[str, ...]] = ("torch", "transformers")
+    install: ClassVar[str] = "pip install torch transformers"
+
+    def specs(self) -> Sequence[ModelSpec]:
+        """The catalog's models that it offers."""
+        return _NATIVE
+
+    def model_id(self, spec: ModelSpec) -> str:
+        """Its id for a model: what `stream` takes."""
+        return spec.hub_id or spec.key
+
+    def checkpoint(self, spec: ModelSpec) -> Path | None:
+        """The folder with the model's config, tokenizer and weights; `None` if it is not here."""
+        return _weights.find(spec.hub_id) if spec.hub_id else None
+
+    async def status(self, connection: Connection | None = None) -> Status:
+        """Ready if the packages and at least one model are here."""
+        if missing := self.missing_packages():
+            return Status(
+                "not installed",
+                f"Needs {' and '.join(missing)}. Install with: {self.install}",
+                "missing_packages",
+                {"packages": missing, "install": self.install},
+            )
+        offers = await self.models()
+        if any(offer.status.ready for offer in offers):
+            return Status("ready", "Runs on this machine.", "ready_local")
+        return Status(
+            "not installed",
+            "None of its models is on this machine yet. Choose one to download it.",
+            "no_weights",
+        )
+
+    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+        """Its models, those that are on this machine and fit into it first."""
+        offers = await asyncio.to_thread(lambda: [self._offer(spec) for spec in self.specs()])
+        return sorted(offers, key=lambda offer: not offer.status.ready)
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Answer the conversation on this machine; see `Backend.stream`."""
+        self.check_packages()
+        spec = self._spec(model)
+        if any(message.images for message in messages):
+            raise BadRequestError(
+                f"{spec.label} reads text only, not pictures.",
+                "Remove the picture, or choose a vision model.",
+            )
+        folder = await asyncio.to_thread(self.checkpoint, spec)
+        if folder is None:
+            size = gigabytes(spec.weights_size)
+            raise MissingDependencyError(
+                f"{spec.label} is not on this machine.",
+                f"Download it first (about {size}), or choose another model.",
+                model=model,
+            )
+        answers = POOL.stream(
+            f"{self.id}:{model}",
+            spec.label,
+            partial(self._plan, spec, folder),
+            lambda loaded: loaded.answer(messages, params),
+        )
+        async with aclosing(answers) as steps:
+            async for step in steps:
+                yield step
+
+    async def count_tokens(self, model: str, text: str) -> int | None:
+        """Tokens of `text`, by the model's own tokenizer; `None` if its file is not here."""
+        folder = await asyncio.to_thread(self.checkpoint, self._spec(model))
+        if folder is None or not (file := folder / "tokenizer.json").is_file():
+            return None
+        return await asyncio.to_thread(
+            lambda: len(_tokenizer(file).encode(clean(text), add_special_tokens=False))
+        )
+
+    def _spec(self, model: str) -> ModelSpec:
+        for spec in self.specs():
+            if self.model_id(spec) == model:
+                return spec
+        raise ModelNotFoundError(
+            f"{self.label} has no model called {model}.", "Choose another one.", model=model
+        )
+
+    def _offer(self, spec: ModelSpec) -> Offer:
+        """A model as it stands: here or not, and whether this machine's memory can hold it."""
+        folder = self.checkpoint(spec)
+        size = None if folder else spec.weights_size
+        need = self._least_memory(spec)
+        if need > total_memory() and not has_gpu():
+            status = Status(
+                "unreachable",
+                f"Too large for this machine: needs {gigabytes(need)} of memory, "
+                f"it has {gigabytes(total_memory())}.",
+                "too_large",
+                {"need": need, "total": total_memory()},
+            )
+        elif folder:
+            status = Status("ready", "On this machine.", "ready_local")
+        else:
+            status = Status(
+                "not installed",
+                f"Not on this machine yet: a download of about {gigabytes(size or 0)}.",
+                "not_downloaded",
+                {"size": size},
+            )
+        return Offer(self.model_id(spec), spec, status, size)
+
+    def _plan(self, spec: ModelSpec, folder: Path) -> Plan[_torch.TorchModel]:
+        """How to load a model: where, as what, and how much memory that takes."""
+        try:
+            parameters = _weights.parameter_count(folder)
+            config = json.loads((folder / "config.json").read_text("utf-8"))
+        except (OSError, ValueError, KeyError) as error:
+            raise _torch.damaged(spec.label, folder) from error
+        device = _torch.best_device()
+        dtype = _torch.best_dtype(device, parameters)
+        width = 4 if dtype == "float32" else 2
+        per_answer = _cache_bytes(config, width)
+        return Plan(
+            device=device,
+            need=int(parameters * width + per_answer + _OVERHEAD),
+            per_answer=per_answer,
+            free=lambda: _torch.free_on(device),
+            load=lambda report: _torch.TorchModel.load(folder, spec.label, device, dtype, report),
+            hint=self._fitting,
+        )
+
+    def _least_memory(self, spec: ModelSpec) -> int:
+        return int(spec.weights_size + _OVERHEAD)
+
+    def _fitting(self, free: int) -> str:
+        """Which models fit into so many bytes, in a sentence."""
+        fitting = [spec for spec in _NATIVE if self._least_memory(spec) < free]
+        largest = sorted(fitting, key=lambda spec: spec.parameters)[-2:]
+        names = [*(spec.label for spec in reversed(largest)), "the built-in Pocket models"]
+        return f"What fits: {' or '.join(names)}. Closing other programs helps too."
+
+
+def _cache_bytes(config: dict[str, int], width: int) -> int:
+    """Bytes that keys and values take, for all tokens that one answer may span."""
+    heads = config["num_attention_heads"]
+    size = config.get("head_dim") or config["hidden_size"] // heads
+    tokens = min(CONTEXT_CAP, config.get("max_position_embeddings", CONTEXT_CAP))
+    kept = config.get("num_key_value_heads") or heads
+    return 2 * config["num_hidden_layers"] * kept * size * tokens * width
+
+
+@lru_cache(maxsize=8)
+def _tokenizer(file: Path) -> "Tokenizer":
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(file))
