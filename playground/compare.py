@@ -146,15 +146,15 @@ class Run:
 
     def __init__(self, requests: Sequence[Request | None]) -> None:
         self.requests = tuple(requests)
-        self._answers: list[Answer | None] = [None] * len(self.requests)
-        self._tasks: dict[int, asyncio.Task[Completion]] = {}
         self._changed = asyncio.Event()
         self._at_once = asyncio.Event()
+        self._answers = [Answer(self._signal) if request else None for request in self.requests]
+        self._tasks: dict[int, asyncio.Task[Completion]] = {}
 
     def start(self) -> None:
-        """Ask every side."""
-        for side, request in enumerate(self.requests):
-            if request is not None:
+        """Ask every side that was not asked, or stopped, before."""
+        for side, answer in enumerate(self._answers):
+            if answer and not answer.ended and side not in self._tasks:
                 self.restart(side)
 
     def restart(self, side: int) -> None:
@@ -171,9 +171,13 @@ class Run:
 
     def stop(self, side: int | None = None) -> None:
         """Stop one side, or all of them. What they said so far stays."""
-        for task in [self._tasks.get(side)] if side is not None else self._tasks.values():
-            if task is not None:
+        for one, answer in enumerate(self._answers):
+            if answer is None or side not in (None, one):
+                continue
+            if task := self._tasks.get(one):
                 task.cancel()
+            elif not answer.ended:
+                answer.end("stopped")
 
     async def close(self) -> None:
         """Stop everything and wait until it has stopped."""

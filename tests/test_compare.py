@@ -151,6 +151,18 @@ async def test_stop_before_the_first_token_even_before_the_task_ran() -> None:
     assert side and (side.state, side.text) == ("stopped", "")
 
 
+async def test_stop_before_the_start_holds() -> None:
+    one, two = Fed(), Fed()
+    run = Run([ask(one), ask(two)])
+    assert not run.ended
+    run.stop(0)
+    two.feed("x", last(), None)
+    async for _ in run.snapshots():
+        pass
+    assert [side.state for side in run.snapshot() if side] == ["stopped", "done"]
+    assert not one.asked
+
+
 async def test_restart_one_side_while_the_other_goes_on() -> None:
     one, two = Fed(), Fed()
     run = Run([ask(one), ask(two)])

@@ -1,0 +1,58 @@
+"""Starts the page: `python app.py`, then open the address it prints."""
+
+import argparse
+import os
+import sys
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for on the command line."""
+    on_space = "SPACE_ID" in os.environ
+    parser = argparse.ArgumentParser(
+        description="Phi Playground: compare Microsoft's small language models side by side."
+    )
+    parser.add_argument(
+        "--host",
+        default="0.0.0.0" if on_space else "127.0.0.1",
+        help="the address to listen on (%(default)s: "
+        + ("every network)" if on_space else "only this computer)"),
+    )
+    parser.add_argument("--port", type=int, default=7860, help="the port (%(default)s)")
+    parser.add_argument(
+        "--public",
+        action="store_true",
+        default=on_space,
+        help="for a page that strangers visit: no downloads, no local servers, smaller limits "
+        "(always so on a Hugging Face Space)",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    return parser.parse_args()
+
+
+def can_open_browser() -> bool:
+    """Whether there is a screen to open a browser on."""
+    screen = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ
+    return screen and sys.stdout.isatty()
+
+
+def main() -> None:
+    """Start the page and print its address."""
+    asked = arguments()
+    # Before Gradio is imported: nothing is sent anywhere that the visitor did not ask for.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from playground.limits import LOCAL, PUBLIC
+    from ui.page import launch
+
+    shown = "localhost" if asked.host == "0.0.0.0" else asked.host
+    print(f"Phi Playground: http://{shown}:{asked.port}  (Ctrl+C to stop)", flush=True)
+    launch(
+        PUBLIC if asked.public else LOCAL,
+        asked.host,
+        asked.port,
+        open_browser=not asked.no_browser and can_open_browser(),
+    )
+
+
+if __name__ == "__main__":
+    main()

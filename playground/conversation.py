@@ -1,0 +1,204 @@
+"""A comparison's turns: what was asked, what each side said, and how they are written down."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from backends import GenerationParams, Message
+
+from .answer import Completion, State
+from .clock import TokenSource
+from .languages import LANGUAGES, detect
+
+MAX_TEXT = 400_000
+MAX_TURNS = 200
+
+SIDES = ("left", "right")
+
+
+class _Record(BaseModel):
+    # Records come back from browsers too: unknown fields go, and every text has a limit.
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class Said(_Record):
+    """One side's finished answer with its numbers. Durations in seconds."""
+
+    model: str = Field(max_length=200)
+    """What the side was called when it answered: `Phi-3.5-mini`."""
+    backend: str = Field(max_length=200)
+    text: str = Field(max_length=MAX_TEXT)
+    state: State = "done"
+    error: str = Field(default="", max_length=2000)
+    """Why it failed, in a sentence; empty if it did not."""
+    finish_reason: str | None = Field(default=None, max_length=40)
+    language: str | None = Field(default=None, max_length=10)
+    """ISO 639-1 code of the answer's language; `None` if undecided."""
+    input_tokens: int | None = None
+    output_tokens: int = 0
+    token_source: TokenSource = "engine"
+    queued: float = 0.0
+    load: float = 0.0
+    prefill: float = 0.0
+    decode: float = 0.0
+    total: float = 0.0
+    first_token: float | None = None
+    tokens_per_second: float | None = None
+    device: str | None = Field(default=None, max_length=40)
+    shared_device: bool = False
+    cold: bool = False
+
+    @classmethod
+    def of(cls, completion: Completion, model: str, backend: str) -> "Said":
+        """Write an ended completion down."""
+        clock, usage = completion.clock, completion.usage
+        language = detect(completion.text)
+        return cls(
+            model=model,
+            backend=backend,
+            text=completion.text[:MAX_TEXT],
+            state=completion.state,
+            error=str(completion.error)[:2000] if completion.error else "",
+            finish_reason=completion.finish_reason,
+            language=language.code if language else None,
+            input_tokens=usage.input_tokens if usage else None,
+            output_tokens=clock.tokens,
+            token_source=clock.token_source,
+            queued=clock.queued,
+            load=clock.load,
+            prefill=clock.prefill,
+            decode=clock.decode,
+            total=clock.total,
+            first_token=clock.first_token,
+            tokens_per_second=clock.tokens_per_second,
+            device=clock.device,
+            shared_device=clock.shared,
+            cold=clock.cold,
+        )
+
+
+class Turn(_Record):
+    """One prompt and what each side made of it; `None` where a side has not answered yet."""
+
+    prompt: str = Field(max_length=MAX_TEXT)
+    language: str | None = Field(default=None, max_length=10)
+    answers: tuple[Said | None, Said | None] = (None, None)
+
+    @classmethod
+    def asking(cls, prompt: str) -> "Turn":
+        """A turn that waits for its answers."""
+        language = detect(prompt)
+        return cls(prompt=prompt, language=language.code if language else None)
+
+    def with_answer(self, side: int, said: Said | None) -> "Turn":
+        """The same turn with one side's answer replaced."""
+        answers = list(self.answers)
+        answers[side] = said
+        return self.model_copy(update={"answers": tuple(answers)})
+
+
+class Conversation(_Record):
+    """All turns of one comparison, with the settings of the last one."""
+
+    system: str = Field(default="", max_length=MAX_TEXT)
+    params: GenerationParams = GenerationParams()
+    turns: tuple[Turn, ...] = Field(default=(), max_length=MAX_TURNS)
+
+    def adding(self, turn: Turn) -> "Conversation":
+        """The conversation with one more turn."""
+        return self.model_copy(update={"turns": (*self.turns, turn)})
+
+    def until(self, turn: int) -> "Conversation":
+        """The conversation as it was before a turn."""
+        return self.model_copy(update={"turns": self.turns[:turn]})
+
+    def answered(self, side: int, said: Said | None) -> "Conversation":
+        """The conversation with one side's answer to the last turn replaced."""
+        *earlier, last = self.turns
+        return self.model_copy(update={"turns": (*earlier, last.with_answer(side, said))})
+
+    def messages(self, side: int) -> tuple[Message, ...]:
+        """What a side's model is sent to answer the last turn.
+
+        A turn that a side could not answer at all is not part of that side's conversation.
+        """
+        messages = [Message.of("system", self.system)] if self.system.strip() else []
+        *earlier, last = self.turns
+        for turn in earlier:
+            if (said := turn.answers[side]) and said.text:
+                messages += [Message.of("user", turn.prompt), Message.of("assistant", said.text)]
+        return (*messages, Message.of("user", last.prompt))
+
+
+def to_json(conversation: Conversation) -> str:
+    """The comparison with its settings and numbers, for programs."""
+    return conversation.model_dump_json(indent=2)
+
+
+def to_markdown(conversation: Conversation) -> str:
+    """The comparison with its settings and numbers, for people."""
+    lines = ["# Phi Playground: a comparison", ""]
+    if conversation.system.strip():
+        lines += [f"**System prompt:** {conversation.system.strip()}", ""]
+    if settings := describe_params(conversation.params):
+        lines += [f"**Settings:** {settings}", ""]
+    for turn in conversation.turns:
+        lines += ["## Prompt", "", turn.prompt, ""]
+        for side, said in zip(SIDES, turn.answers, strict=True):
+            if said:
+                lines += _side_in_markdown(side, said)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _side_in_markdown(side: str, said: Said) -> Sequence[str]:
+    body = [said.text, ""] if said.text else []
+    error = [f"> {said.error}", ""] if said.error else []
+    numbers = " · ".join(describe_numbers(said))
+    return [f"### {side.capitalize()}: {said.model} ({said.backend})", "", *body, *error] + (
+        [f"_{numbers}_", ""] if numbers else []
+    )
+
+
+def describe_params(params: GenerationParams) -> str:
+    """The knobs that were turned, in one line."""
+    turned = {
+        "temperature": params.temperature,
+        "max tokens": params.max_tokens,
+        "top-p": params.top_p,
+        "top-k": params.top_k,
+        "seed": params.seed,
+        "stop": ", ".join(map(repr, params.stop)) or None,
+    }
+    return " · ".join(f"{name} {value}" for name, value in turned.items() if value is not None)
+
+
+def describe_numbers(said: Said) -> Sequence[str]:
+    """An answer's numbers in short pieces, each with its unit; estimates are called so."""
+    about = "about " if said.token_source == "estimate" else ""
+    pieces = []
+    if said.first_token is not None:
+        pieces.append(f"first token {seconds(said.first_token)}")
+    if said.tokens_per_second:
+        pieces.append(f"{about}{said.tokens_per_second:.1f} tokens/s")
+    if said.output_tokens:
+        pieces.append(f"{about}{said.output_tokens} tokens")
+    if said.state == "stopped":
+        pieces.append("stopped")
+    if said.finish_reason == "length":
+        pieces.append("cut off at the token limit")
+    if said.cold:
+        pieces.append(f"cold start, loaded in {seconds(said.load)}")
+    if said.shared_device:
+        pieces.append("shared device")
+    if said.language in LANGUAGES:
+        pieces.append(LANGUAGES[said.language].english_name)
+    return pieces
+
+
+def seconds(duration: float) -> str:
+    """A duration as people write it: `85 ms`, `1.24 s`, `2 min 5 s`."""
+    if duration < 1:
+        return f"{duration * 1000:.0f} ms"
+    if duration < 60:
+        return f"{duration:.2f} s"
+    return f"{int(duration // 60)} min {int(duration % 60)} s"

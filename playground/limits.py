@@ -1,0 +1,72 @@
+"""What a visitor may do here: everything on one's own machine, less on a public page."""
+
+from dataclasses import dataclass, replace
+
+from backends import Backend, BadRequestError, GenerationParams
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that are checked before anything is asked of a backend."""
+
+    prompt_characters: int = 100_000
+    turns: int = 100
+    max_tokens: int = 4096
+    public: bool = False
+    """A page that strangers visit: no downloads, no servers of the visitor's, no typed addresses."""
+
+    def allows(self, backend: Backend) -> bool:
+        """Whether a backend may be used here at all."""
+        return not (self.public and backend.kind == "server")
+
+    def check_prompt(self, prompt: str) -> None:
+        """Raise `BadRequestError` for a prompt that is empty or far too long."""
+        if not prompt.strip():
+            raise BadRequestError("There is no prompt yet.", "Type one, or pick an example.")
+        self._check_length("prompt", prompt)
+
+    def check_system(self, system: str) -> None:
+        """Raise `BadRequestError` for a system prompt that is far too long."""
+        self._check_length("system prompt", system)
+
+    def _check_length(self, what: str, text: str) -> None:
+        if len(text) > self.prompt_characters:
+            raise BadRequestError(
+                f"This {what} has {len(text):,} characters; "
+                f"at most {self.prompt_characters:,} fit here.",
+                "Shorten it and try again.",
+                characters=len(text),
+                limit=self.prompt_characters,
+            )
+
+    def check_turns(self, turns: int) -> None:
+        """Raise `BadRequestError` for a conversation that has grown too long."""
+        if turns >= self.turns:
+            raise BadRequestError(
+                f"This conversation has reached {self.turns} turns, the most there can be here.",
+                "Clear it and start a new one.",
+                limit=self.turns,
+            )
+
+    def check_params(self, params: GenerationParams) -> None:
+        """Raise `BadRequestError` for a knob out of its range."""
+        for name, value, low, high in (
+            ("Temperature", params.temperature, 0, 2),
+            ("Max tokens", params.max_tokens, 1, self.max_tokens),
+            ("Top-p", params.top_p, 0.01, 1),
+            ("Top-k", params.top_k, 0, 1000),
+            ("Seed", params.seed, 0, 2**32 - 1),
+            ("The number of stop texts", len(params.stop), 0, 4),
+        ):
+            if value is not None and not low <= value <= high:
+                raise BadRequestError(
+                    f"{name} must be between {low:,} and {high:,}, not {value:,}.",
+                    "Change it under Settings.",
+                    name=name,
+                    low=low,
+                    high=high,
+                )
+
+
+LOCAL = Limits()
+PUBLIC = replace(LOCAL, prompt_characters=8_000, turns=20, max_tokens=1024, public=True)

@@ -1,0 +1,1 @@
+"""What is on the page. Gradio lives here and nowhere else."""

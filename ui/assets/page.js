@@ -1,0 +1,141 @@
+() => {
+  // One function, run once when the page has loaded. Everything else hangs on `window.phi`.
+  const ROOT = document.querySelector("gradio-app") || document.body;
+  const $ = (selector) => document.querySelector(selector);
+  const SETTINGS = ["left_backend", "left_model", "right_backend", "right_model",
+    "system", "temperature", "max_tokens", "top_p", "top_k", "seed"];
+  const DEFAULTS = { temperature: 0.7, max_tokens: 512, top_p: 0.95, top_k: 50 };
+
+  // ── Light and dark ────────────────────────────────────────────────────────────────────────
+  const setTheme = (theme) => document.body.classList.toggle("dark", theme === "dark");
+  const keptTheme = () => { try { return localStorage.getItem("phi-theme"); } catch { return null; } };
+  if (keptTheme()) setTheme(keptTheme());
+
+  // ── What the reader hears: one polite region, not every token ─────────────────────────────
+  const announce = (text) => { const region = $("#announcer"); if (region) region.textContent = text; };
+  const lastState = { left: "", right: "" };
+  const hear = (side) => {
+    const line = $(`#line-${side} .numbers`);
+    const state = line ? line.dataset.state : "";
+    if (state === lastState[side]) return;
+    lastState[side] = state;
+    const words = line ? line.dataset.words : "";
+    const name = side === "left" ? "Left" : "Right";
+    if (state === "done") announce(`${name}: done, ${words}`);
+    if (state === "stopped") announce(`${name}: stopped, ${words}`);
+    if (state === "failed") announce(`${name}: ${words}`);
+    if (state === "waiting") announce(`${name}: thinking`);
+  };
+
+  // ── Follow the growing answer, unless the reader has scrolled away ────────────────────────
+  let following = true;
+  const scroller = () => document.scrollingElement || document.documentElement;
+  const atEnd = () => scroller().scrollHeight - scroller().scrollTop - window.innerHeight < 140;
+  window.addEventListener("scroll", () => { following = atEnd(); }, { passive: true });
+  let scheduled = false;
+  const follow = () => {
+    if (!following || scheduled) return;
+    scheduled = true;
+    requestAnimationFrame(() => { scheduled = false; scroller().scrollTop = scroller().scrollHeight; });
+  };
+
+  // ── Watch what Gradio draws ───────────────────────────────────────────────────────────────
+  // Lists and tables take the direction of their own text, so that bullets stand on its side.
+  const direct = (root) => root.querySelectorAll(":is(ul, ol, table, blockquote):not([dir])")
+    .forEach((node) => node.setAttribute("dir", "auto"));
+  const watch = (side) => {
+    const line = $(`#line-${side}`), live = $(`#answer-${side}`);
+    if (!line || !live) return setTimeout(() => watch(side), 100);
+    new MutationObserver(() => hear(side)).observe(line, { childList: true, subtree: true });
+    new MutationObserver(() => { direct(live); follow(); }).observe(live, { childList: true, subtree: true, characterData: true });
+    live.setAttribute("translate", "no");
+    const conversation = $(`#conversation-${side}`);
+    if (conversation) {
+      conversation.setAttribute("translate", "no");
+      const quiet = () => conversation.querySelectorAll("[aria-live]").forEach((node) => {
+        if (node.getAttribute("aria-live") !== "off") node.setAttribute("aria-live", "off");
+      }) || direct(conversation);
+      new MutationObserver(quiet).observe(conversation, { childList: true, subtree: true });
+      quiet();
+    }
+  };
+  ["left", "right"].forEach(watch);
+
+  // ── Keyboard: Enter compares, Shift+Enter is a new line; never while an input method composes ─
+  document.addEventListener("keydown", (event) => {
+    const box = event.target.closest && event.target.closest("#prompt textarea");
+    if (!box || event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;
+    const touch = matchMedia("(pointer: coarse)").matches;
+    const command = event.ctrlKey || event.metaKey;
+    if (event.shiftKey || event.altKey || (touch && !command)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const compare = $("#compare");
+    if (compare) compare.click();
+  }, true);
+  const settle = () => {
+    const box = $("#prompt textarea");
+    if (!box) return setTimeout(settle, 100);
+    box.setAttribute("dir", "auto");
+    const system = $("#system textarea");
+    if (system) system.setAttribute("dir", "auto");
+  };
+  settle();
+
+  // ── What the buttons call ─────────────────────────────────────────────────────────────────
+  const copy = async (text) => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = document.createElement("textarea");
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    announce("Copied");
+    const toast = document.createElement("div");
+    toast.className = "copied";
+    toast.textContent = "Copied";
+    document.body.append(toast);
+    setTimeout(() => toast.remove(), 1600);
+  };
+  const address = (values) => {
+    const set = Object.fromEntries(SETTINGS.map((name, n) => [name, values[n]]));
+    const query = new URLSearchParams(location.search);
+    for (const side of ["left", "right"]) {
+      if (set[`${side}_backend`] && set[`${side}_model`]) {
+        query.set(side, `${set[`${side}_backend`]}/${set[`${side}_model`]}`);
+      }
+    }
+    for (const name of SETTINGS.slice(4)) {
+      const value = set[name];
+      if (value === null || value === undefined || value === "" || value === DEFAULTS[name]) query.delete(name);
+      else query.set(name, value);
+    }
+    query.delete("prompt");
+    history.replaceState(null, "", `${location.pathname}?${query}`.replace(/%2F/g, "/"));
+  };
+
+  window.phi = {
+    address, copy,
+    copyLink: (prompt) => {
+      const link = new URL(location.href);
+      if (prompt) link.searchParams.set("prompt", prompt);
+      return copy(link.href);
+    },
+    focus: (side) => {
+      const name = `focus-${side}`;
+      const on = !document.body.classList.contains(name);
+      document.body.classList.remove("focus-left", "focus-right");
+      if (on) document.body.classList.add(name);
+      $(`#focus-${side}`).setAttribute("aria-pressed", on);
+    },
+    theme: () => {
+      const theme = document.body.classList.contains("dark") ? "light" : "dark";
+      setTheme(theme);
+      try { localStorage.setItem("phi-theme", theme); } catch { /* storage is off: for this visit only */ }
+    },
+  };
+}

@@ -1,0 +1,317 @@
+"""Two panes and one prompt: from the click on Compare to the last number under the answers."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from backends import REGISTRY, BackendError
+from playground.conversation import Conversation, Turn, to_json, to_markdown
+from playground.limits import Limits
+
+from .convert import Form, Kept, to_chatbot, turn_of
+from .pane import Pane, build_pane
+from .params import Params, build_params
+from .session import Drawn, Session
+from .status import backend_choices, find_offer, model_label
+from .texts import t
+
+Updates = dict[Any, Any]
+"""What an event changes: components and their new values. Components left out stay as they are."""
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+@dataclass(frozen=True)
+class Composer:
+    """The prompt box and the buttons around it."""
+
+    prompt: gr.Textbox
+    compare: gr.Button
+    stop: gr.Button
+    regenerate: gr.Button
+    undo: gr.Button
+    clear: gr.Button
+    copy_markdown: gr.Button
+    copy_json: gr.Button
+    copy_link: gr.Button
+    notice: gr.HTML
+
+
+class CompareView:
+    """The comparison on a tab: its components, and what happens when they are used."""
+
+    def __init__(self, limits: Limits, examples: Any = None) -> None:
+        """Draw it. `examples` draws what stands between the panes and the prompt."""
+        self.limits = limits
+        self.backends = backend_choices(limits)
+        self.session = gr.State(Session(), time_to_live=3600, delete_callback=Session.stop)
+        self.kept = gr.BrowserState("", storage_key="phi-playground", secret="kept-in-this-browser")
+        with gr.Row(elem_id="panes", equal_height=False):
+            self.panes = (
+                build_pane("left", self.backends),
+                build_pane("right", self.backends),
+            )
+        with gr.Column(elem_id="below"):
+            self.examples = examples() if examples else None
+            self.composer = _build_composer()
+            self.params = build_params(limits)
+        self._connect()
+
+    # ── What the events read and write ─────────────────────────────────────────────────────────
+
+    @property
+    def form(self) -> list[gr.Component]:
+        """The components that make up a `Form`, in its order."""
+        left, right = self.panes
+        pickers = [left.backend, left.model, right.backend, right.model]
+        return [self.composer.prompt, *pickers, *self.params.inputs]
+
+    @property
+    def drawn(self) -> list[gr.Component]:
+        """The components that a growing answer changes, and no others."""
+        left, right = self.panes
+        return [left.live, left.line, right.live, right.line]
+
+    @property
+    def changed(self) -> list[gr.Component]:
+        """The components that a beginning or ending run changes."""
+        c = self.composer
+        buttons = [c.compare, c.stop, c.regenerate, c.undo, c.clear]
+        copies = [c.copy_markdown, c.copy_json]
+        panes = [x for p in self.panes for x in (p.conversation, p.regenerate, p.stop)]
+        rest = [self.examples] if self.examples else []
+        return [c.prompt, c.notice, *buttons, *copies, *panes, *self.drawn, self.kept, *rest]
+
+    def _connect(self) -> None:
+        c = self.composer
+        self._answering(c.compare.click, self.ask)
+        self._answering(c.regenerate.click, self.again)
+        for side, pane in enumerate(self.panes):
+            self._answering(pane.regenerate.click, self._again_one(side))
+            self._answering(pane.conversation.edit, self._edit(side))
+            pane.stop.click(_stop(side), self.session, queue=False, **PRIVATE)
+        c.stop.click(_stop(None), self.session, queue=False, **PRIVATE)
+        state = [self.session, c.prompt]
+        c.undo.click(self.undo, state, self.changed, queue=False, **PRIVATE)
+        c.clear.click(self.clear, state, self.changed, queue=False, **PRIVATE)
+        for button, write in ((c.copy_markdown, to_markdown), (c.copy_json, to_json)):
+            hidden = gr.Textbox(visible=False)
+            button.click(_export(write), self.session, hidden, queue=False, **PRIVATE).then(
+                None, hidden, js="(text) => phi.copy(text)", api_visibility="private"
+            )
+        c.copy_link.click(None, c.prompt, js="(p) => phi.copyLink(p)", api_visibility="private")
+
+    def _answering(self, trigger: Any, begin: Any) -> None:
+        """Begin a run, draw it, write it down: the way of every answer to the page."""
+        begun = trigger(
+            begin, [self.session, *self.form], self.changed, queue=False, preprocess=False,
+            **PRIVATE,
+        )  # fmt: skip
+        drawn = begun.success(
+            draw, self.session, self.drawn, postprocess=False, concurrency_limit=None, **PRIVATE
+        )
+        drawn.then(
+            self.finish, [self.session, self.composer.prompt], self.changed, queue=False, **PRIVATE
+        )
+
+    # ── Events ─────────────────────────────────────────────────────────────────────────────────
+
+    async def ask(self, session: Session, *values: Any) -> Updates:
+        """Compare: a new turn for both sides."""
+        try:
+            form = Form.read(values).checked(self.limits)
+            self.limits.check_prompt(form.prompt)
+            self.limits.check_turns(len(session.conversation.turns))
+        except BackendError as error:
+            return self._refused(error)
+        if session.answering:
+            return self._refused("Both models are still answering. Press Stop first.")
+        return await self._begin(session, form, session.conversation, form.prompt)
+
+    async def again(self, session: Session, *values: Any) -> Updates:
+        """Regenerate both answers to the last turn."""
+        return await self._again(session, values, {0, 1})
+
+    def _again_one(self, side: int) -> Any:
+        async def again_one(session: Session, *values: Any) -> Updates:
+            return await self._again(session, values, {side})
+
+        return again_one
+
+    async def _again(self, session: Session, values: tuple[Any, ...], sides: set[int]) -> Updates:
+        if session.answering and session.run:
+            for side in sides:
+                if session.run.requests[side] is not None:
+                    session.run.restart(side)
+            return {}
+        if not session.conversation.turns:
+            return {}
+        try:
+            form = Form.read(values).checked(self.limits)
+        except BackendError as error:
+            return self._refused(error)
+        *_, last = session.conversation.turns
+        earlier = session.conversation.until(-1)
+        updates = await self._begin(session, form, earlier, last.prompt, sides, last)
+        updates.pop(self.composer.prompt)  # what is being typed is not what is asked again
+        return updates
+
+    def _edit(self, side: int) -> Any:
+        async def edit(session: Session, *values: Any, event: gr.EditData) -> Updates:
+            index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
+            turn = turn_of(session.conversation, side, int(index))
+            if session.answering or turn is None:
+                return self._shown(session)
+            text = event.value if isinstance(event.value, str) else ""
+            try:
+                form = Form.read((text, *values[1:])).checked(self.limits)
+                self.limits.check_prompt(form.prompt)
+            except BackendError as error:
+                return self._shown(session) | self._refused(error)
+            earlier = session.conversation.until(turn)
+            updates = await self._begin(session, form, earlier, form.prompt)
+            updates.pop(self.composer.prompt)
+            return updates
+
+        return edit
+
+    async def _begin(
+        self,
+        session: Session,
+        form: Form,
+        earlier: Conversation,
+        prompt: str,
+        sides: set[int] | None = None,
+        last: Turn | None = None,
+    ) -> Updates:
+        """Add the turn, prepare the run, and show both; the sides that stay keep their answer."""
+        sides = {0, 1} if sides is None else sides
+        turn = last or Turn.asking(prompt)
+        for side in sides:
+            turn = turn.with_answer(side, None)
+            session.lines[side] = ""
+        conversation = earlier.model_copy(update={"system": form.system, "params": form.params})
+        session.conversation = conversation.adding(turn)
+        labels = [model_label(b, await find_offer(b, m), m) for b, m in form.sides]
+        session.begin(form, tuple(labels), sides)
+        return self._shown(session, draft=prompt) | {self.composer.prompt: ""}
+
+    async def finish(self, session: Session, prompt: str) -> Updates:
+        """The run has ended: its answers join the conversation."""
+        if session.answering:
+            return {}
+        failed = session.finish()
+        updates = self._shown(session)
+        if failed and not prompt and session.conversation.turns:
+            updates[self.composer.prompt] = session.conversation.turns[-1].prompt
+        return updates
+
+    def undo(self, session: Session, prompt: str) -> Updates:
+        """Take the last turn back; its prompt returns to the box."""
+        if session.answering or not session.conversation.turns:
+            return {}
+        last = session.conversation.turns[-1]
+        session.conversation = session.conversation.until(-1)
+        session.redraw_lines()
+        return self._shown(session) | {self.composer.prompt: prompt or last.prompt}
+
+    def clear(self, session: Session, prompt: str) -> Updates:
+        """Forget the conversation; an unsent prompt stays."""
+        session.stop()
+        session.run = None
+        session.conversation = Conversation()
+        session.redraw_lines()
+        return self._shown(session)
+
+    # ── Drawing ────────────────────────────────────────────────────────────────────────────────
+
+    def shown(self, session: Session) -> Updates:
+        """Everything that follows from the state of the session."""
+        return self._shown(session)
+
+    def _shown(self, session: Session, draft: str = "") -> Updates:
+        c, busy = self.composer, session.answering
+        some = bool(session.conversation.turns)
+        updates: Updates = {
+            c.notice: "",
+            c.compare: gr.Button(visible=not busy),
+            c.stop: gr.Button(visible=busy),
+            self.kept: Kept(session.conversation, draft).to_browser(),
+        }
+        for button in (c.regenerate, c.undo):
+            updates[button] = gr.Button(visible=some, interactive=not busy)
+        for button in (c.clear, c.copy_markdown, c.copy_json):
+            updates[button] = gr.Button(visible=some)
+        if self.examples:
+            updates[self.examples] = gr.Accordion(open=not some)
+        for side, pane in enumerate(self.panes):
+            asked = busy and session.run is not None and session.run.requests[side] is not None
+            updates |= {
+                pane.conversation: to_chatbot(session.conversation, side),
+                pane.live: "",
+                pane.line: session.lines[side],
+                pane.regenerate: gr.Button(visible=some),
+                pane.stop: gr.Button(visible=asked),
+            }
+        return updates
+
+    def _refused(self, why: BackendError | str) -> Updates:
+        """Say why nothing was asked; everything else stays as it is, the prompt too."""
+        return {self.composer.notice: notice_html(str(why))}
+
+
+async def draw(session: Session) -> AsyncGenerator[Drawn, None]:
+    """Draw the growing answers. One generator for both sides: two would run one after the other."""
+    async for drawn in session.draw():
+        yield drawn
+
+
+def notice_html(text: str) -> str:
+    """A sentence that must not be missed."""
+    from html import escape
+
+    return f'<p class="notice" role="alert">{escape(text)}</p>' if text else ""
+
+
+def _stop(side: int | None) -> Any:
+    async def stop(session: Session) -> None:
+        session.stop(side)
+
+    return stop
+
+
+def _export(write: Any) -> Any:
+    def export(session: Session) -> str:
+        return write(session.conversation)
+
+    return export
+
+
+def _build_composer() -> Composer:
+    with gr.Column(elem_id="composer"):
+        notice = gr.HTML(elem_id="notice")
+        with gr.Row(elem_classes="ask"):
+            prompt = gr.Textbox(
+                label=t("prompt"), show_label=False, container=False, lines=2, max_lines=10,
+                placeholder=t("prompt_placeholder"), elem_id="prompt", scale=1, interactive=True,
+                autofocus=True,
+            )  # type: ignore[arg-type]  # fmt: skip
+            compare = gr.Button(t("compare"), variant="primary", elem_id="compare", scale=0)
+            stop = gr.Button(t("stop"), variant="stop", visible=False, elem_id="stop", scale=0)
+        with gr.Row(elem_classes="tools"):
+            regenerate = gr.Button(t("regenerate"), size="sm", visible=False, elem_id="regenerate")
+            undo = gr.Button(t("undo"), size="sm", visible=False, elem_id="undo")
+            clear = gr.Button(t("clear"), size="sm", visible=False, elem_id="clear")
+            copy_markdown = gr.Button(
+                t("copy_markdown"), size="sm", visible=False, elem_id="copy-markdown"
+            )
+            copy_json = gr.Button(t("copy_json"), size="sm", visible=False, elem_id="copy-json")
+            copy_link = gr.Button(t("copy_link"), size="sm", elem_id="copy-link")
+    return Composer(
+        prompt, compare, stop, regenerate, undo, clear, copy_markdown, copy_json, copy_link, notice
+    )
+
+
+__all__ = ["REGISTRY", "CompareView", "Pane", "Params", "draw", "notice_html"]

@@ -1,0 +1,91 @@
+"""The line under an answer: what it waits for, how fast it came, in which language."""
+
+from html import escape
+
+from backends import CONTEXT_CAP, Progress
+from playground.answer import Completion
+from playground.conversation import Said, Turn, describe_numbers, seconds
+from playground.languages import LANGUAGES
+
+_WAITING = {
+    "queued": "{model} is waiting",
+    "loading": "Loading {model}",
+    "prefill": "{model} is reading your prompt",
+    "retrying": "{model} is busy",
+    "downloading": "Downloading {model}",
+}
+
+
+def live_line(completion: Completion, model: str) -> str:
+    """The line while an answer is on its way, as HTML."""
+    clock = completion.clock
+    if completion.state == "waiting":
+        return _line("waiting", _waiting(completion.progress, model, clock.total))
+    about = "about " if clock.token_source == "estimate" else ""
+    speed = clock.tokens_per_second
+    pieces = [f"{about}{clock.tokens} tokens", seconds(clock.total)]
+    if speed:
+        pieces.insert(1, f"{about}{speed:.1f} tokens/s")
+    return _line(completion.state, _pieces(pieces))
+
+
+def final_line(said: Said, turn: Turn) -> str:
+    """The line under a finished answer, as HTML."""
+    if said.state == "failed":
+        return _line(
+            "failed",
+            f'<span class="failure" role="alert">{escape(said.error)}</span>',
+            words=said.error,
+        )
+    pieces = _pieces(describe_numbers(said)) if said.text else "Stopped before the first token."
+    return _line(
+        said.state,
+        pieces + _mismatch(said, turn) + _gauge(said),
+        words=f"{len(said.text.split())} words",
+    )
+
+
+def _line(state: str, body: str, words: str = "") -> str:
+    return f'<div class="numbers" data-state="{state}" data-words="{escape(words)}">{body}</div>'
+
+
+def _pieces(pieces: object) -> str:
+    return "".join(f"<span>{escape(piece)}</span>" for piece in pieces)  # type: ignore[attr-defined]
+
+
+def _waiting(progress: Progress | None, model: str, waited: float) -> str:
+    sentence = _WAITING[progress.stage] if progress else "{model} is thinking"
+    text = sentence.format(model=model)
+    if progress and progress.detail:
+        text += f" ({progress.detail})"
+    bar = ""
+    if progress and progress.fraction is not None:
+        percent = round(min(1.0, max(0.0, progress.fraction)) * 100)
+        text += f" {percent} %"
+        bar = f'<span class="bar"><i style="width:{percent}%"></i></span>'
+    return f'<span class="pulse" aria-hidden="true"></span><span>{escape(text)}…</span>{bar}' + (
+        f"<span>{waited:.0f} s</span>" if waited >= 1 else ""
+    )
+
+
+def _mismatch(said: Said, turn: Turn) -> str:
+    """Answered in another language than it was asked in: that stands out."""
+    asked, answered = LANGUAGES.get(turn.language or ""), LANGUAGES.get(said.language or "")
+    if not asked or not answered or asked is answered:
+        return ""
+    sentence = f"Answered in {answered.english_name}; you asked in {asked.english_name}"
+    return f'<span class="mismatch">{escape(sentence)}</span>'
+
+
+def _gauge(said: Said) -> str:
+    """How much of the context this conversation has used."""
+    if said.input_tokens is None:
+        return ""
+    used = said.input_tokens + said.output_tokens
+    percent = min(100, round(100 * used / CONTEXT_CAP))
+    label = f"{used:,} of {CONTEXT_CAP:,} tokens of context used"
+    return (
+        f'<span class="gauge" role="img" aria-label="{label}" title="{label}">'
+        f'<i style="width:{max(1, percent)}%"></i></span><span class="used">{used:,} / '
+        f"{CONTEXT_CAP:,} context</span>"
+    )

@@ -1,0 +1,74 @@
+"""The page: header, theme, tabs in order, and how it is served."""
+
+import gradio as gr
+
+from playground.limits import Limits
+
+from .headers import MIDDLEWARE
+from .tabs import text
+from .texts import EN, I18N, t
+from .theme import ASSETS, css, js, theme
+
+TABS = (text.TextTab,)
+"""The tabs in the order in which they stand. A new tab is one file and its name here."""
+
+MAX_EVENTS = 200
+"""Events that may run at once; who may start is decided per backend, by `playground.compare`."""
+
+
+def build(limits: Limits) -> gr.Blocks:
+    """Put the page together."""
+    with gr.Blocks(
+        title=EN["title"], analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
+    ) as page:
+        gr.HTML(_HEADER, elem_id="header")
+        gr.HTML('<div id="announcer" role="status" aria-live="polite"></div>', elem_id="announce")
+        for tab in TABS:
+            tab(limits).open_on(page)
+    page.queue(max_size=256, default_concurrency_limit=None, api_open=False)
+    return page
+
+
+_HEADER = f"""
+<div class="masthead">
+  <h1><span class="mark" aria-hidden="true">φ</span> {EN["title"]}</h1>
+  <p>{EN["tagline"]}</p>
+  <button type="button" id="theme-toggle" aria-label="Dark or light" title="Dark or light"
+    onclick="phi.theme()">◐</button>
+</div>
+"""
+
+
+def launch(
+    limits: Limits, host: str, port: int, open_browser: bool, block: bool = True
+) -> gr.Blocks:
+    """Serve the page at `host:port`; returns once it is closed, or at once if not `block`."""
+    page = build(limits)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        inbrowser=open_browser,
+        prevent_thread_lock=not block,
+        share=False,
+        show_error=False,
+        quiet=True,
+        enable_monitoring=False,
+        run_history=False,
+        max_threads=MAX_EVENTS,
+        max_file_size="10mb",
+        strict_cors=True,
+        mcp_server=False,
+        pwa=False,
+        ssr_mode=False,
+        footer_links=[],
+        favicon_path=str(ASSETS / "favicon.svg"),
+        app_kwargs={"middleware": MIDDLEWARE, "docs_url": None, "redoc_url": None},
+        theme=theme(),
+        css=css(),
+        js=js(),
+        i18n=I18N,
+    )
+    return page
+
+
+__all__ = ["TABS", "build", "launch", "t"]

@@ -1,0 +1,62 @@
+"""The settings, folded away: a system prompt and the knobs."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from playground.limits import Limits
+
+from .texts import t
+
+
+@dataclass(frozen=True)
+class Params:
+    """The settings' components, in the order of `Form`'s fields."""
+
+    system: gr.Textbox
+    temperature: gr.Slider
+    max_tokens: gr.Slider
+    top_p: gr.Slider
+    top_k: gr.Number
+    seed: gr.Number
+    stop: gr.Textbox
+
+    @property
+    def inputs(self) -> list[gr.Component]:
+        """All of them, as an event takes them."""
+        return list(self.__dict__.values())
+
+
+def build_params(limits: Limits) -> Params:
+    """Draw the settings."""
+    with gr.Accordion(t("settings"), open=False, elem_id="settings"):
+        system = gr.Textbox(
+            label=t("system"),
+            placeholder=t("system_placeholder"),  # type: ignore[arg-type]
+            lines=2,
+            elem_id="system",
+        )
+        with gr.Row(elem_classes="knobs"):
+            temperature = gr.Slider(
+                0, 2, 0.7, step=0.05, label=t("temperature"), info=t("temperature_info"),
+                elem_id="temperature",
+            )  # fmt: skip
+            max_tokens = gr.Slider(
+                1, limits.max_tokens, min(512, limits.max_tokens), step=1, label=t("max_tokens"),
+                info=t("max_tokens_info"), elem_id="max-tokens",
+            )  # fmt: skip
+            top_p = gr.Slider(
+                0.01, 1, 0.95, step=0.01, label=t("top_p"), info=t("top_p_info"), elem_id="top-p"
+            )
+        with gr.Row(elem_classes="knobs"):
+            top_k = gr.Number(
+                50, precision=0, label=t("top_k"), info=t("top_k_info"), elem_id="top-k"
+            )
+            seed = gr.Number(
+                None, precision=0, label=t("seed"), info=t("seed_info"), elem_id="seed"
+            )
+            stop = gr.Textbox(
+                label=t("stop_texts"), info=t("stop_texts_info"), lines=1, max_lines=4,
+                elem_id="stop-texts",
+            )  # fmt: skip
+    return Params(system, temperature, max_tokens, top_p, top_k, seed, stop)

@@ -1,0 +1,98 @@
+"""What the server keeps for one open page: the conversation, the run, and what was last drawn."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from time import monotonic
+
+from playground.answer import Completion
+from playground.compare import Run
+from playground.conversation import Conversation, Said, Turn
+
+from .convert import Form
+from .numbers import final_line, live_line
+
+NUMBERS_EVERY = 0.25
+"""Seconds between two changes of the live numbers: faster than that nobody can read them."""
+
+Drawn = tuple[str, str, str, str]
+"""Left answer, left line, right answer, right line."""
+
+
+@dataclass
+class Session:
+    """One open page. Lives in a `gr.State`, changed in place."""
+
+    conversation: Conversation = field(default_factory=Conversation)
+    run: Run | None = None
+    labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
+    """Each side's model and backend, as people call them, in the current run."""
+    lines: list[str] = field(default_factory=lambda: ["", ""])
+    """The line under each side."""
+    _drawing: bool = False
+    _lines_at: float = 0.0
+
+    @property
+    def answering(self) -> bool:
+        """True while a run goes on."""
+        return self.run is not None and not self.run.ended
+
+    def begin(self, form: Form, labels: tuple[tuple[str, str], ...], sides: set[int]) -> None:
+        """Prepare a run of some sides for the last turn; `draw` starts it."""
+        requests = [form.request(s, self.conversation) if s in sides else None for s in (0, 1)]
+        self.run = Run(requests)
+        self.labels = (labels[0], labels[1])
+
+    async def draw(self) -> AsyncGenerator[Drawn, None]:
+        """The growing answers and their lines, until every side has ended."""
+        run = self.run
+        if run is None or run.ended or self._drawing:
+            return
+        self._drawing = True
+        self._lines_at = 0.0
+        try:
+            async with aclosing(run.snapshots()) as snapshots:
+                async for sides in snapshots:
+                    self._draw_lines(sides)
+                    left, right = (side.text if side else "" for side in sides)
+                    yield left, self.lines[0], right, self.lines[1]
+        finally:
+            self._drawing = False
+
+    def _draw_lines(self, sides: tuple[Completion | None, ...]) -> None:
+        now = monotonic()
+        due = now - self._lines_at >= NUMBERS_EVERY
+        for side, completion in enumerate(sides):
+            if completion is None:
+                continue
+            if completion.ended:
+                said = Said.of(completion, *self.labels[side])
+                self.lines[side] = final_line(said, self.conversation.turns[-1])
+            elif due:
+                self.lines[side] = live_line(completion, self.labels[side][0])
+        if due:
+            self._lines_at = now
+
+    def finish(self) -> list[Completion]:
+        """Write the ended sides into the conversation; returns those that failed."""
+        if self.run is None:
+            return []
+        failed: list[Completion] = []
+        for side, completion in enumerate(self.run.snapshot()):
+            if completion is not None:
+                said = Said.of(completion, *self.labels[side])
+                self.conversation = self.conversation.answered(side, said)
+                failed += [completion] if completion.state == "failed" else []
+        self.run = None
+        self.redraw_lines()
+        return failed
+
+    def redraw_lines(self) -> None:
+        """The lines under the last turn's answers."""
+        last = self.conversation.turns[-1] if self.conversation.turns else Turn(prompt="")
+        self.lines = [final_line(said, last) if said else "" for said in last.answers]
+
+    def stop(self, side: int | None = None) -> None:
+        """Stop one side, or both."""
+        if self.run is not None:
+            self.run.stop(side)
