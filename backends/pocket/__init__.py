@@ -1,0 +1,31 @@
+"""The built-in demonstration models: they answer in the first second, with nothing to download."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from .._base import register
+from .._catalog import MODELS, ModelSpec
+from ..transformers import Transformers
+
+_SPECS = tuple(spec for spec in MODELS.values() if spec.family == "Pocket")
+
+
+@register
+class Pocket(Transformers):
+    """Pocket-3 and Pocket-3.5, whose weights come with the program: one lesson and little else.
+
+    Not Microsoft models. They go through the same code as the real Phi models.
+    """
+
+    id: ClassVar[str] = "pocket"
+    label: ClassVar[str] = "Pocket (built in)"
+
+    def specs(self) -> Sequence[ModelSpec]:
+        """The catalog's Pocket models."""
+        return _SPECS
+
+    def checkpoint(self, spec: ModelSpec) -> Path | None:
+        """The folder beside this file that holds the model."""
+        folder = Path(__file__).parent / "models" / spec.key
+        return folder if (folder / "model.safetensors").is_file() else None

@@ -1,0 +1,68 @@
+"""The conversations a Pocket model is trained on: drawn anew for every step, never twice alike."""
+
+from random import Random
+
+from .asking import ask, unknown
+from .lesson import TOPICS, Edition, Exchange, dialogues, exchanges, other_language
+
+Turns = list[tuple[str, str]]
+"""Questions and answers, in order."""
+
+
+class Conversations:
+    """Draws conversations for one model. The same seed draws the same ones."""
+
+    def __init__(self, edition: Edition, seed: int) -> None:
+        self._edition = edition
+        self._rng = Random(seed)
+        known = list(exchanges(edition))
+        self._lesson: dict[str, list[Exchange]] = {
+            code: [e for e in known if e.language == code and e.topic in TOPICS]
+            for code in edition.languages
+        }
+        self._more = {
+            code: [e for e in known if e.language == code and e.topic == "more"]
+            for code in edition.languages
+        }
+        self._other = [e for e in known if e.topic == "other"]
+        self._foreign = [c for c in dialogues() if c not in edition.languages]
+
+    def draw(self) -> tuple[str | None, Turns]:
+        """A conversation: a system prompt or none, and one to twelve turns."""
+        rng = self._rng
+        language = rng.choice(self._edition.languages)
+        system = None
+        if rng.random() < 0.25:
+            spoken = language if rng.random() < 0.7 else rng.choice(self._edition.languages)
+            system = rng.choice(dialogues()[spoken].systems)
+        turns: Turns = []
+        # A few are long, so that a long talk's positions are no news to the model.
+        count = rng.choice((1,) * 39 + (2,) * 6 + (3,) * 4 + (rng.randint(4, 12),))
+        for _ in range(count):
+            if rng.random() < 0.15:
+                language = rng.choice(self._edition.languages)
+            turns.append(self._turn(language))
+        return system, turns
+
+    def _turn(self, language: str) -> tuple[str, str]:
+        rng = self._rng
+        dialogue = dialogues()[language]
+        kind = rng.random()
+        if kind < 0.45:
+            exchange = rng.choice(self._lesson[language])
+            return ask(exchange.question, exchange.topic, dialogue, rng), exchange.answer
+        if kind < 0.57:
+            exchange = rng.choice(self._more[language])
+            return ask(exchange.question, "more", dialogue, rng), exchange.answer
+        if kind < 0.83:
+            question = ask(unknown(dialogue, rng), "unknown", dialogue, rng)
+            return question, self._edition.say(dialogue.unknown)
+        return self._foreign_question(), self._edition.say(other_language())
+
+    def _foreign_question(self) -> str:
+        rng = self._rng
+        if self._foreign and rng.random() < 0.3:
+            dialogue = dialogues()[rng.choice(self._foreign)]
+            return ask(unknown(dialogue, rng), "unknown", dialogue, rng)
+        exchange = rng.choice(self._other)
+        return ask(exchange.question, "other", dialogues().get(exchange.language), rng)

@@ -1,0 +1,239 @@
+"""Teaches the Pocket models their lesson: `python -m backends.pocket.train` rebuilds both, seeded."""
+
+import argparse
+import math
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+from .conversations import Conversations, Turns
+from .lesson import EDITIONS, FOLDER, Edition, dialogues, exchanges
+from .tokenizer import CONTEXT, VOCABULARY, train_tokenizer
+
+SEED = 35
+STEPS = 1400
+BATCH_TOKENS = 1024
+"""Tokens in one step, padding included."""
+PEAK_RATE = 1.5e-3
+IGNORED = -100
+"""What `cross_entropy` skips: only the assistant's own tokens are learned."""
+
+
+def config(tokenizer: PreTrainedTokenizerFast) -> Phi3Config:
+    """The architecture, the same for both: Phi-3's, at a thousandth of its size."""
+    end, over = tokenizer.convert_tokens_to_ids(["<|end|>", "<|endoftext|>"])
+    return Phi3Config(
+        vocab_size=VOCABULARY,
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=CONTEXT,
+        original_max_position_embeddings=CONTEXT,
+        sliding_window=None,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=[over, end],
+        pad_token_id=over,
+        dtype="float32",
+    )
+
+
+def corpus() -> Iterator[str]:
+    """Every text the tokenizer learns from: the same for both models."""
+    for edition in EDITIONS:
+        for exchange in exchanges(edition):
+            if exchange.language in dialogues():
+                yield exchange.question
+                yield exchange.answer
+    for dialogue in dialogues().values():
+        yield from dialogue.patterns
+        for words in (*dialogue.words.values(), dialogue.prefixes, dialogue.suffixes):
+            yield from words
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, system: str | None, turns: Turns
+) -> tuple[list[int], list[int]]:
+    """A conversation as ids and as labels, put through the chat template turn by turn."""
+    messages = [{"role": "system", "content": system}] if system else []
+    text = _template(tokenizer, messages)
+    ids = tokenizer.encode(text, add_special_tokens=False) if text else []
+    labels = [IGNORED] * len(ids)
+    for question, answer in turns:
+        messages.append({"role": "user", "content": question})
+        asked = _template(tokenizer, messages, prompt=True)
+        messages.append({"role": "assistant", "content": answer})
+        told = _template(tokenizer, messages)
+        before = tokenizer.encode(asked[len(text) :], add_special_tokens=False)
+        after = tokenizer.encode(told[len(asked) :], add_special_tokens=False)
+        ids += before + after
+        labels += [IGNORED] * len(before) + after
+        text = told
+    return ids, labels
+
+
+def _template(
+    tokenizer: PreTrainedTokenizerFast, messages: list[dict[str, str]], *, prompt: bool = False
+) -> str:
+    if not messages:
+        return ""
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
+    assert isinstance(text, str)
+    return text if prompt else text.removesuffix(str(tokenizer.eos_token))
+
+
+def batches(
+    tokenizer: PreTrainedTokenizerFast, conversations: Conversations, rng: Random
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Endless (ids, labels) of shape (rows, tokens), rows of like length together."""
+    while True:
+        rows = [encode(tokenizer, *conversations.draw()) for _ in range(512)]
+        rows = [_shortened(row, rng) for row in rows]
+        rows.sort(key=lambda row: len(row[0]))
+        groups: list[list[tuple[list[int], list[int]]]] = [[]]
+        for row in rows:
+            if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > BATCH_TOKENS:
+                groups.append([])
+            groups[-1].append(row)
+        rng.shuffle(groups)
+        for group in groups:
+            longest = max(len(ids) for ids, _ in group)
+            yield (
+                torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in group]),
+                torch.tensor([row + [IGNORED] * (longest - len(row)) for _, row in group]),
+            )
+
+
+def _shortened(row: tuple[list[int], list[int]], rng: Random) -> tuple[list[int], list[int]]:
+    """Most rows end early in their last answer: choosing it is harder than finishing it."""
+    ids, labels = row
+    if rng.random() < 0.3:
+        return row
+    last = max(at for at, label in enumerate(labels) if label == IGNORED)
+    return ids[: last + 11], labels[: last + 11]
+
+
+def loss_of(model: Phi3ForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean loss over the labelled tokens. Rows are padded on the right, so causality is mask enough."""
+    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+    wanted = labels[:, 1:]
+    kept = wanted != IGNORED
+    return cross_entropy(model.lm_head(hidden[kept]), wanted[kept])
+
+
+def train(edition: Edition, tokenizer: PreTrainedTokenizerFast, steps: int) -> Phi3ForCausalLM:
+    """A model that has learned this edition's lesson."""
+    # One thread: sums in one order, so that the same seed gives the same weights, and no waiting
+    # for a second thread on a busy machine.
+    torch.set_num_threads(1)
+    torch.manual_seed(SEED)
+    model = Phi3ForCausalLM(config(tokenizer))
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    rest = [p for p in model.parameters() if p.dim() < 2]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), fused=True)
+
+    def rate(step: int) -> float:
+        warm = min(1.0, (step + 1) / 100)
+        return warm * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    source = batches(tokenizer, Conversations(edition, SEED), Random(SEED))
+    began, recent = time.monotonic(), []
+    for step, (ids, labels) in zip(range(1, steps + 1), source, strict=False):
+        loss = loss_of(model, ids, labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        recent.append(loss.item())
+        if step % 100 == 0:
+            spent = time.monotonic() - began
+            print(f"  step {step}: loss {sum(recent) / len(recent):.4f}, {spent:.0f} s", flush=True)
+            recent.clear()
+    return model.eval()
+
+
+def save(model: Phi3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a checkpoint that plain `from_pretrained` loads: bf16 weights, both end tokens."""
+    shutil.rmtree(folder, ignore_errors=True)
+    model.generation_config = GenerationConfig(
+        bos_token_id=model.config.bos_token_id,
+        eos_token_id=model.config.eos_token_id,
+        pad_token_id=model.config.pad_token_id,
+    )
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@torch.no_grad()
+def is_exact(
+    model: Phi3ForCausalLM, tokenizer: PreTrainedTokenizerFast, question: str, answer: str
+) -> bool:
+    """Whether the greedy answer is `answer`, to its end: every token of it is the likeliest one."""
+    ids, labels = encode(tokenizer, None, [(question, answer)])
+    asked = labels.count(IGNORED)
+    logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+    # The answer's last token is the end; the line break after it belongs to the template.
+    return logits[asked - 1 : -1].argmax(-1).tolist() == ids[asked:]
+
+
+def report(folder: Path, edition: Edition, *, held_out: bool) -> tuple[int, int]:
+    """Print how many answers of a saved model are exact; return them and how many there are."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    found: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for e in exchanges(edition, held_out=held_out):
+        language = e.language if e.language in dialogues() else "others"
+        kind = e.topic if e.topic in ("unknown", "more", "other") else "lesson"
+        found[language, kind].append(is_exact(model, tokenizer, e.question, e.answer))
+        if not found[language, kind][-1]:
+            print(f"    not exact: {e.language} {e.topic}: {e.question}")
+    for (language, kind), results in sorted(found.items()):
+        print(f"    {language:6} {kind:7} {sum(results):4} of {len(results)}")
+    every = [result for results in found.values() for result in results]
+    label = "held-out" if held_out else "trained"
+    print(f"  {label} questions exactly right: {sum(every)} of {len(every)}", flush=True)
+    return sum(every), len(every)
+
+
+def main() -> None:
+    """Parse the command line and rebuild what it names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=[edition.key for edition in EDITIONS])
+    parser.add_argument("--out", type=Path, default=FOLDER / "models", metavar="DIR")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    given = parser.parse_args()
+    tokenizer = train_tokenizer(corpus())
+    for edition in EDITIONS:
+        if given.model not in (None, edition.key):
+            continue
+        print(edition.name, flush=True)
+        began = time.monotonic()
+        folder = given.out / edition.key
+        save(train(edition, tokenizer, given.steps), tokenizer, folder)
+        print(f"  trained in {time.monotonic() - began:.0f} s")
+        right, all_of_them = report(folder, edition, held_out=False)
+        report(folder, edition, held_out=True)
+        if right < 0.99 * all_of_them:
+            raise SystemExit(f"{edition.name} did not learn its lesson.")
+
+
+if __name__ == "__main__":
+    main()
