@@ -1,0 +1,65 @@
+# Phi Playground: each target sets up what it needs. `make help` lists them.
+
+HOST   = 127.0.0.1
+PORT   = 7860
+PYTHON = python3
+VENV   = .venv
+PY     = $(VENV)/bin/python
+
+# A stamp carries the checksum of what was installed and is written last: an install
+# that broke off is taken up again, one that stands is left alone.
+checksum   = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
+PAGE_READY = $(VENV)/page-$(call checksum,requirements.txt tools/install.py)
+TEST_READY = $(VENV)/test-$(call checksum,requirements.txt tools/install.py tests/requirements.txt)
+
+.PHONY: help run test lint bench space
+
+help: ## say what can be made
+	@echo 'make TARGET, for example: make run PORT=8000 HOST=0.0.0.0'
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+
+run: $(PAGE_READY) ## start the page on this machine
+	@$(PY) app.py --host $(HOST) --port $(PORT) $(ARGS)
+
+test: $(TEST_READY) ## run all tests, in a real browser too
+	@$(PY) tests/browser.py
+	$(PY) -m pytest $(ARGS)
+
+lint: $(TEST_READY) ## check style and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright
+
+bench: $(TEST_READY) ## measure again what the README claims
+	@$(PY) tests/browser.py
+	@for file in $$(grep -l __main__ benchmarks/*.py); do \
+	  echo "== $$file"; PYTHONPATH=. $(PY) $$file || exit 1; \
+	done
+
+space: ## assemble the folder of a Hugging Face Space in build/space
+	@rm -rf build/space && mkdir -p build/space
+	@cp -R app.py LICENSE backends playground ui spaces/README.md spaces/requirements.txt build/space
+	@find build/space -name __pycache__ -prune -exec rm -rf {} +
+	@echo 'build/space is ready: hf upload YOUR_NAME/phi-playground build/space . --repo-type space'
+
+# -- what the targets stand on ------------------------------------------------------------
+
+$(PY):
+	@for python in "$(PYTHON)" python3.13 python3.12 python3.11; do \
+	  "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || continue; \
+	  "$$python" -m venv --clear $(VENV) && exit 0; \
+	  rm -rf $(VENV); \
+	  echo "This Python cannot make virtual environments. On Debian or Ubuntu: sudo apt install python3-venv"; \
+	  exit 1; \
+	done; \
+	echo 'Phi Playground needs Python 3.11, 3.12 or 3.13. Install one, or name it: make run PYTHON=/path/to/python3.12'; \
+	exit 1
+
+$(PAGE_READY): $(PY)
+	@rm -f $(VENV)/page-*
+	@$(PY) tools/install.py $@
+
+$(TEST_READY): $(PAGE_READY)
+	@rm -f $(VENV)/test-*
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt -c requirements.txt
+	@touch $@

@@ -1,0 +1,137 @@
+"""Install requirements.txt into the Python that runs this; without an NVIDIA card, PyTorch without CUDA.
+
+On Linux, plain pip brings PyTorch with all of CUDA: 2.7 GB to download, 4.9 GB on disk, for a
+card that most laptops do not have. Measured ways around it: benchmarks/results/install.md.
+
+    python tools/install.py STAMP      the file STAMP is written only when everything is in place
+"""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
+CUDA_PACKAGES = ("nvidia", "cuda", "triton")
+
+# What the CUDA build of torch 2.13.0 asks the loader for, and never calls on a machine without a card.
+CUDA_LIBRARIES = """
+    libcublas.so.13 libcublasLt.so.13 libcudnn.so.9 libcufft.so.12 libcufile.so.0 libcupti.so.13
+    libcurand.so.10 libcusparse.so.12 libcusparseLt.so.0 libnccl.so.2 libnvrtc.so.13
+    libnvshmem_host.so.3
+""".split()
+# The one CUDA library that is called: it answers "no card here". 2 MB.
+CUDA_RUNTIME = "nvidia-cuda-runtime==13.0.96"
+
+
+def main(stamp: str) -> int:
+    pins = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    torch = next(pin for pin in pins if pin.startswith("torch=="))
+    with tempfile.TemporaryDirectory() as folder:
+        rest = Path(folder, "rest.txt")
+        rest.write_text("\n".join(pin for pin in pins if pin != torch), encoding="utf-8")
+        print("Installing Phi Playground. This takes a few minutes, once.", flush=True)
+        if not pip("--quiet", "-r", str(rest)):
+            print("The installation broke off. Run the same command again: it goes on from here.")
+            return 1
+    if not any(torch_runs(torch) for _ in attempts(torch)):
+        uninstall("torch")
+        print(
+            "PyTorch could not be installed: the page works, but without models on this machine.\n"
+            f"The next start tries again. By hand: {sys.executable} -m pip install {torch}"
+        )
+        return 0
+    Path(stamp).touch()
+    return 0
+
+
+def attempts(torch: str) -> Iterator[None]:
+    """The ways to get PyTorch, cheapest first; after each the caller looks whether it runs."""
+    yield  # it may be here already
+    if platform.system() != "Linux" or has_nvidia_driver():
+        pip(torch)
+        yield
+        return
+    print("No NVIDIA driver here: PyTorch comes without CUDA.", flush=True)
+    # 1. A CPU build, where pip itself is set up to find one.
+    pip("--quiet", f"{torch}+cpu", quiet=True)
+    yield
+    # 2. The CPU build that PyTorch publishes; uv knows where.
+    install_with_uv(torch)
+    yield
+    # 3. Only the default index is reachable: the CUDA build without CUDA.
+    pip("--no-deps", torch, CUDA_RUNTIME)
+    install_light_dependencies()
+    stand_in_for_cuda()
+    yield
+
+
+def install_with_uv(torch: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        if not pip("--quiet", "--target", folder, "uv", quiet=True):
+            return
+        command = [str(Path(folder, "bin", "uv")), "pip", "install", torch, "--no-deps"]
+        command += ["--python", sys.executable, "--torch-backend", "cpu", "--no-cache"]
+        environment = os.environ | {"UV_HTTP_RETRIES": "1"}
+        # A rehearsal first: where the CPU builds are out of reach, nobody needs to see the errors.
+        rehearsal = subprocess.run([*command, "--dry-run"], env=environment, capture_output=True)
+        if rehearsal.returncode == 0:
+            subprocess.run(command, env=environment)
+            install_light_dependencies()
+
+
+def install_light_dependencies() -> None:
+    """What PyTorch needs besides CUDA."""
+    try:
+        needed = importlib.metadata.requires("torch") or []
+    except importlib.metadata.PackageNotFoundError:
+        return
+    pip("--quiet", *(n for n in needed if not n.startswith(CUDA_PACKAGES) and "extra ==" not in n))
+
+
+def stand_in_for_cuda() -> None:
+    """Let the loader find a library under each CUDA name: PyTorch's own smallest one."""
+    packages = Path(sysconfig.get_path("platlib"))
+    libraries = packages / "torch" / "lib"
+    if not libraries.is_dir():
+        return
+    for name in CUDA_LIBRARIES:
+        if not (libraries / name).exists():
+            (libraries / name).symlink_to("libc10.so")
+    # Functions are looked up when they are called, not all at the start: those of CUDA never are.
+    lazy = "import os, sys; sys.setdlopenflags(os.RTLD_LAZY)\n"
+    (packages / "torch_without_cuda.pth").write_text(lazy, encoding="utf-8")
+
+
+def torch_runs(torch: str) -> bool:
+    """True when the pinned PyTorch is here and computes, tried in a process of its own."""
+    version = torch.removeprefix("torch==")
+    code = (
+        "import torch; assert (torch.ones(8, 8) @ torch.ones(8, 8)).sum() == 512; "
+        f"assert torch.__version__.split('+')[0] == '{version}'; torch.cuda.is_available()"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def has_nvidia_driver() -> bool:
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def pip(*arguments: str, quiet: bool = False) -> bool:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *arguments]
+    return subprocess.run(command, capture_output=quiet).returncode == 0
+
+
+def uninstall(package: str) -> None:
+    command = [sys.executable, "-m", "pip", "uninstall", "--yes", "--quiet", package]
+    subprocess.run(command, capture_output=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
