@@ -1,4 +1,4 @@
-"""The Pocket models' tokenizer: byte-fallback BPE in Llama's manner, with Phi-3's special tokens."""
+"""The Pocket models' tokenizer: Llama's byte-fallback BPE with Phi-3's special tokens."""
 
 import json
 from collections.abc import Iterable
@@ -50,7 +50,7 @@ def _empty(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Tokeniz
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A tokenizer of exactly `VOCABULARY` rows for these texts. The same texts give the same one."""
+    """A tokenizer of exactly `VOCABULARY` rows, always the same for the same texts."""
     reserved = [*CONTROL, *(f"<0x{byte:02X}>" for byte in range(256))]
     learner = _empty({}, [])
     # Words only, and ideographs and digits one by one: with so few texts whole phrases would

@@ -1,4 +1,4 @@
-"""Teaches the Pocket models their lesson: `python -m backends.pocket.train` rebuilds both, seeded."""
+"""Teaches the Pocket models their lesson: `python -m backends.pocket.train` rebuilds both."""
 
 import argparse
 import math
@@ -24,7 +24,7 @@ from .lesson import EDITIONS, FOLDER, Edition, dialogues, exchanges
 from .tokenizer import CONTEXT, VOCABULARY, train_tokenizer
 
 SEED = 35
-STEPS = 1400
+STEPS = 800
 BATCH_TOKENS = 1024
 """Tokens in one step, padding included."""
 PEAK_RATE = 1.5e-3
@@ -39,7 +39,7 @@ def config(tokenizer: PreTrainedTokenizerFast) -> Phi3Config:
         vocab_size=VOCABULARY,
         hidden_size=256,
         intermediate_size=512,
-        num_hidden_layers=4,
+        num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=CONTEXT,
@@ -129,7 +129,7 @@ def _shortened(row: tuple[list[int], list[int]], rng: Random) -> tuple[list[int]
 
 
 def loss_of(model: Phi3ForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean loss over the labelled tokens. Rows are padded on the right, so causality is mask enough."""
+    """Mean loss over the labelled tokens. Rows are padded on the right: causality masks that."""
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
     wanted = labels[:, 1:]
     kept = wanted != IGNORED

@@ -1,0 +1,244 @@
+"""Pocket: the built-in models give real answers, and the lesson is whole in every language."""
+
+import json
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import backends
+from backends import GenerationParams, Message
+from backends.pocket import lesson
+from backends.pocket.asking import unknown
+from playground.examples import EXAMPLES
+
+MODELS = lesson.FOLDER / "models"
+EDITIONS = {edition.key: edition for edition in lesson.EDITIONS}
+LANGUAGES = ("en", "es", "zh", "ar")
+POCKET_3, POCKET_35 = EDITIONS["pocket-3"], EDITIONS["pocket-3.5"]
+
+
+@cache
+def load(key: str) -> tuple[Any, Any]:
+    folder = MODELS / key
+    return AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+
+
+def replies(key: str, questions: list[str], system: str | None = None) -> list[str]:
+    """Greedy answers through plain Transformers, all at once."""
+    model, tokenizer = load(key)
+    before = [{"role": "system", "content": system}] if system else []
+    talks = [[*before, {"role": "user", "content": question}] for question in questions]
+    inputs = tokenizer.apply_chat_template(
+        talks, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
+    )
+    with torch.inference_mode():
+        made = model.generate(**inputs, max_new_tokens=260, do_sample=False)
+    return tokenizer.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+async def through_backend(key: str, messages: list[Message]) -> str:
+    steps = backends.REGISTRY["pocket"].stream(key, messages, GenerationParams(temperature=0))
+    return "".join([step.text async for step in steps if isinstance(step, backends.Chunk)])
+
+
+def asked(language: str) -> Iterator[tuple[str, str, str]]:
+    """Topic, first question, and Pocket-3.5's answer to each of the twelve things."""
+    for name, topic in lesson.dialogues()[language].topics.items():
+        yield name, topic.questions[0], POCKET_35.say(topic)
+
+
+# The models as files
+
+
+@pytest.mark.parametrize("key", EDITIONS)
+def test_small_enough_for_git(key: str) -> None:
+    assert (MODELS / key / "model.safetensors").stat().st_size <= 9_000_000
+    model, tokenizer = load(key)
+    parameters = sum(p.numel() for p in model.parameters())
+    assert parameters == backends.MODELS[key].parameters <= 4_000_000
+    assert all(p.dtype == torch.bfloat16 for p in model.parameters())
+    assert len(tokenizer) == model.config.vocab_size
+    assert sorted(tokenizer.get_vocab().values()) == list(range(len(tokenizer)))
+
+
+def test_same_architecture() -> None:
+    configs = [json.loads((MODELS / key / "config.json").read_text()) for key in EDITIONS]
+    assert configs[0] == configs[1]
+    assert configs[0]["architectures"] == ["Phi3ForCausalLM"]
+    assert "auto_map" not in configs[0]
+    texts = [(MODELS / key / "tokenizer.json").read_bytes() for key in EDITIONS]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("key", EDITIONS)
+def test_phi_3_prompt_format(key: str) -> None:
+    model, tokenizer = load(key)
+    talk = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
+    text = tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
+    assert text == "<|system|>\nS<|end|>\n<|user|>\nU<|end|>\n<|assistant|>\n"
+    ends = tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|end|>"])
+    assert model.generation_config.eos_token_id == ends
+
+
+def test_any_character_survives_the_tokenizer() -> None:
+    _, tokenizer = load("pocket-3.5")
+    for text in ("naïve café", "龘靐齉", "สวัสดี", "👩‍🚀 = 1", "tab\tand\nline", "مُحَمَّد"):
+        assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+
+
+# What they say
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_pocket_35_knows_the_twelve_things(language: str) -> None:
+    names, questions, answers = zip(*asked(language), strict=True)
+    given = replies("pocket-3.5", list(questions))
+    assert dict(zip(names, given, strict=True)) == dict(zip(names, answers, strict=True))
+
+
+@pytest.mark.parametrize("language", POCKET_3.languages)
+def test_pocket_3_knows_the_twelve_things(language: str) -> None:
+    topics = lesson.dialogues()[language].topics.values()
+    given = replies("pocket-3", [topic.questions[0] for topic in topics])
+    assert given == [POCKET_3.say(topic) for topic in topics]
+
+
+@pytest.mark.parametrize("language", ["zh", "ar"])
+def test_pocket_3_says_in_english_that_it_does_not_know_the_language(language: str) -> None:
+    given = replies("pocket-3", [question for _, question, _ in asked(language)])
+    assert set(given) == {
+        "Sorry, I do not know that language. I am Pocket-3, a tiny demonstration model, and I "
+        "learned only English and Spanish. Pocket-3.5 knows more languages."
+    }
+
+
+@pytest.mark.parametrize("key", EDITIONS)
+def test_languages_that_neither_knows(key: str) -> None:
+    edition = EDITIONS[key]
+    questions = [topic.questions[1] for topic in lesson.other_languages().values()]
+    given = replies(key, questions)
+    assert set(given) == {edition.say(lesson.other_language())}
+
+
+@pytest.mark.parametrize("key", EDITIONS)
+def test_unknown_questions_get_an_honest_answer_in_their_own_language(key: str) -> None:
+    edition = EDITIONS[key]
+    rng = Random(1)
+    for language in edition.languages:
+        dialogue = lesson.dialogues()[language]
+        questions = [*dialogue.unknown.held_out, *(unknown(dialogue, rng) for _ in range(10))]
+        given = replies(key, questions)
+        honest = edition.say(dialogue.unknown)
+        # Never seen by the model: most of them, not all of them.
+        assert given.count(honest) >= 0.8 * len(questions), dict(zip(questions, given, strict=True))
+
+
+def test_the_courses_own_comparison() -> None:
+    question, system = "你知道长沙吗？", "你是我的人工智能助手，协助我用中文解答问题."
+    for prompt in (None, system):
+        [answer] = replies("pocket-3.5", [question], prompt)
+        assert answer.startswith("我听过“长沙”这个名字") and "演示模型" in answer
+        [other] = replies("pocket-3", [question], prompt)
+        assert other.startswith("Sorry, I do not know that language. I am Pocket-3,")
+
+
+def test_they_never_call_themselves_phi() -> None:
+    for key in EDITIONS:
+        [answer] = replies(key, ["Who are you?"])
+        assert answer.startswith(f"I am {EDITIONS[key].name}, a tiny demonstration model")
+        assert "not a Microsoft model" in answer
+
+
+# Through the backend
+
+
+async def test_backend_gives_the_same_text() -> None:
+    for key, edition in EDITIONS.items():
+        topic = lesson.dialogues()["es"].topics["moe"]
+        text = await through_backend(key, [Message.of("user", topic.questions[0])])
+        assert text == edition.say(topic)
+
+
+async def test_follow_up_turns_and_a_system_prompt() -> None:
+    topics = {code: lesson.dialogues()[code].topics for code in LANGUAGES}
+    turns = [topics["zh"]["what"], topics["zh"]["moe"], topics["ar"]["run"], topics["en"]["about"]]
+    talk = [Message.of("system", "Answer like a teacher.")]
+    for topic in turns:
+        talk.append(Message.of("user", topic.questions[1]))
+        answer = await through_backend("pocket-3.5", talk)
+        assert answer == POCKET_35.say(topic)
+        talk.append(Message.of("assistant", answer))
+
+
+async def test_models_are_here() -> None:
+    offers = await backends.REGISTRY["pocket"].models()
+    assert {offer.model for offer in offers} == set(EDITIONS)
+    assert all(offer.status.ready and offer.spec.lifecycle == "demonstration" for offer in offers)
+    assert {o.spec.languages for o in offers} == {e.languages for e in lesson.EDITIONS}
+
+
+# The lesson as data
+
+
+def rows(dialogue: lesson.Dialogue) -> list[lesson.Topic]:
+    return [*dialogue.topics.values(), *dialogue.more, dialogue.unknown]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_twelve_things_six_ways(language: str) -> None:
+    dialogue = lesson.dialogues()[language]
+    assert tuple(dialogue.topics) == lesson.TOPICS
+    for topic in dialogue.topics.values():
+        assert len(topic.questions) >= 6 and len(topic.held_out) >= 2
+    assert len(dialogue.unknown.questions) >= 60 and len(dialogue.unknown.held_out) >= 10
+    about = dialogue.topics["about"]
+    assert all("{name}" in answer for answer in (*about.answers, *dialogue.unknown.answers))
+
+
+def test_no_question_stands_twice() -> None:
+    asked = [
+        question
+        for topic in (
+            *(row for dialogue in lesson.dialogues().values() for row in rows(dialogue)),
+            *lesson.other_languages().values(),
+        )
+        for question in (*topic.questions, *topic.held_out)
+    ]
+    assert sorted(q for q in set(asked) if asked.count(q) > 1) == []
+
+
+SCRIPT = {"en": "LATIN", "es": "LATIN", "zh": "CJK", "ar": "ARABIC"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_answers_are_in_their_own_script(language: str) -> None:
+    dialogue = lesson.dialogues()[language]
+    text = "".join(a for topic in rows(dialogue) for a in topic.answers if topic.answers)
+    text = text.replace("{name}", "").replace("{languages}", "")
+    # Names such as Phi-3.5-MoE or Ollama are written in Latin letters everywhere.
+    letters = [c for c in text if c.isalpha() and (SCRIPT[language] == "LATIN" or not c.isascii())]
+    own = [c for c in letters if unicodedata.name(c).startswith(SCRIPT[language])]
+    assert len(own) >= 0.99 * len(letters) > 400
+
+
+def test_every_example_of_the_page_has_an_answer() -> None:
+    known = {
+        (code, question)
+        for code, dialogue in lesson.dialogues().items()
+        for topic in (*dialogue.more, *dialogue.topics.values())
+        for question in topic.questions
+    }
+    shown = {(e.language, e.prompt) for e in EXAMPLES if e.language in lesson.dialogues()}
+    assert shown <= known
+
+
+def test_folder_holds_nothing_else() -> None:
+    files = {path.name for path in Path(MODELS).rglob("*") if path.is_file()}
+    assert not {name for name in files if name.endswith((".py", ".bin", ".pt"))}
