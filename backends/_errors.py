@@ -7,6 +7,7 @@ BackendError
 ├── AuthenticationError        the service refused the key
 ├── ModelNotFoundError         the backend does not have this model
 ├── OutOfMemoryError           the model does not fit into the memory that is free
+├── OutOfDiskError             its files do not fit onto the disk
 ├── BadRequestError            the service refused the request
 │   ├── ContextLengthError     prompt and answer do not fit into the context
 │   └── ContentFilterError     a filter stopped the prompt or the answer
@@ -72,6 +73,12 @@ class OutOfMemoryError(BackendError):
     """The model does not fit into the memory that is free."""
 
     code = "out_of_memory"
+
+
+class OutOfDiskError(BackendError):
+    """The model's files do not fit onto the disk."""
+
+    code = "out_of_disk"
 
 
 class BadRequestError(BackendError):

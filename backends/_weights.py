@@ -1,4 +1,4 @@
-"""Model files: what is here, what is missing, how big; downloads, in a child process."""
+"""Model files: where they are, whether they are all there, how big they are."""
 
 import json
 import os

@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from . import _torch, _weights
+from . import _download, _torch, _weights
 from ._base import CONTEXT_CAP, Backend, Kind, Offer, Status, register
 from ._catalog import MODELS, ModelSpec
 from ._errors import BadRequestError, MissingDependencyError, ModelNotFoundError
@@ -119,6 +119,15 @@ class Transformers(Backend):
         return await asyncio.to_thread(
             lambda: len(_tokenizer(file).encode(clean(text), add_special_tokens=False))
         )
+
+    async def download(self, model: str) -> AsyncGenerator[Progress, None]:
+        """Fetch a model into the Hugging Face cache; see `Backend.download`."""
+        spec = self._spec(model)
+        if spec.hub_id is None or await asyncio.to_thread(self.checkpoint, spec):
+            return
+        async with aclosing(_download.download(spec.hub_id, spec.label)) as steps:
+            async for step in steps:
+                yield step
 
     def _spec(self, model: str) -> ModelSpec:
         for spec in self.specs():

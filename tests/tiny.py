@@ -1,4 +1,4 @@
-"""A tiny taught Phi-3: two layers that know a few answers by heart, so that text can be asserted."""
+"""A tiny taught Phi-3: two layers with a few answers by heart, so that text can be asserted."""
 
 import hashlib
 import json
@@ -24,8 +24,9 @@ SPECIALS = (
 TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'system' %}{{'<|system|>\\n' + "
     "message['content'] + '<|end|>\\n'}}{% elif message['role'] == 'user' %}{{'<|user|>\\n' + "
-    "message['content'] + '<|end|>\\n'}}{% elif message['role'] == 'assistant' %}{{'<|assistant|>\\n"
-    "' + message['content'] + '<|end|>\\n'}}{% endif %}{% endfor %}{% if add_generation_prompt %}"
+    "message['content'] + '<|end|>\\n'}}{% elif message['role'] == 'assistant' %}"
+    "{{'<|assistant|>\\n' + message['content'] + '<|end|>\\n'}}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}"
     "{{ '<|assistant|>\\n' }}{% else %}{{ eos_token }}{% endif %}"
 )
 """Phi-3.5-mini's own."""

@@ -1,0 +1,117 @@
+"""A small Hugging Face Hub on loopback: the endpoints that huggingface_hub 2.4 calls."""
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+COMMIT = "a" * 40
+
+
+class Hub:
+    """Serves one repository. Its switches say what goes wrong."""
+
+    def __init__(self, repo: str, files: dict[str, bytes]) -> None:
+        self.repo = repo
+        self.files = files
+        self.asked: list[tuple[str, str | None]] = []
+        """Every download, in order: the file and the range it was asked for."""
+        self.status = 200
+        """What it answers to everything."""
+        self.break_at: int | None = None
+        """Bytes of a file after which it hangs up, and is out of order from then on."""
+        self.hold_at: int | None = None
+        """Bytes of a file after which it sends no more, until `go_on` is set."""
+        self.held, self.go_on = threading.Event(), threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.go_on.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def about(self) -> dict:
+        siblings = [{"rfilename": name, **self._facts(name)} for name in self.files]
+        return {"id": self.repo, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False}
+
+    def tree(self) -> list[dict]:
+        return [
+            {"type": "file", "path": name, "oid": facts["blobId"], **facts}
+            for name in self.files
+            if (facts := self._facts(name))
+        ]
+
+    def etag(self, name: str) -> str:
+        facts = self._facts(name)
+        return facts["lfs"]["sha256"] if "lfs" in facts else facts["blobId"]
+
+    def _facts(self, name: str) -> dict:
+        data = self.files[name]
+        facts = {"size": len(data), "blobId": hashlib.sha1(data).hexdigest()}
+        if name.endswith(".safetensors"):
+            sha256 = hashlib.sha256(data).hexdigest()
+            facts["lfs"] = {"sha256": sha256, "oid": sha256, "size": len(data), "pointerSize": 1}
+        return facts
+
+
+def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._answer(body=False)
+
+        def do_GET(self) -> None:
+            self._answer(body=True)
+
+        def _answer(self, body: bool) -> None:
+            path = self.path.split("?")[0]
+            if hub.status != 200:
+                self._send(hub.status, b"{}", {})
+            elif path in (f"/api/models/{hub.repo}", f"/api/models/{hub.repo}/revision/main"):
+                self._send(200, json.dumps(hub.about()).encode(), {})
+            elif path == f"/api/models/{hub.repo}/tree/{COMMIT}":
+                self._send(200, json.dumps(hub.tree()).encode(), {})
+            elif path.startswith(f"/{hub.repo}/resolve/") and path.split("/")[-1] in hub.files:
+                self._file(path.split("/")[-1], body)
+            else:
+                self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+
+        def _file(self, name: str, body: bool) -> None:
+            data, span = hub.files[name], self.headers.get("Range")
+            start = int(span.removeprefix("bytes=").split("-")[0]) if span else 0
+            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hub.etag(name)}"'}
+            if span:
+                headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            if body:
+                hub.asked.append((name, span))
+            self._send(206 if span else 200, data[start:], headers, body)
+
+        def _send(self, status: int, data: bytes, headers: dict, body: bool = True) -> None:
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if not body:
+                return
+            if hub.hold_at is not None and len(data) > hub.hold_at:
+                self.wfile.write(data[: hub.hold_at])
+                self.wfile.flush()
+                data = data[hub.hold_at :]
+                hub.held.set()
+                hub.go_on.wait()
+            if hub.break_at is not None and len(data) > hub.break_at:
+                self.wfile.write(data[: hub.break_at])
+                self.wfile.flush()
+                hub.status, hub.break_at = 503, None
+                self.close_connection = True
+                return
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return Handler
