@@ -1,5 +1,6 @@
 """A comparison's turns: what was asked, what each side said, and how they are written down."""
 
+import asyncio
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,10 +50,9 @@ class Said(_Record):
     cold: bool = False
 
     @classmethod
-    def of(cls, completion: Completion, model: str, backend: str) -> "Said":
+    async def of(cls, completion: Completion, model: str, backend: str) -> "Said":
         """Write an ended completion down."""
         clock, usage = completion.clock, completion.usage
-        language = detect(completion.text)
         return cls(
             model=model,
             backend=backend,
@@ -60,7 +60,7 @@ class Said(_Record):
             state=completion.state,
             error=str(completion.error)[:2000] if completion.error else "",
             finish_reason=completion.finish_reason,
-            language=language.code if language else None,
+            language=await language_of(completion.text),
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=clock.tokens,
             token_source=clock.token_source,
@@ -84,12 +84,6 @@ class Turn(_Record):
     language: str | None = Field(default=None, max_length=10)
     answers: tuple[Said | None, Said | None] = (None, None)
 
-    @classmethod
-    def asking(cls, prompt: str) -> "Turn":
-        """A turn that waits for its answers."""
-        language = detect(prompt)
-        return cls(prompt=prompt, language=language.code if language else None)
-
     def with_answer(self, side: int, said: Said | None) -> "Turn":
         """The same turn with one side's answer replaced."""
         answers = list(self.answers)
@@ -112,10 +106,21 @@ class Conversation(_Record):
         """The conversation as it was before a turn."""
         return self.model_copy(update={"turns": self.turns[:turn]})
 
-    def answered(self, side: int, said: Said | None) -> "Conversation":
-        """The conversation with one side's answer to the last turn replaced."""
+    @property
+    def last(self) -> Turn | None:
+        """The newest turn."""
+        return self.turns[-1] if self.turns else None
+
+    def answered(self, side: int, said: Said) -> "Conversation":
+        """The conversation with one side's answer to the last turn put in."""
         *earlier, last = self.turns
         return self.model_copy(update={"turns": (*earlier, last.with_answer(side, said))})
+
+    def asked_in(self, language: str | None) -> "Conversation":
+        """The conversation with the language of its last prompt noted."""
+        *earlier, last = self.turns
+        noted = last.model_copy(update={"language": language})
+        return self.model_copy(update={"turns": (*earlier, noted)})
 
     def messages(self, side: int) -> tuple[Message, ...]:
         """What a side's model is sent to answer the last turn.
@@ -128,6 +133,12 @@ class Conversation(_Record):
             if (said := turn.answers[side]) and said.text:
                 messages += [Message.of("user", turn.prompt), Message.of("assistant", said.text)]
         return (*messages, Message.of("user", last.prompt))
+
+
+async def language_of(text: str) -> str | None:
+    """The code of a text's language, found off the event loop: the first call loads a library."""
+    language = await asyncio.to_thread(detect, text)
+    return language.code if language else None
 
 
 def to_json(conversation: Conversation) -> str:
@@ -175,13 +186,13 @@ def describe_params(params: GenerationParams) -> str:
 def describe_numbers(said: Said) -> Sequence[str]:
     """An answer's numbers in short pieces, each with its unit; estimates are called so."""
     about = "about " if said.token_source == "estimate" else ""
-    pieces = []
+    pieces: list[str] = []
     if said.first_token is not None:
         pieces.append(f"first token {seconds(said.first_token)}")
     if said.tokens_per_second:
         pieces.append(f"{about}{said.tokens_per_second:.1f} tokens/s")
     if said.output_tokens:
-        pieces.append(f"{about}{said.output_tokens} tokens")
+        pieces.append(about + count(said.output_tokens, "token"))
     if said.state == "stopped":
         pieces.append("stopped")
     if said.finish_reason == "length":
@@ -202,3 +213,8 @@ def seconds(duration: float) -> str:
     if duration < 60:
         return f"{duration:.2f} s"
     return f"{int(duration // 60)} min {int(duration % 60)} s"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 token`, `2,000 tokens`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

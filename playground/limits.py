@@ -13,7 +13,7 @@ class Limits:
     turns: int = 100
     max_tokens: int = 4096
     public: bool = False
-    """A page that strangers visit: no downloads, no servers of the visitor's, no typed addresses."""
+    """A page that strangers visit: no downloads, no local servers, no typed addresses."""
 
     def allows(self, backend: Backend) -> bool:
         """Whether a backend may be used here at all."""

@@ -55,8 +55,8 @@ class CompareView:
             )
         with gr.Column(elem_id="below"):
             self.examples = examples() if examples else None
-            self.composer = _build_composer()
             self.params = build_params(limits)
+        self.composer = _build_composer()
         self._connect()
 
     # ── What the events read and write ─────────────────────────────────────────────────────────
@@ -188,7 +188,7 @@ class CompareView:
     ) -> Updates:
         """Add the turn, prepare the run, and show both; the sides that stay keep their answer."""
         sides = {0, 1} if sides is None else sides
-        turn = last or Turn.asking(prompt)
+        turn = last or Turn(prompt=prompt)
         for side in sides:
             turn = turn.with_answer(side, None)
             session.lines[side] = ""
@@ -202,11 +202,10 @@ class CompareView:
         """The run has ended: its answers join the conversation."""
         if session.answering:
             return {}
-        failed = session.finish()
-        updates = self._shown(session)
-        if failed and not prompt and session.conversation.turns:
-            updates[self.composer.prompt] = session.conversation.turns[-1].prompt
-        return updates
+        failed = await session.finish()
+        last = session.conversation.last
+        draft = last.prompt if failed and last and not prompt else prompt
+        return self._shown(session, draft) | {self.composer.prompt: draft}
 
     def undo(self, session: Session, prompt: str) -> Updates:
         """Take the last turn back; its prompt returns to the box."""

@@ -159,7 +159,11 @@ def _part(text: str) -> list[dict[str, str]]:
 def _numbers(said: Said) -> dict[str, Any]:
     title = " · ".join(describe_numbers(said)) or said.error or said.state
     detail = said.error or f"{said.model} · {said.backend}"
-    return {"role": "assistant", "content": _part(detail), "metadata": {"title": title}}
+    return {
+        "role": "assistant",
+        "content": _part(detail),
+        "metadata": {"title": title, "status": "done"},
+    }
 
 
 def turn_of(conversation: Conversation, side: int, index: int) -> int | None:

@@ -4,8 +4,8 @@ from html import escape
 
 from backends import CONTEXT_CAP, Progress
 from playground.answer import Completion
-from playground.conversation import Said, Turn, describe_numbers, seconds
-from playground.languages import LANGUAGES
+from playground.conversation import Said, Turn, count, describe_numbers, seconds
+from playground.languages import LANGUAGES, count_words
 
 _WAITING = {
     "queued": "{model} is waiting",
@@ -23,7 +23,7 @@ def live_line(completion: Completion, model: str) -> str:
         return _line("waiting", _waiting(completion.progress, model, clock.total))
     about = "about " if clock.token_source == "estimate" else ""
     speed = clock.tokens_per_second
-    pieces = [f"{about}{clock.tokens} tokens", seconds(clock.total)]
+    pieces = [about + count(clock.tokens, "token"), seconds(clock.total)]
     if speed:
         pieces.insert(1, f"{about}{speed:.1f} tokens/s")
     return _line(completion.state, _pieces(pieces))
@@ -41,8 +41,13 @@ def final_line(said: Said, turn: Turn) -> str:
     return _line(
         said.state,
         pieces + _mismatch(said, turn) + _gauge(said),
-        words=f"{len(said.text.split())} words",
+        words=_length(said.text),
     )
+
+
+def _length(text: str) -> str:
+    length = count_words(text)
+    return count(length.number, length.unit.removesuffix("s"))
 
 
 def _line(state: str, body: str, words: str = "") -> str:

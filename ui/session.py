@@ -7,7 +7,7 @@ from time import monotonic
 
 from playground.answer import Completion
 from playground.compare import Run
-from playground.conversation import Conversation, Said, Turn
+from playground.conversation import Conversation, Said, language_of
 
 from .convert import Form
 from .numbers import final_line, live_line
@@ -29,6 +29,7 @@ class Session:
     """Each side's model and backend, as people call them, in the current run."""
     lines: list[str] = field(default_factory=lambda: ["", ""])
     """The line under each side."""
+    _written: dict[int, Completion] = field(default_factory=dict)
     _drawing: bool = False
     _lines_at: float = 0.0
 
@@ -53,44 +54,55 @@ class Session:
         try:
             async with aclosing(run.snapshots()) as snapshots:
                 async for sides in snapshots:
-                    self._draw_lines(sides)
+                    await self._draw_lines(sides)
                     left, right = (side.text if side else "" for side in sides)
                     yield left, self.lines[0], right, self.lines[1]
         finally:
             self._drawing = False
 
-    def _draw_lines(self, sides: tuple[Completion | None, ...]) -> None:
+    async def _draw_lines(self, sides: tuple[Completion | None, ...]) -> None:
         now = monotonic()
         due = now - self._lines_at >= NUMBERS_EVERY
         for side, completion in enumerate(sides):
             if completion is None:
                 continue
             if completion.ended:
-                said = Said.of(completion, *self.labels[side])
-                self.lines[side] = final_line(said, self.conversation.turns[-1])
-            elif due:
-                self.lines[side] = live_line(completion, self.labels[side][0])
+                await self._write_down(side, completion)
+            else:
+                self._written.pop(side, None)
+                if due or completion.state == "waiting":
+                    self.lines[side] = live_line(completion, self.labels[side][0])
         if due:
             self._lines_at = now
 
-    def finish(self) -> list[Completion]:
-        """Write the ended sides into the conversation; returns those that failed."""
-        if self.run is None:
-            return []
-        failed: list[Completion] = []
-        for side, completion in enumerate(self.run.snapshot()):
-            if completion is not None:
-                said = Said.of(completion, *self.labels[side])
-                self.conversation = self.conversation.answered(side, said)
-                failed += [completion] if completion.state == "failed" else []
-        self.run = None
-        self.redraw_lines()
-        return failed
+    async def _write_down(self, side: int, completion: Completion) -> None:
+        """An answer has ended: it joins the conversation, and its line gets the last numbers."""
+        turn = self.conversation.last
+        if turn is None or self._written.get(side) == completion:
+            return
+        self._written[side] = completion
+        if turn.language is None:
+            self.conversation = self.conversation.asked_in(await language_of(turn.prompt))
+        said = await Said.of(completion, *self.labels[side])
+        self.conversation = self.conversation.answered(side, said)
+        self.redraw_lines(side)
 
-    def redraw_lines(self) -> None:
-        """The lines under the last turn's answers."""
-        last = self.conversation.turns[-1] if self.conversation.turns else Turn(prompt="")
-        self.lines = [final_line(said, last) if said else "" for said in last.answers]
+    async def finish(self) -> bool:
+        """Write down what is left to write; returns whether a side failed."""
+        sides = self.run.snapshot() if self.run else ()
+        for side, completion in enumerate(sides):
+            if completion is not None:
+                await self._write_down(side, completion)
+        self.run = None
+        self._written.clear()
+        return any(completion and completion.state == "failed" for completion in sides)
+
+    def redraw_lines(self, *sides: int) -> None:
+        """The lines under the last turn's finished answers."""
+        last = self.conversation.last
+        for side in sides or (0, 1):
+            said = last.answers[side] if last else None
+            self.lines[side] = final_line(said, last) if said and last else ""
 
     def stop(self, side: int | None = None) -> None:
         """Stop one side, or both."""

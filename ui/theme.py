@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import gradio as gr
+from gradio.themes import Base, colors, sizes
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -28,16 +28,16 @@ HAIRLINE, HAIRLINE_DARK = "#e4e1db", "#2f3238"
 ACTION, ACTION_DARK = "#1c1b19", "#ecebe8"
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """Gradio's plainest theme in our own colours. Text is AA on every ground it stands on."""
-    return gr.themes.Base(
-        primary_hue=gr.themes.colors.indigo,
-        secondary_hue=gr.themes.colors.teal,
-        neutral_hue=gr.themes.colors.stone,
+    return Base(
+        primary_hue=colors.indigo,
+        secondary_hue=colors.teal,
+        neutral_hue=colors.stone,
         font=FONTS,
         font_mono=MONO_FONTS,
-        radius_size=gr.themes.sizes.radius_md,
-        text_size=gr.themes.sizes.text_md,
+        radius_size=sizes.radius_md,
+        text_size=sizes.text_md,
     ).set(
         body_background_fill=PAPER,
         body_background_fill_dark=PAPER_DARK,

@@ -1,9 +1,11 @@
 """The Text tab: two models, one prompt."""
 
+import asyncio
 from typing import Any
 
 import gradio as gr
 
+from playground.conversation import language_of
 from playground.examples import TASKS, load
 from playground.languages import LANGUAGES
 from playground.limits import Limits
@@ -40,6 +42,8 @@ class TextTab:
     async def open(self, session: Session, kept: object, request: gr.Request) -> Updates:
         """Choose the models (from the address, else the best pair) and restore the conversation."""
         wanted = dict(request.query_params)
+        # The reader reads first: meanwhile the language library loads, off the event loop.
+        self._warming = asyncio.ensure_future(language_of("This only warms the library up."))
         (left, right), sentence = await self._pair(wanted)
         found = Kept.from_browser(kept, self.limits)
         session.conversation = found.conversation
@@ -81,7 +85,7 @@ class TextTab:
         """Settings go into the address, so that a link opens the same page. Never keys."""
         inputs = self.view.form[1:-1]
         gr.on(
-            [c.change for c in inputs],
+            [component.change for component in inputs],  # type: ignore[attr-defined]
             None,
             inputs,
             js="(...values) => phi.address(values)",
