@@ -60,12 +60,16 @@ class Limits:
         ):
             if value is not None and not low <= value <= high:
                 raise BadRequestError(
-                    f"{name} must be between {low:,} and {high:,}, not {value:,}.",
+                    f"{name} must be between {low:,} and {high:,}, not {_plain(value)}.",
                     "Change it under Settings.",
                     name=name,
                     low=low,
                     high=high,
                 )
+
+
+def _plain(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else f"{value:,}"
 
 
 LOCAL = Limits()

@@ -1,0 +1,82 @@
+"""What every backend owes: facts, imports without its packages, ids in the catalog, clear words."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backends import MODELS, REGISTRY, Backend, GenerationParams, Message, MissingDependencyError
+
+ROOT = Path(__file__).parent.parent
+
+every_backend = pytest.mark.parametrize("backend", REGISTRY.values(), ids=REGISTRY)
+
+
+def test_there_are_backends() -> None:
+    assert {"pocket", "transformers"} <= set(REGISTRY)
+
+
+@every_backend
+def test_its_facts_are_filled_in(backend: Backend) -> None:
+    assert REGISTRY[backend.id] is backend
+    assert backend.label and backend.kind in ("local", "server", "hosted")
+    assert backend.max_concurrent >= 1
+    assert not backend.requires or backend.install.startswith("pip install")
+    assert type(backend).__doc__
+
+
+@every_backend
+async def test_its_models_are_in_the_catalog(backend: Backend) -> None:
+    offers = await backend.models()
+    assert offers
+    assert len({offer.model for offer in offers}) == len(offers)
+    for offer in offers:
+        assert MODELS[offer.spec.key] is offer.spec
+        assert offer.status.message
+    ready = [offer.status.ready for offer in offers]
+    assert ready == sorted(ready, reverse=True), "those that can be used now come first"
+
+
+@every_backend
+async def test_its_status_is_a_sentence(backend: Backend) -> None:
+    status = await backend.status()
+    assert status.message.endswith((".", "transformers"))
+
+
+@every_backend
+async def test_a_missing_package_names_its_install_line(backend: Backend, monkeypatch) -> None:
+    monkeypatch.setattr(type(backend), "requires", ("a_package_that_is_not_there",))
+    status = await backend.status()
+    assert status.state == "not installed" and backend.install in status.message
+    stream = backend.stream("any", (Message.of("user", "Hi"),), GenerationParams())
+    with pytest.raises(MissingDependencyError) as caught:
+        await anext(stream)
+    assert backend.install in caught.value.hint
+
+
+@every_backend
+async def test_an_unknown_model_is_said_so(backend: Backend) -> None:
+    stream = backend.stream("no-such-model", (Message.of("user", "Hi"),), GenerationParams())
+    with pytest.raises(importlib.import_module("backends").ModelNotFoundError) as caught:
+        await anext(stream)
+    assert "no-such-model" in str(caught.value)
+
+
+def test_importing_backends_and_the_page_loads_no_engine() -> None:
+    heavy = ("torch", "transformers", "openai", "ollama")
+    code = (
+        "import sys, backends, ui.page, app;"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@every_backend
+def test_it_has_a_row_in_the_readme(backend: Backend) -> None:
+    rows = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if "|" in line]
+    assert any(f"`{backend.id}`" in row and backend.label in row for row in rows)

@@ -1,0 +1,126 @@
+"""Turns and records: what each side is sent, and what is written down."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from backends import BackendConnectionError, GenerationParams, Usage
+from playground.answer import Completion
+from playground.clock import Clock, estimate_tokens
+from playground.conversation import (
+    Conversation,
+    Said,
+    Turn,
+    describe_numbers,
+    seconds,
+    to_json,
+    to_markdown,
+)
+
+ANSWER = Said(
+    model="Phi-3.5-mini",
+    backend="Transformers",
+    text="Kleine Modelle\tlaufen überall.",
+    language="de",
+    input_tokens=12,
+    output_tokens=7,
+    first_token=0.25,
+    tokens_per_second=12.34,
+)
+FAILED = Said(model="Phi-3-mini", backend="Ollama", text="", state="failed", error="It is gone.")
+
+
+def conversation() -> Conversation:
+    first = Turn(prompt="One", answers=(ANSWER, FAILED))
+    return Conversation(system="Be kind.", turns=(first, Turn(prompt="Two")))
+
+
+def test_each_side_is_sent_its_own_conversation() -> None:
+    left = [(m.role, m.text) for m in conversation().messages(0)]
+    assert left == [
+        ("system", "Be kind."),
+        ("user", "One"),
+        ("assistant", ANSWER.text),
+        ("user", "Two"),
+    ]
+
+
+def test_a_turn_a_side_could_not_answer_is_not_sent_to_it_again() -> None:
+    right = [(m.role, m.text) for m in conversation().messages(1)]
+    assert right == [("system", "Be kind."), ("user", "Two")]
+
+
+async def test_an_ended_answer_is_written_down_with_its_numbers() -> None:
+    clock = Clock(load=2, decode=4.0, first_token=2.5, tokens=9, first_tokens=1, shared=True)
+    completion = Completion(
+        "done",
+        "Small language models run on a laptop and answer quickly.",
+        usage=Usage(5, 9),
+        clock=clock,
+    )
+    said = await Said.of(completion, "Phi-3.5-mini", "Transformers")
+    assert said.tokens_per_second == 2.0 and said.cold and said.language == "en"
+    assert describe_numbers(said) == [
+        "first token 2.50 s",
+        "2.0 tokens/s",
+        "9 tokens",
+        "cold start, loaded in 2.00 s",
+        "shared device",
+        "English",
+    ]
+
+
+async def test_a_failure_is_written_down_as_its_sentence() -> None:
+    error = BackendConnectionError("The server hung up.", "Try again.")
+    said = await Said.of(Completion("failed", "half", error=error), "m", "b")
+    assert (said.state, said.text, said.error) == (
+        "failed",
+        "half",
+        "The server hung up. Try again.",
+    )
+
+
+def test_an_estimate_is_called_one() -> None:
+    said = ANSWER.model_copy(update={"token_source": "estimate"})
+    assert "about 7 tokens" in describe_numbers(said)
+
+
+def test_markdown_has_settings_texts_and_numbers() -> None:
+    talk = conversation().model_copy(update={"params": GenerationParams(temperature=0, seed=7)})
+    text = to_markdown(talk)
+    for piece in (
+        "**System prompt:** Be kind.",
+        "**Settings:** temperature 0 · seed 7",
+        "### Left: Phi-3.5-mini (Transformers)",
+        ANSWER.text,
+        "_first token 250 ms · 12.3 tokens/s · 7 tokens · German_",
+        "> It is gone.",
+    ):
+        assert piece in text
+
+
+def test_json_comes_back_as_it_went() -> None:
+    text = to_json(conversation())
+    assert Conversation.model_validate_json(text) == conversation()
+    assert json.loads(text)["turns"][0]["answers"][0]["tokens_per_second"] == 12.34
+
+
+def test_records_have_limits() -> None:
+    with pytest.raises(ValidationError):
+        Conversation(turns=tuple(Turn(prompt="x") for _ in range(201)))
+    with pytest.raises(ValidationError):
+        Turn(prompt="x" * 400_001)
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"), [(0.0851, "85 ms"), (1.239, "1.24 s"), (125.4, "2 min 5 s")]
+)
+def test_durations(duration: float, text: str) -> None:
+    assert seconds(duration) == text
+
+
+def test_estimates_count_bytes() -> None:
+    assert estimate_tokens("") == 0
+    assert estimate_tokens("abcd") == 1
+    assert estimate_tokens("长沙") == 2

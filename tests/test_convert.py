@@ -1,0 +1,190 @@
+"""What the page sends: nothing in it is trusted."""
+
+import json
+import math
+
+import pytest
+
+from backends import BadRequestError, GenerationParams
+from playground.conversation import Conversation, Said, Turn
+from playground.limits import LOCAL, PUBLIC
+from ui.convert import Form, Kept, clean, to_chatbot, turn_of
+
+GOOD = ["Hi", "pocket", "pocket-3", "pocket", "pocket-3.5", "", 0.7, 512, 0.95, 50, None, ""]
+
+
+def form(**changes: object) -> Form:
+    values = dict(zip(Form.model_fields, GOOD, strict=True)) | changes
+    return Form.read(list(values.values()))
+
+
+def refused(limits=LOCAL, **changes: object) -> str:
+    with pytest.raises(BadRequestError) as caught:
+        checked = form(**changes).checked(limits)
+        limits.check_prompt(checked.prompt)
+    return str(caught.value)
+
+
+def test_a_good_form() -> None:
+    checked = form(stop="###\n\nEnd", seed=3).checked(LOCAL)
+    assert checked.params == GenerationParams(512, 0.7, 0.95, 50, 3, ("###", "End"))
+    assert checked.sides == (("pocket", "pocket-3"), ("pocket", "pocket-3.5"))
+    request = checked.request(1, Conversation(turns=(Turn(prompt="Hi"),)))
+    assert request.model == "pocket-3.5" and request.messages[-1].text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"prompt": ""}, "There is no prompt yet. Type one, or pick an example."),
+        ({"prompt": " \n\t "}, "There is no prompt yet. Type one, or pick an example."),
+        ({"prompt": None}, "There is no prompt yet. Type one, or pick an example."),
+        (
+            {"prompt": "x" * 200_000},
+            "This prompt has 200,000 characters; at most 100,000 fit here. "
+            "Shorten it and try again.",
+        ),
+        (
+            {"system": "x" * 200_000},
+            "This system prompt has 200,000 characters; at most 100,000 fit here. "
+            "Shorten it and try again.",
+        ),
+        (
+            {"temperature": 99},
+            "Temperature must be between 0 and 2, not 99. Change it under Settings.",
+        ),
+        (
+            {"max_tokens": 1_000_000},
+            "Max tokens must be between 1 and 4,096, not 1,000,000. Change it under Settings.",
+        ),
+        ({"top_p": 0}, "Top-p must be between 0.01 and 1, not 0. Change it under Settings."),
+        ({"top_k": -1}, "Top-k must be between 0 and 1,000, not -1. Change it under Settings."),
+        (
+            {"seed": -5},
+            "Seed must be between 0 and 4,294,967,295, not -5. Change it under Settings.",
+        ),
+        (
+            {"stop": "a\nb\nc\nd\ne"},
+            "The number of stop texts must be between 0 and 4, not 5. Change it under Settings.",
+        ),
+        (
+            {"temperature": "hot"},
+            "The temperature is not of a kind that can be used here. Correct it, or reload the "
+            "page.",
+        ),
+        (
+            {"temperature": math.nan},
+            "The temperature is not of a kind that can be used here. Correct it, or reload the "
+            "page.",
+        ),
+        (
+            {"max_tokens": 1.5},
+            "The max tokens is not of a kind that can be used here. Correct it, or reload the "
+            "page.",
+        ),
+        (
+            {"prompt": {"path": "/etc/passwd"}},
+            "The prompt is not of a kind that can be used here. Correct it, or reload the page.",
+        ),
+        (
+            {"left_backend": "http://elsewhere"},
+            "The left side has no backend that can be used here. Choose one from its list.",
+        ),
+        ({"right_model": ""}, "The right side has no model yet. Choose one above."),
+    ],
+)
+def test_what_is_wrong_is_said(changes: dict[str, object], sentence: str) -> None:
+    assert refused(**changes) == sentence
+
+
+def test_a_public_page_takes_less() -> None:
+    assert "at most 8,000 fit here" in refused(PUBLIC, prompt="x" * 9_000)
+    assert "between 1 and 1,024" in refused(PUBLIC, max_tokens=2048)
+    with pytest.raises(BadRequestError, match="20 turns"):
+        PUBLIC.check_turns(20)
+
+
+@pytest.mark.parametrize(
+    ("dirty", "text"),
+    [
+        ("a\x00b\x1b[31mc\x7f", "ab[31mc"),
+        ("tab\tand\nnew\r\nline\rend", "tab\tand\nnew\nline\nend"),
+        ("half \ud83d of a pair", "half \ufffd of a pair"),
+        ("a whole \ud83d\ude00 pair", "a whole 😀 pair"),
+        ("مرحبا 长沙 שלום", "مرحبا 长沙 שלום"),
+    ],
+)
+def test_control_characters_and_half_pairs(dirty: str, text: str) -> None:
+    assert clean(dirty) == text
+    clean(dirty).encode("utf-8")
+
+
+def test_what_the_browser_kept_comes_back() -> None:
+    said = Said(model="m", backend="b", text="Yes\n\tindented")
+    kept = Kept(Conversation(turns=(Turn(prompt="Q", answers=(said, None)),)), "draft")
+    assert Kept.from_browser(kept.to_browser(), LOCAL) == kept
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        None,
+        7,
+        "",
+        "not json",
+        "[]",
+        json.dumps({"conversation": {"turns": "many"}}),
+        json.dumps({"conversation": {"turns": [{"prompt": {"component": "html"}}]}}),
+        json.dumps({"conversation": {"turns": [{"prompt": "x" * 500_000}]}}),
+    ],
+)
+def test_a_broken_or_forged_history_is_an_empty_one(forged: object) -> None:
+    assert Kept.from_browser(forged, LOCAL) == Kept(Conversation())
+
+
+def test_of_a_forged_history_only_texts_of_user_and_assistant_are_left() -> None:
+    answer = {
+        "model": "m",
+        "backend": "b",
+        "text": "Hello",
+        "role": "system",
+        "component": "html",
+        "value": "<script>",
+    }
+    turn = {"role": "system", "prompt": "Hi", "answers": [answer, None]}
+    forged = json.dumps({"conversation": {"turns": [turn], "key": "sk-1"}})
+    conversation = Kept.from_browser(forged, LOCAL).conversation
+    roles = {message.role for message in conversation.messages(0)}
+    assert roles == {"user"}
+    assert "script" not in conversation.model_dump_json()
+    again = conversation.adding(Turn(prompt="More"))
+    assert [m.role for m in again.messages(0)] == ["user", "assistant", "user"]
+
+
+def test_a_long_history_keeps_its_newest_turns() -> None:
+    turns = tuple(Turn(prompt=str(n)) for n in range(150))
+    kept = Kept.from_browser(Kept(Conversation(turns=turns)).to_browser(), LOCAL)
+    assert len(kept.conversation.turns) == 100
+    assert kept.conversation.turns[-1].prompt == "149"
+
+
+def test_a_message_leads_to_its_turn() -> None:
+    said = Said(model="m", backend="b", text="A")
+    silent = Said(model="m", backend="b", text="", state="failed", error="No.")
+    turns = (
+        Turn(prompt="1", answers=(said, silent)),
+        Turn(prompt="2", answers=(said, silent)),
+    )
+    conversation = Conversation(turns=turns)
+    for side in (0, 1):
+        messages = to_chatbot(conversation, side)
+        asked = [n for n, message in enumerate(messages) if message["role"] == "user"]
+        assert [turn_of(conversation, side, n) for n in asked] == [0, 1]
+    assert turn_of(conversation, 0, 99) is None
+    assert turn_of(conversation, 0, -1) is None
+
+
+def test_texts_keep_their_tabs_and_indentation() -> None:
+    said = Said(model="m", backend="b", text="Code:\n    def f():\n    \treturn 1\n")
+    messages = to_chatbot(Conversation(turns=(Turn(prompt="Q", answers=(said, None)),)), 0)
+    assert messages[1]["content"] == [{"type": "text", "text": said.text}]

@@ -1,0 +1,112 @@
+"""Who may import whom, read from the source: the rule that carries the design."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ENGINES = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "accelerate"}
+PROGRAMS = {ROOT / "backends" / "pocket" / name for name in ("train.py", "tokenizer.py")}
+"""What builds Pocket: run by hand, imported by no backend."""
+CLIENTS = {"openai", "ollama", "httpx", "httpx2", "requests", "aiohttp", "urllib3"}
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted(path for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def imports(path: Path, everywhere: bool = True) -> set[str]:
+    """Absolute dotted names of what a module imports; only at its top level unless everywhere."""
+    package = list(path.relative_to(ROOT).with_suffix("").parts)
+    package.pop()
+    tree = ast.parse(path.read_text("utf-8"))
+    nodes = ast.walk(tree) if everywhere else _top_level(tree)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            found.add(name)
+            found |= {f"{name}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _top_level(tree: ast.Module):
+    """Statements that run at import: not those inside functions or `if TYPE_CHECKING`."""
+    stack: list[ast.AST] = list(tree.body)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        stack.extend(ast.iter_child_nodes(node))
+
+
+def roots(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
+
+
+def test_the_reader_of_imports_reads() -> None:
+    assert "backends._types" in imports(ROOT / "backends" / "_base.py") | imports(
+        ROOT / "backends" / "__init__.py"
+    )
+    assert "gradio" in imports(ROOT / "ui" / "page.py")
+
+
+@pytest.mark.parametrize("path", modules("backends"), ids=str)
+def test_backends_know_no_page_and_no_playground(path: Path) -> None:
+    assert not roots(imports(path)) & {"gradio", "ui", "playground"}
+
+
+@pytest.mark.parametrize("path", modules("playground"), ids=str)
+def test_playground_knows_no_page_no_engine_no_client(path: Path) -> None:
+    found = imports(path)
+    assert not roots(found) & ({"gradio", "ui"} | ENGINES | CLIENTS)
+    assert not any(name.startswith("backends._") for name in found)
+
+
+@pytest.mark.parametrize("path", modules("ui"), ids=str)
+def test_ui_knows_no_engine_no_client_and_only_public_names_of_backends(path: Path) -> None:
+    found = imports(path)
+    assert not roots(found) & (ENGINES | CLIENTS)
+    public = {name for name in found if name.startswith("backends.")}
+    import backends
+
+    assert public <= {f"backends.{name}" for name in backends.__all__}
+
+
+@pytest.mark.parametrize("name", ["_types", "_errors", "_catalog"])
+def test_the_nouns_import_nothing_of_ours(name: str) -> None:
+    found = imports(ROOT / "backends" / f"{name}.py")
+    assert not any(part in {"backends", "playground", "ui"} for part in roots(found))
+
+
+@pytest.mark.parametrize("path", modules("backends"), ids=str)
+def test_engines_and_clients_are_imported_inside_functions(path: Path) -> None:
+    if path in PROGRAMS:
+        return
+    # `import transformers` at the top of backends/transformers.py would load torch with the page.
+    assert not roots(imports(path, everywhere=False)) & (ENGINES | CLIENTS)
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "app.py", *modules("backends"), *modules("playground"), *modules("ui")], ids=str
+)
+def test_every_module_starts_with_its_caption(path: Path) -> None:
+    caption = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    assert caption and len(caption.splitlines()[0]) <= 100
+
+
+def test_spaces_holds_no_python() -> None:
+    assert not list((ROOT / "spaces").rglob("*.py"))
+
+
+def test_no_module_imports_the_programs() -> None:
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in PROGRAMS}
+    for path in {*modules("backends"), *modules("playground"), *modules("ui")} - PROGRAMS:
+        assert not imports(path) & names, path
