@@ -7,10 +7,11 @@ VENV   = .venv
 PY     = $(VENV)/bin/python
 
 # A stamp carries the checksum of what was installed and is written last: an install
-# that broke off is taken up again, one that stands is left alone.
+# that broke off is taken up again, one that stands is left alone. A new NVIDIA driver counts.
 checksum   = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
-PAGE_READY = $(VENV)/page-$(call checksum,requirements.txt tools/install.py)
-TEST_READY = $(VENV)/test-$(call checksum,requirements.txt tools/install.py tests/requirements.txt)
+nvidia     = $(if $(wildcard /proc/driver/nvidia /usr/lib/wsl/lib/nvidia-smi),-nvidia)
+PAGE_READY = $(VENV)/page-$(call checksum,requirements.txt tools/install.py)$(nvidia)
+TEST_READY = $(VENV)/test-$(call checksum,requirements.txt tests/requirements.txt)
 
 .PHONY: help run test lint bench space
 
@@ -61,5 +62,6 @@ $(PAGE_READY): $(PY)
 
 $(TEST_READY): $(PAGE_READY)
 	@rm -f $(VENV)/test-*
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt -c requirements.txt
+	@$(PY) -m pip --disable-pip-version-check install --quiet --no-compile --no-warn-conflicts \
+	  -r tests/requirements.txt -c requirements.txt
 	@touch $@

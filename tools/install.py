@@ -1,4 +1,4 @@
-"""Install requirements.txt into the Python that runs this; without an NVIDIA card, PyTorch without CUDA.
+"""Install requirements.txt; on a Linux machine without an NVIDIA card, PyTorch without CUDA.
 
 On Linux, plain pip brings PyTorch with all of CUDA: 2.7 GB to download, 4.9 GB on disk, for a
 card that most laptops do not have. Measured ways around it: benchmarks/results/install.md.
@@ -20,12 +20,12 @@ from pathlib import Path
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
 CUDA_PACKAGES = ("nvidia", "cuda", "triton")
 
-# What the CUDA build of torch 2.13.0 asks the loader for, and never calls on a machine without a card.
-CUDA_LIBRARIES = """
-    libcublas.so.13 libcublasLt.so.13 libcudnn.so.9 libcufft.so.12 libcufile.so.0 libcupti.so.13
-    libcurand.so.10 libcusparse.so.12 libcusparseLt.so.0 libnccl.so.2 libnvrtc.so.13
-    libnvshmem_host.so.3
-""".split()
+# What the CUDA build of torch 2.13.0 asks the loader for, and never calls where there is no card.
+CUDA_LIBRARIES = (
+    *("libcublas.so.13", "libcublasLt.so.13", "libcudnn.so.9", "libcufft.so.12"),
+    *("libcufile.so.0", "libcupti.so.13", "libcurand.so.10", "libcusparse.so.12"),
+    *("libcusparseLt.so.0", "libnccl.so.2", "libnvrtc.so.13", "libnvshmem_host.so.3"),
+)
 # The one CUDA library that is called: it answers "no card here". 2 MB.
 CUDA_RUNTIME = "nvidia-cuda-runtime==13.0.96"
 
@@ -113,8 +113,9 @@ def torch_runs(torch: str) -> bool:
     """True when the pinned PyTorch is here and computes, tried in a process of its own."""
     version = torch.removeprefix("torch==")
     code = (
-        "import torch; assert (torch.ones(8, 8) @ torch.ones(8, 8)).sum() == 512; "
-        f"assert torch.__version__.split('+')[0] == '{version}'; torch.cuda.is_available()"
+        f"import torch; assert torch.__version__.split('+')[0] == '{version}'; "
+        "one = torch.ones(8, 8, device='cuda' if torch.cuda.is_available() else 'cpu'); "
+        "assert (one @ one).sum() == 512"
     )
     return subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
@@ -124,7 +125,9 @@ def has_nvidia_driver() -> bool:
 
 
 def pip(*arguments: str, quiet: bool = False) -> bool:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *arguments]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
+    # Python compiles what it imports by itself: compiling everything takes three times as long.
+    command += ["--no-compile", "--no-warn-conflicts", *arguments]
     return subprocess.run(command, capture_output=quiet).returncode == 0
 
 
