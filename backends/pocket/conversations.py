@@ -8,6 +8,8 @@ from .lesson import TOPICS, Edition, Exchange, dialogues, exchanges, other_langu
 Turns = list[tuple[str, str]]
 """Questions and answers, in order."""
 
+_NAMES = ("Phi-3", "Phi-3", "Phi-3.5", "Phi-3-mini", "Phi", "Ollama", "SLM")
+
 
 class Conversations:
     """Draws conversations for one model. The same seed draws the same ones."""
@@ -51,10 +53,10 @@ class Conversations:
         if kind < 0.45:
             exchange = rng.choice(self._lesson[language])
             return ask(exchange.question, exchange.topic, dialogue, rng), exchange.answer
-        if kind < 0.57:
+        if kind < 0.60:
             exchange = rng.choice(self._more[language])
             return ask(exchange.question, "more", dialogue, rng), exchange.answer
-        if kind < 0.83:
+        if kind < 0.84:
             question = ask(unknown(dialogue, rng), "unknown", dialogue, rng)
             return question, self._edition.say(dialogue.unknown)
         return self._foreign_question(), self._edition.say(other_language())
@@ -65,4 +67,6 @@ class Conversations:
             dialogue = dialogues()[rng.choice(self._foreign)]
             return ask(unknown(dialogue, rng), "unknown", dialogue, rng)
         exchange = rng.choice(self._other)
-        return ask(exchange.question, "other", dialogues().get(exchange.language), rng)
+        # A name does not tell the language: the words around it do.
+        question = exchange.question.replace("Phi-3", rng.choice(_NAMES))
+        return ask(question, "other", dialogues().get(exchange.language), rng)

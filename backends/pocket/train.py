@@ -11,20 +11,14 @@ from random import Random
 
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import (
-    AutoModelForCausalLM,
-    GenerationConfig,
-    Phi3Config,
-    Phi3ForCausalLM,
-    PreTrainedTokenizerFast,
-)
+from transformers import GenerationConfig, Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
 
 from .conversations import Conversations, Turns
 from .lesson import EDITIONS, FOLDER, Edition, dialogues, exchanges
 from .tokenizer import CONTEXT, VOCABULARY, train_tokenizer
 
 SEED = 35
-STEPS = 800
+STEPS = 1600
 BATCH_TOKENS = 1024
 """Tokens in one step, padding included."""
 PEAK_RATE = 1.5e-3
@@ -34,7 +28,9 @@ IGNORED = -100
 
 def config(tokenizer: PreTrainedTokenizerFast) -> Phi3Config:
     """The architecture, the same for both: Phi-3's, at a thousandth of its size."""
-    end, over = tokenizer.convert_tokens_to_ids(["<|end|>", "<|endoftext|>"])
+    start, end, over = (
+        tokenizer.get_vocab()[token] for token in ("<s>", "<|end|>", "<|endoftext|>")
+    )
     return Phi3Config(
         vocab_size=VOCABULARY,
         hidden_size=256,
@@ -46,7 +42,7 @@ def config(tokenizer: PreTrainedTokenizerFast) -> Phi3Config:
         original_max_position_embeddings=CONTEXT,
         sliding_window=None,
         tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
+        bos_token_id=start,
         eos_token_id=[over, end],
         pad_token_id=over,
         dtype="float32",
@@ -178,8 +174,9 @@ def save(model: Phi3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pat
         eos_token_id=model.config.eos_token_id,
         pad_token_id=model.config.pad_token_id,
     )
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # saved for its owner alone
 
 
 @torch.no_grad()
@@ -196,7 +193,7 @@ def is_exact(
 
 def report(folder: Path, edition: Edition, *, held_out: bool) -> tuple[int, int]:
     """Print how many answers of a saved model are exact; return them and how many there are."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    model = Phi3ForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     found: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for e in exchanges(edition, held_out=held_out):
