@@ -41,8 +41,10 @@ def _lose_marks(text: str) -> str:
 def ask(question: str, topic: str, dialogue: Dialogue | None, rng: Random) -> str:
     """`question` as somebody might type it. `dialogue` lends the greetings of its language."""
     text = question
-    if rng.random() < 0.3:
+    if rng.random() < 0.25:
         return text
+    if rng.random() < 0.25:
+        return _lose_marks(text.lower()).strip("¿?؟!¡！.。… ") or text
     if rng.random() < 0.08:
         text = _lose_word(text, rng)
     if rng.random() < 0.3:
