@@ -3,6 +3,7 @@
 HOST   = 127.0.0.1
 PORT   = 7860
 PYTHON = python3
+SPACE  = build/space
 VENV   = .venv
 PY     = $(VENV)/bin/python
 
@@ -23,7 +24,7 @@ run: $(PAGE_READY) ## start the page on this machine
 	@$(PY) app.py --host $(HOST) --port $(PORT) $(ARGS)
 
 test: $(TEST_READY) ## run all tests, in a real browser too
-	@$(PY) tests/browser.py
+	@$(PY) -m tests.browser
 	$(PY) -m pytest $(ARGS)
 
 lint: $(TEST_READY) ## check style and types
@@ -32,16 +33,16 @@ lint: $(TEST_READY) ## check style and types
 	$(PY) -m pyright
 
 bench: $(TEST_READY) ## measure again what the README claims
-	@$(PY) tests/browser.py
+	@$(PY) -m tests.browser
 	@for file in $$(grep -l __main__ benchmarks/*.py); do \
 	  echo "== $$file"; PYTHONPATH=. $(PY) $$file || exit 1; \
 	done
 
 space: ## assemble the folder of a Hugging Face Space in build/space
-	@rm -rf build/space && mkdir -p build/space
-	@cp -R app.py LICENSE backends playground ui spaces/README.md spaces/requirements.txt build/space
-	@find build/space -name __pycache__ -prune -exec rm -rf {} +
-	@echo 'build/space is ready: hf upload YOUR_NAME/phi-playground build/space . --repo-type space'
+	@rm -rf '$(SPACE)' && mkdir -p '$(SPACE)'
+	@cp -R app.py LICENSE backends playground ui spaces/README.md spaces/requirements.txt '$(SPACE)'
+	@find '$(SPACE)' -name __pycache__ -prune -exec rm -rf {} +
+	@echo '$(SPACE) is ready: hf upload YOUR_NAME/phi-playground $(SPACE) . --repo-type space'
 
 # -- what the targets stand on ------------------------------------------------------------
 
