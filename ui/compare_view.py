@@ -159,7 +159,7 @@ class CompareView:
         return updates
 
     def _edit(self, side: int) -> Any:
-        async def edit(session: Session, *values: Any, event: gr.EditData) -> Updates:
+        async def edit(event: gr.EditData, session: Session, *values: Any) -> Updates:
             index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
             turn = turn_of(session.conversation, side, int(index))
             if session.answering or turn is None:

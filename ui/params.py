@@ -11,25 +11,27 @@ from .texts import t
 
 @dataclass(frozen=True)
 class Params:
-    """The settings' components, in the order of `Form`'s fields."""
+    """The settings' components; `inputs` are in the order of `Form`'s fields."""
 
+    box: gr.Accordion
     system: gr.Textbox
     temperature: gr.Slider
     max_tokens: gr.Slider
     top_p: gr.Slider
     top_k: gr.Number
-    seed: gr.Number
+    seed: gr.Textbox
     stop: gr.Textbox
 
     @property
     def inputs(self) -> list[gr.Component]:
         """All of them, as an event takes them."""
-        return list(self.__dict__.values())
+        knobs = [self.temperature, self.max_tokens, self.top_p, self.top_k, self.seed, self.stop]
+        return [self.system, *knobs]
 
 
 def build_params(limits: Limits) -> Params:
     """Draw the settings."""
-    with gr.Accordion(t("settings"), open=False, elem_id="settings"):
+    with gr.Accordion(t("settings"), open=False, elem_id="settings") as box:
         system = gr.Textbox(
             label=t("system"),
             placeholder=t("system_placeholder"),  # type: ignore[arg-type]
@@ -52,11 +54,14 @@ def build_params(limits: Limits) -> Params:
             top_k = gr.Number(
                 50, precision=0, label=t("top_k"), info=t("top_k_info"), elem_id="top-k"
             )
-            seed = gr.Number(
-                None, precision=0, label=t("seed"), info=t("seed_info"), elem_id="seed"
-            )
+            # Not a gr.Number: an empty one becomes 0 in the page, and 0 is a seed.
+            seed = gr.Textbox(
+                label=t("seed"), info=t("seed_info"), lines=1, max_lines=1, elem_id="seed",
+                placeholder=t("seed_placeholder"),
+                html_attributes=gr.InputHTMLAttributes(autocomplete="off"),
+            )  # fmt: skip
             stop = gr.Textbox(
                 label=t("stop_texts"), info=t("stop_texts_info"), lines=1, max_lines=4,
                 elem_id="stop-texts",
             )  # fmt: skip
-    return Params(system, temperature, max_tokens, top_p, top_k, seed, stop)
+    return Params(box, system, temperature, max_tokens, top_p, top_k, seed, stop)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from backends import REGISTRY, Backend, Offer
+from backends import REGISTRY, Backend, Offer, Status
 from playground.limits import Limits
 
 _WORDS = {
@@ -12,7 +12,13 @@ _WORDS = {
     "not installed": "Not here yet",
     "unreachable": "Unreachable",
     "retired": "Retired",
+    "too_large": "Too large",
 }
+
+
+def _word(status: Status) -> str:
+    """A state in a word; its code where that says more."""
+    return _WORDS.get(status.code, _WORDS[status.state])
 
 
 def backend_choices(limits: Limits) -> list[tuple[str, str]]:
@@ -37,7 +43,7 @@ async def _offers(backend: str) -> Sequence[Offer]:
 def _label(offer: Offer) -> str:
     if offer.status.ready:
         return offer.spec.label
-    return f"{offer.spec.label} — {_WORDS[offer.status.state].lower()}"
+    return f"{offer.spec.label} — {_word(offer.status).lower()}"
 
 
 def model_label(backend: str, offer: Offer | None, model: str) -> tuple[str, str]:
@@ -50,10 +56,11 @@ def state_html(offer: Offer | None) -> str:
     """A model's state as a word, a colour and a shape, and the sentence behind it."""
     if offer is None:
         return '<p class="state" data-state="none">Choose a model.</p>'
-    state = offer.status.state
+    word = _word(offer.status)
+    shape = "too-large" if word == "Too large" else offer.status.state.replace(" ", "-")
     return (
-        f'<p class="state" data-state="{state.replace(" ", "-")}">'
-        f'<b><i aria-hidden="true"></i>{_WORDS[state]}</b> '
+        f'<p class="state" data-state="{shape}">'
+        f'<b><i aria-hidden="true"></i>{word}</b> '
         f'<span title="{escape(offer.status.message)}">{escape(offer.status.message)}</span></p>'
     )
 

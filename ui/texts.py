@@ -36,6 +36,7 @@ EN = {
     "top_k_info": "Only this many words; 0 for all",
     "seed": "Seed",
     "seed_info": "The same seed, the same answer",
+    "seed_placeholder": "A new one each time",
     "stop_texts": "Stop at",
     "stop_texts_info": "Up to four texts, one per line",
     "examples": "Examples",

@@ -62,8 +62,13 @@
   ["left", "right"].forEach(watch);
 
   // ── Keyboard: Enter compares, Shift+Enter is a new line; never while an input method composes ─
+  const inPrompt = (event) => event.target.closest && event.target.closest("#prompt textarea");
+  document.addEventListener("keypress", (event) => {
+    // Gradio would take Shift+Enter as "send".
+    if (inPrompt(event) && event.key === "Enter") event.stopPropagation();
+  }, true);
   document.addEventListener("keydown", (event) => {
-    const box = event.target.closest && event.target.closest("#prompt textarea");
+    const box = inPrompt(event);
     if (!box || event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;
     const touch = matchMedia("(pointer: coarse)").matches;
     const command = event.ctrlKey || event.metaKey;
@@ -77,8 +82,8 @@
     const box = $("#prompt textarea");
     if (!box) return setTimeout(settle, 100);
     box.setAttribute("dir", "auto");
-    const system = $("#system textarea");
-    if (system) system.setAttribute("dir", "auto");
+    // Gradio has a live region of its own, for progress that this page says in words.
+    document.querySelectorAll(".sr-only[aria-live]").forEach((node) => node.setAttribute("aria-live", "off"));
   };
   settle();
 

@@ -76,7 +76,8 @@ class TextTab:
             updates[params.system] = system
         for name in ("temperature", "max_tokens", "top_p", "top_k", "seed"):
             try:
-                updates[getattr(params, name)] = float(wanted[name])
+                number = float(wanted[name])
+                updates[getattr(params, name)] = str(int(number)) if name == "seed" else number
             except (KeyError, ValueError):
                 continue
         return updates
@@ -114,7 +115,8 @@ class TextTab:
         self._language.change(
             self._show_examples, self._language, self._chips, queue=False, **PRIVATE
         )
-        outputs = [self.view.composer.prompt, self.view.params.system]
+        params = self.view.params
+        outputs = [self.view.composer.prompt, params.system, params.box]
         for n, chip in enumerate(self._chips):
             chip.click(self._pick(n), self._language, outputs, queue=False, **PRIVATE)
 
@@ -130,8 +132,10 @@ class TextTab:
         return changes
 
     def _pick(self, n: int) -> Any:
-        def pick(language: str) -> tuple[str, str]:
+        def pick(language: str) -> tuple[Any, ...]:
             example = load(language)[n]
-            return example.prompt, example.system or ""
+            # A system prompt that nobody sees would be a riddle: the settings open to show it.
+            box = gr.Accordion(open=True) if example.system else gr.skip()
+            return example.prompt, example.system or "", box
 
         return pick

@@ -1,0 +1,229 @@
+"""The real page in a real browser, its models played by puppets whose every word a test speaks."""
+
+import asyncio
+import shutil
+import socket
+import threading
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from backends import (
+    REGISTRY,
+    Backend,
+    Chunk,
+    Connection,
+    GenerationParams,
+    Message,
+    MissingDependencyError,
+    Offer,
+    Progress,
+    Status,
+)
+from tests.fakes import SPEC, last, said
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--disable-dev-shm-usage",
+]
+
+Step = Chunk | Progress | BaseException | None
+
+
+class Puppet(Backend):
+    """Says what the test feeds to a model, from another thread, when it is fed."""
+
+    id = "puppet"
+    label = "Puppet"
+    kind = "local"
+
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything said and asked."""
+        with self._lock:
+            self._pending: dict[str, list[Step]] = defaultdict(list)
+            self._wake: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
+            self.asked: list[tuple[str, tuple[Message, ...], GenerationParams]] = []
+            self.open: dict[str, int] = defaultdict(int)
+
+    def feed(self, model: str, *steps: Step | str) -> None:
+        """The next steps of a model's answer; `None` ends it."""
+        with self._lock:
+            self._pending[model] += [said(s) if isinstance(s, str) else s for s in steps]
+            if model in self._wake:
+                loop, event = self._wake[model]
+                loop.call_soon_threadsafe(event.set)
+
+    def answer(self, model: str, text: str) -> None:
+        """A whole answer, a chunk a word."""
+        words = text.split(" ")
+        pieces = [word + " " for word in words[:-1]] + words[-1:]
+        self.feed(model, *pieces, last(7, len(pieces)), None)
+
+    def wait_open(self, model: str, count: int, timeout: float = 20) -> bool:
+        """Wait until so many answers of a model are on their way."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self.open[model] == count, timeout)
+
+    async def status(self, connection: Connection | None = None) -> Status:
+        return Status("ready", "Ready to play.")
+
+    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+        here = Status("ready", "Ready to play.")
+        away = Status("not installed", "Not on this machine yet.", "not_downloaded")
+        return [
+            Offer("one", replace(SPEC, key="one", label="One"), here),
+            Offer("two", replace(SPEC, key="two", label="Two"), here),
+            Offer("away", replace(SPEC, key="away", label="Away"), away, 7_640_000_000),
+        ]
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        if model == "away":
+            raise MissingDependencyError("Away is not on this machine.", "Download it first.")
+        event = asyncio.Event()
+        with self._lock:
+            self.asked.append((model, tuple(messages), params))
+            self._wake[model] = (asyncio.get_running_loop(), event)
+            self.open[model] += 1
+            self._lock.notify_all()
+        try:
+            while True:
+                event.clear()
+                with self._lock:
+                    steps, self._pending[model] = self._pending[model], []
+                for n, step in enumerate(steps):
+                    if step is None:
+                        with self._lock:
+                            self._pending[model] = steps[n + 1 :]
+                        return
+                    if isinstance(step, BaseException):
+                        raise step
+                    yield step
+                await event.wait()
+        finally:
+            with self._lock:
+                self.open[model] -= 1
+                self._lock.notify_all()
+
+    async def download(self, model: str) -> AsyncGenerator[Progress, None]:
+        async for step in self.stream("one", (), GenerationParams()):
+            if isinstance(step, Progress):
+                yield step
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def served() -> str:
+    """The page, served by this process; its address."""
+    from playground.limits import LOCAL
+    from ui import page
+
+    REGISTRY["puppet"] = PUPPET
+    port = free_port()
+    page.launch(LOCAL, "127.0.0.1", port, open_browser=False, block=False)
+    return f"http://127.0.0.1:{port}"
+
+
+PUPPET = Puppet()
+
+
+@pytest.fixture
+def puppet() -> Puppet:
+    """The puppets, with nothing said yet."""
+    PUPPET.reset()
+    return PUPPET
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncGenerator[Browser, None]:
+    """One Chromium: an installed one if there is one, else Playwright's own."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=found, args=ARGS)
+        yield browser
+        await browser.close()
+
+
+class Visitor:
+    """Somebody at the page, and everything that went wrong in their browser."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page, self.address = page, address
+        self.faults: list[str] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
+        page.on("request", self._request)
+
+    def _console(self, message) -> None:
+        if message.type == "error":
+            self.faults.append(f"console: {message.text}")
+
+    def _request(self, request) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.faults.append(f"left this machine: {request.url}")
+
+    async def open(self, query: str = "?left=puppet/one&right=puppet/two") -> "Visitor":
+        """Open the page and wait until it can be used."""
+        await self.page.goto(self.address + "/" + query)
+        await self.page.wait_for_selector("#prompt textarea", state="visible")
+        await self.page.wait_for_selector(".state[data-state]")
+        return self
+
+    async def ask(self, prompt: str) -> None:
+        """Type a prompt and press Compare."""
+        await self.page.fill("#prompt textarea", prompt)
+        await self.page.click("#compare")
+
+    async def finished(self) -> None:
+        """Wait until the run has ended and been written down."""
+        await self.page.wait_for_selector("#compare", state="visible")
+
+    async def text(self, selector: str) -> str:
+        """What an element says."""
+        return (await self.page.inner_text(selector)).strip()
+
+    async def sees(self, selector: str, text: str) -> None:
+        """Wait until an element shows a text."""
+        await self.page.wait_for_function(
+            "([s, t]) => document.querySelector(s)?.innerText.includes(t)", arg=[selector, text]
+        )
+
+    async def prompt(self) -> str:
+        """What is in the prompt box."""
+        return await self.page.input_value("#prompt textarea")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(browser: Browser) -> AsyncGenerator[BrowserContext, None]:
+    """A fresh browser profile."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(20_000)
+    yield context
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visitor(context: BrowserContext, served: str, puppet: Puppet) -> Visitor:
+    """Somebody with the page open on two puppets."""
+    return await Visitor(await context.new_page(), served).open()
