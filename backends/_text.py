@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 DEFAULT_PARAMS = GenerationParams(max_tokens=1024, temperature=0.7, top_p=0.95, top_k=0)
 """What a local engine takes for a knob left at `None`: one set for all, so that answers compare."""
 
+_LONGEST = 16
+"""Tokens that one character can take at most, and some: what is held longer is none."""
+
 
 def clean(text: str) -> str:
     """`text` as valid Unicode: a lone half of a surrogate pair becomes U+FFFD."""
@@ -50,12 +53,27 @@ class Detokenizer:
     def __init__(self, tokenizer: "Tokenizer") -> None:
         from tokenizers.decoders import DecodeStream
 
+        self._begin = lambda: DecodeStream(skip_special_tokens=True)
         self._tokenizer = tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
+        self._stream = self._begin()
+        self._held: list[int] = []
 
     def push(self, token: int) -> str:
         """The text that this token completes, often none."""
-        return self._stream.step(self._tokenizer, token) or ""
+        self._held.append(token)
+        try:
+            text = self._stream.step(self._tokenizer, token)
+        except Exception:  # bytes that are no text at all make it give up, with just that
+            text = self._give_up()
+        if text is None and len(self._held) >= _LONGEST:
+            text = self._give_up()
+        if text:
+            self._held.clear()
+        return text or ""
+
+    def _give_up(self) -> str:
+        self._stream = self._begin()
+        return self._tokenizer.decode(self._held)
 
 
 class StopStrings:
