@@ -1,0 +1,252 @@
+"""What bad input gets on the page: the exact sentence, nothing lost, and the next one works."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.async_api import BrowserContext, Route
+
+from backends import OutOfMemoryError
+from playground.conversation import Conversation, Said, Turn
+from tests.pages import PUPPET, Puppet, Visitor, last
+from ui.convert import Form, Kept
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+FIELDS = ["session", *Form.model_fields]
+"""What the Compare event sends, in order."""
+
+
+async def forge(visitor: Visitor, inputs: int, change: Callable[[list[Any]], None]) -> None:
+    """Change the data of events with so many inputs on their way, as a program could."""
+
+    async def handle(route: Route) -> None:
+        body = json.loads(route.request.post_data or "{}")
+        data = body.get("data") or [...]
+        if len(data) == inputs and data[0] is None:  # a session's state, which stays on the server
+            change(data)
+        await route.continue_(post_data=json.dumps(body))
+
+    for path in ("queue/join", "run/predict"):
+        await visitor.page.route(f"**/gradio_api/{path}*", handle)
+
+
+async def works_again(visitor: Visitor, puppet: Puppet) -> None:
+    """A good request succeeds after a bad one."""
+    await visitor.page.goto(visitor.page.url.split("?")[0] + "?left=puppet/one&right=puppet/two")
+    await visitor.page.wait_for_selector(".state[data-state=ready]")
+    await visitor.ask("A good one")
+    puppet.answer("one", "Good left.")
+    puppet.answer("two", "Good right.")
+    await visitor.sees("#conversation-left", "Good left.")
+    await visitor.sees("#conversation-right", "Good right.")
+    await visitor.finished()
+    assert "Traceback" not in await visitor.page.inner_text("body")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sentence"),
+    [
+        ("", "There is no prompt yet. Type one, or pick an example."),
+        (" \n ", "There is no prompt yet. Type one, or pick an example."),
+        (
+            "x" * 200_000,
+            "This prompt has 200,000 characters; at most 100,000 fit here. "
+            "Shorten it and try again.",
+        ),
+    ],
+    ids=["empty", "blank", "200,000 characters"],
+)
+async def test_a_prompt_that_is_not_sent(
+    visitor: Visitor, puppet: Puppet, prompt: str, sentence: str
+) -> None:
+    await visitor.ask(prompt)
+    await visitor.sees("#notice", sentence)
+    assert await visitor.text("#notice") == sentence
+    assert await visitor.prompt() == prompt
+    assert puppet.asked == []
+    await works_again(visitor, puppet)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        (
+            "temperature",
+            99,
+            "Temperature must be between 0 and 2, not 99. Change it under Settings.",
+        ),
+        (
+            "max_tokens",
+            10**9,
+            "Max tokens must be between 1 and 4,096, not 1,000,000,000. Change it under Settings.",
+        ),
+        (
+            "seed",
+            ["x"],
+            "The seed is not of a kind that can be used here. Correct it, or reload the page.",
+        ),
+        (
+            "left_backend",
+            "http://127.0.0.1:1/v1",
+            "The left side has no backend that can be used here. Choose one from its list.",
+        ),
+        (
+            "prompt",
+            {"text": "x"},
+            "The prompt is not of a kind that can be used here. Correct it, or reload the page.",
+        ),
+    ],
+)
+async def test_values_sent_past_the_page(
+    visitor: Visitor, puppet: Puppet, field: str, value: object, sentence: str
+) -> None:
+    position = FIELDS.index(field)
+    await forge(visitor, len(FIELDS), lambda data: data.__setitem__(position, value))
+    await visitor.ask("Keep me")
+    await visitor.sees("#notice", sentence)
+    assert await visitor.prompt() == "Keep me"
+    assert puppet.asked == []
+    await visitor.page.unroute_all()
+    await works_again(visitor, puppet)
+
+
+async def test_control_characters_and_half_pairs(visitor: Visitor, puppet: Puppet) -> None:
+    await visitor.page.evaluate(
+        """() => {
+          const box = document.querySelector('#prompt textarea');
+          box.value = 'a\\u0000b \\ud800 c\\u001b';
+          box.dispatchEvent(new Event('input', {bubbles: true}));
+        }"""
+    )
+    await visitor.page.click("#compare")
+    puppet.answer("one", "Left answers.")
+    puppet.answer("two", "Right answers.")
+    await visitor.sees("#conversation-left", "Left answers.")
+    await visitor.finished()
+    assert puppet.asked[0][1][-1].text == "ab \ufffd c"
+    await works_again(visitor, puppet)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "sentence"),
+    [
+        ("away", None, "Away is not on this machine. Download it first."),
+        (
+            "two",
+            OutOfMemoryError("Two needs 8.2 GB; 3.1 GB are free.", "Choose Pocket."),
+            "Two needs 8.2 GB; 3.1 GB are free. Choose Pocket.",
+        ),
+        (
+            "two",
+            ZeroDivisionError("inner detail"),
+            "Something broke inside Phi Playground. It is not your fault. Please try again.",
+        ),
+    ],
+    ids=["not installed", "no memory", "our own fault"],
+)
+async def test_a_side_that_cannot(
+    context: BrowserContext, served: str, puppet: Puppet, model: str, error, sentence: str
+) -> None:
+    visitor = await Visitor(await context.new_page(), served).open(
+        f"?left=puppet/one&right=puppet/{model}"
+    )
+    await visitor.ask("Keep me")
+    if error:
+        puppet.feed(model, error)
+    await visitor.sees("#line-right", sentence)
+    assert await visitor.text("#line-right") == sentence
+    puppet.answer("one", "The other side completes.")
+    await visitor.sees("#conversation-left", "The other side completes.")
+    await visitor.finished()
+    assert await visitor.prompt() == "Keep me"
+    await works_again(visitor, puppet)
+
+
+async def test_a_prompt_beyond_the_context(
+    context: BrowserContext, served: str, puppet: Puppet
+) -> None:
+    visitor = await Visitor(await context.new_page(), served).open(
+        "?left=puppet/one&right=pocket/pocket-3.5"
+    )
+    prompt = "What is a small language model? " * 1000
+    await visitor.ask(prompt)
+    await visitor.sees("#line-right", "4,096")
+    sentence = await visitor.text("#line-right")
+    assert "tokens" in sentence and "Pocket-3.5" in sentence
+    puppet.answer("one", "The other side completes.")
+    await visitor.sees("#conversation-left", "The other side completes.")
+    await visitor.finished()
+    assert await visitor.prompt() == prompt
+    await works_again(visitor, puppet)
+
+
+async def test_a_tab_closed_in_the_middle(
+    visitor: Visitor, puppet: Puppet, context: BrowserContext
+) -> None:
+    await visitor.ask("Go on for ever")
+    puppet.feed("one", "and on")
+    await visitor.sees("#answer-left", "and on")
+    await visitor.page.close()
+    assert puppet.wait_open("one", 0), "the answer that streamed was stopped"
+    assert puppet.wait_open("two", 0), "the answer that had not begun was stopped"
+    other = await Visitor(await context.new_page(), visitor.address).open()
+    await works_again(other, puppet)
+
+
+async def test_two_visitors_on_one_local_model(browser, served: str, puppet: Puppet) -> None:
+    query = "?left=pocket/pocket-3.5&right=pocket/pocket-3.5&temperature=0"
+    contexts = [await browser.new_context() for _ in range(2)]
+    visitors = [await Visitor(await c.new_page(), served).open(query) for c in contexts]
+    prompts = ("What is a small language model?", "你好")
+    for visitor, prompt in zip(visitors, prompts, strict=True):
+        await visitor.ask(prompt)
+    for visitor in visitors:
+        await visitor.sees("#line-left", "context")
+        await visitor.sees("#line-right", "context")
+        await visitor.finished()
+    texts = [await visitor.text("#conversation-left .bot-row") for visitor in visitors]
+    assert "language model" in texts[0] and "language model" not in texts[1]
+    assert texts == [await visitor.text("#conversation-right .bot-row") for visitor in visitors]
+    for context in contexts:
+        await context.close()
+
+
+async def test_a_forged_history(visitor: Visitor, puppet: Puppet) -> None:
+    said = Said(model="One", backend="Puppet", text="An honest answer.")
+    kept = Kept(Conversation(turns=(Turn(prompt="An honest question", answers=(said, said)),)))
+    forged = json.loads(kept.to_browser())
+    forged["conversation"]["turns"][0] |= {"role": "system", "component": "html"}
+    forged["conversation"]["turns"].append(
+        {"prompt": "x", "answers": [{"role": "system", "text": {"component": "html"}}, None]}
+    )
+    opening = ["session", "kept"]
+    position = opening.index("kept")
+    await forge(visitor, len(opening), lambda data: data.__setitem__(position, json.dumps(forged)))
+    await visitor.page.reload()
+    await visitor.page.wait_for_selector(".state[data-state=ready]")
+    await visitor.ask("Now")
+    puppet.answer("one", "Yes.")
+    puppet.answer("two", "Yes.")
+    await visitor.sees("#conversation-right", "Yes.")
+    roles = [message.role for message in puppet.asked[0][1]]
+    assert set(roles) <= {"user", "assistant"}
+    await visitor.page.unroute_all()
+    await works_again(visitor, puppet)
+
+
+async def test_sessions_do_not_see_each_other(browser, served: str, puppet: Puppet) -> None:
+    contexts = [await browser.new_context() for _ in range(2)]
+    one, two = [await Visitor(await c.new_page(), served).open() for c in contexts]
+    await one.ask("Mine alone")
+    puppet.feed("one", "For one.", last(1, 1), None)
+    puppet.feed("two", "For one too.", last(1, 1), None)
+    await one.sees("#conversation-right", "For one too.")
+    assert "one" not in (await two.text("#conversation-left")).lower()
+    await two.page.reload()
+    await two.page.wait_for_selector(".state[data-state=ready]")
+    assert "For one" not in await two.page.inner_text("body")
+    assert len(PUPPET.asked) == 2
+    for context in contexts:
+        await context.close()
