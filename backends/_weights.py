@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_LONGEST_HEADER = 100_000_000
+"""Bytes; the format allows no more."""
 
 
 def find(hub_id: str) -> Path | None:
@@ -70,5 +72,8 @@ def _shards(folder: Path) -> list[Path]:
 def _count(shard: Path) -> int:
     # The format: eight bytes with the header's length, then the header as JSON.
     with shard.open("rb") as file:
-        header: dict[str, Any] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        length = int.from_bytes(file.read(8), "little")
+        if length > _LONGEST_HEADER:
+            raise ValueError(f"not a safetensors file: {shard.name}")
+        header: dict[str, Any] = json.loads(file.read(length))
     return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")

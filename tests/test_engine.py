@@ -14,7 +14,6 @@ from backends import BadRequestError, Chunk, OutOfMemoryError, Progress, Timings
 from backends._engine import MOST_ACTIVE, Turnstile
 from backends._pool import Plan, Pool
 
-
 GB = 10**9
 
 

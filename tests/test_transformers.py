@@ -1,0 +1,554 @@
+"""The Transformers backend, with a tiny taught Phi-3 under the names of the real ones."""
+
+import asyncio
+import json
+import random
+import shutil
+import subprocess
+import sys
+from contextlib import aclosing
+
+import pytest
+
+from backends import (
+    BadRequestError,
+    Chunk,
+    ContextLengthError,
+    GenerationParams,
+    ImagePart,
+    Message,
+    MissingDependencyError,
+    ModelNotFoundError,
+    OutOfMemoryError,
+    Progress,
+    TextPart,
+    _torch,
+)
+from backends._pool import POOL, Pool
+from backends._text import Detokenizer, StopStrings, turns
+from backends.transformers import Transformers
+
+from . import tiny
+
+PHI = "microsoft/Phi-3.5-mini-instruct"
+PHI_3 = "microsoft/Phi-3-mini-4k-instruct"
+GREEDY = GenerationParams(temperature=0)
+COUNT = "Count on and on."
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("hub")
+    for hub_id in (PHI, PHI_3):
+        tiny.hub_cache(cache, hub_id)
+    yield cache
+    for key in POOL.loaded():
+        POOL.unload(key)
+
+
+@pytest.fixture
+def backend(cache, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.delenv("PHI_MODELS_DIR", raising=False)
+    return Transformers()
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """The length of every forward pass, as they happen."""
+    passes: list[int] = []
+    forward = _torch.TorchModel._forward
+
+    def counted(self, tokens, cache):
+        passes.append(len(tokens))
+        return forward(self, tokens, cache)
+
+    monkeypatch.setattr(_torch.TorchModel, "_forward", counted)
+    return passes
+
+
+def say(text: str) -> list[Message]:
+    return [Message.of("user", text)]
+
+
+async def ask(backend, prompt, params=GREEDY, model=PHI):
+    messages = say(prompt) if isinstance(prompt, str) else prompt
+    return [step async for step in backend.stream(model, messages, params)]
+
+
+def text(steps) -> str:
+    return "".join(step.text for step in steps if isinstance(step, Chunk))
+
+
+@pytest.mark.parametrize(("question", "answer"), tiny.QUESTIONS.items())
+async def test_says_exactly_what_it_was_taught(backend, question, answer):
+    steps = await ask(backend, question)
+    assert text(steps) == answer
+    chunks = [step for step in steps if isinstance(step, Chunk)]
+    last = chunks[-1]
+    assert [chunk.tokens for chunk in chunks] == [1] * len(chunks)
+    assert [chunk.at for chunk in chunks] == sorted(chunk.at for chunk in chunks)
+    assert (last.finish_reason, last.usage.output_tokens) == ("stop", len(chunks))
+    assert last.timings.device == "cpu"
+    assert min(last.timings.prefill, last.timings.decode) > 0
+    assert all(chunk.finish_reason is None for chunk in chunks[:-1])
+
+
+async def test_half_a_character_is_never_shown(backend):
+    steps = await ask(backend, "Say hello in four ways.")
+    pieces = [step.text for step in steps if isinstance(step, Chunk)]
+    assert "👋" in pieces and "" in pieces
+    assert not any("\ufffd" in piece for piece in pieces)
+    middle = pieces.index("👋")  # the last of the bytes that make it
+    for most in (middle - 1, middle, middle + 1, middle + 2):
+        cut = text(await ask(backend, "Say hello in four ways.", GenerationParams(most, 0)))
+        assert tiny.QUESTIONS["Say hello in four ways."].startswith(cut)
+
+
+async def test_max_tokens_ends_with_length(backend):
+    steps = await ask(backend, COUNT, GenerationParams(max_tokens=4, temperature=0))
+    assert steps[-1].finish_reason == "length"
+    assert steps[-1].usage.output_tokens == 4
+    assert tiny.QUESTIONS[COUNT].startswith(text(steps))
+
+
+@pytest.mark.parametrize(
+    ("stop", "answer"),
+    [
+        (("<stop>",), "Here it is:"),
+        (("is:", "<stop>"), "Here it "),
+        (("t is:<st",), "Here i"),
+        (("<stopp>", "never"), "Here it is:<stop>and this comes after it."),
+        (("after it.x",), "Here it is:<stop>and this comes after it."),
+        (("Here",), ""),
+        (("",), "Here it is:<stop>and this comes after it."),
+    ],
+)
+async def test_stop_strings_cut_the_answer_wherever_tokens_end(backend, stop, answer):
+    steps = await ask(backend, "Write like a server.", GenerationParams(temperature=0, stop=stop))
+    assert text(steps) == answer
+    assert steps[-1].finish_reason == "stop"
+
+
+def test_stop_strings_hold_back_what_may_be_one():
+    stop = StopStrings(["<stop>", "opa"])
+    assert [stop.push(piece) for piece in ("a<", "st", "ol ", "<s", "top>b")] == [
+        *("a", "", "<stol ", "", ""),
+    ]
+    assert stop.found
+    stop = StopStrings(["<stop>"])
+    assert (stop.push("x<sto"), stop.flush(), stop.found) == ("x", "<sto", False)
+
+
+@pytest.mark.parametrize("end", ["<|end|>", "<|endoftext|>", "<|assistant|>"])
+async def test_every_end_of_a_turn_ends_the_answer(backend, monkeypatch, end):
+    tokenizer = _tokenizer()
+    forward, made = _torch.TorchModel._forward, [0]
+
+    def ends(self, tokens, cache):
+        logits = forward(self, tokens, cache)
+        made[0] += 1
+        if made[0] == 3:
+            logits = logits.clone()
+            logits[tokenizer.token_to_id(end)] = 1e4
+        return logits
+
+    monkeypatch.setattr(_torch.TorchModel, "_forward", ends)
+    steps = await ask(backend, COUNT)
+    assert (steps[-1].finish_reason, steps[-1].usage.output_tokens) == ("stop", 3)
+    assert "<" not in text(steps)
+
+
+def _tokenizer():
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(tiny.checkpoint() / "tokenizer.json"))
+
+
+def _generate(prompt_ids, count, folder=None):
+    """What Transformers' own greedy `generate` makes of it."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from backends._machine import has_native_bf16
+
+    dtype = torch.bfloat16 if has_native_bf16() else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(folder or tiny.checkpoint(), dtype=dtype)
+    ids = torch.tensor([prompt_ids])
+    out = model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, do_sample=False
+    )
+    return out[0, len(prompt_ids) :].tolist()
+
+
+@pytest.mark.parametrize("window", [None, 64])
+async def test_prefill_in_chunks_is_the_same_as_generate(tmp_path, monkeypatch, window):
+    folder = shutil.copytree(tiny.checkpoint(), tmp_path / "models" / "Phi-3.5-mini-instruct")
+    config = json.loads((folder / "config.json").read_text())
+    config["sliding_window"] = window
+    (folder / "config.json").unlink()
+    (folder / "config.json").write_text(json.dumps(config))
+    model = _torch.TorchModel.load(folder, "Phi", "cpu", _dtype(), lambda done: None)
+    chosen: list[int] = []
+    push = _torch._Writer.push
+
+    def recorded(self, token):
+        chosen.append(token)
+        return push(self, token)
+
+    monkeypatch.setattr(_torch._Writer, "push", recorded)
+    monkeypatch.setattr(_torch, "PREFILL_CHUNK", 48)
+    messages = say(" ".join(tiny.QUESTIONS.values()) + COUNT)
+    prompt = model.encode(messages)
+    assert len(prompt) > 100  # beyond the window, in three chunks
+    steps = list(model.answer(messages, GenerationParams(max_tokens=40, temperature=0)))
+    assert chosen == _generate(prompt, 40, folder)
+    fractions = [step.fraction for step in steps if isinstance(step, Progress)]
+    assert fractions == sorted(set(fractions)) and len(fractions) == -(-len(prompt) // 48)
+
+
+def _dtype() -> str:
+    return _torch.best_dtype("cpu", 1e6)
+
+
+SAMPLED = GenerationParams(max_tokens=60, temperature=1.5, top_p=0.98, seed=7)
+
+
+async def test_a_seed_gives_the_same_text_alone_and_beside_another(backend):
+    alone = text(await ask(backend, COUNT, SAMPLED))
+    other = GenerationParams(max_tokens=80, temperature=2.0, seed=99)
+    beside, _, elsewhere = await asyncio.gather(
+        ask(backend, COUNT, SAMPLED),
+        ask(backend, "Count to twelve.", other),
+        ask(backend, COUNT, other, PHI_3),
+    )
+    assert text(beside) == alone
+    assert text(elsewhere) != alone
+    assert text(await ask(backend, COUNT, GenerationParams(60, 1.5, 0.98, None, 8))) != alone
+
+
+async def test_sampling_does_not_touch_the_global_state(backend):
+    import torch
+
+    before = torch.random.get_rng_state()
+    await ask(backend, COUNT, SAMPLED)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+async def test_no_seed_is_a_new_text_each_time(backend):
+    params = GenerationParams(max_tokens=60, temperature=2.0, top_p=1.0)
+    assert text(await ask(backend, COUNT, params)) != text(await ask(backend, COUNT, params))
+
+
+@pytest.mark.parametrize("knobs", [{"top_k": 1}, {"top_p": 1e-9}, {"top_p": 0.0}])
+async def test_the_narrowest_sampling_is_greedy(backend, knobs):
+    params = GenerationParams(temperature=1.0, seed=1, **knobs)
+    assert text(await ask(backend, COUNT, params)) == tiny.QUESTIONS[COUNT]
+
+
+def test_top_k_and_top_p_leave_what_they_should():
+    import torch
+
+    probabilities = torch.tensor([0.1, 0.4, 0.05, 0.3, 0.15])
+    cases = {(1.0, 0): 5, (1.0, 2): 2, (0.5, 0): 2, (0.71, 0): 3, (0.9, 2): 2, (0.5, 2): 1}
+    for (top_p, top_k), count in cases.items():
+        weights, tokens = _torch._likeliest(probabilities, top_p, top_k)
+        assert tokens.tolist() == [1, 3, 4, 0, 2][:count], (top_p, top_k)
+        assert len(weights) == count
+
+
+def test_a_nucleus_wider_than_the_short_cut_is_whole():
+    import torch
+
+    flat = torch.full((5000,), 1 / 5000)
+    assert len(_torch._likeliest(flat, 0.5, 0)[0]) == pytest.approx(2500, abs=2)
+    assert len(_torch._likeliest(flat, 1.0, 0)[0]) == 5000
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        GenerationParams(max_tokens=0, temperature=0),
+        GenerationParams(max_tokens=-5, temperature=-1.0),
+        GenerationParams(max_tokens=3, temperature=1e-30),
+        GenerationParams(max_tokens=3, temperature=1e30, top_p=5.0, top_k=10**9, seed=-1),
+        GenerationParams(max_tokens=3, top_p=-1.0, top_k=-1, seed=2**200),
+        GenerationParams(max_tokens=10**9, temperature=0),
+    ],
+)
+async def test_parameters_out_of_range_still_answer(backend, params):
+    steps = await ask(backend, "What is the capital of France?", params)
+    assert steps[-1].finish_reason in ("stop", "length")
+
+
+async def test_cancel_stops_within_one_forward_pass(backend, passes):
+    async with aclosing(backend.stream(PHI, say(COUNT), GREEDY)) as steps:
+        async for step in steps:
+            if isinstance(step, Chunk):
+                seen = len(passes)
+                break
+    await _settled()
+    # Those made before we looked, and the one that was on its way.
+    assert len(passes) <= seen + 2
+
+
+async def test_cancel_stops_within_one_prefill_chunk(backend, passes, monkeypatch):
+    monkeypatch.setattr(_torch, "PREFILL_CHUNK", 4)
+    async with aclosing(backend.stream(PHI, say(COUNT * 200), GREEDY)) as steps:
+        async for step in steps:
+            if isinstance(step, Progress) and step.stage == "prefill" and step.fraction:
+                seen = len(passes)
+                break
+    await _settled()
+    assert len(passes) <= seen + 3
+    assert set(passes) == {4}
+
+
+async def _settled() -> None:
+    """Until no engine has an answer any more."""
+    async with asyncio.timeout(20):
+        while not all(engine.idle for engine in POOL._engines.values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+async def test_two_answers_on_one_model_both_stream(backend, passes):
+    first, second = await asyncio.gather(ask(backend, COUNT), ask(backend, "Count to twelve."))
+    assert text(first) == tiny.QUESTIONS[COUNT]
+    assert text(second) == tiny.QUESTIONS["Count to twelve."]
+
+
+async def test_two_models_on_one_device_both_stream(backend):
+    first, second = await asyncio.gather(ask(backend, COUNT), ask(backend, COUNT, model=PHI_3))
+    assert text(first) == text(second) == tiny.QUESTIONS[COUNT]
+    assert first[-1].timings.device == second[-1].timings.device
+
+
+async def test_progress_tells_load_then_prefill(backend, cache, monkeypatch):
+    monkeypatch.setattr("backends.transformers.POOL", Pool())
+    steps = await ask(backend, COUNT)
+    stages = [step.stage for step in steps if isinstance(step, Progress)]
+    assert stages == sorted(stages)  # loading, then prefill
+    fractions = [step.fraction for step in steps if isinstance(step, Progress)][:-1]
+    assert fractions[0] == 0.0 and fractions[-1] == 1.0 and len(fractions) > 3
+    assert steps[-1].timings.load > 0
+
+
+async def test_a_conversation_is_rendered_as_the_template_has_it(backend):
+    model = _torch.TorchModel.load(tiny.checkpoint(), "Phi", "cpu", _dtype(), lambda done: None)
+    talk = [
+        Message.of("system", "Be brief."),
+        Message.of("user", "Hi"),
+        Message.of("assistant", "Hello!"),
+        Message.of("user", "And?"),
+    ]
+    assert _tokenizer().decode(model.encode(talk), skip_special_tokens=False).replace(" ", "") == (
+        "<|system|>\nBebrief.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\nHello!<|end|>\n"
+        "<|user|>\nAnd?<|end|>\n<|assistant|>\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for m in messages %}{% if m['role'] == 'user' %}<|user|>{{ m['content'] }}{% endif %}"
+        "{% endfor %}",
+        "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no') }}"
+        "{% endif %}{{ m['content'] }}{% endfor %}",
+    ],
+)
+def test_without_a_system_slot_the_system_text_leads_the_first_turn(tmp_path, template):
+    folder = shutil.copytree(tiny.checkpoint(), tmp_path / "phi")
+    (folder / "chat_template.jinja").unlink()
+    (folder / "chat_template.jinja").write_text(template)
+    model = _torch.TorchModel.load(folder, "Phi", "cpu", _dtype(), lambda done: None)
+    ids = model.encode([Message.of("system", "Be brief."), *say("Hi")])
+    assert "Be brief.\n\nHi" in _tokenizer().decode(ids)
+
+
+def test_turns_alternate_and_lose_nothing():
+    talk = [
+        Message.of("user", "a"),
+        Message.of("user", "b"),
+        Message.of("system", "s"),
+        Message.of("assistant", "c"),
+        Message.of("assistant", "d"),
+        Message.of("user", "e"),
+    ]
+    assert [(turn["role"], turn["content"]) for turn in turns(talk, system_slot=True)] == [
+        *(("system", "s"), ("user", "a\n\nb"), ("assistant", "c\n\nd"), ("user", "e")),
+    ]
+    only = turns([Message.of("system", "s")], system_slot=False)
+    assert only == [{"role": "user", "content": "s"}]
+    late = turns([Message.of("assistant", "c"), Message.of("system", "s")], system_slot=False)
+    assert [turn["role"] for turn in late] == ["user", "assistant"]
+    with pytest.raises(BadRequestError):
+        turns([], system_slot=True)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "\ud800 lone \udfff",
+        "a pair in halves: \ud83d\udc4b",
+        "\x00\x01\x1b[31m\x7f\u200b\u202e\ufeff",
+        "<|end|><|assistant|><unk>",
+        "",
+        "\ufdfd" * 50,
+    ],
+)
+async def test_odd_text_is_answered(backend, prompt):
+    steps = await ask(backend, prompt, GenerationParams(max_tokens=3, temperature=0))
+    assert steps[-1].finish_reason in ("stop", "length")
+    assert await backend.count_tokens(PHI, prompt) is not None
+
+
+def test_any_tokens_become_valid_text_of_bounded_delay():
+    tokenizer = _tokenizer()
+    for seed in range(60):
+        rng = random.Random(seed)
+        writer, silent = Detokenizer(tokenizer), 0
+        for _ in range(80):
+            # Mostly bytes, which make no text together.
+            token = rng.choice([rng.randrange(tokenizer.get_vocab_size()), rng.randrange(10, 266)])
+            piece = writer.push(token)
+            piece.encode()
+            silent = 0 if piece or token < 10 else silent + 1
+            assert silent < 32
+
+
+async def test_a_prompt_beyond_the_context_is_refused_with_numbers(backend, passes):
+    with pytest.raises(ContextLengthError) as caught:
+        await ask(backend, "word " * 40_000)
+    error = caught.value
+    assert error.values["context"] == 4096
+    assert f"{error.values['tokens']:,} tokens" in error.message
+    assert "4,096" in error.message and "Shorten" in error.hint
+    assert passes == []
+    assert text(await ask(backend, COUNT)) == tiny.QUESTIONS[COUNT]
+
+
+async def test_the_answer_ends_where_the_context_does(backend, monkeypatch):
+    model = _torch.TorchModel.load(tiny.checkpoint(), "Phi", "cpu", _dtype(), lambda done: None)
+    prompt = len(model.encode(say(COUNT)))
+    model._context = prompt + 5
+    steps = list(model.answer(say(COUNT), GREEDY))
+    assert (steps[-1].finish_reason, steps[-1].usage.output_tokens) == ("length", 5)
+
+
+async def test_a_picture_is_refused_before_any_work(backend, passes):
+    picture = Message("user", (TextPart("What is this?"), ImagePart(b"...", "image/png")))
+    with pytest.raises(BadRequestError, match="reads text only"):
+        await ask(backend, [picture])
+    assert passes == []
+
+
+async def test_an_unknown_model_is_not_found(backend):
+    with pytest.raises(ModelNotFoundError):
+        await ask(backend, "Hi", model="microsoft/Phi-9")
+    with pytest.raises(ModelNotFoundError):
+        await ask(backend, "Hi", model="phi-3.5-mini")
+
+
+async def test_a_model_that_is_not_here_says_its_size(backend):
+    with pytest.raises(MissingDependencyError, match="not on this machine") as caught:
+        await ask(backend, "Hi", model="microsoft/Phi-4-mini-instruct")
+    assert "7.7 GB" in caught.value.hint
+
+
+async def test_damaged_files_are_told_apart(backend, tmp_path, monkeypatch):
+    monkeypatch.setenv("PHI_MODELS_DIR", str(tmp_path))
+    monkeypatch.setattr("backends.transformers.POOL", Pool())
+    folder = shutil.copytree(tiny.checkpoint(), tmp_path / "Phi-3.5-mini-instruct")
+    weights = (folder / "model.safetensors").read_bytes()
+    for damage in (weights[: len(weights) // 2], weights[:100], b"", b"\xff" * 2000):
+        (folder / "model.safetensors").unlink()
+        (folder / "model.safetensors").write_bytes(damage)
+        with pytest.raises(MissingDependencyError, match="damaged or incomplete"):
+            await ask(backend, "Hi")
+
+
+async def test_too_little_memory_is_refused_with_numbers(backend, monkeypatch):
+    monkeypatch.setattr("backends.transformers.POOL", Pool())
+    monkeypatch.setattr(_torch, "free_on", lambda device: 100_000_000)
+    with pytest.raises(OutOfMemoryError) as caught:
+        await ask(backend, "Hi")
+    error = caught.value
+    assert error.message.startswith("Phi-3.5-mini needs ") and "0.1 GB is free" in error.message
+    assert error.values["need"] > error.values["free"] == 100_000_000
+    assert "Pocket" in error.hint
+    monkeypatch.setattr(_torch, "free_on", lambda device: 10_000_000_000)
+    assert text(await ask(backend, COUNT)) == tiny.QUESTIONS[COUNT]
+
+
+async def test_memory_that_runs_out_on_the_way_is_told_apart(backend, monkeypatch):
+    import torch
+
+    for error in (
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(_torch.TorchModel, "_forward", _raising(error))
+            with pytest.raises(OutOfMemoryError, match="ran out"):
+                await ask(backend, "Hi")
+    with monkeypatch.context() as patch:
+        patch.setattr(_torch.TorchModel, "_forward", _raising(RuntimeError("a bug")))
+        with pytest.raises(RuntimeError, match="a bug"):
+            await ask(backend, "Hi")
+    assert text(await ask(backend, COUNT)) == tiny.QUESTIONS[COUNT]
+
+
+def _raising(error):
+    def forward(self, tokens, cache):
+        raise error
+
+    return forward
+
+
+async def test_offers_say_what_is_here_and_what_fits(backend, monkeypatch):
+    monkeypatch.setattr("backends.transformers.total_memory", lambda: 16 * 10**9)
+    monkeypatch.setattr("backends.transformers.has_gpu", lambda: False)
+    offers = {offer.model: offer for offer in await backend.models()}
+    assert [offer.status.ready for offer in offers.values()][:3] == [True, True, False]
+    assert offers[PHI].download_size is None
+    missing = offers["microsoft/Phi-4-mini-instruct"]
+    assert missing.status.state == "not installed"
+    assert missing.download_size == 2 * missing.spec.parameters
+    assert "7.7 GB" in missing.status.message
+    large = offers["microsoft/phi-4"]
+    assert large.status.code == "too_large"
+    assert "29.6 GB" in large.status.message and "16.0 GB" in large.status.message
+    assert all(offer.spec.architecture == "phi3" for offer in offers.values())
+    assert (await backend.status()).ready
+
+
+async def test_without_torch_the_install_line_is_said(backend, monkeypatch):
+    monkeypatch.setattr("backends._base.find_spec", lambda name: None)
+    status = await backend.status()
+    assert status.state == "not installed"
+    assert backend.install in status.message
+    with pytest.raises(MissingDependencyError) as caught:
+        await ask(backend, "Hi")
+    assert backend.install in caught.value.hint
+
+
+async def test_counts_tokens_as_the_model_does(backend):
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny.checkpoint())
+    for sample in ("Paris is the capital of France.", "你好 👋🏽", ""):
+        ids = tokenizer.encode(sample, add_special_tokens=False)
+        assert await backend.count_tokens(PHI, sample) == len(ids)
+    assert await backend.count_tokens("microsoft/phi-4", "Hi") is None
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed():
+    code = (
+        "import sys, asyncio\n"
+        "from backends import REGISTRY\n"
+        "asyncio.run(REGISTRY['transformers'].models())\n"
+        "asyncio.run(REGISTRY['transformers'].status())\n"
+        "print(sorted({'torch', 'transformers', 'tokenizers', 'huggingface_hub'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
