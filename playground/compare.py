@@ -205,8 +205,9 @@ class Run:
                 self._changed.clear()
                 self._at_once.clear()
                 drawn = time.monotonic()
+                ended = self.ended  # what comes while the reader is busy is still to be shown
                 yield self.snapshot()
-                if self.ended:
+                if ended:
                     return
                 await self._tick(drawn)
         finally:

@@ -268,3 +268,19 @@ async def test_a_task_outside_a_run_can_be_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert fed.open == 0
+
+
+async def test_what_comes_while_the_reader_is_busy_is_still_shown() -> None:
+    fed = Fed()
+    run = Run([ask(fed)])
+    text = ""
+    async with aclosing(run.snapshots()) as snapshots:
+        async for (side,) in snapshots:
+            assert side is not None
+            text = side.text
+            if text == "first":  # the reader is slow: the answer ends before it comes back
+                fed.feed(" and last", last(), None)
+                await asyncio.gather(*run._tasks.values())
+            elif not text:
+                fed.feed("first")
+    assert text == "first and last"
