@@ -24,7 +24,9 @@ _OVERHEAD = 300e6
 """Bytes that torch and a forward pass take beside weights and cache."""
 
 _NATIVE = tuple(
-    spec for spec in MODELS.values() if spec.architecture == "phi3" and spec.modalities == ("text",)
+    spec
+    for spec in MODELS.values()
+    if spec.hub_id and spec.architecture == "phi3" and spec.modalities == ("text",)
 )
 """What Transformers has the code of: `phi3` alone. Code from the Hub never runs here."""
 

@@ -1,7 +1,6 @@
 """The real page in a real browser, its models played by puppets whose every word a test speaks."""
 
 import asyncio
-import shutil
 import socket
 import threading
 from collections import defaultdict
@@ -24,14 +23,8 @@ from backends import (
     Progress,
     Status,
 )
+from tests.browser import ARGUMENTS, executable
 from tests.fakes import SPEC, last, said
-
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-ARGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--disable-dev-shm-usage",
-]
 
 Step = Chunk | Progress | BaseException | None
 
@@ -158,9 +151,8 @@ def puppet() -> Puppet:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncGenerator[Browser, None]:
     """One Chromium: an installed one if there is one, else Playwright's own."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=found, args=ARGS)
+        browser = await playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         yield browser
         await browser.close()
 

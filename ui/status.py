@@ -58,11 +58,26 @@ def state_html(offer: Offer | None) -> str:
         return '<p class="state" data-state="none">Choose a model.</p>'
     word = _word(offer.status)
     shape = "too-large" if word == "Too large" else offer.status.state.replace(" ", "-")
+    sentence = escape(_sentence_of(offer))
     return (
-        f'<p class="state" data-state="{shape}">'
-        f'<b><i aria-hidden="true"></i>{word}</b> '
-        f'<span title="{escape(offer.status.message)}">{escape(offer.status.message)}</span></p>'
+        f'<p class="state" data-state="{shape}"><b><i aria-hidden="true"></i>{word}</b> '
+        f'<span title="{sentence}">{sentence}</span></p>'
     )
+
+
+def _sentence_of(offer: Offer) -> str:
+    if offer.spec.lifecycle == "demonstration":
+        return (
+            f"A demonstration with {size(offer.spec.parameters)} parameters: knows this lesson "
+            "and little else. Not a Microsoft model."
+        )
+    return f"{size(offer.spec.parameters)} parameters. {offer.status.message}"
+
+
+def size(parameters: float) -> str:
+    """A number of parameters as people write it: `3.8 B`, `41.9 B`, `3.9 M`."""
+    unit, scale = ("B", 1e9) if parameters >= 1e9 else ("M", 1e6)
+    return f"{parameters / scale:.1f}".removesuffix(".0") + f" {unit}"
 
 
 async def opening_pair(limits: Limits) -> tuple[tuple[Backend, Offer], tuple[Backend, Offer], str]:
