@@ -1,13 +1,22 @@
 """What every backend owes: facts, imports without its packages, ids in the catalog, clear words."""
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from backends import MODELS, REGISTRY, Backend, GenerationParams, Message, MissingDependencyError
+from backends import (
+    MODELS,
+    REGISTRY,
+    Backend,
+    GenerationParams,
+    Message,
+    MissingDependencyError,
+    ModelNotFoundError,
+)
+from playground.answer import Request
+from playground.compare import complete
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,7 +68,7 @@ async def test_a_missing_package_names_its_install_line(backend: Backend, monkey
 @every_backend
 async def test_an_unknown_model_is_said_so(backend: Backend) -> None:
     stream = backend.stream("no-such-model", (Message.of("user", "Hi"),), GenerationParams())
-    with pytest.raises(importlib.import_module("backends").ModelNotFoundError) as caught:
+    with pytest.raises(ModelNotFoundError) as caught:
         await anext(stream)
     assert "no-such-model" in str(caught.value)
 
@@ -80,3 +89,15 @@ def test_importing_backends_and_the_page_loads_no_engine() -> None:
 def test_it_has_a_row_in_the_readme(backend: Backend) -> None:
     rows = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if "|" in line]
     assert any(f"`{backend.id}`" in row and backend.label in row for row in rows)
+
+
+async def test_the_backend_that_the_readme_adds_in_ten_lines_works() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    code = readme.split("```python\n")[1].split("```")[0]
+    exec(code, {"__name__": "backends.echo", "__package__": "backends"})
+    try:
+        messages = (Message.of("user", "Say this back"),)
+        answer = await complete(Request(REGISTRY["echo"], "phi-3.5-mini", messages))
+        assert (answer.state, answer.text, answer.clock.tokens) == ("done", "Say this back ", 3)
+    finally:
+        del REGISTRY["echo"]

@@ -52,9 +52,15 @@
     const conversation = $(`#conversation-${side}`);
     if (conversation) {
       conversation.setAttribute("translate", "no");
-      const quiet = () => conversation.querySelectorAll("[aria-live]").forEach((node) => {
-        if (node.getAttribute("aria-live") !== "off") node.setAttribute("aria-live", "off");
-      }) || direct(conversation);
+      const quiet = () => {
+        conversation.querySelectorAll("[aria-live]:not([aria-live=off])")
+          .forEach((node) => node.setAttribute("aria-live", "off"));
+        conversation.querySelectorAll("[role=complementary]")
+          .forEach((node) => node.removeAttribute("role"));
+        conversation.querySelector("[role=log]")
+          ?.setAttribute("aria-label", `${side === "left" ? "Left" : "Right"} conversation`);
+        direct(conversation);
+      };
       new MutationObserver(quiet).observe(conversation, { childList: true, subtree: true });
       quiet();
     }

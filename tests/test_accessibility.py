@@ -1,0 +1,44 @@
+"""Accessibility: axe finds nothing on the page but known faults of Gradio's own."""
+
+from importlib.resources import files
+
+import pytest
+from playwright.async_api import BrowserContext
+
+from tests.pages import Puppet, Visitor, last
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+KNOWN: set[tuple[str, str]] = set()
+"""Faults of Gradio's own parts, as (rule, CSS selector of the element). Only ever shorter."""
+
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+
+
+async def findings(visitor: Visitor) -> set[tuple[str, str]]:
+    await visitor.page.evaluate(AXE)
+    found = await visitor.page.evaluate("() => axe.run()")
+    return {
+        (violation["id"], " ".join(node["target"]))
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    }
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe(browser, served: str, puppet: Puppet, scheme: str) -> None:
+    context: BrowserContext = await browser.new_context(color_scheme=scheme)
+    visitor = await Visitor(await context.new_page(), served).open()
+    await visitor.page.click("#settings > button")
+    assert await findings(visitor) <= KNOWN
+    await visitor.ask("什么是小型语言模型？它可以做什么？")
+    for model in ("one", "two"):
+        puppet.feed(model, "# Title\n\nText with `code`, a [link](/x) and\n\n- a list\n")
+    await visitor.sees("#answer-right", "a list")
+    assert await findings(visitor) <= KNOWN
+    for model in ("one", "two"):
+        puppet.feed(model, "\nThis answer is in English after all.", last(5, 9), None)
+    await visitor.finished()
+    await visitor.sees("#line-right", "Answered in English")
+    assert await findings(visitor) <= KNOWN
+    await context.close()
