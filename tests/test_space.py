@@ -20,6 +20,10 @@ COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 BUSY = 180.0
 """Seconds that a busy machine may take for what a free one does in five."""
 
+# On a Space, Gradio's page asks for Google's fonts and for the Space's entry on the Hub. Our
+# response headers stop both before they leave the browser.
+GRADIOS_OWN = ("fonts.googleapis.com", "huggingface.co/api/spaces", "Space not found")
+
 
 def pins(path: Path) -> dict[str, str]:
     """The exact versions of a requirements file, by package."""
@@ -62,7 +66,8 @@ def space(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     finally:
         process.terminate()
         process.wait(30)
-    assert "Traceback" not in log.read_text()
+    # The `spaces` package complains of its own reload server; our own files must not appear.
+    assert f'File "{folder}' not in log.read_text()
 
 
 def wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -126,4 +131,4 @@ async def test_two_pockets_are_compared_on_a_space(space: str, context: BrowserC
         await visitor.sees(f"#conversation-{side}", "language model")
         await visitor.sees(f"#line-{side}", "tok")
     await visitor.finished()
-    assert visitor.faults == []
+    assert [f for f in visitor.faults if not any(own in f for own in GRADIOS_OWN)] == []
