@@ -1,7 +1,7 @@
 """A causal language model in PyTorch: loaded with progress, answering a forward pass at a time."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from ._base import CONTEXT_CAP
 from ._engine import Steps
 from ._errors import ContextLengthError, MissingDependencyError, OutOfMemoryError
 from ._machine import free_memory, has_native_bf16, physical_cores
+from ._sampling import chooser
 from ._text import DEFAULT_PARAMS, Detokenizer, StopStrings, turns
 from ._types import Chunk, FinishReason, GenerationParams, Message, Progress, Timings, Usage
 
@@ -28,8 +29,6 @@ _SMALL = 50e6
 """Parameters up to which one core is enough: cores that wait for each other at every layer made a
 model of 4 million 7 times slower on two busy cores."""
 
-_GREEDY_BELOW = 1e-3
-_LIKELIEST = 1024
 _PROBE = "3f9c"
 """A text that no template has of its own."""
 
@@ -95,43 +94,38 @@ class TorchModel:
         import torch
         from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            with _reported(report):
-                loaded: Any = AutoModelForCausalLM.from_pretrained(
-                    folder,
-                    dtype=getattr(torch, dtype),
-                    use_safetensors=True,
-                    local_files_only=True,
-                    output_loading_info=True,
-                )
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype="auto",
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
         except (OSError, ValueError, SafetensorError) as error:
             raise damaged(label, folder) from error
         model, info = loaded
         if info["missing_keys"]:  # they would be random numbers, and so would the answers
             raise damaged(label, folder)
-        return cls(label, model.to(device).eval(), tokenizer)
+        with _memory_errors(f"The memory ran out while {label} was loaded."):
+            _settle(model, device, getattr(torch, dtype), report)
+        return cls(label, model.eval(), tokenizer)
 
     def answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
         """Answer a conversation; each step is at most one forward pass."""
-        import torch
-
-        try:
+        with _memory_errors(f"The memory ran out while {self._label} answered."):
             yield from self._answer(messages, params)
-        except torch.OutOfMemoryError as error:
-            raise _full(self._label) from error
-        except RuntimeError as error:
-            if "allocate memory" not in str(error):  # how torch says it on a CPU
-                raise
-            raise _full(self._label) from error
 
     def _answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
         from transformers import DynamicCache
 
         prompt = self.encode(messages)
         most = min(_most_tokens(params), self._context - len(prompt))
-        choose = _chooser(params)
+        choose = chooser(params)
         writer = _Writer(self._tokenizer, self._stop_tokens, params.stop)
         cache = DynamicCache(config=self._model.config)
         yield Progress("prefill", 0.0)
@@ -227,49 +221,6 @@ def _most_tokens(params: GenerationParams) -> int:
     return max(1, most or 1)
 
 
-def _chooser(params: GenerationParams) -> "Callable[[torch.Tensor], int]":
-    """How the next token is taken from the logits: the likeliest, or a draw."""
-    import torch
-
-    def knob(name: str) -> Any:
-        value = getattr(params, name)
-        return getattr(DEFAULT_PARAMS, name) if value is None else value
-
-    temperature, top_p, top_k = knob("temperature"), knob("top_p"), knob("top_k")
-    if temperature < _GREEDY_BELOW:
-        return lambda logits: int(logits.argmax())
-    # Its own generator, on the CPU: the text depends on nothing else that samples, and not on
-    # where the model runs.
-    generator = torch.Generator()
-    if params.seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(params.seed % 2**63)
-
-    def draw(logits: "torch.Tensor") -> int:
-        with torch.inference_mode():
-            weights, tokens = _likeliest((logits.float() / temperature).softmax(-1), top_p, top_k)
-            return int(tokens[torch.multinomial(weights, 1, generator=generator)])
-
-    return draw
-
-
-def _likeliest(
-    probabilities: "torch.Tensor", top_p: float, top_k: int
-) -> "tuple[torch.Tensor, torch.Tensor]":
-    """The tokens that top-k, then top-p, leave over, likeliest first, on the CPU."""
-    count = probabilities.numel()
-    # Sorting a whole vocabulary costs more than a small model's forward pass, and the nucleus
-    # rarely needs it.
-    weights, tokens = probabilities.topk(min(top_k if top_k > 0 else _LIKELIEST, count))
-    if top_k <= 0 and (top_p >= 1 or float(weights.sum()) < top_p):
-        weights, tokens = probabilities.sort(descending=True)
-    weights, tokens = weights.cpu(), tokens.cpu()
-    weights = weights / weights.sum()
-    keep = int((weights.cumsum(0) - weights < top_p).sum()) if top_p < 1 else len(weights)
-    return weights[: max(1, keep)], tokens[: max(1, keep)]
-
-
 def _stop_tokens(model: Any, tokenizer: Any) -> set[int]:
     """Every token that ends an answer, wherever the checkpoint says so."""
     found = {tokenizer.eos_token_id}
@@ -280,37 +231,19 @@ def _stop_tokens(model: Any, tokenizer: Any) -> set[int]:
     return found - {None}
 
 
-class _Bar:
-    """Stands in for a progress bar of Transformers."""
+def _settle(model: Any, device: str, dtype: "torch.dtype", report: Callable[[float], None]) -> None:
+    """Bring the weights to where they will be used, as what they will be used.
 
-    def __init__(self, items: Iterable[Any], report: Callable[[float], None]) -> None:
-        self._items = list(items)
-        self._report = report
-
-    def __iter__(self) -> Iterator[Any]:
-        for n, item in enumerate(self._items, 1):
-            yield item
-            self._report(n / len(self._items))
-
-
-@contextmanager
-def _reported(report: Callable[[float], None]) -> Generator[None, None, None]:
-    """Hear how far a load is: Transformers offers a hook for its progress bars.
-
-    It is one per process; the pool loads one model at a time.
+    A checkpoint is only mapped into memory when it is opened, and would be read from the disk
+    during the first answer, and again whenever the system is short of memory.
     """
-    from transformers.utils import logging
-
-    def hook(bar: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if kwargs.get("desc") == "Loading weights" and args:
-            return _Bar(args[0], report)
-        return bar(*args, **kwargs)
-
-    previous = logging.set_tqdm_hook(hook)
-    try:
-        yield
-    finally:
-        logging.set_tqdm_hook(previous)
+    weights = list(model.parameters())
+    total, done = sum(weight.nbytes for weight in weights), 0
+    for weight in weights:
+        done += weight.nbytes
+        weight.data = weight.data.to(device, dtype, copy=True)
+        report(done / total)
+    model.to(device)  # the buffers, in the precision they have
 
 
 def damaged(label: str, folder: Path) -> MissingDependencyError:
@@ -322,8 +255,17 @@ def damaged(label: str, folder: Path) -> MissingDependencyError:
     )
 
 
-def _full(label: str) -> OutOfMemoryError:
-    return OutOfMemoryError(
-        f"The memory ran out while {label} answered.",
-        "Try a shorter prompt, or a smaller model.",
-    )
+@contextmanager
+def _memory_errors(message: str) -> Generator[None, None, None]:
+    """Turn what torch raises when the memory is full into an error of ours."""
+    import torch
+
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        # On a CPU it is a plain RuntimeError.
+        full = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+        if not full:
+            raise
+        hint = "Try a shorter prompt, a smaller model, or closing other programs."
+        raise OutOfMemoryError(message, hint) from error
