@@ -295,7 +295,6 @@ def _build_composer() -> Composer:
             prompt = gr.Textbox(
                 label=t("prompt"), show_label=False, container=False, lines=2, max_lines=10,
                 placeholder=t("prompt_placeholder"), elem_id="prompt", scale=1, interactive=True,
-                autofocus=True,
             )  # type: ignore[arg-type]  # fmt: skip
             compare = gr.Button(t("compare"), variant="primary", elem_id="compare", scale=0)
             stop = gr.Button(t("stop"), variant="stop", visible=False, elem_id="stop", scale=0)

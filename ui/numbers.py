@@ -90,7 +90,6 @@ def _gauge(said: Said) -> str:
     percent = min(100, round(100 * used / CONTEXT_CAP))
     label = f"{used:,} of {CONTEXT_CAP:,} tokens of context used"
     return (
-        f'<span class="gauge" role="img" aria-label="{label}" title="{label}">'
-        f'<i style="width:{max(1, percent)}%"></i></span><span class="used">{used:,} / '
-        f"{CONTEXT_CAP:,} context</span>"
+        f'<span class="used" title="{label}"><span class="gauge" aria-hidden="true">'
+        f'<i style="width:{max(1, percent)}%"></i></span>{used:,} / {CONTEXT_CAP:,} context</span>'
     )

@@ -88,6 +88,8 @@
     const box = $("#prompt textarea");
     if (!box) return setTimeout(settle, 100);
     box.setAttribute("dir", "auto");
+    // Where a keyboard is at hand, type at once; on a phone one would pop up and hide the page.
+    if (matchMedia("(pointer: fine)").matches) box.focus({ preventScroll: true });
     // Gradio has a live region of its own, for progress that this page says in words.
     document.querySelectorAll(".sr-only[aria-live]").forEach((node) => node.setAttribute("aria-live", "off"));
   };
