@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from backends import BackendError, Progress
 
 from .answer import Answer, Completion, Request
+from .line import Line, ordinal
 
 logger = logging.getLogger(__name__)
 
@@ -28,58 +28,7 @@ class InternalError(BackendError):
     code = "internal"
 
 
-class Line:
-    """Who may start at one backend: so many at once, the others in the order they came."""
-
-    def __init__(self, places: int) -> None:
-        self._places = places
-        self._waiting: deque[tuple[asyncio.Future[None], Callable[[int], None]]] = deque()
-
-    @asynccontextmanager
-    async def place(self, tell: Callable[[int], None]) -> AsyncGenerator[None, None]:
-        """Hold one of the places. `tell(n)` is called while waiting, n-th in line (from 1)."""
-        if self._places > 0:
-            self._places -= 1
-        else:
-            await self._wait(tell)
-        try:
-            yield
-        finally:
-            self._leave()
-
-    async def _wait(self, tell: Callable[[int], None]) -> None:
-        turn = (asyncio.get_running_loop().create_future(), tell)
-        self._waiting.append(turn)
-        tell(len(self._waiting))
-        try:
-            await turn[0]
-        except asyncio.CancelledError:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-                self._tell_all()
-            else:  # the place was handed over in the very moment of leaving
-                self._leave()
-            raise
-
-    def _leave(self) -> None:
-        if self._waiting:
-            self._waiting.popleft()[0].set_result(None)
-            self._tell_all()
-        else:
-            self._places += 1
-
-    def _tell_all(self) -> None:
-        for n, (_, tell) in enumerate(self._waiting, 1):
-            tell(n)
-
-
 _lines: dict[str, Line] = {}
-
-
-def ordinal(n: int) -> str:
-    """1st, 2nd, 3rd, 4th …"""
-    suffix = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return f"{n}{suffix}"
 
 
 async def complete(request: Request, answer: Answer | None = None) -> Completion:

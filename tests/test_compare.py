@@ -9,7 +9,8 @@ import pytest
 from backends import Chunk, Message, Progress, RateLimitError
 from playground import compare
 from playground.answer import Answer, Request
-from playground.compare import Run, complete, ordinal
+from playground.compare import Run, complete
+from playground.line import ordinal
 from tests.fakes import Fed, Scripted, last, said
 
 

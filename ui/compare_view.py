@@ -1,42 +1,25 @@
 """Two panes and one prompt: from the click on Compare to the last number under the answers."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from backends import REGISTRY, BackendError
+from backends import BackendError
 from playground.conversation import Conversation, Turn, to_json, to_markdown
 from playground.limits import Limits
 
+from .composer import build_composer, notice_html
 from .convert import Form, Kept, to_chatbot, turn_of
-from .pane import Pane, build_pane
-from .params import Params, build_params
+from .pane import build_pane
+from .params import build_params
 from .session import Drawn, Session
 from .status import backend_choices, find_offer, model_label
-from .texts import t
 
 Updates = dict[Any, Any]
 """What an event changes: components and their new values. Components left out stay as they are."""
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-
-
-@dataclass(frozen=True)
-class Composer:
-    """The prompt box and the buttons around it."""
-
-    prompt: gr.Textbox
-    compare: gr.Button
-    stop: gr.Button
-    regenerate: gr.Button
-    undo: gr.Button
-    clear: gr.Button
-    copy_markdown: gr.Button
-    copy_json: gr.Button
-    copy_link: gr.Button
-    notice: gr.HTML
 
 
 class CompareView:
@@ -56,7 +39,7 @@ class CompareView:
         with gr.Column(elem_id="below"):
             self.examples = examples() if examples else None
             self.params = build_params(limits)
-        self.composer = _build_composer()
+        self.composer = build_composer()
         self._connect()
 
     # ── What the events read and write ─────────────────────────────────────────────────────────
@@ -267,13 +250,6 @@ async def draw(session: Session) -> AsyncGenerator[Drawn, None]:
         yield drawn
 
 
-def notice_html(text: str) -> str:
-    """A sentence that must not be missed."""
-    from html import escape
-
-    return f'<p class="notice" role="alert">{escape(text)}</p>' if text else ""
-
-
 def _stop(side: int | None) -> Any:
     async def stop(session: Session) -> None:
         session.stop(side)
@@ -286,30 +262,3 @@ def _export(write: Any) -> Any:
         return write(session.conversation)
 
     return export
-
-
-def _build_composer() -> Composer:
-    with gr.Column(elem_id="composer"):
-        notice = gr.HTML(elem_id="notice")
-        with gr.Row(elem_classes="ask"):
-            prompt = gr.Textbox(
-                label=t("prompt"), show_label=False, container=False, lines=2, max_lines=10,
-                placeholder=t("prompt_placeholder"), elem_id="prompt", scale=1, interactive=True,
-            )  # type: ignore[arg-type]  # fmt: skip
-            compare = gr.Button(t("compare"), variant="primary", elem_id="compare", scale=0)
-            stop = gr.Button(t("stop"), variant="stop", visible=False, elem_id="stop", scale=0)
-        with gr.Row(elem_classes="tools"):
-            regenerate = gr.Button(t("regenerate"), size="sm", visible=False, elem_id="regenerate")
-            undo = gr.Button(t("undo"), size="sm", visible=False, elem_id="undo")
-            clear = gr.Button(t("clear"), size="sm", visible=False, elem_id="clear")
-            copy_markdown = gr.Button(
-                t("copy_markdown"), size="sm", visible=False, elem_id="copy-markdown"
-            )
-            copy_json = gr.Button(t("copy_json"), size="sm", visible=False, elem_id="copy-json")
-            copy_link = gr.Button(t("copy_link"), size="sm", elem_id="copy-link")
-    return Composer(
-        prompt, compare, stop, regenerate, undo, clear, copy_markdown, copy_json, copy_link, notice
-    )
-
-
-__all__ = ["REGISTRY", "CompareView", "Pane", "Params", "draw", "notice_html"]
