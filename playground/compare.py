@@ -20,6 +20,9 @@ HEARTBEAT = 1.0
 CALM_RUNS = 8
 """With more Runs than this at once, each one's tick is stretched in proportion."""
 SLOWEST_TICK = 0.25
+TICK_PER_CHARACTER = 4e-6
+"""Seconds a tick lasts at least for each character of all answers: a page draws an answer anew at
+every tick, at about 1 µs a character, and one that is given more than it can draw falls behind."""
 
 
 class InternalError(BackendError):
@@ -169,7 +172,9 @@ class Run:
             self._at_once.set()
 
     async def _tick(self, drawn: float) -> None:
-        tick = min(SLOWEST_TICK, TICK * max(1.0, Run._active / CALM_RUNS))
+        crowded = TICK * max(1.0, Run._active / CALM_RUNS)
+        length = sum(len(answer.text) for answer in self._answers if answer)
+        tick = min(SLOWEST_TICK, max(crowded, TICK_PER_CHARACTER * length))
         await _wait(self._changed, HEARTBEAT)
         await _wait(self._at_once, drawn + tick - time.monotonic())
 
