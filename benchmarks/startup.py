@@ -1,0 +1,102 @@
+"""Is the page up as soon as an empty Gradio page would be? `python -m benchmarks.startup`
+
+Time from the start of the process to the first HTTP 200, of `python app.py` and of a page with one
+line of Markdown served with the same settings, in turns. And whether torch was imported by then.
+"""
+
+import argparse
+import statistics
+import sys
+import threading
+
+from .machine import Figure, machine, write
+from .served import Served, free_port
+
+PAIRS = 7
+ENGINES = ("torch", "transformers", "onnxruntime_genai")
+
+_EMPTY = """
+import sys
+import gradio as gr
+with gr.Blocks(analytics_enabled=False) as page:
+    gr.Markdown("Empty")
+page.launch(server_name="127.0.0.1", server_port=int(sys.argv[1]), quiet=True, inbrowser=False,
+            share=False, run_history=False, enable_monitoring=False, ssr_mode=False)
+"""
+
+
+def start_app(port: int) -> float:
+    """Seconds until the app answers."""
+    with Served(["app.py", "--no-browser", "--port", str(port)], port) as server:
+        return server.wait()
+
+
+def start_empty(port: int) -> float:
+    """Seconds until an empty page answers."""
+    with Served(["-c", _EMPTY, str(port)], port) as server:
+        return server.wait()
+
+
+def imported(port: int) -> set[str]:
+    """The engines that the app has imported when it has answered for the first time."""
+    arguments = ["-m", "benchmarks.startup", "--look", str(port)]
+    with Served(arguments, port) as server:
+        server.wait()
+        while not server.said:
+            server.wait()
+        return set(server.said[0]["imported"])
+
+
+def look(port: int) -> None:
+    """Be the app, and say which engines were imported by its first answer."""
+    import json
+    import time
+    import urllib.request
+
+    def report() -> None:
+        answered = False
+        while not answered:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as response:
+                    answered = response.status == 200
+            except OSError:
+                time.sleep(0.02)
+        print(json.dumps({"imported": [e for e in ENGINES if e in sys.modules]}), flush=True)
+
+    threading.Thread(target=report, daemon=True).start()
+    import app
+
+    sys.argv = ["app.py", "--no-browser", "--port", str(port)]
+    app.main()
+
+
+def main() -> None:
+    """Measure, print a line for each figure, write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--look", type=int, help=argparse.SUPPRESS)
+    if port := parser.parse_args().look:
+        look(port)
+        return
+    before = machine("gradio")
+    starts = {"app": start_app, "empty": start_empty}
+    for start in starts.values():
+        start(free_port())  # the files are in the page cache from here on, for both
+    pairs: list[dict[str, float]] = []
+    for n in range(PAIRS):
+        order = list(starts) if n % 2 else list(starts)[::-1]
+        pairs.append({name: round(starts[name](free_port()), 3) for name in order})
+    engines = imported(free_port())
+    medians = {name: statistics.median(pair[name] for pair in pairs) for name in starts}
+    ratio = statistics.median(pair["app"] / pair["empty"] for pair in pairs)
+    figures = [
+        Figure("app to first HTTP 200", medians["app"], "s"),
+        Figure("empty Gradio page to first HTTP 200", medians["empty"], "s"),
+        Figure("app / empty page, median of pairs", ratio, "x", at_most=1.4),
+        Figure("engines imported by the first answer", len(engines), at_most=0),
+    ]
+    print(*figures, sep="\n")
+    write("startup", before, figures, {"pairs": pairs, "engines_imported": sorted(engines)})
+
+
+if __name__ == "__main__":
+    main()

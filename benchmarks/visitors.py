@@ -1,0 +1,117 @@
+"""Many visitors at once, each as Gradio's own page would speak to its server."""
+
+import asyncio
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from gradio_client.utils import apply_diff
+
+from .paced import Script
+
+_PATIENCE = httpx.Timeout(120)
+
+
+@dataclass
+class Visit:
+    """What one visitor got: each side's text, and when its first and last character came."""
+
+    script: Script
+    texts: tuple[str, str] = ("", "")
+    first: list[float] | None = None
+    last: list[float] | None = None
+    """Seconds since 1970, for left and right."""
+    error: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether no character is missing, on either side, and none is too many."""
+        return self.texts == (self.script.text, self.script.text)
+
+
+class Visitor:
+    """One visitor's session."""
+
+    def __init__(self, client: httpx.AsyncClient, config: dict[str, Any], script: Script) -> None:
+        self.client, self.session = client, uuid.uuid4().hex[:11]
+        self.parts = {part["id"]: part["props"] for part in config["components"]}
+        self.events = {event["api_name"]: event for event in config["dependencies"]}
+        self.visit = Visit(script)
+
+    async def open(self) -> None:
+        """Open the page."""
+        await self._run("open")
+
+    async def compare(self) -> Visit:
+        """Press Compare and read both answers to their end."""
+        try:
+            await self._run("ask")
+            await self._draw()
+            await self._run("finish")
+        except (httpx.HTTPError, RuntimeError) as error:
+            self.visit.error = f"{type(error).__name__}: {error}"
+        return self.visit
+
+    def _data(self, event: str) -> list[Any]:
+        """An event's inputs as they stand on the page, with this visitor's choices."""
+        chosen: dict[str | None, Any] = {"prompt": self.visit.script.prompt}
+        for side in ("left", "right"):
+            chosen |= {f"backend-{side}": f"paced-{side}", f"model-{side}": "paced"}
+        parts = [self.parts[number] for number in self.events[event]["inputs"]]
+        return [chosen.get(part.get("elem_id"), part.get("value")) for part in parts]
+
+    async def _run(self, event: str) -> None:
+        body = {"data": self._data(event), "session_hash": self.session}
+        (await self.client.post(f"run/{event}", json=body)).raise_for_status()
+
+    async def _draw(self) -> None:
+        body = {
+            "data": self._data("draw"),
+            "fn_index": self.events["draw"]["id"],
+            "session_hash": self.session,
+        }
+        (await self.client.post("queue/join", json=body)).raise_for_status()
+        drawn: list[Any] = []
+        where = {"session_hash": self.session}
+        async with self.client.stream("GET", "queue/data", params=where) as answer:
+            async for line in answer.aiter_lines():
+                if not line.startswith("data:"):
+                    continue
+                message = json.loads(line[5:])
+                if message["msg"] == "process_generating":
+                    if not message["success"]:
+                        raise RuntimeError(str(message["output"]))
+                    drawn = self._apply(drawn, message["output"]["data"])
+                elif message["msg"] == "process_completed":
+                    if not message["success"]:
+                        raise RuntimeError(str(message["output"]))
+                    return
+
+    def _apply(self, drawn: list[Any], data: list[Any]) -> list[Any]:
+        new = list(map(apply_diff, drawn, data)) if drawn else data
+        now, visit = time.time(), self.visit
+        visit.texts = (new[0], new[2])
+        visit.first, visit.last = visit.first or [0.0, 0.0], visit.last or [0.0, 0.0]
+        for side, text in enumerate(visit.texts):
+            if text and not visit.first[side]:
+                visit.first[side] = now
+            if text.endswith(visit.script.end) and not visit.last[side]:
+                visit.last[side] = now
+        return new
+
+
+async def visit_all(url: str, count: int, tokens: int, rate: int) -> list[Visit]:
+    """So many visitors open the page one by one, then all press Compare in the same instant."""
+    # The server closes idle connections after 5 s: never reuse one that it is just closing.
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=2)
+    address = f"{url}gradio_api/"
+    async with httpx.AsyncClient(base_url=address, limits=limits, timeout=_PATIENCE) as client:
+        config = (await client.get(f"{url}config")).raise_for_status().json()
+        scripts = [Script(tokens, rate, f"VISITOR-{n}") for n in range(count)]
+        visitors = [Visitor(client, config, script) for script in scripts]
+        for visitor in visitors:
+            await visitor.open()
+        return await asyncio.gather(*(visitor.compare() for visitor in visitors))

@@ -1,0 +1,48 @@
+({ sides, end }) => {
+  // Notes when the first character and the last word of each side's answer have been painted,
+  // and for how long the main thread was blocked. Times are milliseconds since 1970.
+  const seen = Object.fromEntries(Object.keys(sides).map((side) => [side, {}]));
+  const tasks = [], frames = [];
+  const newest = (selector) => {
+    const nodes = document.querySelectorAll(selector);
+    return nodes.length ? nodes[nodes.length - 1].textContent.trim() : "";
+  };
+  const painted = new MessageChannel();
+  let drawn = [], scheduled = false;
+  painted.port1.onmessage = () => {
+    scheduled = false;
+    const now = performance.timeOrigin + performance.now();
+    for (const [side, what] of drawn) seen[side][what] = now;
+    drawn = [];
+  };
+  const look = () => {
+    for (const [side, { growing, settled }] of Object.entries(sides)) {
+      if (seen[side].last) continue;
+      const text = newest(growing);
+      if (!seen[side].first && text) drawn.push([side, "first"]);
+      if (text.endsWith(end) || newest(settled).endsWith(end)) drawn.push([side, "last"]);
+    }
+    painted.port2.postMessage(0);  // runs after the frame that is being made has been painted
+  };
+  const changes = new MutationObserver(() => {
+    if (scheduled) return;
+    scheduled = true;
+    requestAnimationFrame(look);
+  });
+  changes.observe(document.body, { childList: true, subtree: true, characterData: true });
+  const long = new PerformanceObserver((list) => list.getEntries().forEach((entry) => tasks.push(entry.duration)));
+  long.observe({ type: "longtask" });
+  const slow = new PerformanceObserver((list) => list.getEntries().forEach((entry) => frames.push({
+    duration: entry.duration, blocking: entry.blockingDuration,
+    scripts: entry.scripts.map((s) => [s.invoker, Math.round(s.duration), Math.round(s.forcedStyleAndLayoutDuration)]),
+  })));
+  slow.observe({ type: "long-animation-frame" });
+  window.watched = {
+    complete: () => Object.values(seen).every((side) => side.last),
+    stop: () => {
+      changes.disconnect(); long.disconnect(); slow.disconnect();
+      const skew = Date.now() - performance.timeOrigin - performance.now();
+      return { seen, tasks, frames, skew };
+    },
+  };
+}

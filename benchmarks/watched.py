@@ -1,0 +1,126 @@
+"""A comparison in Chromium that tells when each character was visible, and what it cost."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser import ARGUMENTS, executable
+
+from .paced import READING, Script
+from .served import Served
+
+_WATCH = (Path(__file__).parent / "watch.js").read_text(encoding="utf-8")
+_SETTLE_MS = 700
+"""After the last character: the page moves the answers to where they stay. That blocks too."""
+_BOT = "#conversation-{side} [data-testid=bot]"
+WAYS = {
+    "page": ("?left=paced-left/paced&right=paced-right/paced", "#answer-{side} .md"),
+    "naive": ("", _BOT),
+}
+"""The page's address behind the server's, and where its answers grow."""
+
+
+@dataclass
+class Watched:
+    """One comparison as it was seen. Milliseconds; CPU in seconds."""
+
+    first: float
+    """The first character visible after it was sent: the later side."""
+    last: float
+    """The last character visible after it was sent: the later side."""
+    blocked: float
+    """By how much the main thread's tasks, drawing included, exceeded 50 ms, summed up."""
+    cpu: float
+    """Of the server, from the click to the last character."""
+    complete: bool
+    """False if it was not waited for; then `last` is a lower bound."""
+    slow_frames: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, object]:
+        """As it stands in the results."""
+        return {
+            name: round(value, 3) if isinstance(value, float) else value
+            for name, value in asdict(self).items()
+            if name != "slow_frames"
+        }
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium: the machine's own if it has one, else Playwright's."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, server: Served, way: str) -> Iterator[Page]:
+    """A fresh visitor on the page, ready to type."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(server.url + WAYS[way][0])
+    page.wait_for_selector("#prompt textarea")
+    if way == "page":  # the opening event has drawn the models that the address asks for
+        page.wait_for_selector("#state-right [data-state=ready]")
+    page.wait_for_timeout(1000)
+    yield page
+    context.close()
+
+
+def ask(page: Page, script: Script) -> None:
+    """Type the prompt and press Compare."""
+    page.fill("#prompt textarea", script.prompt)
+    page.click("#compare")
+
+
+def converse(page: Page, turns: int) -> None:
+    """Lead a conversation of so many turns, of a hundred quick tokens a side."""
+    for n in range(turns):
+        script = Script(100, 5000, f"EARLIER-{n}")
+        ask(page, script)
+        wait_for_turn(page, script)
+
+
+def wait_for_turn(page: Page, script: Script) -> None:
+    """Wait until both answers have joined the conversation and the page is ready again."""
+    for side in ("left", "right"):
+        bubble = page.locator(_BOT.format(side=side), has_text=script.end)
+        bubble.first.wait_for(state="attached")
+    page.wait_for_selector("#compare")
+
+
+def watch(page: Page, server: Served, way: str, script: Script, limit: float = 60.0) -> Watched:
+    """Ask, and watch the answers come; wait at most `limit` seconds longer than they take."""
+    sides = {
+        side: {"growing": WAYS[way][1].format(side=side), "settled": _BOT.format(side=side)}
+        for side in ("left", "right")
+    }
+    page.evaluate(_WATCH, {"sides": sides, "end": script.end})
+    page.fill("#prompt textarea", script.prompt)
+    cpu, clicked = server.cpu(), time.perf_counter()
+    page.click("#compare")
+    takes = READING + script.count / script.rate
+    complete = False
+    while not complete and time.perf_counter() - clicked < takes + limit:
+        # Few questions: each one is a task on the thread that is being measured.
+        time.sleep(max(0.25, clicked + takes - time.perf_counter()))
+        complete = page.evaluate("() => watched.complete()")
+    page.wait_for_timeout(_SETTLE_MS)
+    cpu = server.cpu() - cpu
+    report, now = page.evaluate("() => watched.stop()"), time.time() * 1000
+    if abs(report["skew"]) > 5:
+        raise RuntimeError(f"the browser's clock is {report['skew']:.0f} ms off the machine's")
+    due = server.due(script.end)
+
+    def late(what: str) -> float:
+        return max(report["seen"][s].get(what, now) - due[s][what] * 1000 for s in sides)
+
+    frames = report["frames"]
+    blocked = sum(frame["blocking"] for frame in frames)
+    return Watched(late("first"), late("last"), blocked, cpu, complete, frames)
