@@ -1,6 +1,5 @@
 """Two panes and one prompt: from the click on Compare to the last number under the answers."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import gradio as gr
@@ -13,11 +12,13 @@ from .composer import build_composer, notice_html
 from .convert import Form, Kept, to_chatbot, turn_of
 from .pane import build_pane
 from .params import build_params
-from .session import Drawn, Session
+from .session import Session
 from .status import backend_choices, find_offer, model_label
 
 Updates = dict[Any, Any]
 """What an event changes: components and their new values. Components left out stay as they are."""
+
+BUSY = "Both models are still answering. Press Stop first."
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -92,9 +93,15 @@ class CompareView:
             begin, [self.session, *self.form], self.changed, queue=False, preprocess=False,
             **PRIVATE,
         )  # fmt: skip
+        # One generator for both sides: two listeners would run one after the other.
         drawn = begun.success(
-            draw, self.session, self.drawn, postprocess=False, concurrency_limit=None, **PRIVATE
-        )
+            Session.draw,
+            self.session,
+            self.drawn,
+            postprocess=False,
+            concurrency_limit=None,
+            **PRIVATE,
+        )  # fmt: skip
         drawn.then(
             self.finish, [self.session, self.composer.prompt], self.changed, queue=False, **PRIVATE
         )
@@ -109,8 +116,6 @@ class CompareView:
             self.limits.check_turns(len(session.conversation.turns))
         except BackendError as error:
             return self._refused(error)
-        if session.answering:
-            return self._refused("Both models are still answering. Press Stop first.")
         return await self._begin(session, form, session.conversation, form.prompt)
 
     async def again(self, session: Session, *values: Any) -> Updates:
@@ -138,7 +143,7 @@ class CompareView:
         *_, last = session.conversation.turns
         earlier = session.conversation.until(-1)
         updates = await self._begin(session, form, earlier, last.prompt, sides, last)
-        updates.pop(self.composer.prompt)  # what is being typed is not what is asked again
+        updates.pop(self.composer.prompt, None)  # what is being typed is not what is asked again
         return updates
 
     def _edit(self, side: int) -> Any:
@@ -146,16 +151,17 @@ class CompareView:
             index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
             turn = turn_of(session.conversation, side, int(index))
             if session.answering or turn is None:
-                return self._shown(session)
+                shown = to_chatbot(session.conversation, side)
+                return {self.panes[side].conversation: shown} | self._refused(BUSY)
             text = event.value if isinstance(event.value, str) else ""
             try:
                 form = Form.read((text, *values[1:])).checked(self.limits)
                 self.limits.check_prompt(form.prompt)
             except BackendError as error:
-                return self._shown(session) | self._refused(error)
+                return self.shown(session) | self._refused(error)
             earlier = session.conversation.until(turn)
             updates = await self._begin(session, form, earlier, form.prompt)
-            updates.pop(self.composer.prompt)
+            updates.pop(self.composer.prompt, None)
             return updates
 
         return edit
@@ -170,6 +176,9 @@ class CompareView:
         last: Turn | None = None,
     ) -> Updates:
         """Add the turn, prepare the run, and show both; the sides that stay keep their answer."""
+        labels = [model_label(b, await find_offer(b, m), m) for b, m in form.sides]
+        if session.answering:
+            return self._refused(BUSY)
         sides = {0, 1} if sides is None else sides
         turn = last or Turn(prompt=prompt)
         for side in sides:
@@ -177,9 +186,8 @@ class CompareView:
             session.lines[side] = ""
         conversation = earlier.model_copy(update={"system": form.system, "params": form.params})
         session.conversation = conversation.adding(turn)
-        labels = [model_label(b, await find_offer(b, m), m) for b, m in form.sides]
         session.begin(form, tuple(labels), sides)
-        return self._shown(session, draft=prompt) | {self.composer.prompt: ""}
+        return self.shown(session, draft=prompt) | {self.composer.prompt: ""}
 
     async def finish(self, session: Session, prompt: str) -> Updates:
         """The run has ended: its answers join the conversation."""
@@ -188,7 +196,7 @@ class CompareView:
         failed = await session.finish()
         last = session.conversation.last
         draft = last.prompt if failed and last and not prompt else prompt
-        return self._shown(session, draft) | {self.composer.prompt: draft}
+        return self.shown(session, draft) | {self.composer.prompt: draft}
 
     def undo(self, session: Session, prompt: str) -> Updates:
         """Take the last turn back; its prompt returns to the box."""
@@ -197,7 +205,7 @@ class CompareView:
         last = session.conversation.turns[-1]
         session.conversation = session.conversation.until(-1)
         session.redraw_lines()
-        return self._shown(session) | {self.composer.prompt: prompt or last.prompt}
+        return self.shown(session) | {self.composer.prompt: prompt or last.prompt}
 
     def clear(self, session: Session, prompt: str) -> Updates:
         """Forget the conversation; an unsent prompt stays."""
@@ -205,15 +213,12 @@ class CompareView:
         session.run = None
         session.conversation = Conversation()
         session.redraw_lines()
-        return self._shown(session)
+        return self.shown(session)
 
     # ── Drawing ────────────────────────────────────────────────────────────────────────────────
 
-    def shown(self, session: Session) -> Updates:
-        """Everything that follows from the state of the session."""
-        return self._shown(session)
-
-    def _shown(self, session: Session, draft: str = "") -> Updates:
+    def shown(self, session: Session, draft: str = "") -> Updates:
+        """Everything that follows from the state of the session; `draft` is kept over a reload."""
         c, busy = self.composer, session.answering
         some = bool(session.conversation.turns)
         updates: Updates = {
@@ -242,12 +247,6 @@ class CompareView:
     def _refused(self, why: BackendError | str) -> Updates:
         """Say why nothing was asked; everything else stays as it is, the prompt too."""
         return {self.composer.notice: notice_html(str(why))}
-
-
-async def draw(session: Session) -> AsyncGenerator[Drawn, None]:
-    """Draw the growing answers. One generator for both sides: two would run one after the other."""
-    async for drawn in session.draw():
-        yield drawn
 
 
 def _stop(side: int | None) -> Any:

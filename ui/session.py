@@ -30,7 +30,7 @@ class Session:
     lines: list[str] = field(default_factory=lambda: ["", ""])
     """The line under each side."""
     _written: dict[int, Completion] = field(default_factory=dict)
-    _drawing: bool = False
+    _drawn: Run | None = None
     _lines_at: float = 0.0
 
     @property
@@ -47,18 +47,17 @@ class Session:
     async def draw(self) -> AsyncGenerator[Drawn, None]:
         """The growing answers and their lines, until every side has ended."""
         run = self.run
-        if run is None or run.ended or self._drawing:
+        if run is None or run is self._drawn:
             return
-        self._drawing = True
+        self._drawn = run
         self._lines_at = 0.0
-        try:
-            async with aclosing(run.snapshots()) as snapshots:
-                async for sides in snapshots:
-                    await self._draw_lines(sides)
-                    left, right = (side.text if side else "" for side in sides)
-                    yield left, self.lines[0], right, self.lines[1]
-        finally:
-            self._drawing = False
+        async with aclosing(run.snapshots()) as snapshots:
+            async for sides in snapshots:
+                if run is not self.run:  # the conversation was cleared meanwhile
+                    return
+                await self._draw_lines(sides)
+                left, right = (side.text if side else "" for side in sides)
+                yield left, self.lines[0], right, self.lines[1]
 
     async def _draw_lines(self, sides: tuple[Completion | None, ...]) -> None:
         now = monotonic()
