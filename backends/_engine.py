@@ -100,8 +100,8 @@ class Engine(Generic[M]):
         self.used = time.monotonic()
         self.turnstile: Turnstile
         self.has_room_for: Callable[[int], bool]
-        self._load = load
         """Whether the memory carries so many answers of full length."""
+        self._load = load
         self._active: list[Answer[M]] = []
         self._waiting: deque[Answer[M]] = deque()
         self._progress = Progress("loading", 0.0)
@@ -191,7 +191,8 @@ class Engine(Generic[M]):
         try:
             answer.steps = answer.steps or answer.job(model)
             with self.turnstile.turn(self.label, self._tell_waiting):
-                step = next(answer.steps, _END)
+                # It may have been closed while the engine waited for its turn.
+                step = _END if answer.closed else next(answer.steps, _END)
         except BaseException as error:
             _let_go(error)
             self._end(answer, error)

@@ -110,6 +110,7 @@ class Pool:
             engine.tell_loading(Progress("loading", detail="waiting for another model to load"))
             self._loading.acquire()
         try:
+            engine.tell_loading(Progress("loading", 0.0))
             self._make_room(engine.label, plan)
             # A hundred reports are enough for any bar.
             return plan.load(lambda done: engine.tell_loading(Progress("loading", round(done, 2))))
