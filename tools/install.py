@@ -7,6 +7,7 @@ card that most laptops do not have. Measured ways around it: benchmarks/results/
 """
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -31,6 +32,8 @@ CUDA_RUNTIME = "nvidia-cuda-runtime==13.0.96"
 
 
 def main(stamp: str) -> int:
+    if importlib.util.find_spec("pip") is None:  # made by uv, or broken off
+        subprocess.run([sys.executable, "-m", "ensurepip"], capture_output=True)
     pins = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     torch = next(pin for pin in pins if pin.startswith("torch=="))
     with tempfile.TemporaryDirectory() as folder:
@@ -137,4 +140,7 @@ def uninstall(package: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. Run the same command again: it goes on from here.")
