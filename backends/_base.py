@@ -110,6 +110,13 @@ class Backend(ABC):
         Closing it (`aclose()`) stops the work. Raises `BackendError` only.
         """
 
+    async def prepare(self, model: str) -> None:
+        """Get ready for a question that is being typed, as by loading the model. Optional.
+
+        Raises `BackendError` as `stream` would; cancelling it gives up.
+        """
+        return
+
     async def count_tokens(self, model: str, text: str) -> int | None:
         """How many tokens `text` is to this model, or `None` if that cannot be told here."""
         return None

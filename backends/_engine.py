@@ -176,7 +176,7 @@ class Engine(Generic[M]):
                 answer.queued_seconds = time.monotonic() - answer.asked - (answer.load_seconds or 0)
                 self._active.append(answer)
             for place, answer in enumerate(self._waiting, 1):
-                answer.say(Progress("queued", detail=f"{_ordinal(place)} in line"))
+                answer.say(Progress.in_line(place))
         return True
 
     def _has_room(self) -> bool:
@@ -237,11 +237,6 @@ class Engine(Generic[M]):
 
 def _words(device: str) -> str:
     return "CPU" if device == "cpu" else "GPU"
-
-
-def _ordinal(n: int) -> str:
-    suffix = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return f"{n}{suffix}"
 
 
 class AbandonedError(Exception):

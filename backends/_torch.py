@@ -147,7 +147,8 @@ class TorchModel:
         for n in range(1, most + 1):
             text, finish = writer.push(token)
             if finish is None and n < most:
-                yield Chunk(text, 1, time.monotonic())
+                where = Timings(device=str(self._model.device)) if n == 1 else None
+                yield Chunk(text, 1, time.monotonic(), timings=where)
                 resumed = time.monotonic()
                 token = choose(self._forward([token], cache))
                 decode += time.monotonic() - resumed

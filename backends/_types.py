@@ -129,6 +129,13 @@ class Progress:
     detail: str = ""
     """For what, in a few words: `2nd in line`, `1.2 of 7.6 GB`."""
 
+    @classmethod
+    def in_line(cls, place: int) -> "Progress":
+        """Waiting for others: first, second, third … in line."""
+        ends = {1: "st", 2: "nd", 3: "rd"}
+        end = "th" if place % 100 in (11, 12, 13) else ends.get(place % 10, "th")
+        return cls("queued", detail=f"{place}{end} in line")
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:

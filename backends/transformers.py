@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import lru_cache, partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from . import _download, _torch, _weights
 from ._base import CONTEXT_CAP, Backend, Kind, Offer, Status, register
 from ._catalog import MODELS, ModelSpec
+from ._engine import Steps
 from ._errors import BadRequestError, MissingDependencyError, ModelNotFoundError
 from ._machine import gigabytes, has_gpu, total_memory
 from ._pool import POOL, Plan
@@ -95,6 +96,23 @@ class Transformers(Backend):
                 f"{spec.label} reads text only, not pictures.",
                 "Remove the picture, or choose a vision model.",
             )
+        answers = self._run(spec, lambda loaded: loaded.answer(messages, params))
+        async with aclosing(answers) as steps:
+            async for step in steps:
+                yield step
+
+    async def prepare(self, model: str) -> None:
+        """Load the model, if it is not loaded yet."""
+        self.check_packages()
+        async with aclosing(self._run(self._spec(model), lambda _: _nothing())) as steps:
+            async for _ in steps:
+                pass
+
+    async def _run(
+        self, spec: ModelSpec, job: Callable[[_torch.TorchModel], Steps]
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Run a job on a model's engine, which loads it first if it has to."""
+        model = self.model_id(spec)
         folder = await asyncio.to_thread(self.checkpoint, spec)
         if folder is None:
             size = gigabytes(spec.weights_size)
@@ -103,13 +121,8 @@ class Transformers(Backend):
                 f"Download it first (about {size}), or choose another model.",
                 model=model,
             )
-        answers = POOL.stream(
-            f"{self.id}:{model}",
-            spec.label,
-            partial(self._plan, spec, folder),
-            lambda loaded: loaded.answer(messages, params),
-        )
-        async with aclosing(answers) as steps:
+        key, plan = f"{self.id}:{model}", partial(self._plan, spec, folder)
+        async with aclosing(POOL.stream(key, spec.label, plan, job)) as steps:
             async for step in steps:
                 yield step
 
@@ -192,6 +205,11 @@ class Transformers(Backend):
         largest = sorted(fitting, key=lambda spec: spec.parameters)[-2:]
         names = [*(spec.label for spec in reversed(largest)), "the built-in Pocket models"]
         return f"What fits: {' or '.join(names)}. Closing other programs helps too."
+
+
+def _nothing() -> Steps:
+    """An answer without a step."""
+    yield from ()
 
 
 def _cache_bytes(config: dict[str, int], width: int) -> int:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from backends import BackendError, Progress
 
 from .answer import Answer, Completion, Request
-from .line import Line, ordinal
+from .line import Line
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +42,7 @@ async def complete(request: Request, answer: Answer | None = None) -> Completion
     answer = answer or Answer()
     line = _lines.setdefault(request.backend.id, Line(request.backend.max_concurrent))
     try:
-        async with line.place(
-            lambda n: answer.wait_for(Progress("queued", detail=f"{ordinal(n)} in line"))
-        ):
+        async with line.place(lambda place: answer.wait_for(Progress.in_line(place))):
             answer.start()
             await _read(request, answer)
         await _count_tokens(request, answer)

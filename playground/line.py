@@ -49,9 +49,3 @@ class Line:
     def _tell_all(self) -> None:
         for n, (_, tell) in enumerate(self._waiting, 1):
             tell(n)
-
-
-def ordinal(n: int) -> str:
-    """1st, 2nd, 3rd, 4th …"""
-    suffix = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return f"{n}{suffix}"

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -47,6 +47,7 @@ class Puppet(Backend):
             self._wake: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
             self.asked: list[tuple[str, tuple[Message, ...], GenerationParams]] = []
             self.open: dict[str, int] = defaultdict(int)
+            self.prepared: list[str] = []
 
     def feed(self, model: str, *steps: Step | str) -> None:
         """The next steps of a model's answer; `None` ends it."""
@@ -64,8 +65,17 @@ class Puppet(Backend):
 
     def wait_open(self, model: str, count: int, timeout: float = 20) -> bool:
         """Wait until so many answers of a model are on their way."""
+        return self.wait_for(lambda: self.open[model] == count, timeout)
+
+    def wait_for(self, happened: Callable[[], bool], timeout: float = 20) -> bool:
+        """Wait until something has happened to the puppets."""
         with self._lock:
-            return self._lock.wait_for(lambda: self.open[model] == count, timeout)
+            return self._lock.wait_for(happened, timeout)
+
+    async def prepare(self, model: str) -> None:
+        with self._lock:
+            self.prepared.append(model)
+            self._lock.notify_all()
 
     async def status(self, connection: Connection | None = None) -> Status:
         return Status("ready", "Ready to play.")

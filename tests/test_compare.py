@@ -10,7 +10,6 @@ from backends import Chunk, Message, Progress, RateLimitError
 from playground import compare
 from playground.answer import Answer, Request
 from playground.compare import Run, complete
-from playground.line import ordinal
 from tests.fakes import Fed, Scripted, last, said
 
 
@@ -254,7 +253,7 @@ async def test_a_silent_side_still_gives_snapshots(monkeypatch) -> None:
 
 
 def test_ordinals() -> None:
-    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 102)] == [
+    assert [Progress.in_line(n).detail.split()[0] for n in (1, 2, 3, 4, 11, 12, 13, 21, 102)] == [
         *("1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd")
     ]
 

@@ -317,6 +317,13 @@ async def test_one_live_region_says_that_a_side_is_done(visitor: Visitor, puppet
     assert regions == []
 
 
+async def test_typing_lets_the_models_get_ready(visitor: Visitor, puppet: Puppet) -> None:
+    assert puppet.prepared == []
+    await visitor.page.focus("#prompt textarea")
+    await visitor.page.keyboard.type("Hello")
+    assert puppet.wait_for(lambda: sorted(puppet.prepared) == ["one", "two"])
+
+
 async def test_focus_on_one_pane(visitor: Visitor) -> None:
     await visitor.page.click("#focus-left")
     await visitor.page.wait_for_selector("#pane-right", state="hidden")

@@ -334,6 +334,21 @@ async def test_progress_tells_load_then_prefill(backend, cache, monkeypatch):
     assert steps[-1].timings.load > 0
 
 
+async def test_a_prepared_model_is_not_loaded_again(backend, passes, monkeypatch):
+    pool = Pool()
+    monkeypatch.setattr("backends.transformers.POOL", pool)
+    await backend.prepare(PHI)
+    assert pool.loaded() == (f"transformers:{PHI}",) and passes == []
+    steps = await ask(backend, "Hi")
+    assert {step.stage for step in steps if isinstance(step, Progress)} == {"prefill"}
+
+
+async def test_the_first_chunk_already_tells_the_device(backend):
+    chunks = [step for step in await ask(backend, COUNT) if isinstance(step, Chunk)]
+    first, *_, last = [chunk.timings for chunk in chunks if chunk.timings]
+    assert chunks[0].timings is first and first.device == last.device
+
+
 async def test_a_conversation_is_rendered_as_the_template_has_it(backend):
     model = _torch.TorchModel.load(tiny.checkpoint(), "Phi", "cpu", _dtype(), lambda done: None)
     talk = [

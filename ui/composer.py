@@ -22,6 +22,8 @@ class Composer:
     copy_json: gr.Button
     copy_link: gr.Button
     notice: gr.HTML
+    typing: gr.Button
+    """Pressed by the page itself when a prompt is begun."""
 
 
 def build_composer() -> Composer:
@@ -44,8 +46,19 @@ def build_composer() -> Composer:
             )
             copy_json = gr.Button(t("copy_json"), size="sm", visible=False, elem_id="copy-json")
             copy_link = gr.Button(t("copy_link"), size="sm", elem_id="copy-link")
+        typing = gr.Button(visible="hidden", elem_id="typing")
     return Composer(
-        prompt, compare, stop, regenerate, undo, clear, copy_markdown, copy_json, copy_link, notice
+        prompt,
+        compare,
+        stop,
+        regenerate,
+        undo,
+        clear,
+        copy_markdown,
+        copy_json,
+        copy_link,
+        notice,
+        typing,
     )
 
 

@@ -1,7 +1,7 @@
 """What the pickers of a pane do: show a model's state, and fetch it once the visitor said yes."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from html import escape
 from typing import Any
 
@@ -36,6 +36,12 @@ class Pickers:
         pane.cancel.click(
             self.refresh, picked, self.outputs, cancels=fetching, queue=False, **PRIVATE
         )
+
+    async def prepare(self, backend: str, model: str) -> None:
+        """A question is being typed: the model may get ready. What fails is said when asked."""
+        if backend in REGISTRY and self.limits.allows(REGISTRY[backend]):
+            with suppress(BackendError):
+                await REGISTRY[backend].prepare(model)
 
     async def backend_picked(self, backend: str) -> Updates:
         """Another backend: offer its models, the first one that is ready chosen."""

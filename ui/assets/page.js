@@ -95,6 +95,14 @@
   };
   settle();
 
+  // ── A prompt is begun: the models may get ready while it is typed ─────────────────────────
+  let prepared = "";
+  document.addEventListener("input", (event) => {
+    if (!inPrompt(event) || prepared === location.search) return;
+    prepared = location.search;
+    $("#typing")?.click();
+  }, true);
+
   // ── What the buttons call ─────────────────────────────────────────────────────────────────
   const copy = async (text) => {
     try {

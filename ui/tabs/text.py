@@ -30,6 +30,9 @@ class TextTab:
         self.view = CompareView(limits, examples=self._examples)
         self._connect_examples()
         self.pickers = [Pickers(pane, limits) for pane in self.view.panes]
+        for picker in self.pickers:
+            picked = [picker.pane.backend, picker.pane.model]
+            self.view.composer.typing.click(picker.prepare, picked, queue=False, **PRIVATE)
         self._connect_address()
 
     def open_on(self, page: gr.Blocks) -> None:
