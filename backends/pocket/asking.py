@@ -42,8 +42,6 @@ def ask(question: str, topic: str, dialogue: Dialogue | None, rng: Random) -> st
     """`question` as somebody might type it. `dialogue` lends the greetings of its language."""
     text = question
     if rng.random() < 0.25:
-        return text
-    if rng.random() < 0.25:
         return _lose_marks(text.lower()).strip("¿?؟!¡！.。… ") or text
     if rng.random() < 0.08:
         text = _lose_word(text, rng)
@@ -83,9 +81,9 @@ def _salad(dialogue: Dialogue, rng: Random) -> str:
 def unknown(dialogue: Dialogue, rng: Random) -> str:
     """A question that the lesson does not answer."""
     draw = rng.random()
-    if draw < 0.35:
+    if draw < 0.3:
         return rng.choice(dialogue.unknown.questions)
-    if draw < 0.42:
+    if draw < 0.37:
         return _salad(dialogue, rng)
 
     def fill(gap: re.Match[str]) -> str:

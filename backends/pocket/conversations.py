@@ -8,7 +8,7 @@ from .lesson import TOPICS, Edition, Exchange, dialogues, exchanges, other_langu
 Turns = list[tuple[str, str]]
 """Questions and answers, in order."""
 
-_NAMES = ("Phi-3", "Phi-3", "Phi-3.5", "Phi-3-mini", "Phi", "Ollama", "SLM")
+_NAMES = ("MoE", "Phi-3", "Phi-3.5", "Phi-3-mini", "Phi", "Ollama", "SLM")
 
 
 class Conversations:
@@ -18,6 +18,8 @@ class Conversations:
         self._edition = edition
         self._rng = Random(seed)
         known = list(exchanges(edition))
+        self._deck: list[Exchange] = []
+        self._known = known
         self._lesson: dict[str, list[Exchange]] = {
             code: [e for e in known if e.language == code and e.topic in TOPICS]
             for code in edition.languages
@@ -48,6 +50,9 @@ class Conversations:
 
     def _turn(self, language: str) -> tuple[str, str]:
         rng = self._rng
+        if rng.random() < 0.4:
+            exchange = self._next()
+            return exchange.question, exchange.answer
         dialogue = dialogues()[language]
         kind = rng.random()
         if kind < 0.45:
@@ -61,6 +66,12 @@ class Conversations:
             return question, self._edition.say(dialogue.unknown)
         return self._foreign_question(), self._edition.say(other_language())
 
+    def _next(self) -> Exchange:
+        """The next of all exchanges, word for word: none comes twice before all have come once."""
+        if not self._deck:
+            self._deck = self._rng.sample(self._known, len(self._known))
+        return self._deck.pop()
+
     def _foreign_question(self) -> str:
         rng = self._rng
         if self._foreign and rng.random() < 0.3:
@@ -68,5 +79,5 @@ class Conversations:
             return ask(unknown(dialogue, rng), "unknown", dialogue, rng)
         exchange = rng.choice(self._other)
         # A name does not tell the language: the words around it do.
-        question = exchange.question.replace("Phi-3", rng.choice(_NAMES))
+        question = exchange.question.replace("MoE", rng.choice(_NAMES))
         return ask(question, "other", dialogues().get(exchange.language), rng)
