@@ -123,6 +123,11 @@ def browser_figures(seen: dict[str, list[Watched]], paces: dict[int, float]) -> 
             figures.append(
                 Figure(f"{name}{words}, {EARLIER_TURNS} turns", old, "ms", at_most=1.2 * target)
             )
+            if what == "blocked":
+                words = "tasks beyond 50 ms of computing"
+                figures.append(Figure(name + words, _median(page, "computed"), "ms"))
+                words = f"{words}, {EARLIER_TURNS} turns"
+                figures.append(Figure(name + words, _median(history, "computed"), "ms"))
             if what == "last":
                 words = f"{words}, {EARLIER_TURNS} turns / none"
                 figures.append(Figure(name + words, old / value, "x", at_most=1.2))

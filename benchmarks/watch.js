@@ -2,7 +2,7 @@
   // Notes when the first character and the last word of each side's answer have been painted,
   // and for how long the main thread was blocked. Times are milliseconds since 1970.
   const seen = Object.fromEntries(Object.keys(sides).map((side) => [side, {}]));
-  const tasks = [], frames = [];
+  const frames = [];
   const newest = (selector) => {
     const nodes = document.querySelectorAll(selector);
     return nodes.length ? nodes[nodes.length - 1].textContent.trim() : "";
@@ -30,19 +30,17 @@
     requestAnimationFrame(look);
   });
   changes.observe(document.body, { childList: true, subtree: true, characterData: true });
-  const long = new PerformanceObserver((list) => list.getEntries().forEach((entry) => tasks.push(entry.duration)));
-  long.observe({ type: "longtask" });
   const slow = new PerformanceObserver((list) => list.getEntries().forEach((entry) => frames.push({
-    duration: entry.duration, blocking: entry.blockingDuration,
-    scripts: entry.scripts.map((s) => [s.invoker, Math.round(s.duration), Math.round(s.forcedStyleAndLayoutDuration)]),
+    duration: entry.duration,
+    scripts: entry.scripts.map((script) => [script.invoker, Math.round(script.duration)]),
   })));
   slow.observe({ type: "long-animation-frame" });
   window.watched = {
     complete: () => Object.values(seen).every((side) => side.last),
     stop: () => {
-      changes.disconnect(); long.disconnect(); slow.disconnect();
+      changes.disconnect(); slow.disconnect();
       const skew = Date.now() - performance.timeOrigin - performance.now();
-      return { seen, tasks, frames, skew };
+      return { seen, frames, skew };
     },
   };
 }
