@@ -35,7 +35,7 @@ lint: $(TEST_READY) ## check style and types
 bench: $(TEST_READY) ## measure again what the README claims
 	@$(PY) -m tests.browser
 	@for file in $$(grep -l __main__ benchmarks/*.py); do \
-	  echo "== $$file"; PYTHONPATH=. $(PY) $$file || exit 1; \
+	  name=$$(basename $$file .py); echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; \
 	done
 
 space: ## assemble the folder of a Hugging Face Space in build/space
