@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from backends import Backend, Message
+from benchmarks.paced import PacedLeft, PacedRight, Script
 from playground.answer import Request
 from playground.compare import Run
-
-from .paced import PacedLeft, PacedRight, Script
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from typing import Any
 import gradio as gr
 
 from backends import Chunk, GenerationParams, Message
-
-from .paced import Paced, PacedLeft, PacedRight
+from benchmarks.paced import Paced, PacedLeft, PacedRight
 
 # One click listener would run them one after the other: each side gets an event of its own.
 _START_BOTH = "() => ['left', 'right'].forEach((s) => document.querySelector('#go-' + s).click())"

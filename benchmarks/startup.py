@@ -9,8 +9,8 @@ import statistics
 import sys
 import threading
 
-from .machine import Figure, machine, write
-from .served import Served, free_port
+from benchmarks.machine import Figure, machine, write
+from benchmarks.served import Served, free_port
 
 PAIRS = 7
 ENGINES = ("torch", "transformers", "onnxruntime_genai")

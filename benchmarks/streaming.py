@@ -16,13 +16,12 @@ from typing import Any
 from playwright.sync_api import Browser
 
 from backends import GenerationParams, Message
-
-from .independence import speeds
-from .machine import Figure, machine, write
-from .paced import Paced, PacedLeft, PacedRight, Script, register_paced
-from .served import Served, free_port
-from .visitors import Visit, visit_all
-from .watched import Watched, chromium, converse, opened, watch
+from benchmarks.independence import speeds
+from benchmarks.machine import Figure, machine, write
+from benchmarks.paced import Paced, PacedLeft, PacedRight, Script, register_paced
+from benchmarks.served import Served, free_port
+from benchmarks.visitors import Visit, visit_all
+from benchmarks.watched import Watched, chromium, converse, opened, watch
 
 TOKENS = {100: 1000, 500: 3000}
 """How many tokens a side says, by tokens per second."""
@@ -41,7 +40,7 @@ def serve(way: str, port: int) -> None:
         register_paced()
         launch(LOCAL, "127.0.0.1", port, open_browser=False)
     else:
-        from . import naive
+        from benchmarks import naive
 
         Paced.announce = True
         naive.launch(port)

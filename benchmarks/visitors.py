@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from gradio_client.utils import apply_diff
 
-from .paced import Script
+from benchmarks.paced import Script
 
 _PATIENCE = httpx.Timeout(120)
 

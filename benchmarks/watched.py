@@ -10,10 +10,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.paced import READING, Script
+from benchmarks.served import Served
 from tests.browser import ARGUMENTS, executable
-
-from .paced import READING, Script
-from .served import Served
 
 _WATCH = (Path(__file__).parent / "watch.js").read_text(encoding="utf-8")
 _SETTLE_MS = 700
