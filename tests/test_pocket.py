@@ -24,6 +24,15 @@ LANGUAGES = ("en", "es", "zh", "ar")
 POCKET_3, POCKET_35 = EDITIONS["pocket-3"], EDITIONS["pocket-3.5"]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """On matrices this small a second thread costs more than it brings."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @cache
 def load(key: str) -> tuple[Any, Any]:
     folder = MODELS / key
