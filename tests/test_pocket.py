@@ -16,6 +16,8 @@ import backends
 from backends import GenerationParams, Message
 from backends.pocket import lesson
 from backends.pocket.asking import unknown
+from backends.pocket.batches import IGNORED, encode
+from backends.pocket.conversations import Conversations
 from playground.examples import EXAMPLES
 
 MODELS = lesson.FOLDER / "models"
@@ -251,3 +253,35 @@ def test_every_example_of_the_page_has_an_answer() -> None:
 def test_folder_holds_nothing_else() -> None:
     files = {path.name for path in Path(MODELS).rglob("*") if path.is_file()}
     assert not {name for name in files if name.endswith((".py", ".bin", ".pt"))}
+
+
+# The training
+
+
+def test_training_sees_what_inference_sees() -> None:
+    _, tokenizer = load("pocket-3.5")
+    turns = [("Hello!", "Hi.\n\n- **one**"), ("什么是 SLM？", "小"), (" more", "Yes.")]
+    talk = [{"role": "system", "content": "Be brief."}]
+    ids, labels = encode(tokenizer, "Be brief.", turns)
+    for question, answer in turns:
+        talk.append({"role": "user", "content": question})
+        prompt = tokenizer.apply_chat_template(talk, add_generation_prompt=True, return_dict=False)
+        assert ids[: len(prompt)] == prompt
+        assert labels[len(prompt) - 1] == IGNORED and labels[len(prompt)] == ids[len(prompt)]
+        talk.append({"role": "assistant", "content": answer})
+    learned = tokenizer.decode([label for label in labels if label != IGNORED])
+    assert learned.replace(" ", "").split("<|end|>") == ["Hi.\n\n-**one**", "小", "Yes.", ""]
+
+
+def test_conversations_are_seeded() -> None:
+    first, again, other = (Conversations(POCKET_35, seed) for seed in (1, 1, 2))
+    drawn = [first.draw() for _ in range(50)]
+    assert drawn == [again.draw() for _ in range(50)] != [other.draw() for _ in range(50)]
+
+
+@pytest.mark.parametrize("edition", lesson.EDITIONS, ids=lambda edition: edition.key)
+def test_held_out_questions_are_never_drawn(edition: lesson.Edition) -> None:
+    held_out = {exchange.question for exchange in lesson.exchanges(edition, held_out=True)}
+    source = Conversations(edition, 3)
+    drawn = {question for _ in range(3000) for question, _ in source.draw()[1]}
+    assert not held_out & drawn

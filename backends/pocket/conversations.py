@@ -41,7 +41,7 @@ class Conversations:
             system = rng.choice(dialogues()[spoken].systems)
         turns: Turns = []
         # A few are long, so that a long talk's positions are no news to the model.
-        count = rng.choice((1,) * 39 + (2,) * 6 + (3,) * 4 + (rng.randint(4, 12),))
+        count = rng.choice((1,) * 36 + (2,) * 7 + (3,) * 5 + (rng.randint(4, 12),) * 2)
         for _ in range(count):
             if rng.random() < 0.15:
                 language = rng.choice(self._edition.languages)

@@ -13,17 +13,14 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import GenerationConfig, Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
 
-from .conversations import Conversations, Turns
+from .batches import IGNORED, batches, encode
+from .conversations import Conversations
 from .lesson import EDITIONS, FOLDER, Edition, dialogues, exchanges
 from .tokenizer import CONTEXT, VOCABULARY, train_tokenizer
 
 SEED = 35
-STEPS = 1600
-BATCH_TOKENS = 1024
-"""Tokens in one step, padding included."""
+STEPS = 1700
 PEAK_RATE = 1.5e-3
-IGNORED = -100
-"""What `cross_entropy` skips: only the assistant's own tokens are learned."""
 
 
 def config(tokenizer: PreTrainedTokenizerFast) -> Phi3Config:
@@ -62,71 +59,14 @@ def corpus() -> Iterator[str]:
             yield from words
 
 
-def encode(
-    tokenizer: PreTrainedTokenizerFast, system: str | None, turns: Turns
-) -> tuple[list[int], list[int]]:
-    """A conversation as ids and as labels, put through the chat template turn by turn."""
-    messages = [{"role": "system", "content": system}] if system else []
-    text = _template(tokenizer, messages)
-    ids = tokenizer.encode(text, add_special_tokens=False) if text else []
-    labels = [IGNORED] * len(ids)
-    for question, answer in turns:
-        messages.append({"role": "user", "content": question})
-        asked = _template(tokenizer, messages, prompt=True)
-        messages.append({"role": "assistant", "content": answer})
-        told = _template(tokenizer, messages)
-        before = tokenizer.encode(asked[len(text) :], add_special_tokens=False)
-        after = tokenizer.encode(told[len(asked) :], add_special_tokens=False)
-        ids += before + after
-        labels += [IGNORED] * len(before) + after
-        text = told
-    return ids, labels
-
-
-def _template(
-    tokenizer: PreTrainedTokenizerFast, messages: list[dict[str, str]], *, prompt: bool = False
-) -> str:
-    if not messages:
-        return ""
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
-    assert isinstance(text, str)
-    return text if prompt else text.removesuffix(str(tokenizer.eos_token))
-
-
-def batches(
-    tokenizer: PreTrainedTokenizerFast, conversations: Conversations, rng: Random
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless (ids, labels) of shape (rows, tokens), rows of like length together."""
-    while True:
-        rows = [encode(tokenizer, *conversations.draw()) for _ in range(512)]
-        rows = [_shortened(row, rng) for row in rows]
-        rows.sort(key=lambda row: len(row[0]))
-        groups: list[list[tuple[list[int], list[int]]]] = [[]]
-        for row in rows:
-            if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > BATCH_TOKENS:
-                groups.append([])
-            groups[-1].append(row)
-        rng.shuffle(groups)
-        for group in groups:
-            longest = max(len(ids) for ids, _ in group)
-            yield (
-                torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in group]),
-                torch.tensor([row + [IGNORED] * (longest - len(row)) for _, row in group]),
-            )
-
-
-def _shortened(row: tuple[list[int], list[int]], rng: Random) -> tuple[list[int], list[int]]:
-    """Most rows end early in their last answer: choosing it is harder than finishing it."""
-    ids, labels = row
-    if rng.random() < 0.3:
-        return row
-    last = max(at for at, label in enumerate(labels) if label == IGNORED)
-    return ids[: last + 11], labels[: last + 11]
-
-
-def loss_of(model: Phi3ForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def loss_of(
+    model: Phi3ForCausalLM, ids: torch.Tensor, labels: torch.Tensor, positions: torch.Tensor
+) -> torch.Tensor:
     """Mean loss over the labelled tokens. Rows are padded on the right: causality masks that."""
-    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+    # A mask of ones, or Transformers takes each leap in the positions for another conversation.
+    ones = torch.ones_like(ids)
+    out = model.model(input_ids=ids, attention_mask=ones, position_ids=positions, use_cache=False)
+    hidden = out.last_hidden_state[:, :-1]
     wanted = labels[:, 1:]
     kept = wanted != IGNORED
     return cross_entropy(model.lm_head(hidden[kept]), wanted[kept])
@@ -151,8 +91,8 @@ def train(edition: Edition, tokenizer: PreTrainedTokenizerFast, steps: int) -> P
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     source = batches(tokenizer, Conversations(edition, SEED), Random(SEED))
     began, recent = time.monotonic(), []
-    for step, (ids, labels) in zip(range(1, steps + 1), source, strict=False):
-        loss = loss_of(model, ids, labels)
+    for step, batch in zip(range(1, steps + 1), source, strict=False):
+        loss = loss_of(model, *batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

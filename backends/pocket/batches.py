@@ -1,0 +1,104 @@
+"""Conversations as tensors: through the chat template, in rows of like length."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from random import Random
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from .conversations import Conversations, Turns
+from .tokenizer import CONTEXT
+
+BATCH_TOKENS = 1024
+"""Tokens in one step, padding included."""
+IGNORED = -100
+"""What `cross_entropy` skips: only the assistant's own tokens are learned."""
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, system: str | None, turns: Turns
+) -> tuple[list[int], list[int]]:
+    """A conversation as ids and as labels, put through the chat template turn by turn."""
+    messages = [{"role": "system", "content": system}] if system else []
+    text = _template(tokenizer, messages)
+    ids = tokenizer.encode(text, add_special_tokens=False) if text else []
+    labels = [IGNORED] * len(ids)
+    for question, answer in turns:
+        messages.append({"role": "user", "content": question})
+        asked = _template(tokenizer, messages, prompt=True)
+        messages.append({"role": "assistant", "content": answer})
+        told = _template(tokenizer, messages)
+        before = tokenizer.encode(asked[len(text) :], add_special_tokens=False)
+        after = tokenizer.encode(told[len(asked) :], add_special_tokens=False)
+        ids += before + after
+        labels += [IGNORED] * len(before) + after
+        text = told
+    return ids, labels
+
+
+def _template(
+    tokenizer: PreTrainedTokenizerFast, messages: list[dict[str, str]], *, prompt: bool = False
+) -> str:
+    if not messages:
+        return ""
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
+    assert isinstance(text, str)
+    return text if prompt else text.removesuffix(str(tokenizer.eos_token))
+
+
+def batches(
+    tokenizer: PreTrainedTokenizerFast, conversations: Conversations, rng: Random
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Endless (ids, labels, positions) of shape (rows, tokens), rows of like length together."""
+    while True:
+        rows = [encode(tokenizer, *conversations.draw()) for _ in range(512)]
+        rows = [_shortened(row, rng) for row in rows]
+        rows.sort(key=lambda row: len(row[0]))
+        groups: list[list[tuple[list[int], list[int]]]] = [[]]
+        for row in rows:
+            if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > BATCH_TOKENS:
+                groups.append([])
+            groups[-1].append(row)
+        rng.shuffle(groups)
+        for group in groups:
+            longest = max(len(ids) for ids, _ in group)
+            rest = [longest - len(ids) for ids, _ in group]
+            yield (
+                torch.tensor([ids + [0] * n for (ids, _), n in zip(group, rest, strict=True)]),
+                torch.tensor(
+                    [row + [IGNORED] * n for (_, row), n in zip(group, rest, strict=True)]
+                ),
+                torch.tensor(
+                    [
+                        _positions(row, rng) + [0] * n
+                        for (_, row), n in zip(group, rest, strict=True)
+                    ]
+                ),
+            )
+
+
+def _shortened(row: tuple[list[int], list[int]], rng: Random) -> tuple[list[int], list[int]]:
+    """Most rows end early in their last answer: choosing it is harder than finishing it."""
+    ids, labels = row
+    if rng.random() < 0.3:
+        return row
+    last = max(at for at, label in enumerate(labels) if label == IGNORED)
+    return ids[: last + 11], labels[: last + 11]
+
+
+def _positions(labels: list[int], rng: Random) -> list[int]:
+    """A position for each token, with a leap after some answers.
+
+    A short talk then has the distances of a long one, and the model learns that what was said
+    long ago does not matter.
+    """
+    room = (CONTEXT - len(labels)) * rng.random() ** 2 if rng.random() < 0.7 else 0
+    at, positions = 0, [0]
+    for before, label in pairwise(labels):
+        at += 1
+        if before != IGNORED and label == IGNORED and room:
+            leap = int(room * rng.random())
+            at, room = at + leap, room - leap
+        positions.append(at)
+    return positions
