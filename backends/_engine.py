@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Generic, TypeVar
 
+from ._errors import ServerError
 from ._machine import give_back_memory
 from ._types import Chunk, Progress
 
@@ -51,6 +52,7 @@ class Turnstile:
             if not gate.acquire(timeout=self.patience):
                 tell(f"waiting for {self._holder} on this {_words(self.device)}")
                 gate.acquire()
+                tell("")
             self._holder = label
         try:
             yield
@@ -112,7 +114,8 @@ class Engine(Generic[M]):
     @property
     def idle(self) -> bool:
         """Loaded, and nobody asked it anything."""
-        return self._loaded and not self._active and not self._waiting
+        with self._changed:  # between the line and the active ones an answer is in neither
+            return self._loaded and not self._active and not self._waiting
 
     @property
     def wanted(self) -> bool:
@@ -160,7 +163,9 @@ class Engine(Generic[M]):
             while self._admit():
                 for answer in tuple(self._active):
                     self._step(answer, model)
-            self._end_all(None)
+            self._end_all(
+                ServerError(f"{self.label} was unloaded while it answered.", "Ask again.")
+            )
             del model
         give_back_memory()
 
@@ -212,9 +217,11 @@ class Engine(Generic[M]):
         return replace(chunk, timings=timings)
 
     def _tell_waiting(self, sentence: str) -> None:
+        """Say for what the engine waits; with no sentence, that it waits no more."""
+        progress = Progress("queued", detail=sentence) if sentence else Progress("prefill")
         for answer in self._active:
             if not answer.begun:  # a pause between tokens is what taking turns looks like
-                answer.say(Progress("queued", detail=sentence))
+                answer.say(progress)
 
     def _end(self, answer: Answer[M], error: BaseException | None) -> None:
         with self._changed:

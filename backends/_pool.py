@@ -107,7 +107,7 @@ class Pool:
         # Answers that run may still grow to full length, so room is asked for all of them.
         engine.has_room_for = lambda answers: plan.free() >= plan.per_answer * answers
         if not self._loading.acquire(blocking=False):
-            engine.tell_loading(Progress("loading", detail="waiting for another model to load"))
+            engine.tell_loading(Progress("queued", detail="waiting for another model to load"))
             self._loading.acquire()
         try:
             engine.tell_loading(Progress("loading", 0.0))

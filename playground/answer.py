@@ -20,6 +20,7 @@ from backends import (
 )
 
 from .clock import Clock, TokenSource, estimate_tokens
+from .text import valid
 
 State = Literal["waiting", "streaming", "done", "stopped", "failed"]
 Signal = Callable[[bool], None]
@@ -82,7 +83,7 @@ class Answer:
     def text(self) -> str:
         """Everything said so far."""
         if self._parts:
-            self._text += "".join(self._parts)
+            self._text += valid("".join(self._parts))
             self._parts.clear()
         return self._text
 

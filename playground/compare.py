@@ -100,6 +100,7 @@ class Run:
         self._at_once = asyncio.Event()
         self._answers = [Answer(self._signal) if request else None for request in self.requests]
         self._tasks: dict[int, asyncio.Task[Completion]] = {}
+        self._leaving: set[asyncio.Task[Completion]] = set()
 
     def start(self) -> None:
         """Ask every side that was not asked, or stopped, before."""
@@ -113,6 +114,9 @@ class Run:
         if request is None:
             raise ValueError(f"side {side} takes no part in this run")
         self.stop(side)
+        if old := self._tasks.get(side):
+            self._leaving.add(old)
+            old.add_done_callback(self._leaving.discard)
         answer = self._answers[side] = Answer(self._signal)
         task = self._tasks[side] = asyncio.create_task(complete(request, answer))
         # A task that is cancelled before its first step never runs, and could not say so itself.
@@ -132,7 +136,7 @@ class Run:
     async def close(self) -> None:
         """Stop everything and wait until it has stopped."""
         self.stop()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), *self._leaving, return_exceptions=True)
 
     @property
     def ended(self) -> bool:

@@ -10,9 +10,12 @@ from backends import GenerationParams, Message
 from .answer import Completion, State
 from .clock import TokenSource
 from .languages import LANGUAGES, detect
+from .text import valid
 
 MAX_TEXT = 400_000
 MAX_TURNS = 200
+MAX_NAME = 200
+"""Characters of a model's or a backend's name."""
 
 SIDES = ("left", "right")
 
@@ -25,9 +28,9 @@ class _Record(BaseModel):
 class Said(_Record):
     """One side's finished answer with its numbers. Durations in seconds."""
 
-    model: str = Field(max_length=200)
+    model: str = Field(max_length=MAX_NAME)
     """What the side was called when it answered: `Phi-3.5-mini`."""
-    backend: str = Field(max_length=200)
+    backend: str = Field(max_length=MAX_NAME)
     text: str = Field(max_length=MAX_TEXT)
     state: State = "done"
     error: str = Field(default="", max_length=2000)
@@ -54,11 +57,11 @@ class Said(_Record):
         """Write an ended completion down."""
         clock, usage = completion.clock, completion.usage
         return cls(
-            model=model,
-            backend=backend,
+            model=model[:MAX_NAME],
+            backend=backend[:MAX_NAME],
             text=completion.text[:MAX_TEXT],
             state=completion.state,
-            error=str(completion.error)[:2000] if completion.error else "",
+            error=valid(str(completion.error))[:2000] if completion.error else "",
             finish_reason=completion.finish_reason,
             language=await language_of(completion.text),
             input_tokens=usage.input_tokens if usage else None,
@@ -187,12 +190,16 @@ def describe_numbers(said: Said) -> Sequence[str]:
     """An answer's numbers in short pieces, each with its unit; estimates are called so."""
     about = "about " if said.token_source == "estimate" else ""
     pieces: list[str] = []
+    if said.queued >= 0.1:
+        pieces.append(f"waited {seconds(said.queued)}")
     if said.first_token is not None:
         pieces.append(f"first token {seconds(said.first_token)}")
     if said.tokens_per_second:
         pieces.append(f"{about}{said.tokens_per_second:.1f} tokens/s")
     if said.output_tokens:
         pieces.append(about + count(said.output_tokens, "token"))
+    if said.total:
+        pieces.append(f"{seconds(said.total)} in all")
     if said.state == "stopped":
         pieces.append("stopped")
     if said.finish_reason == "length":
@@ -204,6 +211,14 @@ def describe_numbers(said: Said) -> Sequence[str]:
     if said.language in LANGUAGES:
         pieces.append(LANGUAGES[said.language].english_name)
     return pieces
+
+
+def other_language(said: Said, turn: Turn) -> str:
+    """That a question in one language was answered in another; empty if it was not."""
+    asked, answered = LANGUAGES.get(turn.language or ""), LANGUAGES.get(said.language or "")
+    if not asked or not answered or asked is answered:
+        return ""
+    return f"Answered in {answered.english_name}; you asked in {asked.english_name}"
 
 
 def seconds(duration: float) -> str:

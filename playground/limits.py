@@ -1,8 +1,12 @@
 """What a visitor may do here: everything on one's own machine, less on a public page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from backends import Backend, BadRequestError, GenerationParams
+from backends import Backend, BadRequestError, GenerationParams, Message
+
+from .conversation import Conversation
+from .text import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +15,8 @@ class Limits:
 
     prompt_characters: int = 100_000
     turns: int = 100
+    history_characters: int = 400_000
+    """Of a whole conversation, prompts and answers."""
     max_tokens: int = 4096
     public: bool = False
     """A page that strangers visit: no downloads, no local servers, no typed addresses."""
@@ -48,6 +54,36 @@ class Limits:
                 limit=self.turns,
             )
 
+    def check_history(self, messages: Sequence[Message]) -> None:
+        """Raise `BadRequestError` for a conversation that is far too long to be read."""
+        length = sum(len(message.text) for message in messages)
+        if length > self.history_characters:
+            raise BadRequestError(
+                f"This conversation has {length:,} characters; "
+                f"at most {self.history_characters:,} fit here.",
+                "Clear it and start a new one.",
+                characters=length,
+                limit=self.history_characters,
+            )
+
+    def cut(self, conversation: Conversation) -> Conversation:
+        """A conversation with every text cut to what one may be here."""
+        most = self.prompt_characters
+        turns = tuple(
+            turn.model_copy(
+                update={
+                    "prompt": clean(turn.prompt)[:most],
+                    "answers": tuple(
+                        said and said.model_copy(update={"text": clean(said.text)[:most]})
+                        for said in turn.answers
+                    ),
+                }
+            )
+            for turn in conversation.turns
+        )
+        system = clean(conversation.system)[:most]
+        return conversation.model_copy(update={"turns": turns, "system": system})
+
     def check_params(self, params: GenerationParams) -> None:
         """Raise `BadRequestError` for a knob out of its range."""
         for name, value, low, high in (
@@ -73,4 +109,11 @@ def _plain(value: float) -> str:
 
 
 LOCAL = Limits()
-PUBLIC = replace(LOCAL, prompt_characters=8_000, turns=20, max_tokens=1024, public=True)
+PUBLIC = replace(
+    LOCAL,
+    prompt_characters=8_000,
+    turns=20,
+    history_characters=40_000,
+    max_tokens=1024,
+    public=True,
+)

@@ -5,6 +5,11 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+from backends import RateLimitError
+
+LONGEST = 64
+"""More than so many do not wait: they are told so at once."""
+
 
 class Line:
     """Who may start at one backend: so many at once, the others in the order they came."""
@@ -25,7 +30,14 @@ class Line:
         finally:
             self._leave()
 
+    def _check(self) -> None:
+        if len(self._waiting) >= LONGEST:
+            raise RateLimitError(
+                "Too many people are asking at this moment.", "Try again in a minute."
+            )
+
     async def _wait(self, tell: Callable[[int], None]) -> None:
+        self._check()
         turn = (asyncio.get_running_loop().create_future(), tell)
         self._waiting.append(turn)
         tell(len(self._waiting))

@@ -226,6 +226,10 @@ async def context(browser: Browser) -> AsyncGenerator[BrowserContext, None]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visitor(context: BrowserContext, served: str, puppet: Puppet) -> Visitor:
+async def visitor(
+    context: BrowserContext, served: str, puppet: Puppet
+) -> AsyncGenerator[Visitor, None]:
     """Somebody with the page open on two puppets."""
-    return await Visitor(await context.new_page(), served).open()
+    visitor = await Visitor(await context.new_page(), served).open()
+    yield visitor
+    assert visitor.faults == [], visitor.faults

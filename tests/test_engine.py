@@ -421,7 +421,7 @@ async def test_one_load_at_a_time_and_the_next_says_so(pool):
     second = pool.stream("b", "B", lambda: plan(lambda _: Model()), lambda model: model.say("b", 1))
     async for step in second:
         if isinstance(step, Progress) and step.detail:
-            assert step == Progress("loading", detail="waiting for another model to load")
+            assert step == Progress("queued", detail="waiting for another model to load")
             break
     go_on.set()
     assert text(await collect(second)) == "b0"

@@ -1,5 +1,6 @@
 """Two panes and one prompt: from the click on Compare to the last number under the answers."""
 
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -10,17 +11,17 @@ from playground.limits import Limits
 
 from .composer import build_composer, notice_html
 from .convert import Form, Kept, to_chatbot, turn_of
+from .events import PRIVATE, Updates
 from .pane import build_pane
 from .params import build_params
 from .session import Session
 from .status import backend_choices, find_offer, model_label
 
-Updates = dict[Any, Any]
-"""What an event changes: components and their new values. Components left out stay as they are."""
-
-BUSY = "Both models are still answering. Press Stop first."
-
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_SIDES = """<div role="group" aria-label="Which side to show">
+<button id="focus-left" aria-pressed="false" onclick="phi.focus('left')">Left</button>
+<button id="focus-both" aria-pressed="true" onclick="phi.focus('both')">Both</button>
+<button id="focus-right" aria-pressed="false" onclick="phi.focus('right')">Right</button>
+</div>"""
 
 
 class CompareView:
@@ -30,8 +31,10 @@ class CompareView:
         """Draw it. `examples` draws what stands between the panes and the prompt."""
         self.limits = limits
         self.backends = backend_choices(limits)
-        self.session = gr.State(Session(), time_to_live=3600, delete_callback=Session.stop)
-        self.kept = gr.BrowserState("", storage_key="phi-playground", secret="kept-in-this-browser")
+        self.session = gr.State(Session(), delete_callback=Session.stop)
+        # The secret goes to every page: it protects nothing, but a new one would lose what is kept.
+        self.kept = gr.BrowserState("", storage_key="phi-playground", secret="no secret")
+        gr.HTML(_SIDES, elem_id="sides", padding=False)
         with gr.Row(elem_id="panes", equal_height=False):
             self.panes = (
                 build_pane("left", self.backends),
@@ -111,12 +114,10 @@ class CompareView:
     async def ask(self, session: Session, *values: Any) -> Updates:
         """Compare: a new turn for both sides."""
         try:
-            form = Form.read(values).checked(self.limits)
-            self.limits.check_prompt(form.prompt)
             self.limits.check_turns(len(session.conversation.turns))
         except BackendError as error:
             return self._refused(error)
-        return await self._begin(session, form, session.conversation, form.prompt)
+        return await self._begin(session, values, len(session.conversation.turns))
 
     async def again(self, session: Session, *values: Any) -> Updates:
         """Regenerate both answers to the last turn."""
@@ -130,90 +131,97 @@ class CompareView:
 
     async def _again(self, session: Session, values: tuple[Any, ...], sides: set[int]) -> Updates:
         if session.answering and session.run:
-            for side in sides:
-                if session.run.requests[side] is not None:
-                    session.run.restart(side)
-            return {}
-        if not session.conversation.turns:
-            return {}
-        try:
-            form = Form.read(values).checked(self.limits)
-        except BackendError as error:
-            return self._refused(error)
-        *_, last = session.conversation.turns
-        earlier = session.conversation.until(-1)
-        updates = await self._begin(session, form, earlier, last.prompt, sides, last)
-        updates.pop(self.composer.prompt, None)  # what is being typed is not what is asked again
-        return updates
+            for side in filter(session.asks, sides):
+                session.run.restart(side)
+            return gr.skip()
+        last = session.conversation.last
+        if last is None:
+            return gr.skip()
+        turn = len(session.conversation.turns) - 1
+        return await self._begin(session, (last.prompt, *values[1:]), turn, sides, typed=False)
 
     def _edit(self, side: int) -> Any:
         async def edit(event: gr.EditData, session: Session, *values: Any) -> Updates:
             index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
             turn = turn_of(session.conversation, side, int(index))
-            if session.answering or turn is None:
-                shown = to_chatbot(session.conversation, side)
-                return {self.panes[side].conversation: shown} | self._refused(BUSY)
-            text = event.value if isinstance(event.value, str) else ""
-            try:
-                form = Form.read((text, *values[1:])).checked(self.limits)
-                self.limits.check_prompt(form.prompt)
-            except BackendError as error:
-                return self.shown(session) | self._refused(error)
-            earlier = session.conversation.until(turn)
-            updates = await self._begin(session, form, earlier, form.prompt)
-            updates.pop(self.composer.prompt, None)
-            return updates
+            shown = {self.panes[side].conversation: to_chatbot(session.conversation, side)}
+            if turn is None:
+                return shown
+            updates = await self._begin(session, (event.value, *values[1:]), turn, typed=False)
+            return shown | updates
 
         return edit
 
     async def _begin(
         self,
         session: Session,
-        form: Form,
-        earlier: Conversation,
-        prompt: str,
-        sides: set[int] | None = None,
-        last: Turn | None = None,
+        values: tuple[Any, ...],
+        turn: int,
+        sides: frozenset[int] | set[int] = frozenset({0, 1}),
+        typed: bool = True,
     ) -> Updates:
-        """Add the turn, prepare the run, and show both; the sides that stay keep their answer."""
+        """Check the form, prepare the run and show it; `typed` if the prompt is in the box.
+
+        The page itself empties the box, of what was sent and no more: meanwhile people type on.
+        """
+        try:
+            form = Form.read(values).checked(self.limits)
+            self.limits.check_prompt(form.prompt)
+            earlier = session.conversation.until(turn).adding(Turn(prompt=form.prompt))
+            for side in sides:
+                self.limits.check_history(earlier.messages(side))
+        except BackendError as error:
+            return self._refused(error)
         labels = [model_label(b, await find_offer(b, m), m) for b, m in form.sides]
         if session.answering:
-            return self._refused(BUSY)
-        sides = {0, 1} if sides is None else sides
-        turn = last or Turn(prompt=prompt)
-        for side in sides:
-            turn = turn.with_answer(side, None)
-            session.lines[side] = ""
-        conversation = earlier.model_copy(update={"system": form.system, "params": form.params})
-        session.conversation = conversation.adding(turn)
-        session.begin(form, tuple(labels), sides)
-        return self.shown(session, draft=prompt) | {self.composer.prompt: ""}
+            return self._refused("The models are still answering. Press Stop first.")
+        first = not session.conversation.turns
+        session.begin(form, labels, turn, form.prompt, set(sides))
+        updates = self.shown(session)
+        if first and self.examples:
+            updates[self.examples] = gr.Accordion(open=False)
+        # Until there are answers, a reload brings back what was, and the prompt.
+        updates[self.kept] = Kept(session.before, form.prompt if typed else "").to_browser()
+        return updates
 
     async def finish(self, session: Session, prompt: str) -> Updates:
         """The run has ended: its answers join the conversation."""
-        if session.answering:
-            return {}
-        failed = await session.finish()
+        if session.run is None or session.answering:
+            return gr.skip()
+        failures = await session.finish()
+        if session.run is not None:
+            return gr.skip()
         last = session.conversation.last
-        draft = last.prompt if failed and last and not prompt else prompt
-        return self.shown(session, draft) | {self.composer.prompt: draft}
+        back = last.prompt if failures and last and not prompt else ""
+        updates = self.shown(session, back or prompt)
+        if back:  # else what is being typed meanwhile stays as it is
+            updates[self.composer.prompt] = back
+        shown = " ".join(session.lines)
+        updates[self.composer.notice] = notice_html(
+            " ".join(failure for failure in failures if escape(failure) not in shown)
+        )
+        return updates
 
-    def undo(self, session: Session, prompt: str) -> Updates:
+    async def undo(self, session: Session, prompt: str) -> Updates:
         """Take the last turn back; its prompt returns to the box."""
-        if session.answering or not session.conversation.turns:
-            return {}
-        last = session.conversation.turns[-1]
+        last = session.conversation.last
+        if session.answering or last is None:
+            return gr.skip()
         session.conversation = session.conversation.until(-1)
         session.redraw_lines()
-        return self.shown(session) | {self.composer.prompt: prompt or last.prompt}
+        draft = prompt or last.prompt
+        return self.shown(session, draft) | {self.composer.prompt: draft}
 
-    def clear(self, session: Session, prompt: str) -> Updates:
+    async def clear(self, session: Session, prompt: str) -> Updates:
         """Forget the conversation; an unsent prompt stays."""
         session.stop()
         session.run = None
         session.conversation = Conversation()
         session.redraw_lines()
-        return self.shown(session)
+        updates = self.shown(session, prompt)
+        if self.examples:
+            updates[self.examples] = gr.Accordion(open=True)
+        return updates
 
     # ── Drawing ────────────────────────────────────────────────────────────────────────────────
 
@@ -231,15 +239,13 @@ class CompareView:
             updates[button] = gr.Button(visible=some, interactive=not busy)
         for button in (c.clear, c.copy_markdown, c.copy_json):
             updates[button] = gr.Button(visible=some)
-        if self.examples:
-            updates[self.examples] = gr.Accordion(open=not some)
         for side, pane in enumerate(self.panes):
-            asked = busy and session.run is not None and session.run.requests[side] is not None
+            asked = session.asks(side)
             updates |= {
                 pane.conversation: to_chatbot(session.conversation, side),
                 pane.live: "",
                 pane.line: session.lines[side],
-                pane.regenerate: gr.Button(visible=some),
+                pane.regenerate: gr.Button(visible=some and (asked or not busy)),
                 pane.stop: gr.Button(visible=asked),
             }
         return updates
@@ -257,7 +263,7 @@ def _stop(side: int | None) -> Any:
 
 
 def _export(write: Any) -> Any:
-    def export(session: Session) -> str:
+    async def export(session: Session) -> str:
         return write(session.conversation)
 
     return export

@@ -1,7 +1,6 @@
 """Between the page and the playground: what comes in is checked, what goes out is drawn."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,17 +9,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from backends import REGISTRY, BadRequestError, GenerationParams
 from playground.answer import Request
-from playground.conversation import Conversation, Said, describe_numbers
+from playground.conversation import (
+    MAX_NAME,
+    Conversation,
+    Said,
+    Turn,
+    describe_numbers,
+    other_language,
+)
 from playground.limits import Limits
-
-# C0 and C1 control characters but tab and newline: no reader sees them, and some servers choke.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def clean(text: str) -> str:
-    """Text as it can be sent anywhere: no control characters, no half surrogate pairs."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROLS.sub("", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+from playground.text import clean
 
 
 def _text(value: object) -> object:
@@ -98,6 +96,10 @@ class Form(BaseModel):
                 )
             if not model:
                 raise BadRequestError(f"The {name} side has no model yet.", "Choose one above.")
+            if len(model) > MAX_NAME:
+                raise BadRequestError(
+                    f"The {name} side has no model of so long a name.", "Choose one above."
+                )
         return self
 
     def request(self, side: int, conversation: Conversation) -> Request:
@@ -121,18 +123,24 @@ class Kept:
 
     @classmethod
     def from_browser(cls, value: object, limits: Limits) -> "Kept":
-        """Whatever the browser sent, reduced to text of user and assistant turns."""
+        """What the browser sent, reduced to text of user and assistant turns within the limits."""
         try:
             data = json.loads(value) if isinstance(value, str) else {}
-            conversation = Conversation.model_validate(data.get("conversation", {}))
+            told = dict(data.get("conversation", {}))
+            turns = [turn for turn in map(_turn, told.pop("turns", ())) if turn]
+            conversation = Conversation.model_validate({**told, "turns": turns[-limits.turns :]})
             draft = clean(str(data.get("draft", "")))[: limits.prompt_characters]
-        except (ValueError, AttributeError):
+        except (ValueError, TypeError, AttributeError):
             return cls(Conversation())
-        if len(conversation.turns) > limits.turns:
-            conversation = conversation.model_copy(
-                update={"turns": conversation.turns[-limits.turns :]}
-            )
-        return cls(conversation, draft)
+        return cls(limits.cut(conversation), draft)
+
+
+def _turn(value: object) -> Turn | None:
+    """One turn that a browser kept; `None` if it is none."""
+    try:
+        return Turn.model_validate(value)
+    except ValidationError:
+        return None
 
 
 def to_chatbot(conversation: Conversation, side: int) -> list[dict[str, Any]]:
@@ -147,7 +155,7 @@ def to_chatbot(conversation: Conversation, side: int) -> list[dict[str, Any]]:
             if said.text:
                 messages.append({"role": "assistant", "content": _part(said.text)})
             if turn is not conversation.turns[-1]:
-                messages.append(_numbers(said))
+                messages.append(_numbers(said, turn))
     return messages
 
 
@@ -156,8 +164,9 @@ def _part(text: str) -> list[dict[str, str]]:
     return [{"type": "text", "text": text}]
 
 
-def _numbers(said: Said) -> dict[str, Any]:
-    title = " · ".join(describe_numbers(said)) or said.error or said.state
+def _numbers(said: Said, turn: Turn) -> dict[str, Any]:
+    facts = [*describe_numbers(said), other_language(said, turn)] if said.text else [said.error]
+    title = " · ".join(filter(None, [said.model, *facts]))
     detail = said.error or f"{said.model} · {said.backend}"
     return {
         "role": "assistant",

@@ -1,11 +1,19 @@
 """The line under an answer: what it waits for, how fast it came, in which language."""
 
+from collections.abc import Iterable
 from html import escape
 
 from backends import CONTEXT_CAP, Progress
 from playground.answer import Completion
-from playground.conversation import Said, Turn, count, describe_numbers, seconds
-from playground.languages import LANGUAGES, count_words
+from playground.conversation import (
+    Said,
+    Turn,
+    count,
+    describe_numbers,
+    other_language,
+    seconds,
+)
+from playground.languages import count_words
 
 _WAITING = {
     "queued": "{model} is waiting",
@@ -13,6 +21,14 @@ _WAITING = {
     "prefill": "{model} is reading your prompt",
     "retrying": "{model} is busy",
     "downloading": "Downloading {model}",
+}
+
+_MEANINGS = {
+    "first token": "How long the first piece of the answer took",
+    "tokens/s": "How fast the answer was written",
+    "cold start": "The model had to be loaded first: do not compare with one that was ready",
+    "shared device": "Both models ran on the same processor and slowed each other down",
+    "waited": "Waiting for its turn, before the model began",
 }
 
 
@@ -37,10 +53,11 @@ def final_line(said: Said, turn: Turn) -> str:
             f'<span class="failure" role="alert">{escape(said.error)}</span>',
             words=said.error,
         )
+    name = f'<span class="who">{escape(said.model)}</span>'
     pieces = _pieces(describe_numbers(said)) if said.text else "Stopped before the first token."
     return _line(
         said.state,
-        pieces + _mismatch(said, turn) + _gauge(said),
+        name + pieces + _mismatch(said, turn) + _gauge(said),
         words=_length(said.text),
     )
 
@@ -54,8 +71,16 @@ def _line(state: str, body: str, words: str = "") -> str:
     return f'<div class="numbers" data-state="{state}" data-words="{escape(words)}">{body}</div>'
 
 
-def _pieces(pieces: object) -> str:
-    return "".join(f"<span>{escape(piece)}</span>" for piece in pieces)  # type: ignore[attr-defined]
+def _pieces(pieces: Iterable[str]) -> str:
+    return "".join(f"<span{_explained(piece)}>{escape(piece)}</span>" for piece in pieces)
+
+
+def _explained(piece: str) -> str:
+    """What a number means, for those who point at it."""
+    for words, meaning in _MEANINGS.items():
+        if words in piece:
+            return f' title="{meaning}"'
+    return ""
 
 
 def _waiting(progress: Progress | None, model: str, waited: float) -> str:
@@ -75,11 +100,8 @@ def _waiting(progress: Progress | None, model: str, waited: float) -> str:
 
 def _mismatch(said: Said, turn: Turn) -> str:
     """Answered in another language than it was asked in: that stands out."""
-    asked, answered = LANGUAGES.get(turn.language or ""), LANGUAGES.get(said.language or "")
-    if not asked or not answered or asked is answered:
-        return ""
-    sentence = f"Answered in {answered.english_name}; you asked in {asked.english_name}"
-    return f'<span class="mismatch">{escape(sentence)}</span>'
+    sentence = other_language(said, turn)
+    return f'<span class="mismatch">{escape(sentence)}</span>' if sentence else ""
 
 
 def _gauge(said: Said) -> str:

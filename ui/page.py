@@ -6,7 +6,7 @@ from playground.limits import Limits
 
 from .headers import MIDDLEWARE
 from .tabs import text
-from .texts import EN, I18N, t
+from .texts import EN, I18N
 from .theme import ASSETS, css, js, theme
 
 TABS = (text.TextTab,)
@@ -71,4 +71,4 @@ def launch(
     return page
 
 
-__all__ = ["TABS", "build", "launch", "t"]
+__all__ = ["TABS", "build", "launch"]

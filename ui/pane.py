@@ -34,13 +34,8 @@ def build_pane(side: str, backends: list[tuple[str, str]]) -> Pane:
             )  # fmt: skip
             model = gr.Dropdown(
                 [], label=t("model"), elem_id=f"model-{side}", scale=3, min_width=140,
-                allow_custom_value=True,
+                filterable=False,
             )  # fmt: skip
-            focus = gr.Button(
-                t("focus"), size="sm", elem_id=f"focus-{side}", elem_classes="focus", scale=0,
-                min_width=36,
-            )  # fmt: skip
-        focus.click(None, js=f"() => phi.focus('{side}')", api_visibility="private")
         with gr.Row(elem_classes="state-row"):
             state = gr.HTML(elem_id=f"state-{side}", scale=1)
             download = gr.Button(

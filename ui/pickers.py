@@ -3,33 +3,33 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from html import escape
-from typing import Any
+from typing import ClassVar
 
 import gradio as gr
 
-from backends import REGISTRY, BackendError
+from backends import REGISTRY, BackendError, Offer, Progress
 from playground.limits import Limits
 
+from .events import PRIVATE, Updates
 from .pane import Pane
 from .status import find_offer, model_choices, state_html
-
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-
-Updates = dict[Any, Any]
 
 
 class Pickers:
     """The pickers of one pane and the download behind them."""
 
+    _preparing: ClassVar[set[tuple[str, str]]] = set()
+    """What is getting ready, for whomever: once is enough."""
+
     def __init__(self, pane: Pane, limits: Limits) -> None:
         self.pane, self.limits = pane, limits
         picked = [pane.backend, pane.model]
-        self.outputs = [pane.model, pane.state, pane.download, pane.confirm, pane.cancel]
-        pane.backend.input(self.backend_picked, pane.backend, self.outputs, queue=False, **PRIVATE)
+        self.outputs = [*picked, pane.state, pane.download, pane.confirm, pane.cancel]
+        pane.backend.input(self.backend_picked, picked, self.outputs, queue=False, **PRIVATE)
         pane.model.change(self.show_state, picked, self.outputs, queue=False, **PRIVATE)
         pane.download.click(self.ask_first, picked, self.outputs, queue=False, **PRIVATE)
         fetching = pane.confirm.click(
-            self.fetch, picked, [pane.state, pane.confirm, pane.cancel, pane.download],
+            self.fetch, picked, self.outputs,
             concurrency_limit=None, **PRIVATE,
         )  # fmt: skip
         fetching.then(self.refresh, picked, self.outputs, queue=False, **PRIVATE)
@@ -39,14 +39,24 @@ class Pickers:
 
     async def prepare(self, backend: str, model: str) -> None:
         """A question is being typed: the model may get ready. What fails is said when asked."""
-        if backend in REGISTRY and self.limits.allows(REGISTRY[backend]):
+        which = (backend, model)
+        if self.limits.public or backend not in REGISTRY or which in self._preparing:
+            return
+        self._preparing.add(which)
+        try:
             with suppress(BackendError):
                 await REGISTRY[backend].prepare(model)
+        finally:
+            self._preparing.discard(which)
 
-    async def backend_picked(self, backend: str) -> Updates:
-        """Another backend: offer its models, the first one that is ready chosen."""
+    async def backend_picked(self, backend: str, model: str) -> Updates:
+        """Another backend: offer its models, the first one that is ready chosen.
+
+        Tab leaves the list as if the same backend had been chosen again: then the model stays.
+        """
         choices = await model_choices(backend)
-        model = choices[0][1] if choices else ""
+        if model not in [value for _, value in choices]:
+            model = choices[0][1] if choices else ""
         return {
             self.pane.model: gr.Dropdown(choices=choices, value=model),
             **await self.show_state(backend, model),
@@ -66,7 +76,8 @@ class Pickers:
     async def refresh(self, backend: str, model: str) -> Updates:
         """The same after a download: the model's name in the list changes too."""
         return {
-            self.pane.model: gr.Dropdown(choices=await model_choices(backend)),
+            self.pane.backend: gr.Dropdown(interactive=True),
+            self.pane.model: gr.Dropdown(choices=await model_choices(backend), interactive=True),
             **await self.show_state(backend, model),
         }
 
@@ -74,7 +85,7 @@ class Pickers:
         """Nothing is fetched before the visitor has seen how much it is."""
         offer = await find_offer(backend, model)
         if offer is None or not offer.download_size or self.limits.public:
-            return {}
+            return gr.skip()
         size = f"{offer.download_size / 1e9:.1f} GB"
         free = offer.status.values.get("free_disk")
         room = f" {free / 1e9:.0f} GB are free on this disk." if isinstance(free, int) else ""
@@ -91,20 +102,24 @@ class Pickers:
         offer = await find_offer(backend, model)
         if offer is None or self.limits.public:
             return
-        busy = {
+        # Another model may be chosen only when this one is here, or given up.
+        yield {
+            self.pane.backend: gr.Dropdown(interactive=False),
+            self.pane.model: gr.Dropdown(interactive=False),
             self.pane.confirm: gr.Button(visible=False),
             self.pane.cancel: gr.Button(visible=True),
+            self.pane.state: _downloading(offer, Progress("downloading")),
         }
         try:
             async with aclosing(REGISTRY[backend].download(model)) as steps:
                 async for step in steps:
-                    percent = round((step.fraction or 0) * 100)
-                    text = escape(f"Downloading {offer.spec.label}: {percent} % {step.detail}")
-                    bar = f'<span class="bar"><i style="width:{percent}%"></i></span>'
-                    yield {
-                        self.pane.state: f'<p class="state" data-state="busy">{text}{bar}</p>',
-                        **busy,
-                    }
-                    busy = {}
+                    yield {self.pane.state: _downloading(offer, step)}
         except BackendError as error:
             gr.Warning(str(error), title="Download")
+
+
+def _downloading(offer: Offer, step: Progress) -> str:
+    percent = round((step.fraction or 0) * 100)
+    text = escape(f"Downloading {offer.spec.label}: {percent} % {step.detail}")
+    bar = f'<span class="bar"><i style="width:{percent}%"></i></span>'
+    return f'<p class="state" data-state="busy">{text}{bar}</p>'

@@ -1,13 +1,13 @@
 """What the server keeps for one open page: the conversation, the run, and what was last drawn."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
 
 from playground.answer import Completion
 from playground.compare import Run
-from playground.conversation import Conversation, Said, language_of
+from playground.conversation import Conversation, Said, Turn, language_of
 
 from .convert import Form
 from .numbers import final_line, live_line
@@ -24,6 +24,8 @@ class Session:
     """One open page. Lives in a `gr.State`, changed in place."""
 
     conversation: Conversation = field(default_factory=Conversation)
+    before: Conversation = field(default_factory=Conversation)
+    """The conversation as it was before the current run."""
     run: Run | None = None
     labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
     """Each side's model and backend, as people call them, in the current run."""
@@ -38,11 +40,27 @@ class Session:
         """True while a run goes on."""
         return self.run is not None and not self.run.ended
 
-    def begin(self, form: Form, labels: tuple[tuple[str, str], ...], sides: set[int]) -> None:
-        """Prepare a run of some sides for the last turn; `draw` starts it."""
+    def begin(
+        self, form: Form, labels: Sequence[tuple[str, str]], turn: int, prompt: str, sides: set[int]
+    ) -> None:
+        """Ask some sides at a turn, the last one from now on; `draw` starts the run."""
+        self.before = self.conversation
+        earlier = self.conversation.until(turn).model_copy(
+            update={"system": form.system, "params": form.params}
+        )
+        old = self.conversation.turns[turn] if turn < len(self.conversation.turns) else None
+        asked = old if old and old.prompt == prompt else Turn(prompt=prompt)
+        for side in sides:
+            asked = asked.with_answer(side, None)
+            self.lines[side] = ""
+        self.conversation = earlier.adding(asked)
         requests = [form.request(s, self.conversation) if s in sides else None for s in (0, 1)]
         self.run = Run(requests)
         self.labels = (labels[0], labels[1])
+
+    def asks(self, side: int) -> bool:
+        """Whether one side takes part in the run that goes on."""
+        return self.run is not None and self.answering and self.run.requests[side] is not None
 
     async def draw(self) -> AsyncGenerator[Drawn, None]:
         """The growing answers and their lines, until every side has ended."""
@@ -55,18 +73,18 @@ class Session:
             async for sides in snapshots:
                 if run is not self.run:  # the conversation was cleared meanwhile
                     return
-                await self._draw_lines(sides)
+                await self._draw_lines(run, sides)
                 left, right = (side.text if side else "" for side in sides)
                 yield left, self.lines[0], right, self.lines[1]
 
-    async def _draw_lines(self, sides: tuple[Completion | None, ...]) -> None:
+    async def _draw_lines(self, run: Run, sides: tuple[Completion | None, ...]) -> None:
         now = monotonic()
         due = now - self._lines_at >= NUMBERS_EVERY
         for side, completion in enumerate(sides):
             if completion is None:
                 continue
             if completion.ended:
-                await self._write_down(side, completion)
+                await self._write_down(run, side, completion)
             else:
                 self._written.pop(side, None)
                 if due or completion.state == "waiting":
@@ -74,27 +92,47 @@ class Session:
         if due:
             self._lines_at = now
 
-    async def _write_down(self, side: int, completion: Completion) -> None:
+    async def _write_down(self, run: Run, side: int, completion: Completion) -> None:
         """An answer has ended: it joins the conversation, and its line gets the last numbers."""
         turn = self.conversation.last
         if turn is None or self._written.get(side) == completion:
             return
-        self._written[side] = completion
-        if turn.language is None:
-            self.conversation = self.conversation.asked_in(await language_of(turn.prompt))
+        language = turn.language or await language_of(turn.prompt)
         said = await Said.of(completion, *self.labels[side])
-        self.conversation = self.conversation.answered(side, said)
+        if run is not self.run:  # the conversation was cleared meanwhile
+            return
+        self._written[side] = completion
+        self.conversation = self.conversation.asked_in(language).answered(side, said)
         self.redraw_lines(side)
 
-    async def finish(self) -> bool:
-        """Write down what is left to write; returns whether a side failed."""
-        sides = self.run.snapshot() if self.run else ()
-        for side, completion in enumerate(sides):
-            if completion is not None:
-                await self._write_down(side, completion)
-        self.run = None
+    async def finish(self) -> list[str]:
+        """Write down what is left to write; returns why sides failed, a sentence each.
+
+        A side that was asked again and had nothing to say keeps what it had said before.
+        """
+        run = self.run
+        if run is None:
+            return []
+        failures: list[str] = []
+        for side, completion in enumerate(run.snapshot()):
+            if completion is None:
+                continue
+            await self._write_down(run, side, completion)
+            if run is not self.run:
+                return []
+            failures += [str(completion.error)] if completion.error else []
+            if (old := self._said_before(side)) and not completion.text:
+                self.conversation = self.conversation.answered(side, old)
+                self.redraw_lines(side)
+        self.run = self._drawn = None
         self._written.clear()
-        return any(completion and completion.state == "failed" for completion in sides)
+        return failures
+
+    def _said_before(self, side: int) -> Said | None:
+        """What a side had answered to the very prompt that it was asked again."""
+        last, turn = self.conversation.last, len(self.conversation.turns) - 1
+        old = self.before.turns[turn] if turn < len(self.before.turns) else None
+        return old.answers[side] if old and last and old.prompt == last.prompt else None
 
     def redraw_lines(self, *sides: int) -> None:
         """The lines under the last turn's finished answers."""

@@ -17,7 +17,6 @@ EN = {
     "stop_one": "Stop",
     "regenerate": "Regenerate both",
     "regenerate_one": "Regenerate",
-    "focus": "Focus",
     "undo": "Undo",
     "clear": "Clear",
     "copy_markdown": "Copy as Markdown",

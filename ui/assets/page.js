@@ -3,8 +3,10 @@
   const ROOT = document.querySelector("gradio-app") || document.body;
   const $ = (selector) => document.querySelector(selector);
   const SETTINGS = ["left_backend", "left_model", "right_backend", "right_model",
-    "system", "temperature", "max_tokens", "top_p", "top_k", "seed"];
+    "system", "temperature", "max_tokens", "top_p", "top_k", "seed", "stop"];
   const DEFAULTS = { temperature: 0.7, max_tokens: 512, top_p: 0.95, top_k: 50 };
+
+  document.documentElement.lang = "en"; // the page's words; answers have their own
 
   // ── Light and dark ────────────────────────────────────────────────────────────────────────
   const setTheme = (theme) => document.body.classList.toggle("dark", theme === "dark");
@@ -28,7 +30,7 @@
   };
 
   // ── Follow the growing answer, unless the reader has scrolled away ────────────────────────
-  let following = true;
+  let following = false; // from the start of a run on, until the reader scrolls away
   const scroller = () => document.scrollingElement || document.documentElement;
   const atEnd = () => scroller().scrollHeight - scroller().scrollTop - window.innerHeight < 140;
   window.addEventListener("scroll", () => { following = atEnd(); }, { passive: true });
@@ -40,9 +42,15 @@
   };
 
   // ── Watch what Gradio draws ───────────────────────────────────────────────────────────────
-  // Lists and tables take the direction of their own text, so that bullets stand on its side.
-  const direct = (root) => root.querySelectorAll(":is(ul, ol, table, blockquote):not([dir])")
-    .forEach((node) => node.setAttribute("dir", "auto"));
+  // A message has one direction, that of most of its letters; code does not count. Its paragraphs
+  // may still each go their own way.
+  const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/g, LTR = /[A-Za-z\u00c0-\u024f\u0370-\u052f\u3040-\ud7af]/g;
+  const direct = (root) => root.querySelectorAll(".message-content > .prose, .md.prose").forEach((message) => {
+    const text = [...message.children].filter((node) => !node.querySelector("pre"))
+      .map((node) => node.textContent).join(" ").slice(0, 2000);
+    const direction = (text.match(RTL) || []).length > (text.match(LTR) || []).length ? "rtl" : "ltr";
+    if (message.getAttribute("dir") !== direction) message.setAttribute("dir", direction);
+  });
   const watch = (side) => {
     const line = $(`#line-${side}`), live = $(`#answer-${side}`);
     if (!line || !live) return setTimeout(() => watch(side), 100);
@@ -88,6 +96,11 @@
     const box = $("#prompt textarea");
     if (!box) return setTimeout(settle, 100);
     box.setAttribute("dir", "auto");
+    const restore = () => {
+      if (!$(".state[data-state]")) return setTimeout(restore, 100);
+      if (!box.value && draft()) write(box, draft());
+    };
+    restore();
     // Where a keyboard is at hand, type at once; on a phone one would pop up and hide the page.
     if (matchMedia("(pointer: fine)").matches) box.focus({ preventScroll: true });
     // Gradio has a live region of its own, for progress that this page says in words.
@@ -95,13 +108,55 @@
   };
   settle();
 
-  // ── A prompt is begun: the models may get ready while it is typed ─────────────────────────
+  // ── A prompt is begun: the models may get ready, and a reload does not lose it ─────────────
   let prepared = "";
-  document.addEventListener("input", (event) => {
-    if (!inPrompt(event) || prepared === location.search) return;
+  const prepare = () => {
+    if (prepared === location.search) return;
     prepared = location.search;
     $("#typing")?.click();
+  };
+  const draft = (text) => {
+    try { text === undefined ? null : sessionStorage.setItem("phi-draft", text); return sessionStorage.getItem("phi-draft") || ""; }
+    catch { return ""; }
+  };
+  document.addEventListener("input", (event) => {
+    if (!inPrompt(event)) return;
+    prepare();
+    draft(event.target.value);
   }, true);
+  document.addEventListener("click", (event) => { if (event.target.closest(".chip")) prepare(); }, true);
+  const write = (box, text) => {
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text);
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+
+  // ── A prompt is sent: once the models answer, the box is emptied of it, and of no more ──────
+  let sent = null, answering = false;
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#compare")) sent = $("#prompt textarea").value;
+  }, true);
+  const noticeRun = () => {
+    const busy = Boolean($("#stop")?.offsetParent);
+    if (busy === answering) return;
+    answering = busy;
+    if (!busy) return;
+    following = true;
+    const box = $("#prompt textarea");
+    if (sent !== null && box.value.startsWith(sent)) write(box, box.value.slice(sent.length));
+    sent = null;
+    if (matchMedia("(pointer: fine)").matches && document.activeElement === document.body) box.focus({ preventScroll: true });
+  };
+  const watchComposer = () => {
+    const composer = $("#composer");
+    if (!composer) return setTimeout(watchComposer, 100);
+    new MutationObserver(noticeRun).observe(composer, { childList: true, subtree: true, attributes: true, attributeFilter: ["class", "style"] });
+  };
+  watchComposer();
+
+  // ── Opened settings come out from under the prompt box ─────────────────────────────────────
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#settings > button")) setTimeout(() => $("#settings").scrollIntoView({ block: "end" }), 120);
+  });
 
   // ── What the buttons call ─────────────────────────────────────────────────────────────────
   const copy = async (text) => {
@@ -147,11 +202,10 @@
       return copy(link.href);
     },
     focus: (side) => {
-      const name = `focus-${side}`;
-      const on = !document.body.classList.contains(name);
-      document.body.classList.remove("focus-left", "focus-right");
-      if (on) document.body.classList.add(name);
-      $(`#focus-${side}`).setAttribute("aria-pressed", on);
+      for (const name of ["left", "both", "right"]) {
+        document.body.classList.toggle(`focus-${name}`, name === side);
+        $(`#focus-${name}`).setAttribute("aria-pressed", name === side);
+      }
     },
     theme: () => {
       const theme = document.body.classList.contains("dark") ? "light" : "dark";

@@ -5,20 +5,24 @@ from typing import Any
 
 import gradio as gr
 
+from backends import BackendError
 from playground.conversation import language_of
 from playground.examples import TASKS, load
 from playground.languages import LANGUAGES
 from playground.limits import Limits
+from playground.text import clean
 
-from ..compare_view import PRIVATE, CompareView, Updates
-from ..convert import Kept
+from ..compare_view import CompareView
+from ..convert import Form, Kept
+from ..events import PRIVATE, Updates
 from ..pickers import Pickers
 from ..session import Session
-from ..status import model_choices, opening_pair
+from ..status import find_offer, model_choices, opening_pair
 from ..texts import t
 
 LABEL = "tab_text"
 EXAMPLE_LANGUAGES = ("en", "es", "zh", "ar")
+_EXAMPLES = {code: load(code) for code in EXAMPLE_LANGUAGES}
 
 
 class TextTab:
@@ -37,9 +41,11 @@ class TextTab:
 
     def open_on(self, page: gr.Blocks) -> None:
         """What happens when the page opens: the best pair, and what the browser kept."""
-        outputs = [self.opening, *self.view.form, *self.view.changed]
+        outputs = [self.opening, self._language, *self._chips, self.view.params.box]
+        outputs += [*self.view.form, *self.view.changed]
         outputs += [x for p in self.pickers for x in p.outputs]
-        unique = list(dict.fromkeys(outputs))
+        # The session is an output, or the server would never know when to forget it.
+        unique = list(dict.fromkeys([*outputs, self.view.session]))
         page.load(self.open, [self.view.session, self.view.kept], unique, queue=False, **PRIVATE)
 
     async def open(self, session: Session, kept: object, request: gr.Request) -> Updates:
@@ -51,7 +57,11 @@ class TextTab:
         found = Kept.from_browser(kept, self.limits)
         session.conversation = found.conversation
         session.redraw_lines()
-        updates = self.view.shown(session) | {self.opening: f"<p>{sentence}</p>"}
+        updates = self.view.shown(session, found.draft) | {
+            self.opening: f"<p>{sentence}</p>",
+            self.view.session: session,
+            **self._spoken(request),
+        }
         for picker, (backend, model) in zip(self.pickers, (left, right), strict=True):
             updates |= {
                 picker.pane.backend: backend,
@@ -67,27 +77,33 @@ class TextTab:
         pair = [(backend.id, offer.model) for backend, offer in (left, right)]
         for side, name in enumerate(("left", "right")):
             backend, _, model = wanted.get(name, "").partition("/")
-            if model and any(key == backend for _, key in self.view.backends):
+            allowed = any(key == backend for _, key in self.view.backends)
+            if allowed and await find_offer(backend, model):
                 pair[side] = (backend, model)
         return tuple(pair), sentence
 
     def _settings(self, wanted: dict[str, str], found: Kept) -> Updates:
-        """Settings from the address; without any, those of the kept conversation."""
+        """Settings from the address; the system prompt else from the kept conversation."""
         params = self.view.params
         updates: Updates = {}
-        if system := wanted.get("system", found.conversation.system):
-            updates[params.system] = system
+        if system := clean(wanted.get("system", found.conversation.system)):
+            updates[params.system] = system[: self.limits.prompt_characters]
+            updates[params.box] = gr.Accordion(open=True)
+        if stop := clean(wanted.get("stop", "")):
+            updates[params.stop] = stop[:200]
         for name in ("temperature", "max_tokens", "top_p", "top_k", "seed"):
             try:
-                number = float(wanted[name])
-                updates[getattr(params, name)] = str(int(number)) if name == "seed" else number
-            except (KeyError, ValueError):
+                knob = Form.model_validate({name: wanted[name]})
+                self.limits.check_params(knob.params)
+            except (KeyError, ValueError, BackendError):
                 continue
+            value = getattr(knob, name)
+            updates[getattr(params, name)] = str(value) if name == "seed" else value
         return updates
 
     def _connect_address(self) -> None:
         """Settings go into the address, so that a link opens the same page. Never keys."""
-        inputs = self.view.form[1:-1]
+        inputs = self.view.form[1:]
         gr.on(
             [component.change for component in inputs],  # type: ignore[attr-defined]
             None,
@@ -114,29 +130,36 @@ class TextTab:
         return accordion
 
     def _connect_examples(self) -> None:
-        self._show_examples("en", update=False)
+        for chip, title in zip(self._chips, self._titles("en"), strict=True):
+            chip.value, chip.visible = title, bool(title)
         self._language.change(
-            self._show_examples, self._language, self._chips, queue=False, **PRIVATE
+            self._examples_in, self._language, self._chips, queue=False, **PRIVATE
         )
         params = self.view.params
         outputs = [self.view.composer.prompt, params.system, params.box]
         for n, chip in enumerate(self._chips):
             chip.click(self._pick(n), self._language, outputs, queue=False, **PRIVATE)
 
-    def _show_examples(self, language: str, update: bool = True) -> list[Any]:
-        examples = load(language)
-        changes: list[Any] = []
-        for n, chip in enumerate(self._chips):
-            value = examples[n].title if n < len(examples) else ""
-            if update:
-                changes.append(gr.Button(value, visible=bool(value)))
-            else:
-                chip.value, chip.visible = value, bool(value)
-        return changes
+    async def _examples_in(self, language: str) -> list[gr.Button]:
+        return [gr.Button(title, visible=bool(title)) for title in self._titles(language)]
+
+    def _titles(self, language: str) -> list[str]:
+        titles = [example.title for example in _EXAMPLES[language]]
+        return titles + [""] * (len(self._chips) - len(titles))
+
+    def _spoken(self, request: gr.Request) -> Updates:
+        """Examples in the first language of the reader's browser that there are some in."""
+        asked = request.headers.get("accept-language", "").split(",")
+        codes = (tag.split(";")[0].split("-")[0].strip().lower() for tag in asked)
+        code = next((code for code in codes if code in EXAMPLE_LANGUAGES), "en")
+        titles = zip(self._chips, self._titles(code), strict=True)
+        return {self._language: code} | {
+            chip: gr.Button(title, visible=bool(title)) for chip, title in titles
+        }
 
     def _pick(self, n: int) -> Any:
-        def pick(language: str) -> tuple[Any, ...]:
-            example = load(language)[n]
+        async def pick(language: str) -> tuple[Any, ...]:
+            example = _EXAMPLES[language][n]
             # A system prompt that nobody sees would be a riddle: the settings open to show it.
             box = gr.Accordion(open=True) if example.system else gr.skip()
             return example.prompt, example.system or "", box
