@@ -1,6 +1,6 @@
 """A local answer's text: the turns it starts from, tokens made into text, stop strings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ._errors import BadRequestError
@@ -19,6 +19,17 @@ _LONGEST = 16
 def clean(text: str) -> str:
     """`text` as valid Unicode: a lone half of a surrogate pair becomes U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def harmless(text: str, controls: Iterable[str]) -> str:
+    """`text` without control tokens: a word joiner in each makes it mere letters again.
+
+    Else "What does <|end|> mean?" would end the visitor's turn, and a prompt could play the
+    assistant or the system.
+    """
+    for control in controls:
+        text = text.replace(control, f"{control[0]}\u2060{control[1:]}")
+    return text
 
 
 def turns(messages: Sequence[Message], *, system_slot: bool) -> list[dict[str, str]]:

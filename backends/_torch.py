@@ -11,7 +11,7 @@ from ._engine import Steps
 from ._errors import ContextLengthError, MissingDependencyError, OutOfMemoryError
 from ._machine import free_memory, has_native_bf16, physical_cores
 from ._sampling import chooser
-from ._text import DEFAULT_PARAMS, Detokenizer, StopStrings, turns
+from ._text import DEFAULT_PARAMS, Detokenizer, StopStrings, harmless, turns
 from ._types import Chunk, FinishReason, GenerationParams, Message, Progress, Timings, Usage
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ class TorchModel:
         self._context: int = min(CONTEXT_CAP, model.config.max_position_embeddings)
         small = model.num_parameters() < _SMALL
         self._threads = 1 if small else physical_cores()
+        # Longest first: one may begin like another. What is a single letter stays one.
+        added = (token for token in tokenizer.get_added_vocab() if len(token) > 1)
+        self._controls = sorted(added, key=len, reverse=True)
         self._stop_tokens = _stop_tokens(model, tokenizer)
         self._system_slot = self._has_system_slot()
         window: int | None = model.config.sliding_window
@@ -161,7 +164,10 @@ class TorchModel:
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """The conversation as tokens, in the model's own chat template."""
-        text = self._render(turns(messages, system_slot=self._system_slot))
+        talk = turns(messages, system_slot=self._system_slot)
+        for turn in talk:
+            turn["content"] = harmless(turn["content"], self._controls)
+        text = self._render(talk)
         prompt: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         if len(prompt) >= self._context:
             raise ContextLengthError(
