@@ -42,9 +42,9 @@ async def choose(visitor: Visitor, side: str, what: str, name: str) -> None:
 async def works_again(visitor: Visitor, puppet: Puppet) -> None:
     """A good request succeeds after a bad one, in the same session."""
     for side, name in (("left", "One"), ("right", "Two")):
-        if await visitor.page.input_value(f"#model-{side} input") != name:
-            await choose(visitor, side, "backend", "Puppet")
-            await choose(visitor, side, "model", name)
+        for what, wanted in (("backend", "Puppet"), ("model", name)):
+            if await visitor.page.input_value(f"#{what}-{side} input") != wanted:
+                await choose(visitor, side, what, wanted)
     await visitor.ask("A good one")
     puppet.answer("one", "Good left.")
     puppet.answer("two", "Good right.")
@@ -70,9 +70,14 @@ async def works_again(visitor: Visitor, puppet: Puppet) -> None:
 async def test_a_prompt_that_is_not_sent(
     visitor: Visitor, puppet: Puppet, prompt: str, sentence: str
 ) -> None:
-    await visitor.ask(prompt)
+    await visitor.page.fill("#prompt textarea", prompt)
+    # Compare is a chain of three events; the last one answers when all is done.
+    ends: list[str] = []
+    visitor.page.on("response", lambda answer: ends.append(answer.url))
+    await visitor.page.click("#compare")
+    while sum("run/predict" in url for url in ends) < 2:
+        await visitor.page.wait_for_event("response")
     await visitor.sees("#notice", sentence)
-    await visitor.page.wait_for_load_state("networkidle")
     assert await visitor.text("#notice") == sentence, "it stays"
     assert await visitor.prompt() == prompt
     assert puppet.asked == []
