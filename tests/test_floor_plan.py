@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ENGINES = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "accelerate"}
-PROGRAMS = {ROOT / "backends" / "pocket" / name for name in ("train.py", "tokenizer.py")}
+BUILDERS = ("train.py", "tokenizer.py", "batches.py")
+PROGRAMS = {ROOT / "backends" / "pocket" / name for name in BUILDERS}
 """What builds Pocket: run by hand, imported by no backend."""
 CLIENTS = {"openai", "ollama", "httpx", "httpx2", "requests", "aiohttp", "urllib3"}
 
