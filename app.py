@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import socket
 import sys
 
 
@@ -35,6 +36,18 @@ def can_open_browser() -> bool:
     return screen and sys.stdout.isatty()
 
 
+def taken(host: str, port: int) -> bool:
+    """Whether somebody listens at an address already."""
+    with socket.socket() as probe:
+        # As servers do: a port that was left a moment ago is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
 def main() -> None:
     """Start the page and print its address."""
     asked = arguments()
@@ -44,6 +57,11 @@ def main() -> None:
     from playground.limits import LOCAL, PUBLIC
     from ui.page import launch
 
+    if taken(asked.host, asked.port):
+        sys.exit(
+            f"Port {asked.port} is in use, perhaps by another Phi Playground. "
+            f"Close that one, or choose another port: python app.py --port {asked.port + 1}"
+        )
     shown = "localhost" if asked.host == "0.0.0.0" else asked.host
     print(f"Phi Playground: http://{shown}:{asked.port}  (Ctrl+C to stop)", flush=True)
     launch(
