@@ -1,0 +1,20 @@
+"""Every event of the page: async, so that none holds a thread or cancels tasks from another one."""
+
+import inspect
+
+from playground.limits import LOCAL
+from ui.page import build
+
+
+def test_every_handler_is_async() -> None:
+    handlers = [event.fn for event in build(LOCAL).fns.values() if event.fn is not None]
+    assert len(handlers) > 20
+    for handler in handlers:
+        inner = inspect.unwrap(handler)
+        assert inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner), handler
+
+
+def test_no_event_is_in_the_public_api_or_copies_its_outputs_for_progress() -> None:
+    for event in build(LOCAL).fns.values():
+        assert event.api_visibility == "private"
+        assert event.fn is None or event.show_progress == "hidden"
