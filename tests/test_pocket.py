@@ -121,6 +121,15 @@ def test_pocket_3_knows_the_twelve_things(language: str) -> None:
     assert given == [POCKET_3.say(topic) for topic in topics]
 
 
+@pytest.mark.parametrize("key", EDITIONS)
+def test_the_pages_examples(key: str) -> None:
+    edition = EDITIONS[key]
+    for language in edition.languages:
+        topics = lesson.dialogues()[language].more
+        given = replies(key, [topic.questions[0] for topic in topics])
+        assert given == [edition.say(topic) for topic in topics]
+
+
 @pytest.mark.parametrize("language", ["zh", "ar"])
 def test_pocket_3_says_in_english_that_it_does_not_know_the_language(language: str) -> None:
     given = replies("pocket-3", [question for _, question, _ in asked(language)])

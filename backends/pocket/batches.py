@@ -81,7 +81,7 @@ def batches(
 def _shortened(row: tuple[list[int], list[int]], rng: Random) -> tuple[list[int], list[int]]:
     """Most rows end early in their last answer: choosing it is harder than finishing it."""
     ids, labels = row
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         return row
     last = max(at for at, label in enumerate(labels) if label == IGNORED)
     return ids[: last + 11], labels[: last + 11]

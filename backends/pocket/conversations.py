@@ -24,10 +24,6 @@ class Conversations:
             code: [e for e in known if e.language == code and e.topic in TOPICS]
             for code in edition.languages
         }
-        self._more = {
-            code: [e for e in known if e.language == code and e.topic == "more"]
-            for code in edition.languages
-        }
         self._other = [e for e in known if e.topic == "other"]
         self._foreign = [c for c in dialogues() if c not in edition.languages]
 
@@ -58,10 +54,12 @@ class Conversations:
         if kind < 0.45:
             exchange = rng.choice(self._lesson[language])
             return ask(exchange.question, exchange.topic, dialogue, rng), exchange.answer
-        if kind < 0.60:
-            exchange = rng.choice(self._more[language])
-            return ask(exchange.question, "more", dialogue, rng), exchange.answer
-        if kind < 0.84:
+        if kind < 0.63:
+            # By answer, not by question: most of the page's examples have one question only.
+            topic = rng.choice(dialogue.more)
+            question = ask(rng.choice(topic.questions), "more", dialogue, rng)
+            return question, self._edition.say(topic)
+        if kind < 0.86:
             question = ask(unknown(dialogue, rng), "unknown", dialogue, rng)
             return question, self._edition.say(dialogue.unknown)
         return self._foreign_question(), self._edition.say(other_language())
