@@ -46,8 +46,9 @@
   // may still each go their own way.
   const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/g, LTR = /[A-Za-z\u00c0-\u024f\u0370-\u052f\u3040-\ud7af]/g;
   const direct = (root) => root.querySelectorAll(".message-content > .prose, .md.prose").forEach((message) => {
-    const text = [...message.children].filter((node) => !node.querySelector("pre"))
-      .map((node) => node.textContent).join(" ").slice(0, 2000);
+    // Its beginning is enough, and a long answer is looked at again at every tick.
+    const text = [...message.children].slice(0, 12).filter((node) => !node.querySelector("pre"))
+      .map((node) => node.textContent.slice(0, 1000)).join(" ");
     const direction = (text.match(RTL) || []).length > (text.match(LTR) || []).length ? "rtl" : "ltr";
     if (message.getAttribute("dir") !== direction) message.setAttribute("dir", direction);
   });
