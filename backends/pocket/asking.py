@@ -90,4 +90,6 @@ def unknown(dialogue: Dialogue, rng: Random) -> str:
         made_up = gap[1] in {"thing", "person", "place"} and rng.random() < 0.15
         return _invented(dialogue, rng) if made_up else rng.choice(dialogue.words[gap[1]])
 
-    return re.sub(r"\{(\w+)\}", fill, rng.choice(dialogue.patterns))
+    question = re.sub(r"\{(\w+)\}", fill, rng.choice(dialogue.patterns))
+    # By chance it may be one that is held out: then it is not for training.
+    return unknown(dialogue, rng) if question in dialogue.unknown.held_out else question

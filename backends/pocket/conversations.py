@@ -15,6 +15,8 @@ class Conversations:
     """Draws conversations for one model. The same seed draws the same ones."""
 
     def __init__(self, edition: Edition, seed: int) -> None:
+        self.repeat = 0.4
+        """The share of turns that are an exchange word for word, not in somebody's own words."""
         self._edition = edition
         self._rng = Random(seed)
         known = list(exchanges(edition))
@@ -25,6 +27,7 @@ class Conversations:
             for code in edition.languages
         }
         self._other = [e for e in known if e.topic == "other"]
+        self._held_out = {e.question for e in exchanges(edition, held_out=True)}
         self._foreign = [c for c in dialogues() if c not in edition.languages]
 
     def draw(self) -> tuple[str | None, Turns]:
@@ -46,7 +49,7 @@ class Conversations:
 
     def _turn(self, language: str) -> tuple[str, str]:
         rng = self._rng
-        if rng.random() < 0.4:
+        if rng.random() < self.repeat:
             exchange = self._next()
             return exchange.question, exchange.answer
         dialogue = dialogues()[language]
@@ -78,4 +81,6 @@ class Conversations:
         exchange = rng.choice(self._other)
         # A name does not tell the language: the words around it do.
         question = exchange.question.replace("MoE", rng.choice(_NAMES))
+        if question in self._held_out:
+            return self._foreign_question()
         return ask(question, "other", dialogues().get(exchange.language), rng)
