@@ -15,8 +15,6 @@ class Conversations:
     """Draws conversations for one model. The same seed draws the same ones."""
 
     def __init__(self, edition: Edition, seed: int) -> None:
-        self.repeat = 0.4
-        """The share of turns that are an exchange word for word, not in somebody's own words."""
         self._edition = edition
         self._rng = Random(seed)
         known = list(exchanges(edition))
@@ -49,7 +47,7 @@ class Conversations:
 
     def _turn(self, language: str) -> tuple[str, str]:
         rng = self._rng
-        if rng.random() < self.repeat:
+        if rng.random() < 0.4:
             exchange = self._next()
             return exchange.question, exchange.answer
         dialogue = dialogues()[language]
