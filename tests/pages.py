@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from backends import (
     REGISTRY,
@@ -210,6 +210,10 @@ class Visitor:
         await self.page.wait_for_function(
             "([s, t]) => document.querySelector(s)?.innerText.includes(t)", arg=[selector, text]
         )
+
+    async def has_prompt(self, text: str) -> None:
+        """Wait until the prompt box holds exactly this."""
+        await expect(self.page.locator("#prompt textarea")).to_have_value(text, timeout=20_000)
 
     async def prompt(self) -> str:
         """What is in the prompt box."""

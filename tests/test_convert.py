@@ -8,7 +8,7 @@ import pytest
 from backends import BadRequestError, GenerationParams
 from playground.conversation import Conversation, Said, Turn
 from playground.limits import LOCAL, PUBLIC
-from ui.convert import Form, Kept, clean, to_chatbot, turn_of
+from ui.convert import Form, clean, from_browser, to_chatbot, turn_of
 
 GOOD = ["Hi", "pocket", "pocket-3", "pocket", "pocket-3.5", "", 0.7, 512, 0.95, 50, None, ""]
 
@@ -121,8 +121,8 @@ def test_control_characters_and_half_pairs(dirty: str, text: str) -> None:
 
 def test_what_the_browser_kept_comes_back() -> None:
     said = Said(model="m", backend="b", text="Yes\n\tindented")
-    kept = Kept(Conversation(turns=(Turn(prompt="Q", answers=(said, None)),)), "draft")
-    assert Kept.from_browser(kept.to_browser(), LOCAL) == kept
+    kept = Conversation(turns=(Turn(prompt="Q", answers=(said, None)),))
+    assert from_browser(kept.model_dump_json(), LOCAL) == kept
 
 
 @pytest.mark.parametrize(
@@ -133,13 +133,13 @@ def test_what_the_browser_kept_comes_back() -> None:
         "",
         "not json",
         "[]",
-        json.dumps({"conversation": {"turns": "many"}}),
-        json.dumps({"conversation": {"turns": [{"prompt": {"component": "html"}}]}}),
-        json.dumps({"conversation": {"turns": [{"prompt": "x" * 500_000}]}}),
+        json.dumps({"turns": "many"}),
+        json.dumps({"turns": [{"prompt": {"component": "html"}}]}),
+        json.dumps({"turns": [{"prompt": "x" * 500_000}]}),
     ],
 )
 def test_a_broken_or_forged_history_is_an_empty_one(forged: object) -> None:
-    assert Kept.from_browser(forged, LOCAL) == Kept(Conversation())
+    assert from_browser(forged, LOCAL) == Conversation()
 
 
 def test_of_a_forged_history_only_texts_of_user_and_assistant_are_left() -> None:
@@ -152,8 +152,8 @@ def test_of_a_forged_history_only_texts_of_user_and_assistant_are_left() -> None
         "value": "<script>",
     }
     turn = {"role": "system", "prompt": "Hi", "answers": [answer, None]}
-    forged = json.dumps({"conversation": {"turns": [turn], "key": "sk-1"}})
-    conversation = Kept.from_browser(forged, LOCAL).conversation
+    forged = json.dumps({"turns": [turn], "key": "sk-1"})
+    conversation = from_browser(forged, LOCAL)
     roles = {message.role for message in conversation.messages(0)}
     assert roles == {"user"}
     assert "script" not in conversation.model_dump_json()
@@ -163,9 +163,9 @@ def test_of_a_forged_history_only_texts_of_user_and_assistant_are_left() -> None
 
 def test_a_long_history_keeps_its_newest_turns() -> None:
     turns = tuple(Turn(prompt=str(n)) for n in range(150))
-    kept = Kept.from_browser(Kept(Conversation(turns=turns)).to_browser(), LOCAL)
-    assert len(kept.conversation.turns) == 100
-    assert kept.conversation.turns[-1].prompt == "149"
+    kept = from_browser(Conversation(turns=turns).model_dump_json(), LOCAL)
+    assert len(kept.turns) == 100
+    assert kept.turns[-1].prompt == "149"
 
 
 def test_a_message_leads_to_its_turn() -> None:

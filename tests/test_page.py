@@ -153,9 +153,7 @@ async def test_an_unsent_prompt_survives_a_reload(visitor: Visitor) -> None:
     await visitor.page.focus("#prompt textarea")
     await visitor.page.keyboard.type("Not sent yet")
     await visitor.page.reload()
-    await visitor.page.wait_for_function(
-        "() => document.querySelector('#prompt textarea')?.value === 'Not sent yet'"
-    )
+    await visitor.has_prompt("Not sent yet")
 
 
 async def test_tab_leaves_the_pickers_as_they_are(visitor: Visitor) -> None:
@@ -199,9 +197,7 @@ async def test_undo_and_clear(visitor: Visitor, puppet: Puppet) -> None:
     await compare(visitor, puppet, "First", "A1.", "B1.")
     await compare(visitor, puppet, "Second", "A2.", "B2.")
     await visitor.page.click("#undo")
-    await visitor.page.wait_for_function(
-        "() => document.querySelector('#prompt textarea').value === 'Second'"
-    )
+    await visitor.has_prompt("Second")
     assert "A2." not in await visitor.text("#conversation-left")
     await visitor.page.click("#clear")
     await visitor.page.wait_for_selector("#clear", state="hidden")
@@ -259,9 +255,7 @@ async def test_a_reload_in_the_middle_gives_the_prompt_back(
     puppet.feed("one", "Half")
     await visitor.sees("#answer-left", "Half")
     await visitor.page.reload()
-    await visitor.page.wait_for_function(
-        "() => document.querySelector('#prompt textarea')?.value === 'Do not lose me'"
-    )
+    await visitor.has_prompt("Do not lose me")
     assert puppet.wait_open("one", 0) and puppet.wait_open("two", 0)
     visitor.faults.clear()  # Gradio's page says that its stream was cut off: it was
 
@@ -315,6 +309,24 @@ async def test_code_keeps_its_indentation(visitor: Visitor, puppet: Puppet) -> N
     await visitor.sees("#conversation-left", "return 1")
     shown = await visitor.page.inner_text("#conversation-left pre code")
     assert shown.splitlines()[:3] == ["def f():", "    if True:", "        return 1"]
+
+
+async def test_a_prompt_is_shown_as_it_was_typed(visitor: Visitor, puppet: Puppet) -> None:
+    prompt = "# include <stdio.h>\nWhat does <div class='x'>  **do**</div> &lt; here?"
+    await compare(visitor, puppet, prompt, "Nothing.", "Nothing.")
+    shown = "#conversation-left .user-row .message-content"
+    assert await visitor.page.inner_text(shown) == prompt
+    await visitor.page.hover("#conversation-left .user-row")
+    await visitor.page.click("#conversation-left [aria-label=Edit]")
+    assert await visitor.page.input_value("#conversation-left textarea") == prompt
+    assert not await visitor.page.locator("#conversation-left .typed").is_visible()
+    await visitor.page.fill("#conversation-left textarea", "And <b>?")
+    await visitor.page.click("#conversation-left [aria-label=Submit]")
+    puppet.answer("one", "Bold.")
+    puppet.answer("two", "Bold.")
+    await visitor.sees("#conversation-right", "Bold.")
+    await visitor.finished()
+    assert await visitor.page.inner_text(shown) == "And <b>?"
 
 
 async def test_no_picture_is_fetched_from_an_answer(visitor: Visitor, puppet: Puppet) -> None:
@@ -391,6 +403,13 @@ async def test_typing_lets_the_models_get_ready(visitor: Visitor, puppet: Puppet
     await visitor.page.focus("#prompt textarea")
     await visitor.page.keyboard.type("Hello")
     assert puppet.wait_for(lambda: sorted(puppet.prepared) == ["one", "two"])
+
+
+async def test_the_prompt_box_stands_at_the_bottom(visitor: Visitor, puppet: Puppet) -> None:
+    bottom = "innerHeight - document.querySelector('#composer').getBoundingClientRect().bottom"
+    assert abs(await visitor.page.evaluate(bottom)) <= 1
+    await compare(visitor, puppet, "Much", "word " * 2000 + "end", "A few words.")
+    assert abs(await visitor.page.evaluate(bottom)) <= 1
 
 
 async def test_focus_on_one_pane(visitor: Visitor) -> None:

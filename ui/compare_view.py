@@ -10,7 +10,7 @@ from playground.conversation import Conversation, Turn, to_json, to_markdown
 from playground.limits import Limits
 
 from .composer import build_composer, notice_html
-from .convert import Form, Kept, to_chatbot, turn_of
+from .convert import Form, to_chatbot, turn_of
 from .events import PRIVATE, Updates
 from .pane import build_pane
 from .params import build_params
@@ -82,7 +82,8 @@ class CompareView:
         c.stop.click(_stop(None), self.session, queue=False, **PRIVATE)
         state = [self.session, c.prompt]
         c.undo.click(self.undo, state, self.changed, queue=False, **PRIVATE)
-        c.clear.click(self.clear, state, self.changed, queue=False, **PRIVATE)
+        c.clear.click(self.clear, self.session, self.changed, queue=False, **PRIVATE)
+        c.prompt.change(None, c.prompt, js="(p) => phi.draft(p)", api_visibility="private")
         for button, write in ((c.copy_markdown, to_markdown), (c.copy_json, to_json)):
             hidden = gr.Textbox(visible=False)
             button.click(_export(write), self.session, hidden, queue=False, **PRIVATE).then(
@@ -138,7 +139,7 @@ class CompareView:
         if last is None:
             return gr.skip()
         turn = len(session.conversation.turns) - 1
-        return await self._begin(session, (last.prompt, *values[1:]), turn, sides, typed=False)
+        return await self._begin(session, (last.prompt, *values[1:]), turn, sides)
 
     def _edit(self, side: int) -> Any:
         async def edit(event: gr.EditData, session: Session, *values: Any) -> Updates:
@@ -147,7 +148,7 @@ class CompareView:
             shown = {self.panes[side].conversation: to_chatbot(session.conversation, side)}
             if turn is None:
                 return shown
-            updates = await self._begin(session, (event.value, *values[1:]), turn, typed=False)
+            updates = await self._begin(session, (event.value, *values[1:]), turn)
             return shown | updates
 
         return edit
@@ -158,9 +159,8 @@ class CompareView:
         values: tuple[Any, ...],
         turn: int,
         sides: frozenset[int] | set[int] = frozenset({0, 1}),
-        typed: bool = True,
     ) -> Updates:
-        """Check the form, prepare the run and show it; `typed` if the prompt is in the box.
+        """Check the form, prepare the run and show it.
 
         The page itself empties the box, of what was sent and no more: meanwhile people type on.
         """
@@ -180,8 +180,8 @@ class CompareView:
         updates = self.shown(session)
         if first and self.examples:
             updates[self.examples] = gr.Accordion(open=False)
-        # Until there are answers, a reload brings back what was, and the prompt.
-        updates[self.kept] = Kept(session.before, form.prompt if typed else "").to_browser()
+        # Until there are answers, a reload brings back what was (and page.js the prompt).
+        del updates[self.kept]
         return updates
 
     async def finish(self, session: Session, prompt: str) -> Updates:
@@ -193,7 +193,7 @@ class CompareView:
             return gr.skip()
         last = session.conversation.last
         back = last.prompt if failures and last and not prompt else ""
-        updates = self.shown(session, back or prompt)
+        updates = self.shown(session)
         if back:  # else what is being typed meanwhile stays as it is
             updates[self.composer.prompt] = back
         shown = " ".join(session.lines)
@@ -209,31 +209,30 @@ class CompareView:
             return gr.skip()
         session.conversation = session.conversation.until(-1)
         session.redraw_lines()
-        draft = prompt or last.prompt
-        return self.shown(session, draft) | {self.composer.prompt: draft}
+        return self.shown(session) | {self.composer.prompt: prompt or last.prompt}
 
-    async def clear(self, session: Session, prompt: str) -> Updates:
+    async def clear(self, session: Session) -> Updates:
         """Forget the conversation; an unsent prompt stays."""
         session.stop()
         session.run = None
         session.conversation = Conversation()
         session.redraw_lines()
-        updates = self.shown(session, prompt)
+        updates = self.shown(session)
         if self.examples:
             updates[self.examples] = gr.Accordion(open=True)
         return updates
 
     # ── Drawing ────────────────────────────────────────────────────────────────────────────────
 
-    def shown(self, session: Session, draft: str = "") -> Updates:
-        """Everything that follows from the state of the session; `draft` is kept over a reload."""
+    def shown(self, session: Session) -> Updates:
+        """Everything that follows from the state of the session."""
         c, busy = self.composer, session.answering
         some = bool(session.conversation.turns)
         updates: Updates = {
             c.notice: "",
             c.compare: gr.Button(visible=not busy),
             c.stop: gr.Button(visible=busy),
-            self.kept: Kept(session.conversation, draft).to_browser(),
+            self.kept: session.conversation.model_dump_json(),
         }
         for button in (c.regenerate, c.undo):
             updates[button] = gr.Button(visible=some, interactive=not busy)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -108,31 +107,18 @@ class Form(BaseModel):
         return Request(REGISTRY[backend], model, conversation.messages(side), self.params)
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What the browser keeps over a reload: the conversation and an unsent prompt. Never keys."""
+def from_browser(value: object, limits: Limits) -> Conversation:
+    """The conversation a browser kept, reduced to text of user and assistant turns in the limits.
 
-    conversation: Conversation
-    draft: str = ""
-
-    def to_browser(self) -> str:
-        """As text, for the browser's own storage."""
-        return json.dumps(
-            {"conversation": self.conversation.model_dump(mode="json"), "draft": self.draft}
-        )
-
-    @classmethod
-    def from_browser(cls, value: object, limits: Limits) -> "Kept":
-        """What the browser sent, reduced to text of user and assistant turns within the limits."""
-        try:
-            data = json.loads(value) if isinstance(value, str) else {}
-            told = dict(data.get("conversation", {}))
-            turns = [turn for turn in map(_turn, told.pop("turns", ())) if turn]
-            conversation = Conversation.model_validate({**told, "turns": turns[-limits.turns :]})
-            draft = clean(str(data.get("draft", "")))[: limits.prompt_characters]
-        except (ValueError, TypeError, AttributeError):
-            return cls(Conversation())
-        return cls(limits.cut(conversation), draft)
+    Anything may come: what is no conversation gives an empty one.
+    """
+    try:
+        told = dict(json.loads(value)) if isinstance(value, str) else {}
+        turns = [turn for turn in map(_turn, told.pop("turns", ())) if turn]
+        conversation = Conversation.model_validate({**told, "turns": turns[-limits.turns :]})
+    except (ValueError, TypeError, AttributeError):
+        return Conversation()
+    return limits.cut(conversation)
 
 
 def _turn(value: object) -> Turn | None:

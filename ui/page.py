@@ -4,7 +4,7 @@ import gradio as gr
 
 from playground.limits import Limits
 
-from .headers import MIDDLEWARE
+from .headers import middleware
 from .tabs import text
 from .texts import EN, I18N
 from .theme import ASSETS, css, js, theme
@@ -62,7 +62,7 @@ def launch(
         ssr_mode=False,
         footer_links=[],
         favicon_path=str(ASSETS / "favicon.svg"),
-        app_kwargs={"middleware": MIDDLEWARE, "docs_url": None, "redoc_url": None},
+        app_kwargs={"middleware": middleware(limits), "docs_url": None, "redoc_url": None},
         theme=theme(),
         css=css(),
         js=js(),

@@ -8,10 +8,13 @@
 
   document.documentElement.lang = "en"; // the page's words; answers have their own
 
+  // ── What this browser keeps: never keys. Where storage is off, only for this visit ─────────
+  const keep = (name, text) => { try { localStorage.setItem(`phi-${name}`, text); } catch { /* off */ } };
+  const kept = (name) => { try { return localStorage.getItem(`phi-${name}`) || ""; } catch { return ""; } };
+
   // ── Light and dark ────────────────────────────────────────────────────────────────────────
   const setTheme = (theme) => document.body.classList.toggle("dark", theme === "dark");
-  const keptTheme = () => { try { return localStorage.getItem("phi-theme"); } catch { return null; } };
-  if (keptTheme()) setTheme(keptTheme());
+  if (kept("theme")) setTheme(kept("theme"));
 
   // ── What the reader hears: one polite region, not every token ─────────────────────────────
   const announce = (text) => { const region = $("#announcer"); if (region) region.textContent = text; };
@@ -45,33 +48,53 @@
   // A message has one direction, that of most of its letters; code does not count. Its paragraphs
   // may still each go their own way.
   const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/g, LTR = /[A-Za-z\u00c0-\u024f\u0370-\u052f\u3040-\ud7af]/g;
-  const direct = (root) => root.querySelectorAll(".message-content > .prose, .md.prose").forEach((message) => {
+  const MESSAGE = ".message-content > .prose, .md.prose";
+  const direct = (messages) => messages.forEach((message) => {
     // Its beginning is enough, and a long answer is looked at again at every tick.
     const text = [...message.children].slice(0, 12).filter((node) => !node.querySelector("pre"))
       .map((node) => node.textContent.slice(0, 1000)).join(" ");
     const direction = (text.match(RTL) || []).length > (text.match(LTR) || []).length ? "rtl" : "ltr";
     if (message.getAttribute("dir") !== direction) message.setAttribute("dir", direction);
   });
+  // Gradio would draw a prompt as Markdown, without its tags: it is shown as it was typed.
+  const asTyped = (rows) => rows.forEach((row) => {
+    const label = row.querySelector("[data-testid=user]")?.getAttribute("aria-label");
+    const content = row.querySelector(".message-content");
+    if (!label || !content) return;
+    const shown = content.querySelector(".typed") || content.appendChild(document.createElement("p"));
+    shown.className = "typed";
+    const text = label.replace(/^user's message: /, "");
+    if (shown.textContent !== text) shown.textContent = text;
+  });
   const watch = (side) => {
     const line = $(`#line-${side}`), live = $(`#answer-${side}`);
     if (!line || !live) return setTimeout(() => watch(side), 100);
     new MutationObserver(() => hear(side)).observe(line, { childList: true, subtree: true });
-    new MutationObserver(() => { direct(live); follow(); }).observe(live, { childList: true, subtree: true, characterData: true });
+    new MutationObserver(() => { direct(live.querySelectorAll(MESSAGE)); follow(); }).observe(live, { childList: true, subtree: true, characterData: true });
     live.setAttribute("translate", "no");
     const conversation = $(`#conversation-${side}`);
     if (conversation) {
       conversation.setAttribute("translate", "no");
-      const quiet = () => {
-        conversation.querySelectorAll("[aria-live]:not([aria-live=off])")
-          .forEach((node) => node.setAttribute("aria-live", "off"));
-        conversation.querySelectorAll("[role=complementary]")
-          .forEach((node) => node.removeAttribute("role"));
-        conversation.querySelector("[role=log]")
-          ?.setAttribute("aria-label", `${side === "left" ? "Left" : "Right"} conversation`);
-        direct(conversation);
+      const every = (root, selector) => [...(root.matches(selector) ? [root] : []), ...root.querySelectorAll(selector)];
+      const quiet = (root) => {
+        every(root, "[aria-live]:not([aria-live=off])").forEach((node) => node.setAttribute("aria-live", "off"));
+        every(root, "[role=complementary]").forEach((node) => node.removeAttribute("role"));
+        every(root, "[role=log]").forEach((node) =>
+          node.setAttribute("aria-label", `${side === "left" ? "Left" : "Right"} conversation`));
+        direct(every(root, MESSAGE));
+        asTyped(every(root, ".user-row"));
       };
-      new MutationObserver(quiet).observe(conversation, { childList: true, subtree: true });
-      quiet();
+      // Only what is new: in a long conversation all of it would take longer than a frame.
+      new MutationObserver((changes) => {
+        const fresh = new Set();
+        for (const { target, addedNodes } of changes) {
+          const row = target.closest(".message-row");
+          if (row) fresh.add(row);
+          else for (const node of addedNodes) if (node.nodeType === Node.ELEMENT_NODE) fresh.add(node);
+        }
+        fresh.forEach(quiet);
+      }).observe(conversation, { childList: true, subtree: true });
+      quiet(conversation);
     }
   };
   ["left", "right"].forEach(watch);
@@ -93,13 +116,17 @@
     const compare = $("#compare");
     if (compare) compare.click();
   }, true);
+  // ── What is typed, or asked and not yet answered, survives a reload ────────────────────────
+  const unsent = kept("draft");
+  let asked = "";
+  const draft = (text) => keep("draft", text || asked);
   const settle = () => {
     const box = $("#prompt textarea");
     if (!box) return setTimeout(settle, 100);
     box.setAttribute("dir", "auto");
     const restore = () => {
       if (!$(".state[data-state]")) return setTimeout(restore, 100);
-      if (!box.value && draft()) write(box, draft());
+      if (!box.value && unsent) write(box, unsent);
     };
     restore();
     // Where a keyboard is at hand, type at once; on a phone one would pop up and hide the page.
@@ -109,22 +136,14 @@
   };
   settle();
 
-  // ── A prompt is begun: the models may get ready, and a reload does not lose it ─────────────
+  // ── A prompt is begun: the models may get ready ────────────────────────────────────────────
   let prepared = "";
   const prepare = () => {
     if (prepared === location.search) return;
     prepared = location.search;
     $("#typing")?.click();
   };
-  const draft = (text) => {
-    try { text === undefined ? null : sessionStorage.setItem("phi-draft", text); return sessionStorage.getItem("phi-draft") || ""; }
-    catch { return ""; }
-  };
-  document.addEventListener("input", (event) => {
-    if (!inPrompt(event)) return;
-    prepare();
-    draft(event.target.value);
-  }, true);
+  document.addEventListener("input", (event) => { if (inPrompt(event)) prepare(); }, true);
   document.addEventListener("click", (event) => { if (event.target.closest(".chip")) prepare(); }, true);
   const write = (box, text) => {
     Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text);
@@ -137,12 +156,13 @@
     if (event.target.closest("#compare")) sent = $("#prompt textarea").value;
   }, true);
   const noticeRun = () => {
-    const busy = Boolean($("#stop")?.offsetParent);
+    const busy = Boolean($("#stop"));
     if (busy === answering) return;
     answering = busy;
-    if (!busy) return;
-    following = true;
     const box = $("#prompt textarea");
+    asked = busy ? sent || "" : "";
+    if (!busy) return draft(box.value);
+    following = true;
     if (sent !== null && box.value.startsWith(sent)) write(box, box.value.slice(sent.length));
     sent = null;
     if (matchMedia("(pointer: fine)").matches && document.activeElement === document.body) box.focus({ preventScroll: true });
@@ -196,7 +216,7 @@
   };
 
   window.phi = {
-    address, copy,
+    address, copy, draft,
     copyLink: (prompt) => {
       const link = new URL(location.href);
       if (prompt) link.searchParams.set("prompt", prompt);
@@ -211,7 +231,7 @@
     theme: () => {
       const theme = document.body.classList.contains("dark") ? "light" : "dark";
       setTheme(theme);
-      try { localStorage.setItem("phi-theme", theme); } catch { /* storage is off: for this visit only */ }
+      keep("theme", theme);
     },
   };
 }

@@ -13,7 +13,7 @@ from playground.limits import Limits
 from playground.text import clean
 
 from ..compare_view import CompareView
-from ..convert import Form, Kept
+from ..convert import Form, from_browser
 from ..events import PRIVATE, Updates
 from ..pickers import Pickers
 from ..session import Session
@@ -54,10 +54,9 @@ class TextTab:
         # The reader reads first: meanwhile the language library loads, off the event loop.
         self._warming = asyncio.ensure_future(language_of("This only warms the library up."))
         (left, right), sentence = await self._pair(wanted)
-        found = Kept.from_browser(kept, self.limits)
-        session.conversation = found.conversation
+        session.conversation = from_browser(kept, self.limits)
         session.redraw_lines()
-        updates = self.view.shown(session, found.draft) | {
+        updates = self.view.shown(session) | {
             self.opening: f"<p>{sentence}</p>",
             self.view.session: session,
             **self._spoken(request),
@@ -68,9 +67,9 @@ class TextTab:
                 picker.pane.model: gr.Dropdown(choices=await model_choices(backend), value=model),
                 **await picker.show_state(backend, model),
             }
-        prompt = wanted.get("prompt") or found.draft
-        updates[self.view.composer.prompt] = prompt[: self.limits.prompt_characters]
-        return updates | self._settings(wanted, found)
+        if prompt := clean(wanted.get("prompt", "")):
+            updates[self.view.composer.prompt] = prompt[: self.limits.prompt_characters]
+        return updates | self._settings(wanted, session.conversation.system)
 
     async def _pair(self, wanted: dict[str, str]) -> tuple[tuple[tuple[str, str], ...], str]:
         left, right, sentence = await opening_pair(self.limits)
@@ -82,11 +81,11 @@ class TextTab:
                 pair[side] = (backend, model)
         return tuple(pair), sentence
 
-    def _settings(self, wanted: dict[str, str], found: Kept) -> Updates:
+    def _settings(self, wanted: dict[str, str], kept_system: str) -> Updates:
         """Settings from the address; the system prompt else from the kept conversation."""
         params = self.view.params
         updates: Updates = {}
-        if system := clean(wanted.get("system", found.conversation.system)):
+        if system := clean(wanted.get("system", kept_system)):
             updates[params.system] = system[: self.limits.prompt_characters]
             updates[params.box] = gr.Accordion(open=True)
         if stop := clean(wanted.get("stop", "")):
