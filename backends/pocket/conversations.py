@@ -14,6 +14,9 @@ _NAMES = ("MoE", "Phi-3", "Phi-3.5", "Phi-3-mini", "Phi", "Ollama", "SLM")
 class Conversations:
     """Draws conversations for one model. The same seed draws the same ones."""
 
+    word_for_word = 0.4
+    """The share of turns that are asked as the lesson has them; the others vary them."""
+
     def __init__(self, edition: Edition, seed: int) -> None:
         self._edition = edition
         self._rng = Random(seed)
@@ -47,7 +50,7 @@ class Conversations:
 
     def _turn(self, language: str) -> tuple[str, str]:
         rng = self._rng
-        if rng.random() < 0.4:
+        if rng.random() < self.word_for_word:
             exchange = self._next()
             return exchange.question, exchange.answer
         dialogue = dialogues()[language]
