@@ -11,8 +11,6 @@ also say that it is undecided. Memory is what the process grew by, numpy include
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import Figure, machine, write
 from playground.languages import LANGUAGES
 
 HERE = Path(__file__).parent
@@ -152,18 +151,18 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _machine() -> dict[str, Any]:
-    cpu = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].partition(":")[2].strip() if names else cpu
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-    }
+def figures(rows: dict[str, Any]) -> list[Figure]:
+    """For each library: texts named rightly and wrongly, and what it costs."""
+    made: list[Figure] = []
+    for name, row in rows.items():
+        counts = sum(map(Counter, row["by_length"].values()), Counter[str]())
+        made += [
+            Figure(f"{name}: named rightly, of {counts.total()}", counts["right"]),
+            Figure(f"{name}: named wrongly", counts["wrong"]),
+            Figure(f"{name}: time for a text", row["per_text_ms"], "ms"),
+            Figure(f"{name}: memory", row["memory_mb"], "MB"),
+        ]
+    return made
 
 
 def main() -> None:
@@ -172,24 +171,19 @@ def main() -> None:
     if name := parser.parse_args().measure:
         print(json.dumps(measure(name)))
         return
-    machine, rows = _machine(), dict[str, Any]()
+    before, rows = machine(), dict[str, Any]()
     for name, (_, packages) in CANDIDATES.items():
         try:
             all(version(package) for package in packages)
         except PackageNotFoundError as error:
-            sys.exit(f"{error.name} is not installed: see the first lines of {Path(__file__).name}")
+            print(f"{name} is left out, {error.name} is not installed: see benchmarks/languages.py")
+            continue
         command = [sys.executable, "-m", "benchmarks.languages", "--measure", name]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         rows[name] = json.loads(output)
-        right = [f"{c.get('right', 0):3}/{c.total()}" for c in _counters(rows[name])]
-        print(f"{name:28}", *right, f"{rows[name]['per_text_ms']:7.3f} ms")
-    result = {"machine": machine, "measured": time.strftime("%Y-%m-%d"), "libraries": rows}
-    path = HERE / "results" / "languages.json"
-    path.write_text(json.dumps(result, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-
-
-def _counters(row: dict[str, Any]) -> list[Counter[str]]:
-    return [Counter(counts) for counts in row["by_length"].values()]
+    print(*figures(rows), sep="\n")
+    if len(rows) == len(CANDIDATES):  # else the kept comparison says more than this one
+        write("languages", before, figures(rows), rows)
 
 
 if __name__ == "__main__":

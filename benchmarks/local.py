@@ -8,27 +8,23 @@ Both count from the question to the last token. Seven pairs, who goes first swap
 import argparse
 import asyncio
 import gc
-import json
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from backends import GenerationParams, Message
 from backends._catalog import ModelSpec
 from backends._machine import physical_cores
 from backends.transformers import Transformers
+from benchmarks.machine import Figure, machine, write
 from playground.answer import Request
 from playground.compare import Run
 
 PAIRS = 7
 TOKENS = 64
 QUESTION = "How does a small language model differ from a large one?"
-RESULTS = Path(__file__).parent / "results" / "local.json"
 AIM = 0.95
 
 
@@ -143,6 +139,7 @@ def through_run(backend: Random) -> Callable[[], float]:
 def main() -> None:
     """Measure, print one line, write the results."""
     argparse.ArgumentParser(description=__doc__).parse_args()
+    before = machine("torch", "transformers")
     with tempfile.TemporaryDirectory() as name:
         backend = Random()
         backend.folder = Path(name)
@@ -157,39 +154,17 @@ def main() -> None:
             pairs.append({side: sides[side]() for side in order})
     ratio = statistics.median(pair["run"] / pair["generate"] for pair in pairs)
     speeds = {side: round(statistics.median(p[side] for p in pairs), 2) for side in sides}
-    result = {
-        "command": "python -m benchmarks.local",
-        "measures": "tokens per second, question to last token, through playground.Run / generate",
-        "aim": AIM,
-        "ratio_median": round(ratio, 3),
-        "tokens_per_second_median": speeds,
+    figures = [
+        Figure("tokens/s through Run / bare generate, median of pairs", ratio, "x", at_least=AIM),
+        *(Figure(f"tokens/s: {side}", speed) for side, speed in speeds.items()),
+    ]
+    print(*figures, sep="\n")
+    measured = {
         "pairs": [{side: round(value, 2) for side, value in pair.items()} for pair in pairs],
         "model": f"random-weight Phi-3, {parameters:,} parameters, bfloat16",
         "tokens": TOKENS,
-        "machine": machine(),
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(
-        f"run / generate = {ratio:.3f} (median of {PAIRS} pairs; aim {AIM}); "
-        f"{speeds['run']} and {speeds['generate']} tokens/s"
-    )
-
-
-def machine() -> dict[str, object]:
-    """What it was measured on."""
-    cpu = platform.processor()
-    if sys.platform == "linux":
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(": ")[1] for line in lines if line.startswith("model name")), cpu)
-    return {
-        "cpu": cpu,
-        "cores": physical_cores(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "torch": version("torch"),
-        "transformers": version("transformers"),
-    }
+    write("local", before, figures, measured)
 
 
 if __name__ == "__main__":
