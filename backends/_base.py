@@ -70,6 +70,10 @@ class Backend(ABC):
     install: ClassVar[str] = ""
     """The command that installs them."""
     retired: ClassVar[Retirement | None] = None
+    help: ClassVar[str] = ""
+    """How to get it, in a sentence."""
+    names_models: ClassVar[bool] = False
+    """Whether a visitor may type the name of a model that it does not list."""
     max_concurrent: ClassVar[int] = 8
     """Answers it gives at once; more wait in line."""
 

@@ -301,3 +301,33 @@ MODELS: dict[str, ModelSpec] = {
     )
 }
 """Every model the playground knows, by key, in the order in which pickers show them."""
+
+_NAMES = sorted(
+    {
+        name.lower(): spec
+        for spec in MODELS.values()
+        for name in (spec.key, (spec.hub_id or spec.key).rpartition("/")[2])
+    }.items(),
+    key=lambda pair: -len(pair[0]),
+)
+
+
+def known_model(name: str) -> ModelSpec:
+    """The catalog's model that a server's name means: `phi-4-mini-instruct-q4.gguf` is one.
+
+    A model that is in no catalog has its own name and no facts.
+    """
+    lower = name.lower()
+    found = next((spec for part, spec in _NAMES if part in lower), None)
+    return found or ModelSpec(
+        key=name,
+        label=name,
+        family="",
+        parameters=0,
+        active_parameters=0,
+        context=0,
+        languages=(),
+        modalities=("text", "image"),  # nobody knows: the server will say
+        licence="",
+        source="",
+    )

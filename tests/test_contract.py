@@ -21,6 +21,8 @@ from playground.compare import complete
 ROOT = Path(__file__).parent.parent
 
 every_backend = pytest.mark.parametrize("backend", REGISTRY.values(), ids=REGISTRY)
+LOCAL = {key: backend for key, backend in REGISTRY.items() if backend.kind == "local"}
+every_local_backend = pytest.mark.parametrize("backend", LOCAL.values(), ids=LOCAL)
 
 
 def test_there_are_backends() -> None:
@@ -39,7 +41,7 @@ def test_its_facts_are_filled_in(backend: Backend) -> None:
 @every_backend
 async def test_its_models_are_in_the_catalog(backend: Backend) -> None:
     offers = await backend.models()
-    assert offers
+    assert offers or backend.names_models
     assert len({offer.model for offer in offers}) == len(offers)
     for offer in offers:
         assert MODELS[offer.spec.key] is offer.spec
@@ -55,6 +57,13 @@ async def test_its_status_is_a_sentence(backend: Backend) -> None:
 
 
 @every_backend
+async def test_what_needs_a_key_says_which(backend: Backend) -> None:
+    status = await backend.status()
+    if status.state == "needs key":
+        assert backend.key_env and backend.key_env in status.message
+
+
+@every_backend
 async def test_a_missing_package_names_its_install_line(backend: Backend, monkeypatch) -> None:
     monkeypatch.setattr(type(backend), "requires", ("a_package_that_is_not_there",))
     status = await backend.status()
@@ -65,7 +74,7 @@ async def test_a_missing_package_names_its_install_line(backend: Backend, monkey
     assert backend.install in caught.value.hint
 
 
-@every_backend
+@every_local_backend
 async def test_an_unknown_model_is_said_so(backend: Backend) -> None:
     stream = backend.stream("no-such-model", (Message.of("user", "Hi"),), GenerationParams())
     with pytest.raises(ModelNotFoundError) as caught:

@@ -1,0 +1,176 @@
+"""What a server says instead of an answer: its status, body and headers as an error of ours."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import cast
+
+from ._errors import (
+    AuthenticationError,
+    BackendConnectionError,
+    BackendError,
+    BadRequestError,
+    ContentFilterError,
+    ContextLengthError,
+    ModelNotFoundError,
+    RateLimitError,
+    RetiredError,
+    ServerError,
+)
+
+_MOST_WORDS = 300
+"""Characters of a server's own words that are shown."""
+_TOO_LONG = re.compile(
+    r"context (length|size|window)|maximum context|tokens_limit_reached|exceed_context_size"
+    r"|context_length_exceeded|too many tokens|prompt is too long",
+    re.IGNORECASE,
+)
+_FILTERED = re.compile(r"content[_ ](filter|management)|responsible ?ai", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refusal as it came. `status` is `None` for one in the middle of a stream."""
+
+    status: int | None
+    body: object = None
+    """Its JSON, or its text where it is none."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Names in lower case."""
+
+    def without(self, key: str | None) -> "Refusal":
+        """The same, but for the key: some servers repeat it in what they say."""
+        if not key:
+            return self
+        text = json.dumps(self.body, ensure_ascii=False, default=str).replace(key, "…")
+        return Refusal(self.status, json.loads(text), self.headers)
+
+    @property
+    def words(self) -> str:
+        """What the server says about it, in its own words, on one line; empty if nothing."""
+        text = " ".join(_words(self.body).split())
+        return text if len(text) <= _MOST_WORDS else text[:_MOST_WORDS].rstrip() + " …"
+
+    @property
+    def code(self) -> str:
+        """The names it gives the failure: code and type, in whatever field they stand."""
+        body = _mapping(self.body)
+        inner = _mapping(body.get("error")) or body
+        return " ".join(str(inner[name]) for name in ("code", "type", "title") if inner.get(name))
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait, from `Retry-After` (seconds or a date); `None` if it does not say."""
+        value = self.headers.get("retry-after", "").strip()
+        if not value:
+            return None
+        try:
+            return max(0.0, float(value))
+        except ValueError:
+            pass
+        try:
+            at = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+
+
+def error_of(label: str, model: str, refusal: Refusal) -> BackendError:
+    """The error that stands for a refusal, with the server's own words where they help.
+
+    `label` is the backend's name, `model` the one that was asked. `values["status"]` is the HTTP
+    status.
+    """
+    status = refusal.status if refusal.status is not None else _status_in(refusal.code)
+    told = f" It says: “{refusal.words}”" if refusal.words else ""
+    found = f"{refusal.code} {refusal.words}"
+    if status == 401:
+        return AuthenticationError(
+            f"{label} refused the key.", "Check it on the Models tab.", status=status
+        )
+    if status == 410 or "sunset" in refusal.headers:
+        return RetiredError(
+            f"{label} has switched “{model}” off.{told}", "Choose another model.", status=status
+        )
+    if status == 403:
+        return AuthenticationError(
+            f"{label} does not let this key use “{model}”.{told}",
+            "Check what the key may do, or choose another model.",
+            status=status,
+        )
+    if status == 429:
+        wait = refusal.retry_after
+        return RateLimitError(
+            f"{label} gets too many requests at the moment.{told}",
+            f"Try again in {_duration(wait)}." if wait else "Try again in a minute.",
+            retry_after=wait,
+            status=status,
+        )
+    if _FILTERED.search(found):
+        return ContentFilterError(
+            f"A content filter at {label} stopped this.{told}",
+            "Say it in other words.",
+            status=status,
+        )
+    if status == 413 or _TOO_LONG.search(found):
+        return ContextLengthError(
+            f"Prompt and answer do not fit into what {label} takes.{told}",
+            "Shorten the prompt, lower “Max tokens”, or clear the conversation.",
+            status=status,
+        )
+    if status == 404:
+        return ModelNotFoundError(
+            f"{label} does not have the model “{model}”.{told}",
+            "Choose another model, or check the server's address.",
+            status=status,
+        )
+    if status is not None and 300 <= status < 400:
+        return BackendConnectionError(
+            f"{label} sends this request on to another address.",
+            "Keys are not sent after it. Type the new address on the Models tab.",
+            status=status,
+        )
+    if status is not None and status < 500:
+        return BadRequestError(
+            f"{label} refused the request.{told}",
+            "Change the settings or the model.",
+            status=status,
+        )
+    shown = f" ({status})" if status else ""
+    return ServerError(
+        f"{label} failed{shown}.{told}", "It is not your fault. Try again later.", status=status
+    )
+
+
+def _words(body: object) -> str:
+    """The message in a body of any of the shapes that were seen."""
+    if isinstance(body, str):
+        return "" if body.lstrip().startswith("<") else body  # a proxy's web page says nothing
+    if isinstance(body, list):
+        return "; ".join(filter(None, map(_words, cast("list[object]", body))))
+    told = _mapping(body)
+    if not told:
+        return ""
+    for name in ("error", "message", "detail", "msg", "title"):
+        if words := _words(told.get(name)):
+            return words
+    return ""
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+
+
+def _status_in(code: str) -> int | None:
+    """An HTTP status among the names of a failure, as in `429 rate_limit`."""
+    found = re.search(r"\b[45]\d\d\b", code)
+    return int(found[0]) if found else None
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} minutes" if seconds < 5400 else f"{round(seconds / 3600)} hours"

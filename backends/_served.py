@@ -1,0 +1,210 @@
+"""What backends behind an address share: where it is, whose key goes there, one polite retry."""
+
+import asyncio
+import os
+import random
+import re
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from ._base import Backend, Status
+from ._errors import (
+    BackendConnectionError,
+    BackendError,
+    BackendTimeoutError,
+    BadRequestError,
+    MissingKeyError,
+)
+from ._types import Chunk, Connection, Progress
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds to reach a server."""
+SILENCE_ENV = "PHI_SILENCE_TIMEOUT"
+"""The variable that changes `silence_timeout`."""
+RETRIED = frozenset({429, 502, 503, 504})
+"""HTTP answers of a server that is busy, not broken: asked again, once."""
+LONGEST_PAUSE = 30.0
+"""Seconds that a retry waits at most; who is asked to wait longer is told, and decides."""
+
+Step = Chunk | Progress
+
+
+def silence_timeout() -> float:
+    """Seconds without a byte after which a server is given up: 60, or `PHI_SILENCE_TIMEOUT`."""
+    try:
+        return max(1.0, float(os.environ.get(SILENCE_ENV, "")))
+    except ValueError:
+        return 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a request goes, and the key that goes with it."""
+
+    url: str
+    key: str | None = field(default=None, repr=False)
+
+
+class Served(Backend):
+    """A backend behind an address: a server on this machine, in this house, or on the internet."""
+
+    address: ClassVar[str | None] = None
+    """Where it is unless something else is configured; `None` if nobody can know."""
+    address_env: ClassVar[str | None] = None
+    """The environment variable that says where it is."""
+    default_path: ClassVar[str] = "/v1"
+    """Appended to an address that names a host and nothing else."""
+    needs_key: ClassVar[bool] = False
+    """Whether it is worth asking without a key."""
+
+    def configured(self) -> str | None:
+        """The address from the environment, else the usual one."""
+        return os.environ.get(self.address_env or "") or self.address
+
+    def reach(self, connection: Connection | None) -> Address:
+        """Where to go with which key: typed ones first, then those of the environment.
+
+        A key from the environment never goes to an address that a visitor typed.
+        Raises `BadRequestError`, `BackendConnectionError` or `MissingKeyError`.
+        """
+        typed = connection.base_url if connection else None
+        url = typed or self.configured()
+        if not url:
+            variable = f", or set {self.address_env} before the start" if self.address_env else ""
+            raise BackendConnectionError(
+                f"{self.label} has no address yet.",
+                f"Type one on the Models tab{variable}.",
+                reason="no_address",
+            )
+        key = connection.api_key if connection else None
+        if not key and not typed and self.key_env:
+            key = os.environ.get(self.key_env)
+        if not key and self.needs_key:
+            raise MissingKeyError(
+                f"{self.label} needs a key.",
+                f"Type it on the Models tab, or set {self.key_env} before the start.",
+                variable=self.key_env,
+            )
+        return Address(normal(url, self.default_path), key)
+
+    def unreached(self, error: BackendError) -> Status:
+        """The status that goes with a failure of `reach`, or of a first request."""
+        code = str(error.values.get("reason") or error.code)
+        values = dict(error.values)
+        if isinstance(error, MissingKeyError) or error.code == "authentication":
+            return Status("needs key", str(error), code, values)
+        if error.code == "missing_dependency":
+            return Status("not installed", str(error), code, values)
+        if error.code == "retired":
+            return Status("retired", str(error), code, values)
+        return Status("unreachable", str(error), code, values)
+
+
+def normal(url: str, default_path: str) -> str:
+    """An address as people type it, in full. Raises `BadRequestError` for what is none.
+
+    `localhost:8000` becomes `http://localhost:8000/v1`, and
+    `https://host/v1/chat/completions` becomes `https://host/v1`.
+    """
+    text = url.strip()
+    if "://" not in text:
+        text = f"http://{text}"
+    text = text.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if (
+        not host
+        or re.search(r"[\s<>]", text)
+        or parts.scheme not in ("http", "https")
+        or len(text) > 2000
+    ):
+        raise BadRequestError(
+            "This is not the address of a server.",
+            "It looks like http://localhost:8000/v1 or https://example.com/v1.",
+            reason="bad_address",
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise BadRequestError(
+            "An address must not hold a name, a password or a question mark.",
+            "Type the key into its own field.",
+            reason="bad_address",
+        )
+    return text if parts.path else text + default_path
+
+
+def unreachable(label: str, url: str) -> BackendError:
+    """Nobody answers at an address."""
+    return BackendConnectionError(
+        f"{label} cannot be reached at {url}.", "Is it running, and is the address right?"
+    )
+
+
+def hung_up(label: str) -> BackendError:
+    """The connection ended before the answer did."""
+    return BackendConnectionError(
+        f"{label} hung up in the middle of its answer.", "What came is kept. Press Regenerate."
+    )
+
+
+def timed_out(label: str, connecting: bool, begun: bool) -> BackendError:
+    """It took too long: to be reached, to begin, or to go on."""
+    if connecting:
+        return BackendTimeoutError(
+            f"{label} could not be reached within {CONNECT_TIMEOUT:.0f} s.",
+            "Is it running, and is the address right?",
+        )
+    what = "fell silent" if begun else "did not begin to answer"
+    return BackendTimeoutError(
+        f"{label} {what} for {silence_timeout():.0f} s.",
+        f"It may be busy: try again, or set {SILENCE_ENV} to wait longer.",
+    )
+
+
+async def once_again(
+    attempt: Callable[[], AsyncGenerator[Step, None]],
+) -> AsyncGenerator[Step, None]:
+    """The steps of `attempt()`; where the server is busy before the first token, of a second one.
+
+    Waits as long as the server asks (`retry_after`), or one to three seconds, and says so.
+    """
+    begun = False
+    try:
+        async for step in _closing(attempt()):
+            begun = begun or isinstance(step, Chunk)
+            yield step
+        return
+    except BackendError as error:
+        pause = pause_before_retry(error)
+        if begun or pause is None:
+            raise
+    while pause > 0:
+        yield Progress("retrying", detail=f"again in {max(1, round(pause))} s")
+        second = min(1.0, pause)
+        await asyncio.sleep(second)
+        pause -= second
+    async for step in _closing(attempt()):
+        yield step
+
+
+def pause_before_retry(error: BackendError) -> float | None:
+    """Seconds to wait before asking again, a little different each time; `None`: do not."""
+    if error.values.get("status") not in RETRIED:
+        return None
+    asked = getattr(error, "retry_after", None)
+    if asked is None:
+        return random.uniform(1.0, 3.0)
+    return asked + random.uniform(0.0, 0.5) if asked <= LONGEST_PAUSE else None
+
+
+async def _closing(steps: AsyncGenerator[Step, None]) -> AsyncGenerator[Step, None]:
+    """`steps`, closed with their reader: an HTTP stream is not left to the garbage collector."""
+    try:
+        async for step in steps:
+            yield step
+    finally:
+        await steps.aclose()

@@ -1,0 +1,362 @@
+"""The chat/completions wire, and any server that speaks it: vLLM, SGLang, llama.cpp, LM Studio …"""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
+
+from ._base import Kind, Offer, Status, register
+from ._catalog import MODELS, ModelSpec, known_model
+from ._errors import BackendError, BadRequestError, ContentFilterError, ServerError
+from ._refusals import Refusal, error_of
+from ._served import (
+    CONNECT_TIMEOUT,
+    Address,
+    Served,
+    hung_up,
+    once_again,
+    silence_timeout,
+    timed_out,
+    unreachable,
+)
+from ._types import (
+    Chunk,
+    Connection,
+    FinishReason,
+    GenerationParams,
+    ImagePart,
+    Message,
+    Part,
+    Progress,
+    Timings,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    import openai
+
+_HEADERS = frozenset(
+    {
+        *("host", "accept", "accept-encoding", "connection", "content-length", "content-type"),
+        *("transfer-encoding", "user-agent"),
+    }
+)
+"""What a request carries beside its credentials. The SDK adds more, some of it from the
+environment (`OPENAI_ORG_ID`, `OPENAI_CUSTOM_HEADERS`), and would send it to any host."""
+
+_credentials: ContextVar[Mapping[str, str]] = ContextVar("credentials")
+"""The headers that identify this one request: they never pass through the SDK, its options or its
+log, and no client holds them."""
+
+_FINISHES: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
+
+
+@register
+class OpenAICompatible(Served):
+    """Any server that speaks chat/completions, at an address that the visitor types.
+
+    `top_k` is ignored: it is not part of this protocol, and strict servers refuse what they do not
+    know. Tokens are counted by the server's own report, or else estimated.
+    """
+
+    id: ClassVar[str] = "openai_compatible"
+    label: ClassVar[str] = "OpenAI-compatible server"
+    kind: ClassVar[Kind] = "server"
+    requires: ClassVar[tuple[str, ...]] = ("openai",)
+    install: ClassVar[str] = "pip install openai"
+    key_env: ClassVar[str | None] = "OPENAI_COMPATIBLE_API_KEY"
+    address_env: ClassVar[str | None] = "OPENAI_COMPATIBLE_BASE_URL"
+    help: ClassVar[str] = (
+        "Start one, for example `vllm serve microsoft/Phi-3.5-mini-instruct`, and type its address."
+    )
+    names_models: ClassVar[bool] = True
+
+    # ── What a service may say differently ─────────────────────────────────────────────────────
+
+    def credentials(self, key: str | None) -> dict[str, str]:
+        """The headers that carry the key."""
+        return {"authorization": f"Bearer {key}"} if key else {}
+
+    def spec_of(self, model: str) -> ModelSpec:
+        """What is known about a model of the server's list."""
+        return known_model(model)
+
+    def refused(self, model: str, refusal: Refusal) -> BackendError:
+        """What a refusal means here."""
+        return error_of(self.label, model, refusal)
+
+    def body(
+        self, model: str, messages: Sequence[Message], params: GenerationParams
+    ) -> dict[str, Any]:
+        """The request as it goes over the wire, but for streaming."""
+        knobs = {
+            "max_tokens": params.max_tokens,
+            "temperature": params.temperature,
+            "top_p": params.top_p,
+            "seed": params.seed,
+            "stop": list(params.stop) or None,
+        }
+        return {
+            "model": model,
+            "messages": [
+                {"role": message.role, "content": _content(message.parts)} for message in messages
+            ],
+            **{name: value for name, value in knobs.items() if value is not None},
+        }
+
+    # ── The contract ───────────────────────────────────────────────────────────────────────────
+
+    async def status(self, connection: Connection | None = None) -> Status:
+        """Ready if the server answers; one that lists no models is asked for one by name."""
+        try:
+            self.check_packages()
+            listed = await self.list_models(connection)
+        except BackendError as error:
+            return self.unreached(error)
+        if listed is None:
+            return Status(
+                "ready", "It answers, but lists no models: type a model's name.", "ready_unlisted"
+            )
+        return Status("ready", f"It answers, with {len(listed)} models.", "ready_server")
+
+    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+        """The models that the server lists, those of the Phi family first."""
+        try:
+            self.check_packages()
+            listed = await self.list_models(connection)
+        except BackendError:
+            return ()
+        ready = Status("ready", "The server has it.", "ready_listed")
+        offers = [Offer(model, self.spec_of(model), ready) for model in listed or ()]
+        return sorted(offers, key=lambda offer: offer.spec.key not in MODELS)
+
+    async def prepare(self, model: str) -> None:
+        """Build the client: its first use would cost a third of a second."""
+        self.check_packages()
+        if url := self.configured():
+            await _client(url)
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Answer the conversation over the wire; see `Backend.stream`."""
+        self.check_packages()
+        spec = self.spec_of(model)
+        if "image" not in spec.modalities and any(message.images for message in messages):
+            raise BadRequestError(
+                f"{spec.label} reads text only, not pictures.",
+                "Remove the picture, or choose a vision model.",
+            )
+        address = self.reach(connection)
+        body = self.body(model, messages, params)
+        async with aclosing(once_again(lambda: self._ask(address, body))) as steps:
+            async for step in steps:
+                yield step
+
+    # ── The wire ───────────────────────────────────────────────────────────────────────────────
+
+    async def _ask(self, address: Address, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+        """One request and its stream. Every way in which it can fail is a `BackendError`."""
+        client = await _client(address.url)
+        reading = _Reading(self.label, address.url if self.kind == "server" else None)
+        import openai
+
+        try:
+            with _carrying(self.credentials(address.key)):
+                events = await client.chat.completions.create(
+                    **body, stream=True, stream_options={"include_usage": True}
+                )
+            async with events:
+                async for event in events:
+                    if chunk := reading.read(event):
+                        yield chunk
+            yield reading.end()
+        except openai.OpenAIError as error:
+            raise self._failure(body["model"], error, address, reading.begun) from error
+        except ValueError as error:  # an event that is not JSON, or not UTF-8
+            raise ServerError(
+                f"{self.label} sent something that cannot be read.",
+                "It is not your fault. Try again, or check that the address is right.",
+            ) from error
+
+    async def list_models(self, connection: Connection | None) -> list[str] | None:
+        """The ids that the server lists; `None` if it answers, but has no list that can be read.
+
+        Raises `BackendError`.
+        """
+        import openai
+
+        address = self.reach(connection)
+        client = await _client(address.url)
+        try:
+            with _carrying(self.credentials(address.key)):
+                # As text: the SDK's own type fails where the list has another shape.
+                listed = await client.get("/models", cast_to=str)
+            return _ids(json.loads(listed))
+        except openai.APIStatusError as error:
+            if error.status_code in (401, 403, 410) or 300 <= error.status_code < 400:
+                raise self._failure("", error, address, False) from error
+            return None
+        except openai.OpenAIError as error:
+            raise self._failure("", error, address, False) from error
+        except ValueError:
+            return None
+
+    def _failure(
+        self, model: str, error: "openai.OpenAIError", address: Address, begun: bool
+    ) -> BackendError:
+        """The error of ours that stands for one of the SDK's."""
+        import openai
+
+        if isinstance(error, openai.APIStatusError):
+            headers = {name.lower(): value for name, value in error.response.headers.items()}
+            refusal = Refusal(error.status_code, _json_or_text(error.response.text), headers)
+            return self.refused(model, refusal.without(address.key))
+        if isinstance(error, openai.APITimeoutError):
+            connecting = "connect" in type(error.__cause__).__name__.lower()
+            return timed_out(self.label, connecting, begun)
+        if isinstance(error, openai.APIConnectionError):
+            return hung_up(self.label) if begun else unreachable(self.label, address.url)
+        body = getattr(error, "body", None) or str(error)
+        return self.refused(model, Refusal(None, body).without(address.key))
+
+
+class _Reading:
+    """Makes chunks of what the server sends, whatever it leaves out."""
+
+    def __init__(self, label: str, device: str | None) -> None:
+        self._label, self._device = label, device
+        self._finish: str | None = None
+        self._usage: Usage | None = None
+        self.begun = False
+
+    def read(self, event: Any) -> Chunk | None:
+        """The new text of one event; `None` if there is none in it."""
+        at = time.monotonic()
+        usage = getattr(event, "usage", None)
+        if usage is not None:
+            read, said = (
+                getattr(usage, f"{kind}_tokens", None) for kind in ("prompt", "completion")
+            )
+            self._usage = Usage(_count(read), _count(said))
+        choices = getattr(event, "choices", None)
+        if not isinstance(choices, list) or not choices:
+            return None
+        choice: Any = choices[0]
+        self._finish = getattr(choice, "finish_reason", None) or self._finish
+        text = getattr(getattr(choice, "delta", None), "content", None)
+        if not isinstance(text, str):
+            return None
+        if not self.begun:
+            text = text.lstrip(" ")  # llama.cpp begins with a space
+        if not text:
+            return None
+        self.begun = True
+        return Chunk(text=text, at=at)
+
+    def end(self) -> Chunk:
+        """The last chunk. Raises if the server never said that the answer was finished."""
+        if self._finish is None:
+            raise hung_up(self._label)
+        if self._finish == "content_filter":
+            raise ContentFilterError(
+                f"A content filter at {self._label} stopped the answer.", "Say it in other words."
+            )
+        return Chunk(
+            at=time.monotonic(),
+            finish_reason=_FINISHES.get(self._finish, "stop"),
+            usage=self._usage,
+            timings=Timings(device=self._device),
+        )
+
+
+def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
+    """A message's content: a plain string unless it holds pictures."""
+    if not any(isinstance(part, ImagePart) for part in parts):
+        return "".join(part.text for part in parts if not isinstance(part, ImagePart))
+    return [
+        {"type": "image_url", "image_url": {"url": data_url(part)}}
+        if isinstance(part, ImagePart)
+        else {"type": "text", "text": part.text}
+        for part in parts
+    ]
+
+
+def data_url(image: ImagePart) -> str:
+    """A picture as the address that holds it."""
+    return f"data:{image.media_type};base64,{base64.b64encode(image.data).decode('ascii')}"
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _ids(listed: Any) -> list[str] | None:
+    """The models' names in a list of any of the shapes that were seen; `None` if it is none."""
+    rows = listed.get("data", listed.get("models")) if isinstance(listed, dict) else listed
+    if not isinstance(rows, list):
+        return None
+    names = [row.get("id") or row.get("name") if isinstance(row, dict) else row for row in rows]
+    return [name for name in names if isinstance(name, str) and name]
+
+
+def _json_or_text(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+@contextmanager
+def _carrying(headers: Mapping[str, str]) -> Iterator[None]:
+    """While this lasts, requests carry these credentials."""
+    token = _credentials.set(headers)
+    try:
+        yield
+    finally:
+        _credentials.reset(token)
+
+
+_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, openai.AsyncOpenAI]]" = (
+    WeakKeyDictionary()
+)
+_MOST_CLIENTS = 32
+
+
+async def _client(url: str) -> "openai.AsyncOpenAI":
+    """The one client of an address. It is built off the event loop, and knows no key."""
+    mine = _clients.setdefault(asyncio.get_running_loop(), {})
+    if url not in mine:
+        while len(mine) >= _MOST_CLIENTS:
+            del mine[next(iter(mine))]
+        mine[url] = await asyncio.to_thread(_build, url)
+    return mine[url]
+
+
+def _build(url: str) -> "openai.AsyncOpenAI":
+    import openai
+
+    async def only_ours(request: Any) -> None:
+        for name in [name for name in request.headers if name.lower() not in _HEADERS]:
+            del request.headers[name]
+        request.headers.update(_credentials.get({}))
+
+    timeout = openai.Timeout(silence_timeout(), connect=CONNECT_TIMEOUT)
+    return openai.AsyncOpenAI(
+        base_url=url,
+        api_key="none",
+        max_retries=0,
+        timeout=timeout,
+        http_client=openai.DefaultAsyncHttpxClient(
+            timeout=timeout, follow_redirects=False, event_hooks={"request": [only_ours]}
+        ),
+    )

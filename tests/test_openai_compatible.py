@@ -1,0 +1,442 @@
+"""The chat/completions wire against servers that say everything that was ever seen."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncGenerator
+from itertools import pairwise
+
+import pytest
+import pytest_asyncio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backends import (
+    REGISTRY,
+    AuthenticationError,
+    BackendConnectionError,
+    BackendError,
+    BackendTimeoutError,
+    BadRequestError,
+    Chunk,
+    Connection,
+    ContentFilterError,
+    ContextLengthError,
+    GenerationParams,
+    Message,
+    ModelNotFoundError,
+    Progress,
+    RateLimitError,
+    RetiredError,
+    ServerError,
+    Usage,
+)
+from backends import _served as served
+from tests.stub import Reply, Stub, delta, sse, usage
+
+CHAT = "/v1/chat/completions"
+MODELS = "/v1/models"
+BACKEND = REGISTRY["openai_compatible"]
+STREAM = {"content-type": "text/event-stream"}
+HELLO = (Message.of("user", "Hello"),)
+PLAIN = GenerationParams()
+
+
+@pytest_asyncio.fixture
+async def stub() -> AsyncGenerator[Stub, None]:
+    async with Stub() as stub:
+        yield stub
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for a retry."""
+    monkeypatch.setattr(served.random, "uniform", lambda low, high: 0.0)
+
+
+def stream(*pieces: bytes | asyncio.Event, cut: bool = False, **headers: str) -> Reply:
+    return Reply(pieces, headers={**STREAM, **headers}, cut=cut)
+
+
+async def steps_of(
+    stub: Stub, messages=HELLO, params=PLAIN, key: str | None = None
+) -> list[Chunk | Progress]:
+    answer = BACKEND.stream("phi", messages, params, Connection(stub.url, key))
+    return [step async for step in answer]
+
+
+async def text_of(stub: Stub) -> str:
+    return "".join(step.text for step in await steps_of(stub) if isinstance(step, Chunk))
+
+
+# What a good server says
+
+
+async def test_a_good_stream(stub: Stub) -> None:
+    stub.on(
+        CHAT, stream(sse(delta(None), delta("Hel"), delta("lo"), delta("", "stop"), usage(9, 2)))
+    )
+    *_, end = steps = await steps_of(stub)
+    assert [step.text for step in steps] == ["Hel", "lo", ""]
+    assert (end.finish_reason, end.usage) == ("stop", Usage(9, 2))
+    assert all(step.at > 0 for step in steps) and end.timings.device == stub.url + "/v1"
+
+
+async def test_the_request(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta("x", "length"))))
+    params = GenerationParams(5, 0.2, 0.9, 40, 7, ("###",))
+    messages = (Message.of("system", "Be brief."), *HELLO)
+    await steps_of(stub, messages, params, "sk-1")
+    (seen,) = stub.asked(CHAT)
+    assert seen.json == {
+        "model": "phi",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hello"},
+        ],
+        "max_tokens": 5,
+        "temperature": 0.2,
+        "top_p": 0.9,
+        "seed": 7,
+        "stop": ["###"],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    assert seen.headers["authorization"] == "Bearer sk-1"
+
+
+async def test_without_a_key_none_is_sent(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
+    monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "sk-ours")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-1")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Secret: sk-custom")
+    stub.on(CHAT, stream(sse(delta("x", "stop"))))
+    stub.on(MODELS, Reply.of({"data": []}))
+    await steps_of(stub)
+    await BACKEND.status(Connection(stub.url))
+    for seen in stub.seen:
+        assert set(seen.headers) <= {
+            *("host", "accept", "accept-encoding", "connection", "user-agent"),
+            *("content-type", "content-length"),
+        }
+
+
+async def test_the_environments_key_goes_to_the_environments_address_only(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "sk-ours")
+    monkeypatch.setenv("OPENAI_COMPATIBLE_BASE_URL", stub.url)
+    stub.on(CHAT, stream(sse(delta("x", "stop"))))
+    async for _ in BACKEND.stream("phi", HELLO, PLAIN):
+        pass
+    await steps_of(stub)
+    assert [seen.headers.get("authorization") for seen in stub.asked(CHAT)] == [
+        "Bearer sk-ours",
+        None,
+    ]
+
+
+async def test_a_list_of_models(stub: Stub) -> None:
+    stub.on(
+        MODELS, Reply.of({"data": [{"id": "llama"}, {"id": "microsoft/Phi-3.5-mini-instruct"}]})
+    )
+    offers = await BACKEND.models(Connection(stub.url))
+    assert [(offer.model, offer.spec.label) for offer in offers] == [
+        ("microsoft/Phi-3.5-mini-instruct", "Phi-3.5-mini"),
+        ("llama", "llama"),
+    ]
+    assert (await BACKEND.status(Connection(stub.url))).ready
+
+
+# What servers leave out, and what they say instead
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        ([sse(delta(" Paris"), delta("", "stop"))], "Paris"),
+        ([sse(delta("no usage"), delta(None, "stop"))], "no usage"),
+        ([sse(delta("no end mark"), delta("", "stop"), done=False)], "no end mark"),
+        ([sse(delta("alone"), {"choices": [{"finish_reason": "stop"}]})], "alone"),
+        ([sse({"choices": []}, delta("late", "stop"))], "late"),
+        ([sse({"choices": None}, delta("null"), delta(None, "eos"))], "null"),
+        ([b": comment\r\n\r\n", sse(delta("crlf", "stop")).replace(b"\n", b"\r\n")], "crlf"),
+        ([sse(delta("x" * 2_000_000, "stop"))], "x" * 2_000_000),
+    ],
+)
+async def test_what_was_really_seen(stub: Stub, pieces: list[bytes], text: str) -> None:
+    stub.on(CHAT, stream(*pieces))
+    assert await text_of(stub) == text
+
+
+async def test_a_compressed_stream(stub: Stub) -> None:
+    packed = gzip.compress(sse(delta("packed", "stop")))
+    stub.on(CHAT, stream(packed, **{"content-encoding": "gzip"}))
+    assert await text_of(stub) == "packed"
+
+
+@pytest.mark.parametrize("body", ["404 page not found", "<html>", "[1", '"text"', '{"x": 1}'])
+@pytest.mark.parametrize("status", [200, 404, 500])
+async def test_a_server_without_a_list_can_be_asked_by_name(
+    stub: Stub, status: int, body: str
+) -> None:
+    stub.on(MODELS, Reply.of(body, status))
+    found = await BACKEND.status(Connection(stub.url))
+    assert (found.state, found.code) == ("ready", "ready_unlisted")
+    assert await BACKEND.models(Connection(stub.url)) == []
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (
+            401,
+            {"error": {"message": "Incorrect API key provided: sk-1"}},
+            AuthenticationError,
+            "refused the key",
+        ),
+        (403, {"detail": "No."}, AuthenticationError, "does not let this key use"),
+        (
+            404,
+            {"error": "model 'phi' not found"},
+            ModelNotFoundError,
+            "does not have the model “phi”",
+        ),
+        (410, {"title": "Gone", "detail": "end of life"}, RetiredError, "switched “phi” off"),
+        (429, {"message": "slow down"}, RateLimitError, "too many requests"),
+        (
+            400,
+            {"error": {"code": "content_filter", "message": "x"}},
+            ContentFilterError,
+            "content filter",
+        ),
+        (
+            400,
+            {"error": {"code": 400, "type": "exceed_context_size_error", "message": "y"}},
+            ContextLengthError,
+            "do not fit",
+        ),
+        (
+            400,
+            {"object": "error", "message": "This model's maximum context length is 4096 tokens."},
+            ContextLengthError,
+            "do not fit",
+        ),
+        (413, {"error": {"code": "tokens_limit_reached"}}, ContextLengthError, "do not fit"),
+        (422, {"detail": [{"msg": "bad temperature"}]}, BadRequestError, "bad temperature"),
+        (500, "<html>nginx</html>", ServerError, "failed (500)."),
+        (503, {"error": "loading"}, ServerError, "loading"),
+    ],
+)
+async def test_refusals(stub: Stub, status: int, body: object, kind: type, words: str) -> None:
+    stub.on(CHAT, Reply.of(body, status))
+    with pytest.raises(kind) as caught:
+        await steps_of(stub, key="sk-1")
+    assert type(caught.value) is kind
+    assert words in str(caught.value) and "sk-1" not in str(caught.value)
+
+
+async def test_an_error_in_the_middle_of_a_stream(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta("Half"), {"error": {"message": "out of memory", "code": 500}})))
+    answer = BACKEND.stream("phi", HELLO, PLAIN, Connection(stub.url))
+    assert (await anext(answer)).text == "Half"
+    with pytest.raises(ServerError, match="out of memory"):
+        await anext(answer)
+
+
+async def test_a_filter_in_the_middle_of_a_stream(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta("Half"), delta("", "content_filter"))))
+    with pytest.raises(ContentFilterError):
+        await steps_of(stub)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [sse(delta("Half"), done=False)],
+        [
+            sse(delta("Half"), done=False),
+            'data: {"choices": [{"delta": {"content": "é'.encode()[:-1],
+        ],
+    ],
+)
+@pytest.mark.parametrize("cut", [True, False])
+async def test_a_server_that_hangs_up(stub: Stub, pieces: list[bytes], cut: bool) -> None:
+    stub.on(CHAT, stream(*pieces, cut=cut))
+    answer = BACKEND.stream("phi", HELLO, PLAIN, Connection(stub.url))
+    assert (await anext(answer)).text == "Half"
+    with pytest.raises((BackendConnectionError, ServerError)):
+        async for _ in answer:
+            pass
+
+
+async def test_an_event_that_is_not_json(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta("Half")), b"data: {broken\n\n"))
+    with pytest.raises(BackendError):
+        await steps_of(stub)
+
+
+async def test_nobody_there() -> None:
+    async with Stub() as stub:
+        url = stub.url
+    with pytest.raises(BackendConnectionError, match="cannot be reached"):
+        async for _ in BACKEND.stream("phi", HELLO, PLAIN, Connection(url)):
+            pass
+    status = await BACKEND.status(Connection(url))
+    assert status.state == "unreachable" and url in status.message
+
+
+async def test_a_silent_server(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backends.openai_compatible.silence_timeout", lambda: 0.05)
+    never = asyncio.Event()
+    stub.on(CHAT, stream(never), stream(sse(delta("Half"), done=False), never))
+    with pytest.raises(BackendTimeoutError, match="did not begin to answer"):
+        await steps_of(stub)
+    with pytest.raises(BackendTimeoutError, match="fell silent"):
+        await steps_of(stub)
+
+
+async def test_a_redirect_carries_no_key(stub: Stub) -> None:
+    async with Stub() as other:
+        stub.on(CHAT, Reply.of("", 307, location=f"{other.url}{CHAT}"))
+        with pytest.raises(BackendConnectionError, match="another address"):
+            await steps_of(stub, key="sk-1")
+        assert other.seen == []
+
+
+# One polite retry
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_busy_server_is_asked_once_again(stub: Stub, status: int) -> None:
+    busy = Reply.of({"message": "busy"}, status, retry_after="0")
+    stub.on(CHAT, busy, stream(sse(delta("Now", "stop"))))
+    steps = await steps_of(stub)
+    assert [step.text for step in steps if isinstance(step, Chunk)] == ["Now", ""]
+    assert len(stub.asked(CHAT)) == 2
+
+
+async def test_the_wait_is_shown(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(served.asyncio, "sleep", sleep)
+    stub.on(CHAT, Reply.of("", 429, retry_after="3"), stream(sse(delta("Now", "stop"))))
+    waits = [step for step in await steps_of(stub) if isinstance(step, Progress)]
+    assert [(wait.stage, wait.detail) for wait in waits] == [
+        ("retrying", f"again in {n} s") for n in (3, 2, 1)
+    ]
+    assert slept == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 410, 500])
+async def test_other_refusals_are_not_retried(stub: Stub, status: int) -> None:
+    stub.on(CHAT, Reply.of("", status), stream(sse(delta("Now", "stop"))))
+    with pytest.raises(BackendError):
+        await steps_of(stub)
+    assert len(stub.asked(CHAT)) == 1
+
+
+async def test_a_second_refusal_is_final(stub: Stub) -> None:
+    stub.on(CHAT, Reply.of("", 503))
+    with pytest.raises(ServerError):
+        await steps_of(stub)
+    assert len(stub.asked(CHAT)) == 2
+
+
+async def test_who_is_asked_to_wait_long_is_told(stub: Stub) -> None:
+    stub.on(CHAT, Reply.of("", 429, retry_after="7200"))
+    with pytest.raises(RateLimitError, match="Try again in 2 hours"):
+        await steps_of(stub)
+    assert len(stub.asked(CHAT)) == 1
+
+
+# Leaving
+
+
+async def test_closing_the_answer_closes_the_stream(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta("Half"), done=False), asyncio.Event()))
+    answer = BACKEND.stream("phi", HELLO, PLAIN, Connection(stub.url))
+    await anext(answer)
+    assert stub.open == 1
+    await answer.aclose()
+    await stub.until_open(0)
+
+
+async def test_cancelling_before_the_first_byte_closes_it_too(stub: Stub) -> None:
+    stub.on(CHAT, Reply((asyncio.Event(),), headers=STREAM))
+    task = asyncio.ensure_future(steps_of(stub))
+    await stub.until_open(1)
+    task.cancel()
+    await stub.until_open(0)
+
+
+# Any split of the bytes
+
+
+TEXTS = st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=6)
+
+
+@given(texts=TEXTS, cuts=st.lists(st.integers(0, 2000), max_size=12), crlf=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_any_split_gives_the_same_text(texts: list[str], cuts: list[int], crlf: bool) -> None:
+    whole = sse(*map(delta, texts), delta("", "stop"), usage(1, 2))
+    whole = whole.replace(b"\n", b"\r\n") if crlf else whole
+    marks = sorted({0, len(whole), *(cut % len(whole) for cut in cuts)})
+    pieces = [whole[a:b] for a, b in pairwise(marks)]
+
+    async def read() -> str:
+        async with Stub() as stub:
+            stub.on(CHAT, stream(*pieces))
+            return await text_of(stub)
+
+    joined = json.loads(json.dumps("".join(texts)))
+    assert asyncio.run(read()) == joined.lstrip(" ")
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [
+        ("localhost:8000", "http://localhost:8000/v1"),
+        (" http://10.0.0.2:30000/ ", "http://10.0.0.2:30000/v1"),
+        ("https://host.example/v1/chat/completions", "https://host.example/v1"),
+        ("https://host.example/openai/v1/", "https://host.example/openai/v1"),
+        ("[::1]:8080", "http://[::1]:8080/v1"),
+    ],
+)
+def test_addresses_as_people_type_them(typed: str, url: str) -> None:
+    assert served.normal(typed, "/v1") == url
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *(
+            "ftp://host",
+            "http://",
+            "file:///etc/passwd",
+            "http://host:99999",
+            "not an address",
+        ),
+        *("http://name:secret@host", "http://host/v1?key=1", "http://" + "x" * 3000),
+    ],
+)
+def test_what_is_no_address(typed: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        served.normal(typed, "/v1")
+    assert "secret" not in str(caught.value)
+
+
+async def test_no_address_yet() -> None:
+    status = await BACKEND.status()
+    assert (status.state, status.code) == ("unreachable", "no_address")
+    assert "Models tab" in status.message
