@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 
 from ._base import CONTEXT_CAP, REGISTRY, Backend, Offer, Retirement, Status, register
-from ._catalog import MODELS, ModelSpec
+from ._catalog import MODELS, ModelSpec, known_model
 from ._errors import (
     AuthenticationError,
     BackendConnectionError,
@@ -75,6 +75,7 @@ __all__ = [
     "TextPart",
     "Timings",
     "Usage",
+    "known_model",
     "register",
 ]
 

@@ -65,6 +65,8 @@ class Backend(ABC):
     """`local` in this process, `server` at a typed address, `hosted` on the internet."""
     key_env: ClassVar[str | None] = None
     """The environment variable that holds its key, if it needs one."""
+    address_env: ClassVar[str | None] = None
+    """The environment variable that says where it is, if it is behind an address."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Import names of the packages it needs beyond Python."""
     install: ClassVar[str] = ""
@@ -113,6 +115,13 @@ class Backend(ABC):
 
         Closing it (`aclose()`) stops the work. Raises `BackendError` only.
         """
+
+    async def probe(self, connection: Connection | None = None) -> None:
+        """Find out what a list of models cannot tell, before `status` and `models`. Optional.
+
+        Only when a visitor asks for a check: it may cost a request for each model.
+        """
+        return
 
     async def prepare(self, model: str) -> None:
         """Get ready for a question that is being typed, as by loading the model. Optional.

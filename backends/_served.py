@@ -52,8 +52,6 @@ class Served(Backend):
 
     address: ClassVar[str | None] = None
     """Where it is unless something else is configured; `None` if nobody can know."""
-    address_env: ClassVar[str | None] = None
-    """The environment variable that says where it is."""
     default_path: ClassVar[str] = "/v1"
     """Appended to an address that names a host and nothing else."""
     needs_key: ClassVar[bool] = False

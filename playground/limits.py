@@ -25,6 +25,10 @@ class Limits:
         """Whether a backend may be used here at all."""
         return not (self.public and backend.kind == "server")
 
+    def takes_address(self, backend: Backend) -> bool:
+        """Whether a visitor may say where a backend is."""
+        return not self.public and backend.address_env is not None
+
     def check_prompt(self, prompt: str) -> None:
         """Raise `BadRequestError` for a prompt that is empty or far too long."""
         if not prompt.strip():

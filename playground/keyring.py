@@ -1,0 +1,42 @@
+"""What one visitor typed to reach backends: keys and addresses, in memory for one visit."""
+
+from backends import Connection
+
+MOST_CHARACTERS = 4000
+"""Of a key or an address; both are far shorter."""
+
+
+class Keyring:
+    """Typed connections by backend id. Never written anywhere; its `repr` shows nothing of them."""
+
+    def __init__(self) -> None:
+        self._connections: dict[str, Connection] = {}
+        self.checks: dict[str, object] = {}
+        """What the backends said to this visitor's own connections: `Board` keeps it here."""
+
+    def __repr__(self) -> str:
+        return f"<Keyring: {len(self._connections)} connections>"
+
+    def connection(self, backend: str) -> Connection | None:
+        """What was typed for a backend; `None` if nothing."""
+        return self._connections.get(backend)
+
+    def put(self, backend: str, *, key: str | None = None, address: str | None = None) -> None:
+        """Remember a key or an address; `""` forgets it, `None` leaves it as it is.
+
+        An address takes the key that was typed for another one away: it goes nowhere unasked.
+        """
+        old = self._connections.get(backend, Connection())
+        url = old.base_url if address is None else _one_line(address)
+        secret = old.api_key if key is None else _one_line(key)
+        if url != old.base_url and not key:
+            secret = None
+        self.checks.pop(backend, None)
+        self._connections.pop(backend, None)
+        if url or secret:
+            self._connections[backend] = Connection(url, secret)
+
+
+def _one_line(text: str) -> str | None:
+    """The text without line breaks and the spaces that copying brings along."""
+    return "".join(text.split())[:MOST_CHARACTERS] or None

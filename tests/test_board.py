@@ -1,0 +1,141 @@
+"""The backend board: asked together, bounded, shared; and what a visitor typed stays theirs."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import ClassVar
+
+import pytest
+
+from backends import REGISTRY, Connection, Offer, Status
+from playground import board as board_module
+from playground.board import Board
+from playground.keyring import Keyring
+from playground.limits import LOCAL, PUBLIC
+from tests.fakes import SPEC, Scripted
+
+
+class Far(Scripted):
+    """A server that counts who asks, and answers when the test lets it."""
+
+    id = "far"
+    label = "Far"
+    kind = "server"
+    address_env: ClassVar[str | None] = "FAR"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connections: list[Connection | None] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.error: Exception | None = None
+
+    async def status(self, connection: Connection | None = None) -> Status:
+        self.connections.append(connection)
+        await self.gate.wait()
+        if self.error:
+            raise self.error
+        return Status("ready", "Ready.")
+
+    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+        return [Offer("fake", SPEC, Status("ready", "Ready."))]
+
+
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> Far:
+    backend = Far()
+    monkeypatch.setitem(REGISTRY, "far", backend)
+    return backend
+
+
+async def test_one_check_serves_everybody_for_a_minute(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board()
+    first, *others = await asyncio.gather(*(board.look(far) for _ in range(50)))
+    assert len(far.connections) == 1 and all(other is first for other in others)
+    assert first.status.ready and [offer.model for offer in first.offers] == ["fake"]
+    monkeypatch.setattr(board_module, "FRESH", -1.0)
+    await board.look(far)
+    assert len(far.connections) == 2
+
+
+async def test_whoever_asks_for_a_check_gets_a_new_one(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board()
+    await board.look(far)
+    await board.look(far, anew=True)  # the last one has only just been made
+    assert len(far.connections) == 1
+    monkeypatch.setattr(board_module, "AGAIN", -1.0)
+    await board.look(far, anew=True)
+    assert len(far.connections) == 2
+
+
+async def test_a_slow_backend_is_given_up(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_module, "BOUND", 0.01)
+    far.gate.clear()
+    checked = await Board().look(far)
+    assert (checked.status.state, checked.status.code) == ("unreachable", "slow")
+    assert "Far did not answer" in checked.status.message
+
+
+async def test_a_slow_backend_does_not_hold_the_others_up(far: Far) -> None:
+    far.gate.clear()
+    board = Board()
+    found = await board.look_at_all(LOCAL, within=1.0)
+    assert "pocket" in {checked.backend.id for checked in found}
+    assert "far" not in {checked.backend.id for checked in found}
+    far.gate.set()
+    assert (await board.look(far)).status.ready
+    assert len(far.connections) == 1
+
+
+async def test_a_broken_check_is_a_state_and_not_the_end(far: Far) -> None:
+    far.error = RuntimeError("ours")
+    checked = await Board().look(far)
+    assert (checked.status.state, checked.status.code) == ("unreachable", "internal")
+
+
+async def test_typed_connections_are_not_shared(far: Far) -> None:
+    board, mine = Board(), Keyring()
+    mine.put("far", key="sk-mine")
+    await board.look(far, mine)
+    await board.look(far, Keyring())
+    await board.look(far, mine)
+    assert far.connections == [Connection(None, "sk-mine"), None]
+
+
+async def test_a_failure_makes_the_next_look_a_new_one(far: Far) -> None:
+    board = Board()
+    await board.look(far)
+    board.forget(far)
+    await board.look(far)
+    assert len(far.connections) == 2
+
+
+async def test_a_public_page_asks_no_server_of_the_house(far: Far) -> None:
+    found = await Board().look_at_all(PUBLIC)
+    assert far.connections == [] and {c.backend.kind for c in found} <= {"local", "hosted"}
+
+
+def test_a_keyring_shows_nothing() -> None:
+    ring = Keyring()
+    ring.put("far", key=" sk-secret\n", address="http://host")
+    assert ring.connection("far") == Connection("http://host", "sk-secret")
+    assert "sk-secret" not in repr(ring) + repr(vars(ring))
+
+
+def test_a_new_address_does_not_get_the_old_key() -> None:
+    ring = Keyring()
+    ring.put("far", address="http://one", key="sk-one")
+    ring.put("far", address="http://two")
+    assert ring.connection("far") == Connection("http://two", None)
+    ring.put("far", address="")
+    assert ring.connection("far") is None
+
+
+def test_a_forgotten_key_is_gone() -> None:
+    ring = Keyring()
+    ring.put("far", key="sk-one")
+    ring.put("far", key="")
+    assert ring.connection("far") is None
