@@ -41,6 +41,15 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names in lower case."""
 
+    @classmethod
+    def of(cls, status: int, text: str, headers: Mapping[str, str]) -> "Refusal":
+        """A refusal as an HTTP client has it: the body as text, JSON or not."""
+        try:
+            body = json.loads(text)
+        except ValueError:
+            body = text
+        return cls(status, body, {name.lower(): value for name, value in headers.items()})
+
     def without(self, key: str | None) -> "Refusal":
         """The same, but for the key: some servers repeat it in what they say."""
         if not key:

@@ -4,12 +4,13 @@ import asyncio
 import os
 import random
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 from ._base import Backend, Status
+from ._catalog import ModelSpec
 from ._errors import (
     BackendConnectionError,
     BackendError,
@@ -17,7 +18,7 @@ from ._errors import (
     BadRequestError,
     MissingKeyError,
 )
-from ._types import Chunk, Connection, Progress
+from ._types import Chunk, Connection, Message, Progress
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to reach a server."""
@@ -133,6 +134,15 @@ def normal(url: str, default_path: str) -> str:
             reason="bad_address",
         )
     return text if parts.path else text + default_path
+
+
+def check_pictures(spec: ModelSpec, messages: Sequence[Message]) -> None:
+    """Raise `BadRequestError` if there is a picture for a model that reads none."""
+    if "image" not in spec.modalities and any(message.images for message in messages):
+        raise BadRequestError(
+            f"{spec.label} reads text only, not pictures.",
+            "Remove the picture, or choose a vision model.",
+        )
 
 
 def unreachable(label: str, url: str) -> BackendError:

@@ -1,23 +1,22 @@
 """The chat/completions wire, and any server that speaks it: vLLM, SGLang, llama.cpp, LM Studio …"""
 
-import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, ClassVar
-from weakref import WeakKeyDictionary
 
 from ._base import Kind, Offer, Status, register
 from ._catalog import MODELS, ModelSpec, known_model
-from ._errors import BackendError, BadRequestError, ContentFilterError, ServerError
+from ._clients import Clients, carrying, only_ours
+from ._errors import BackendError, ContentFilterError, ServerError
 from ._refusals import Refusal, error_of
 from ._served import (
     CONNECT_TIMEOUT,
     Address,
     Served,
+    check_pictures,
     hung_up,
     once_again,
     silence_timeout,
@@ -39,19 +38,6 @@ from ._types import (
 
 if TYPE_CHECKING:
     import openai
-
-_HEADERS = frozenset(
-    {
-        *("host", "accept", "accept-encoding", "connection", "content-length", "content-type"),
-        *("transfer-encoding", "user-agent"),
-    }
-)
-"""What a request carries beside its credentials. The SDK adds more, some of it from the
-environment (`OPENAI_ORG_ID`, `OPENAI_CUSTOM_HEADERS`), and would send it to any host."""
-
-_credentials: ContextVar[Mapping[str, str]] = ContextVar("credentials")
-"""The headers that identify this one request: they never pass through the SDK, its options or its
-log, and no client holds them."""
 
 _FINISHES: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 
@@ -139,7 +125,7 @@ class OpenAICompatible(Served):
         """Build the client: its first use would cost a third of a second."""
         self.check_packages()
         if url := self.configured():
-            await _client(url)
+            await _clients.at(url)
 
     async def stream(
         self,
@@ -150,12 +136,7 @@ class OpenAICompatible(Served):
     ) -> AsyncGenerator[Chunk | Progress, None]:
         """Answer the conversation over the wire; see `Backend.stream`."""
         self.check_packages()
-        spec = self.spec_of(model)
-        if "image" not in spec.modalities and any(message.images for message in messages):
-            raise BadRequestError(
-                f"{spec.label} reads text only, not pictures.",
-                "Remove the picture, or choose a vision model.",
-            )
+        check_pictures(self.spec_of(model), messages)
         address = self.reach(connection)
         body = self.body(model, messages, params)
         async with aclosing(once_again(lambda: self._ask(address, body))) as steps:
@@ -166,12 +147,12 @@ class OpenAICompatible(Served):
 
     async def _ask(self, address: Address, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
         """One request and its stream. Every way in which it can fail is a `BackendError`."""
-        client = await _client(address.url)
+        client = await _clients.at(address.url)
         reading = _Reading(self.label, address.url if self.kind == "server" else None)
         import openai
 
         try:
-            with _carrying(self.credentials(address.key)):
+            with carrying(self.credentials(address.key)):
                 events = await client.chat.completions.create(
                     **body, stream=True, stream_options={"include_usage": True}
                 )
@@ -196,9 +177,9 @@ class OpenAICompatible(Served):
         import openai
 
         address = self.reach(connection)
-        client = await _client(address.url)
+        client = await _clients.at(address.url)
         try:
-            with _carrying(self.credentials(address.key)):
+            with carrying(self.credentials(address.key)):
                 # As text: the SDK's own type fails where the list has another shape.
                 listed = await client.get("/models", cast_to=str)
             return _ids(json.loads(listed))
@@ -218,8 +199,7 @@ class OpenAICompatible(Served):
         import openai
 
         if isinstance(error, openai.APIStatusError):
-            headers = {name.lower(): value for name, value in error.response.headers.items()}
-            refusal = Refusal(error.status_code, _json_or_text(error.response.text), headers)
+            refusal = Refusal.of(error.status_code, error.response.text, error.response.headers)
             return self.refused(model, refusal.without(address.key))
         if isinstance(error, openai.APITimeoutError):
             connecting = "connect" in type(error.__cause__).__name__.lower()
@@ -309,46 +289,8 @@ def _ids(listed: Any) -> list[str] | None:
     return [name for name in names if isinstance(name, str) and name]
 
 
-def _json_or_text(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-@contextmanager
-def _carrying(headers: Mapping[str, str]) -> Iterator[None]:
-    """While this lasts, requests carry these credentials."""
-    token = _credentials.set(headers)
-    try:
-        yield
-    finally:
-        _credentials.reset(token)
-
-
-_clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, openai.AsyncOpenAI]]" = (
-    WeakKeyDictionary()
-)
-_MOST_CLIENTS = 32
-
-
-async def _client(url: str) -> "openai.AsyncOpenAI":
-    """The one client of an address. It is built off the event loop, and knows no key."""
-    mine = _clients.setdefault(asyncio.get_running_loop(), {})
-    if url not in mine:
-        while len(mine) >= _MOST_CLIENTS:
-            del mine[next(iter(mine))]
-        mine[url] = await asyncio.to_thread(_build, url)
-    return mine[url]
-
-
 def _build(url: str) -> "openai.AsyncOpenAI":
     import openai
-
-    async def only_ours(request: Any) -> None:
-        for name in [name for name in request.headers if name.lower() not in _HEADERS]:
-            del request.headers[name]
-        request.headers.update(_credentials.get({}))
 
     timeout = openai.Timeout(silence_timeout(), connect=CONNECT_TIMEOUT)
     return openai.AsyncOpenAI(
@@ -360,3 +302,6 @@ def _build(url: str) -> "openai.AsyncOpenAI":
             timeout=timeout, follow_redirects=False, event_hooks={"request": [only_ours]}
         ),
     )
+
+
+_clients: "Clients[openai.AsyncOpenAI]" = Clients(_build)

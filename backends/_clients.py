@@ -1,0 +1,62 @@
+"""HTTP clients that know no key: one per address and event loop; keys travel with the request."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+_HEADERS = frozenset(
+    {
+        *("host", "accept", "accept-encoding", "connection", "content-length", "content-type"),
+        *("transfer-encoding", "user-agent"),
+    }
+)
+"""What a request carries beside its credentials. The SDKs add more, some of it from the environment
+(`OPENAI_ORG_ID`, `OPENAI_CUSTOM_HEADERS`, `OLLAMA_API_KEY`), and would send it to any host."""
+
+_credentials: ContextVar[Mapping[str, str]] = ContextVar("credentials")
+"""The headers that identify this one request: they never pass through an SDK, its options or its
+log, and no client holds them."""
+
+_MOST_CLIENTS = 32
+
+
+@contextmanager
+def carrying(headers: Mapping[str, str]) -> Iterator[None]:
+    """While this lasts, requests carry these credentials."""
+    token = _credentials.set(headers)
+    try:
+        yield
+    finally:
+        _credentials.reset(token)
+
+
+async def only_ours(request: Any) -> None:
+    """Take away what the SDK added to a request, and add its credentials: an httpx event hook."""
+    for name in [name for name in request.headers if name.lower() not in _HEADERS]:
+        del request.headers[name]
+    request.headers.update(_credentials.get({}))
+
+
+Client = TypeVar("Client")
+
+
+class Clients(Generic[Client]):
+    """One client per address, for each event loop. `build` makes one, off the loop: it is slow."""
+
+    def __init__(self, build: Callable[[str], Client]) -> None:
+        self._build = build
+        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Client]] = (
+            WeakKeyDictionary()
+        )
+
+    async def at(self, url: str) -> Client:
+        """The one client of an address; the oldest goes when there are too many."""
+        mine = self._made.setdefault(asyncio.get_running_loop(), {})
+        if url not in mine:
+            while len(mine) >= _MOST_CLIENTS:
+                del mine[next(iter(mine))]
+            mine[url] = await asyncio.to_thread(self._build, url)
+        return mine[url]
