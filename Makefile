@@ -12,7 +12,7 @@ PY     = $(VENV)/bin/python
 checksum   = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 nvidia     = $(if $(wildcard /proc/driver/nvidia /usr/lib/wsl/lib/nvidia-smi),-nvidia)
 PAGE_READY = $(VENV)/page-$(call checksum,requirements.txt tools/install.py)$(nvidia)
-TEST_READY = $(VENV)/test-$(call checksum,requirements.txt tests/requirements.txt)
+TEST_READY = $(VENV)/test-$(call checksum,requirements.txt tests/requirements.txt tests/requirements-alone.txt)
 
 .PHONY: help run test lint bench space
 
@@ -65,4 +65,6 @@ $(TEST_READY): $(PAGE_READY)
 	@rm -f $(VENV)/test-*
 	@$(PY) -m pip --disable-pip-version-check install --quiet --no-compile --no-warn-conflicts \
 	  -r tests/requirements.txt -c requirements.txt
+	@$(PY) -m pip --disable-pip-version-check install --quiet --no-compile --no-deps \
+	  -r tests/requirements-alone.txt
 	@touch $@

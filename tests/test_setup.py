@@ -1,9 +1,11 @@
 """Setting up: the exact pins, a `make run` that installs once, PyTorch without CUDA."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
@@ -19,12 +21,23 @@ case "$1" in tools/install.py) test -e offline && exit 1; touch "$2";; esac
 """
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "tests/requirements.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "tests/requirements.txt", "tests/requirements-alone.txt"]
+)
 def test_every_version_is_exact_and_no_index_is_named(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     needed = [line for line in lines if line and not line.startswith("#")]
     assert needed
     assert [line for line in needed if line.count("==") != 1 or line.startswith("-")] == []
+
+
+def test_what_is_installed_alone_lacks_nothing() -> None:
+    """Its dependencies come with the page."""
+    lines = (ROOT / "tests" / "requirements-alone.txt").read_text(encoding="utf-8").splitlines()
+    for pin in (line for line in lines if line and not line.startswith("#")):
+        for needed in requires(pin.split("==")[0]) or ():
+            if "extra ==" not in needed:
+                assert version(re.split(r"[^\w.-]", needed)[0])
 
 
 @pytest.fixture

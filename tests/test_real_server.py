@@ -1,0 +1,167 @@
+"""The chat/completions wire against a server that others wrote: `transformers serve`."""
+
+import json
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+import backends
+from backends import REGISTRY, Chunk, Connection, GenerationParams, Message, ServerError, Usage
+from playground.answer import Request
+from playground.compare import Run
+from tests.real_server import MODELS, SERVED, RealServer
+
+WIRE, POCKET = REGISTRY["openai_compatible"], REGISTRY["pocket"]
+PHI_3, PHI_35 = SERVED
+GREEDY = GenerationParams(temperature=0)
+QUESTION = "What is a small language model?"
+TALKS = {
+    "english": (PHI_3, [("user", QUESTION)]),
+    "several tokens to a character": (PHI_35, [("user", "什么是小语言模型？")]),
+    "right to left": (PHI_35, [("user", "ما هو نموذج اللغة الصغير؟")]),
+    "a conversation": (
+        PHI_35,
+        [
+            ("system", "You are a helpful assistant."),
+            *(("user", "Hello!"), ("assistant", "Hello! How can I help?"), ("user", QUESTION)),
+        ],
+    ),
+}
+
+
+def answer(
+    server: RealServer, model: str, *messages: Message, params: GenerationParams = GREEDY
+) -> AsyncGenerator[Chunk, None]:
+    """The server's answer through the wire."""
+    asked = messages or (Message.of("user", QUESTION),)
+    return chunks(WIRE.stream(model, asked, params, Connection(server.url)))
+
+
+def built_in(model: str, *messages: Message) -> AsyncGenerator[Chunk, None]:
+    """What Pocket itself says in this process."""
+    asked = messages or (Message.of("user", QUESTION),)
+    return chunks(POCKET.stream(SERVED[model], asked, GREEDY))
+
+
+async def chunks(steps: AsyncGenerator) -> AsyncGenerator[Chunk, None]:
+    async with aclosing(steps):
+        async for step in steps:
+            if isinstance(step, Chunk):
+                yield step
+
+
+async def whole(steps: AsyncGenerator[Chunk, None]) -> tuple[str, Chunk]:
+    """The text of an answer, and its last chunk."""
+    every = [step async for step in steps]
+    return "".join(step.text for step in every), every[-1]
+
+
+async def test_it_is_ready_and_lists_its_models(real_server: RealServer) -> None:
+    connection = Connection(real_server.url)
+    assert (await WIRE.status(connection)).state == "ready"
+    offers = {offer.model: offer for offer in await WIRE.models(connection)}
+    assert {model: offer.spec for model, offer in offers.items()} == {
+        PHI_3: backends.MODELS["phi-3-mini-4k"],
+        PHI_35: backends.MODELS["phi-3.5-mini"],
+    }
+    assert all(offer.status.ready for offer in offers.values())
+
+
+@pytest.mark.parametrize("talk", TALKS)
+async def test_the_very_text_of_the_same_model_in_this_process(
+    real_server: RealServer,
+    talk: str,
+) -> None:
+    model, turns = TALKS[talk]
+    messages = [Message.of(role, text) for role, text in turns]
+    text, end = await whole(answer(real_server, model, *messages))
+    expected, ours = await whole(built_in(model, *messages))
+    assert len(expected) > 20
+    assert text == expected
+    assert end.finish_reason == ours.finish_reason == "stop"
+    assert end.usage == ours.usage
+    assert end.timings is not None and end.timings.device == f"{real_server.url}/v1"
+
+
+async def test_the_tokens_that_were_allowed(real_server: RealServer) -> None:
+    params = GenerationParams(temperature=0, max_tokens=7)
+    text, end = await whole(answer(real_server, PHI_35, params=params))
+    expected, _ = await whole(built_in(PHI_35))
+    assert 0 < len(text) < len(expected) and expected.startswith(text)
+    assert end.finish_reason == "length"
+    assert end.usage is not None and end.usage.output_tokens == 7
+
+
+async def test_two_answers_at_once_one_per_model(real_server: RealServer) -> None:
+    async with (
+        aclosing(answer(real_server, PHI_3)) as first,
+        aclosing(answer(real_server, PHI_35)) as second,
+    ):
+        begun = [(await anext(first)).text, (await anext(second)).text]
+        ends = [await whole(first), await whole(second)]
+    for model, beginning, (rest, end) in zip(SERVED, begun, ends, strict=True):
+        expected, _ = await whole(built_in(model))
+        assert beginning + rest == expected
+        assert end.finish_reason == "stop"
+
+
+async def test_two_sides_of_a_comparison(real_server: RealServer) -> None:
+    asked = (Message.of("user", QUESTION),)
+    connection = Connection(real_server.url)
+    run = Run([Request(WIRE, model, asked, GREEDY, connection) for model in SERVED])
+    async for _ in run.snapshots():
+        pass
+    for model, side in zip(SERVED, run.snapshot(), strict=True):
+        expected, end = await whole(built_in(model))
+        assert side is not None and side.error is None
+        assert (side.state, side.text, side.usage) == ("done", expected, end.usage)
+        assert end.usage is not None
+        assert (side.clock.tokens, side.clock.token_source) == (
+            end.usage.output_tokens,
+            "reported",
+        )
+        assert side.clock.shared, "both answers came from one address"
+
+
+async def test_a_model_that_it_does_not_have(real_server: RealServer) -> None:
+    # It answers 500 without a reason: the file is missing in its cache, and it may not download.
+    with pytest.raises(ServerError, match="failed \\(500\\)") as caught:
+        await whole(answer(real_server, "microsoft/Phi-0"))
+    assert caught.value.hint
+
+
+async def test_closing_the_answer_ends_the_servers_work(
+    real_server: RealServer,
+    tmp_path: Path,
+) -> None:
+    # The server gives one answer of a model at a time: the next one waits for the one before.
+    model = str(endless(tmp_path / "endless"))
+    few = GenerationParams(temperature=0, max_tokens=40)
+    many = GenerationParams(temperature=0, max_tokens=4000)
+    first, end = await whole(answer(real_server, model, params=few))  # loads the model, too
+    assert end.usage == Usage(10, 40)
+
+    before = real_server.cpu()
+    assert (await whole(answer(real_server, model, params=few)))[0] == first
+    one = real_server.cpu() - before
+
+    left = answer(real_server, model, params=many)
+    assert (await anext(left)).text
+    before = real_server.cpu()
+    await left.aclose()
+    assert (await whole(answer(real_server, model, params=few)))[0] == first
+    # In processor time, which no other program's load changes much. Had the answer gone on,
+    # it would have taken a hundred times that of the short one before the next could begin.
+    assert real_server.cpu() - before < 10 * max(one, 0.05)
+
+
+def endless(folder: Path) -> Path:
+    """A Pocket that goes on until it may say no more: no token ends its answers."""
+    shutil.copytree(MODELS / "pocket-3.5", folder)
+    for name in ("config.json", "generation_config.json"):
+        settings = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(settings | {"eos_token_id": None}))
+    return folder
