@@ -95,6 +95,7 @@ def error_of(label: str, model: str, refusal: Refusal) -> BackendError:
     """
     status = refusal.status if refusal.status is not None else _status_in(refusal.code)
     told = f" It says: “{refusal.words}”" if refusal.words else ""
+    what = f"“{model}”" if model else "this"
     found = f"{refusal.code} {refusal.words}"
     if status == 401:
         return AuthenticationError(
@@ -102,12 +103,18 @@ def error_of(label: str, model: str, refusal: Refusal) -> BackendError:
         )
     if status == 410 or "sunset" in refusal.headers:
         return RetiredError(
-            f"{label} has switched “{model}” off.{told}", "Choose another model.", status=status
+            f"{label} has switched {what} off.{told}", "Choose another model.", status=status
         )
     if status == 403:
         return AuthenticationError(
-            f"{label} does not let this key use “{model}”.{told}",
+            f"{label} does not let this key use {what}.{told}",
             "Check what the key may do, or choose another model.",
+            status=status,
+        )
+    if status == 402:
+        return BadRequestError(
+            f"The credit at {label} is used up, or this model costs money there.{told}",
+            "Look at the account that the key belongs to, or choose another backend.",
             status=status,
         )
     if status == 429:
@@ -119,11 +126,7 @@ def error_of(label: str, model: str, refusal: Refusal) -> BackendError:
             status=status,
         )
     if _FILTERED.search(found):
-        return ContentFilterError(
-            f"A content filter at {label} stopped this.{told}",
-            "Say it in other words.",
-            status=status,
-        )
+        return filtered(label, "this", filtered_for(refusal.body), told, status=status)
     if status == 413 or _TOO_LONG.search(found):
         return ContextLengthError(
             f"Prompt and answer do not fit into what {label} takes.{told}",
@@ -152,6 +155,36 @@ def error_of(label: str, model: str, refusal: Refusal) -> BackendError:
     return ServerError(
         f"{label} failed{shown}.{told}", "It is not your fault. Try again later.", status=status
     )
+
+
+def filtered(
+    label: str, what: str, categories: tuple[str, ...], told: str = "", **values: object
+) -> ContentFilterError:
+    """A content filter stopped a prompt or an answer: for which kinds of content, if it says."""
+    kinds = f" for {' and '.join(categories)}" if categories else ""
+    return ContentFilterError(
+        f"A content filter at {label} stopped {what}{kinds}.{told}",
+        "Say it in other words.",
+        categories=categories,
+        **values,
+    )
+
+
+def filtered_for(body: object) -> tuple[str, ...]:
+    """The categories in a content filter's report that made it stop, wherever they stand.
+
+    `{"violence": {"filtered": true, "severity": "medium"}}` is such a report.
+    """
+    if isinstance(body, list):
+        rows = [filtered_for(row) for row in cast("list[object]", body)]
+        return tuple(dict.fromkeys(name for row in rows for name in row))
+    found: list[str] = []
+    for name, value in _mapping(body).items():
+        if _mapping(value).get("filtered") is True:
+            found.append(name.replace("self_harm", "self-harm").replace("_", " "))
+        else:
+            found += filtered_for(value)
+    return tuple(dict.fromkeys(found))
 
 
 def _words(body: object) -> str:

@@ -24,7 +24,7 @@ CONNECT_TIMEOUT = 5.0
 """Seconds to reach a server."""
 SILENCE_ENV = "PHI_SILENCE_TIMEOUT"
 """The variable that changes `silence_timeout`."""
-RETRIED = frozenset({429, 502, 503, 504})
+RETRIED = frozenset({429, 502, 503, 504, 529})
 """HTTP answers of a server that is busy, not broken: asked again, once."""
 LONGEST_PAUSE = 30.0
 """Seconds that a retry waits at most; who is asked to wait longer is told, and decides."""
@@ -56,11 +56,23 @@ class Served(Backend):
     default_path: ClassVar[str] = "/v1"
     """Appended to an address that names a host and nothing else."""
     needs_key: ClassVar[bool] = False
-    """Whether it is worth asking without a key."""
+    """Whether a key is needed; `wants_key` may tell more, by the address."""
 
     def configured(self) -> str | None:
         """The address from the environment, else the usual one."""
         return os.environ.get(self.address_env or "") or self.address
+
+    def in_full(self, url: str) -> str:
+        """An address as people type it, as requests need it. Raises `BadRequestError`."""
+        return normal(url, self.default_path)
+
+    def wants_key(self, url: str) -> bool:
+        """Whether it is worth asking at this address without a key."""
+        return self.needs_key
+
+    def may_have_key(self, url: str) -> bool:
+        """Whether the environment's key is meant for this configured address."""
+        return True
 
     def reach(self, connection: Connection | None) -> Address:
         """Where to go with which key: typed ones first, then those of the environment.
@@ -77,16 +89,17 @@ class Served(Backend):
                 f"Type one on the Models tab{variable}.",
                 reason="no_address",
             )
+        url = self.in_full(url)
         key = connection.api_key if connection else None
-        if not key and not typed and self.key_env:
+        if not key and not typed and self.key_env and self.may_have_key(url):
             key = os.environ.get(self.key_env)
-        if not key and self.needs_key:
+        if not key and self.wants_key(url):
             raise MissingKeyError(
                 f"{self.label} needs a key.",
                 f"Type it on the Models tab, or set {self.key_env} before the start.",
                 variable=self.key_env,
             )
-        return Address(normal(url, self.default_path), key)
+        return Address(url, key)
 
     def unreached(self, error: BackendError) -> Status:
         """The status that goes with a failure of `reach`, or of a first request."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ._base import Kind, Offer, Status, register
 from ._catalog import MODELS, ModelSpec, known_model
 from ._clients import Clients, carrying, only_ours
-from ._errors import BackendError, ContentFilterError, ServerError
-from ._refusals import Refusal, error_of
+from ._errors import BackendError, ServerError
+from ._refusals import Refusal, error_of, filtered, filtered_for
 from ._served import (
     CONNECT_TIMEOUT,
     Address,
@@ -38,6 +38,7 @@ from ._types import (
 
 if TYPE_CHECKING:
     import openai
+    from openai.types.chat import ChatCompletionChunk
 
 _FINISHES: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 
@@ -61,6 +62,8 @@ class OpenAICompatible(Served):
         "Start one, for example `vllm serve microsoft/Phi-3.5-mini-instruct`, and type its address."
     )
     names_models: ClassVar[bool] = True
+    known: ClassVar[tuple[str, ...]] = ()
+    """The ids to show where no list can be had."""
 
     # ── What a service may say differently ─────────────────────────────────────────────────────
 
@@ -71,6 +74,31 @@ class OpenAICompatible(Served):
     def spec_of(self, model: str) -> ModelSpec:
         """What is known about a model of the server's list."""
         return known_model(model)
+
+    def device_of(self, url: str) -> str | None:
+        """Where answers from this address are made: two with the same one share it."""
+        return url if self.kind == "server" else None
+
+    def list_url(self, url: str) -> str:
+        """Where the list of models is: a path below the address, or an address in full."""
+        return "/models"
+
+    def ids_in(self, listed: Any, url: str) -> list[str] | None:
+        """The models' names in a list as it came; `None` if it is none."""
+        return _ids(listed)
+
+    def answering(self, listed: Sequence[str] | None, url: str) -> Status:
+        """The status of a server that answers, with the ids that it lists if it does."""
+        if listed is None:
+            return Status(
+                "ready", "It answers, but lists no models: type a model's name.", "ready_unlisted"
+            )
+        return Status("ready", f"It answers, with {len(listed)} models.", "ready_server")
+
+    def offers(self, listed: Sequence[str] | None, url: str) -> list[Offer]:
+        """What a server that answers has, by the ids that it lists, in any order."""
+        ready = Status("ready", "The server has it.", "ready_listed")
+        return [Offer(model, self.spec_of(model), ready) for model in listed or ()]
 
     def refused(self, model: str, refusal: Refusal) -> BackendError:
         """What a refusal means here."""
@@ -101,31 +129,30 @@ class OpenAICompatible(Served):
         """Ready if the server answers; one that lists no models is asked for one by name."""
         try:
             self.check_packages()
-            listed = await self.list_models(connection)
+            address = self.reach(connection)
+            return self.answering(await self.list_models(connection), address.url)
         except BackendError as error:
             return self.unreached(error)
-        if listed is None:
-            return Status(
-                "ready", "It answers, but lists no models: type a model's name.", "ready_unlisted"
-            )
-        return Status("ready", f"It answers, with {len(listed)} models.", "ready_server")
 
     async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
         """The models that the server lists, those of the Phi family first."""
         try:
             self.check_packages()
+            address = self.reach(connection)
             listed = await self.list_models(connection)
-        except BackendError:
-            return ()
-        ready = Status("ready", "The server has it.", "ready_listed")
-        offers = [Offer(model, self.spec_of(model), ready) for model in listed or ()]
-        return sorted(offers, key=lambda offer: offer.spec.key not in MODELS)
+        except BackendError as error:
+            status = self.unreached(error)
+            return [Offer(model, self.spec_of(model), status) for model in self.known]
+        offers = self.offers(listed, address.url)
+        return sorted(
+            offers, key=lambda offer: (not offer.status.ready, offer.spec.key not in MODELS)
+        )
 
     async def prepare(self, model: str) -> None:
         """Build the client: its first use would cost a third of a second."""
         self.check_packages()
         if url := self.configured():
-            await _clients.at(url)
+            await _clients.at(self.in_full(url))
 
     async def stream(
         self,
@@ -148,7 +175,7 @@ class OpenAICompatible(Served):
     async def _ask(self, address: Address, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
         """One request and its stream. Every way in which it can fail is a `BackendError`."""
         client = await _clients.at(address.url)
-        reading = _Reading(self.label, address.url if self.kind == "server" else None)
+        reading = _Reading(self.label, self.device_of(address.url))
         import openai
 
         try:
@@ -156,6 +183,7 @@ class OpenAICompatible(Served):
                 events = await client.chat.completions.create(
                     **body, stream=True, stream_options={"include_usage": True}
                 )
+                events = await self.promised(client, events)
             async with events:
                 async for event in events:
                     if chunk := reading.read(event):
@@ -169,6 +197,12 @@ class OpenAICompatible(Served):
                 "It is not your fault. Try again, or check that the address is right.",
             ) from error
 
+    async def promised(
+        self, client: "openai.AsyncOpenAI", events: "openai.AsyncStream[ChatCompletionChunk]"
+    ) -> "openai.AsyncStream[ChatCompletionChunk]":
+        """The stream itself, where a service may first say only that it will come."""
+        return events
+
     async def list_models(self, connection: Connection | None) -> list[str] | None:
         """The ids that the server lists; `None` if it answers, but has no list that can be read.
 
@@ -181,8 +215,8 @@ class OpenAICompatible(Served):
         try:
             with carrying(self.credentials(address.key)):
                 # As text: the SDK's own type fails where the list has another shape.
-                listed = await client.get("/models", cast_to=str)
-            return _ids(json.loads(listed))
+                listed = await client.get(self.list_url(address.url), cast_to=str)
+            return self.ids_in(json.loads(listed), address.url)
         except openai.APIStatusError as error:
             if error.status_code in (401, 403, 410) or 300 <= error.status_code < 400:
                 raise self._failure("", error, address, False) from error
@@ -217,6 +251,7 @@ class _Reading:
         self._label, self._device = label, device
         self._finish: str | None = None
         self._usage: Usage | None = None
+        self._filtered: tuple[str, ...] = ()
         self.begun = False
 
     def read(self, event: Any) -> Chunk | None:
@@ -233,6 +268,7 @@ class _Reading:
             return None
         choice: Any = choices[0]
         self._finish = getattr(choice, "finish_reason", None) or self._finish
+        self._filtered += filtered_for(getattr(choice, "content_filter_results", None))
         text = getattr(getattr(choice, "delta", None), "content", None)
         if not isinstance(text, str):
             return None
@@ -248,9 +284,7 @@ class _Reading:
         if self._finish is None:
             raise hung_up(self._label)
         if self._finish == "content_filter":
-            raise ContentFilterError(
-                f"A content filter at {self._label} stopped the answer.", "Say it in other words."
-            )
+            raise filtered(self._label, "the answer", tuple(dict.fromkeys(self._filtered)))
         return Chunk(
             at=time.monotonic(),
             finish_reason=_FINISHES.get(self._finish, "stop"),
