@@ -67,6 +67,8 @@ class Backend(ABC):
     """The environment variable that holds its key, if it needs one."""
     address_env: ClassVar[str | None] = None
     """The environment variable that says where it is, if it is behind an address."""
+    address_example: ClassVar[str] = "http://localhost:8000/v1"
+    """What such an address looks like."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Import names of the packages it needs beyond Python."""
     install: ClassVar[str] = ""
@@ -74,6 +76,8 @@ class Backend(ABC):
     retired: ClassVar[Retirement | None] = None
     help: ClassVar[str] = ""
     """How to get it, in a sentence."""
+    downloads_from: ClassVar[str] = ""
+    """Where `download` fetches models from, in words; empty if it fetches none."""
     names_models: ClassVar[bool] = False
     """Whether a visitor may type the name of a model that it does not list."""
     max_concurrent: ClassVar[int] = 8
@@ -134,7 +138,23 @@ class Backend(ABC):
         """How many tokens `text` is to this model, or `None` if that cannot be told here."""
         return None
 
-    def download(self, model: str) -> AsyncGenerator[Progress, None]:
+    def code(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> str | None:
+        """A Python program that makes the same request, whole and ready to be pasted. Optional.
+
+        A typed address may stand in it, a key never: it is read from the environment. May read
+        files, so not on an event loop; raises nothing. `None` if there is none to show.
+        """
+        return None
+
+    def download(
+        self, model: str, connection: Connection | None = None
+    ) -> AsyncGenerator[Progress, None]:
         """Fetch a model's files, after the visitor said yes. Closing it cancels."""
         raise NotImplementedError(f"{self.label} downloads nothing.")
 

@@ -23,6 +23,15 @@ AGAIN = 2.0
 """Seconds after which a check that a visitor asks for is made anew."""
 
 
+_NEAREST_FIRST = ("local", "server", "hosted")
+
+
+def backends_for(limits: Limits) -> list[Backend]:
+    """The backends that may be used here, those nearest to this page first."""
+    allowed = [backend for backend in REGISTRY.values() if limits.allows(backend)]
+    return sorted(allowed, key=lambda backend: _NEAREST_FIRST.index(backend.kind))
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What a backend said when it was last asked."""
@@ -81,8 +90,7 @@ class Board:
         """
         looks = [
             asyncio.ensure_future(self.look(backend, keyring, anew=anew))
-            for backend in REGISTRY.values()
-            if limits.allows(backend)
+            for backend in backends_for(limits)
         ]
         await asyncio.wait(looks, timeout=within)
         return [look.result() for look in looks if look.done()]

@@ -35,6 +35,7 @@ class Puppet(Backend):
     id = "puppet"
     label = "Puppet"
     kind = "local"
+    downloads_from = "the Hugging Face Hub"
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
@@ -123,7 +124,9 @@ class Puppet(Backend):
                 self.open[model] -= 1
                 self._lock.notify_all()
 
-    async def download(self, model: str) -> AsyncGenerator[Progress, None]:
+    async def download(
+        self, model: str, connection: Connection | None = None
+    ) -> AsyncGenerator[Progress, None]:
         async for step in self.stream("one", (), GenerationParams()):
             if isinstance(step, Progress):
                 yield step

@@ -7,6 +7,7 @@ import pytest
 
 from backends import BadRequestError, GenerationParams
 from playground.conversation import Conversation, Said, Turn
+from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from ui.convert import Form, clean, from_browser, to_chatbot, turn_of
 
@@ -29,7 +30,7 @@ def test_a_good_form() -> None:
     checked = form(stop="###\n\nEnd", seed=3).checked(LOCAL)
     assert checked.params == GenerationParams(512, 0.7, 0.95, 50, 3, ("###", "End"))
     assert checked.sides == (("pocket", "pocket-3"), ("pocket", "pocket-3.5"))
-    request = checked.request(1, Conversation(turns=(Turn(prompt="Hi"),)))
+    request = checked.request(1, Conversation(turns=(Turn(prompt="Hi"),)), Keyring())
     assert request.model == "pocket-3.5" and request.messages[-1].text == "Hi"
 
 

@@ -16,6 +16,7 @@ from playground.conversation import (
     describe_numbers,
     other_language,
 )
+from playground.keyring import Keyring
 from playground.limits import Limits
 from playground.text import clean
 
@@ -101,10 +102,16 @@ class Form(BaseModel):
                 )
         return self
 
-    def request(self, side: int, conversation: Conversation) -> Request:
+    def request(self, side: int, conversation: Conversation, keyring: Keyring) -> Request:
         """What one side is asked."""
         backend, model = self.sides[side]
-        return Request(REGISTRY[backend], model, conversation.messages(side), self.params)
+        return Request(
+            REGISTRY[backend],
+            model,
+            conversation.messages(side),
+            self.params,
+            keyring.connection(backend),
+        )
 
 
 def from_browser(value: object, limits: Limits) -> Conversation:

@@ -2,15 +2,20 @@
 
 import gradio as gr
 
+from playground.keyring import Keyring
 from playground.limits import Limits
 
+from .board import BoardWatch
 from .headers import middleware
-from .tabs import text
-from .texts import EN, I18N
+from .tabs import models, text
+from .texts import EN, I18N, t
 from .theme import ASSETS, css, js, theme
 
-TABS = (text.TextTab,)
-"""The tabs in the order in which they stand. A new tab is one file and its name here."""
+TABS = (text,)
+"""The tabs in the order in which they stand. A new tab is one file and its name here.
+
+The Models tab stands behind them: it shows what all of them can be answered by.
+"""
 
 MAX_EVENTS = 200
 """Events that may run at once; who may start is decided per backend, by `playground.compare`."""
@@ -23,8 +28,18 @@ def build(limits: Limits) -> gr.Blocks:
     ) as page:
         gr.HTML(_HEADER, elem_id="header")
         gr.HTML('<div id="announcer" role="status" aria-live="polite"></div>', elem_id="announce")
-        for tab in TABS:
-            tab(limits).open_on(page)
+        # What the visitor types to reach backends: in the memory of this server, for this visit.
+        keyring = gr.State(Keyring())
+        with gr.Tabs(elem_id="tabs"):
+            tabs = []
+            for tab in TABS:
+                with gr.Tab(t(tab.LABEL), id=tab.ID, elem_id=f"tab-{tab.ID}"):
+                    tabs.append(tab.Tab(limits, keyring))
+            with gr.Tab(t(models.LABEL), id=models.ID, elem_id=f"tab-{models.ID}"):
+                board = models.ModelsTab(limits, keyring)
+        pickers = [picker for tab in tabs for picker in tab.pickers]
+        opened = [tab.open_on(page) for tab in tabs]
+        BoardWatch(limits, keyring, board, pickers).begin(opened[-1])
     page.queue(max_size=256, default_concurrency_limit=None, api_open=False)
     return page
 

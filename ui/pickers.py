@@ -8,11 +8,13 @@ from typing import ClassVar
 import gradio as gr
 
 from backends import REGISTRY, BackendError, Offer, Progress
+from playground.board import BOARD, Checked
+from playground.keyring import Keyring
 from playground.limits import Limits
 
 from .events import PRIVATE, Updates
 from .pane import Pane
-from .status import find_offer, model_choices, state_html
+from .status import backend_choices, find_offer, look, model_choices, offer_of, state_html
 
 
 class Pickers:
@@ -21,10 +23,10 @@ class Pickers:
     _preparing: ClassVar[set[tuple[str, str]]] = set()
     """What is getting ready, for whomever: once is enough."""
 
-    def __init__(self, pane: Pane, limits: Limits) -> None:
+    def __init__(self, pane: Pane, limits: Limits, keyring: gr.State) -> None:
         self.pane, self.limits = pane, limits
-        picked = [pane.backend, pane.model]
-        self.outputs = [*picked, pane.state, pane.download, pane.confirm, pane.cancel]
+        self.picked = picked = [keyring, pane.backend, pane.model]
+        self.outputs = [*picked[1:], pane.state, pane.download, pane.confirm, pane.cancel]
         pane.backend.input(self.backend_picked, picked, self.outputs, queue=False, **PRIVATE)
         pane.model.change(self.show_state, picked, self.outputs, queue=False, **PRIVATE)
         pane.download.click(self.ask_first, picked, self.outputs, queue=False, **PRIVATE)
@@ -37,7 +39,7 @@ class Pickers:
             self.refresh, picked, self.outputs, cancels=fetching, queue=False, **PRIVATE
         )
 
-    async def prepare(self, backend: str, model: str) -> None:
+    async def prepare(self, keyring: Keyring, backend: str, model: str) -> None:
         """A question is being typed: the model may get ready. What fails is said when asked."""
         which = (backend, model)
         if self.limits.public or backend not in REGISTRY or which in self._preparing:
@@ -49,47 +51,80 @@ class Pickers:
         finally:
             self._preparing.discard(which)
 
-    async def backend_picked(self, backend: str, model: str) -> Updates:
+    async def backend_picked(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Another backend: offer its models, the first one that is ready chosen.
 
         Tab leaves the list as if the same backend had been chosen again: then the model stays.
         """
-        choices = await model_choices(backend)
+        checked = await look(backend, keyring)
+        choices = model_choices(checked) if checked else []
         if model not in [value for _, value in choices]:
             model = choices[0][1] if choices else ""
+        typed = bool(checked and checked.backend.names_models)
         return {
-            self.pane.model: gr.Dropdown(choices=choices, value=model),
-            **await self.show_state(backend, model),
+            self.pane.model: gr.Dropdown(
+                choices=choices, value=model or None, allow_custom_value=typed, filterable=typed
+            ),
+            **self._state(checked, model),
         }
 
-    async def show_state(self, backend: str, model: str) -> Updates:
+    async def show_state(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """The chosen model's state, and a way to get it if it is not here."""
-        offer = await find_offer(backend, model or "")
+        return self._state(await look(backend, keyring), model or "")
+
+    def _state(self, checked: Checked | None, model: str) -> Updates:
+        offer = offer_of(checked, model)
         fetchable = bool(offer and offer.download_size) and not self.limits.public
         return {
-            self.pane.state: state_html(offer),
+            self.pane.state: state_html(checked, offer),
             self.pane.download: gr.Button(visible=fetchable),
             self.pane.confirm: gr.Button(visible=False),
             self.pane.cancel: gr.Button(visible=False),
         }
 
-    async def refresh(self, backend: str, model: str) -> Updates:
+    @property
+    def watched(self) -> list[gr.Component]:
+        """What `follow` wants to know: what is chosen, and what is shown of its state."""
+        return [self.pane.backend, self.pane.model, self.pane.state]
+
+    def follow(self, every: list[Checked], backend: str, model: str, shown: str) -> Updates:
+        """What has become of the backends: their names in the list, and what is chosen now."""
+        checked = next((one for one in every if one.backend.id == backend), None)
+        choices = model_choices(checked) if checked else []
+        if model and model not in [value for _, value in choices]:
+            choices.append((model, model))  # nobody's choice is taken away
+        updates: Updates = {
+            self.pane.backend: gr.Dropdown(choices=backend_choices(every)),
+            self.pane.model: gr.Dropdown(choices=choices),
+        }
+        # A question, or a download on its way, stays on the screen.
+        if 'data-state="ask"' in shown or 'data-state="busy"' in shown:
+            return updates
+        return updates | self._state(checked, model or "")
+
+    async def refresh(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """The same after a download: the model's name in the list changes too."""
+        if backend in REGISTRY:
+            BOARD.forget(REGISTRY[backend], keyring)
+        checked = await look(backend, keyring)
         return {
             self.pane.backend: gr.Dropdown(interactive=True),
-            self.pane.model: gr.Dropdown(choices=await model_choices(backend), interactive=True),
-            **await self.show_state(backend, model),
+            self.pane.model: gr.Dropdown(
+                choices=model_choices(checked) if checked else [], interactive=True
+            ),
+            **self._state(checked, model or ""),
         }
 
-    async def ask_first(self, backend: str, model: str) -> Updates:
+    async def ask_first(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Nothing is fetched before the visitor has seen how much it is."""
-        offer = await find_offer(backend, model)
+        offer = await find_offer(backend, model, keyring)
         if offer is None or not offer.download_size or self.limits.public:
             return gr.skip()
         size = f"{offer.download_size / 1e9:.1f} GB"
         free = offer.status.values.get("free_disk")
         room = f" {free / 1e9:.0f} GB are free on this disk." if isinstance(free, int) else ""
-        question = f"Download {offer.spec.label}? {size} from the Hugging Face Hub.{room}"
+        source = REGISTRY[backend].downloads_from
+        question = f"Download {offer.spec.label}? {size} from {source}.{room}"
         return {
             self.pane.state: f'<p class="state" data-state="ask"><b>{escape(question)}</b></p>',
             self.pane.download: gr.Button(visible=False),
@@ -97,9 +132,11 @@ class Pickers:
             self.pane.cancel: gr.Button(visible=True),
         }
 
-    async def fetch(self, backend: str, model: str) -> AsyncGenerator[Updates, None]:
+    async def fetch(
+        self, keyring: Keyring, backend: str, model: str
+    ) -> AsyncGenerator[Updates, None]:
         """Fetch the model's files; Cancel closes this, and the next try goes on from there."""
-        offer = await find_offer(backend, model)
+        offer = await find_offer(backend, model, keyring)
         if offer is None or self.limits.public:
             return
         # Another model may be chosen only when this one is here, or given up.
@@ -111,7 +148,9 @@ class Pickers:
             self.pane.state: _downloading(offer, Progress("downloading")),
         }
         try:
-            async with aclosing(REGISTRY[backend].download(model)) as steps:
+            async with aclosing(
+                REGISTRY[backend].download(model, keyring.connection(backend))
+            ) as steps:
                 async for step in steps:
                     yield {self.pane.state: _downloading(offer, step)}
         except BackendError as error:

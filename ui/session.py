@@ -5,9 +5,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
 
-from playground.answer import Completion
+from playground.answer import Completion, Request
+from playground.board import BOARD
 from playground.compare import Run
 from playground.conversation import Conversation, Said, Turn, language_of
+from playground.keyring import Keyring
 
 from .convert import Form
 from .numbers import final_line, live_line
@@ -23,10 +25,16 @@ Drawn = tuple[str, str, str, str]
 class Session:
     """One open page. Lives in a `gr.State`, changed in place."""
 
+    keyring: Keyring = field(default_factory=Keyring, repr=False)
+    """The page's own: what the visitor typed to reach backends."""
     conversation: Conversation = field(default_factory=Conversation)
     before: Conversation = field(default_factory=Conversation)
     """The conversation as it was before the current run."""
     run: Run | None = None
+    requests: list[Request | None] = field(default_factory=lambda: [None, None], repr=False)
+    """What each side was asked last."""
+    programs: set[int] = field(default_factory=set)
+    """The sides whose code is shown."""
     labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
     """Each side's model and backend, as people call them, in the current run."""
     lines: list[str] = field(default_factory=lambda: ["", ""])
@@ -54,13 +62,29 @@ class Session:
             asked = asked.with_answer(side, None)
             self.lines[side] = ""
         self.conversation = earlier.adding(asked)
-        requests = [form.request(s, self.conversation) if s in sides else None for s in (0, 1)]
+        requests = [
+            form.request(side, self.conversation, self.keyring) if side in sides else None
+            for side in (0, 1)
+        ]
         self.run = Run(requests)
+        self.requests = [new or old for new, old in zip(requests, self.requests, strict=True)]
         self.labels = (labels[0], labels[1])
 
     def asks(self, side: int) -> bool:
         """Whether one side takes part in the run that goes on."""
         return self.run is not None and self.answering and self.run.requests[side] is not None
+
+    def asked(self, side: int) -> Request | None:
+        """What a side was asked to answer the last turn; `None` if it was not, in this session."""
+        request = self.requests[side]
+        if request is None or self.conversation.last is None:
+            return None
+        # A system prompt that only the other side was asked with is no matter here.
+        here, there = (
+            [message for message in messages if message.role != "system"]
+            for messages in (request.messages, self.conversation.messages(side))
+        )
+        return request if here == there else None
 
     async def draw(self) -> AsyncGenerator[Drawn, None]:
         """The growing answers and their lines, until every side has ended."""
@@ -102,6 +126,9 @@ class Session:
         if run is not self.run:  # the conversation was cleared meanwhile
             return
         self._written[side] = completion
+        request = run.requests[side]
+        if completion.error and request and request.backend.kind != "local":
+            BOARD.forget(request.backend, self.keyring)  # its state may be another one now
         self.conversation = self.conversation.asked_in(language).answered(side, said)
         self.redraw_lines(side)
 

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from html import escape
 
-from backends import REGISTRY, Backend, Offer, Status
+from backends import MODELS, REGISTRY, Offer, Status, known_model
+from playground.board import BOARD, Checked, backends_for
+from playground.keyring import Keyring
 from playground.limits import Limits
 
 _WORDS = {
@@ -13,37 +15,80 @@ _WORDS = {
     "unreachable": "Unreachable",
     "retired": "Retired",
     "too_large": "Too large",
+    "no_address": "Needs an address",
+    "not_pulled": "Not here yet",
 }
+_SOON = 0.4
+"""Seconds that an opening page waits for the board: servers of this house answer in less."""
 
 
-def _word(status: Status) -> str:
+def word(status: Status) -> str:
     """A state in a word; its code where that says more."""
     return _WORDS.get(status.code, _WORDS[status.state])
 
 
-def backend_choices(limits: Limits) -> list[tuple[str, str]]:
-    """The backends that may be used here, as a dropdown takes them."""
-    return [(backend.label, key) for key, backend in REGISTRY.items() if limits.allows(backend)]
+def shape(status: Status) -> str:
+    """The name of the shape and colour that stand for a state."""
+    kind = status.code if status.code in ("too_large", "no_address") else status.state
+    return kind.replace(" ", "-").replace("_", "-")
 
 
-async def model_choices(backend: str) -> list[tuple[str, str]]:
+def badge(status: Status) -> str:
+    """A state as a word, a colour and a shape."""
+    return f'<b><i aria-hidden="true"></i>{word(status)}</b>'
+
+
+def _choice(label: str, status: Status) -> str:
+    return label if status.ready else f"{label} — {word(status).lower()}"
+
+
+def allowed(limits: Limits) -> list[tuple[str, str]]:
+    """The backends that may be used here, before anybody has asked how they are."""
+    return [(backend.label, backend.id) for backend in backends_for(limits)]
+
+
+def backend_choices(checked: Sequence[Checked]) -> list[tuple[str, str]]:
+    """Backends as a dropdown takes them: those that are ready first, others with their state."""
+    ranked = sorted(checked, key=lambda one: not one.status.ready)
+    return [(_choice(one.backend.label, one.status), one.backend.id) for one in ranked]
+
+
+def model_choices(checked: Checked) -> list[tuple[str, str]]:
     """A backend's models as a dropdown takes them, each with its state if it is not ready."""
-    return [(_label(offer), offer.model) for offer in await _offers(backend)]
+    labels = [offer.spec.label for offer in checked.offers]
+    gone = {offer.spec.successor for offer in checked.offers if offer.status.state == "retired"}
+    choices: list[tuple[str, str]] = []
+    for offer in checked.offers:
+        label = offer.spec.label
+        if labels.count(label) > 1:  # copies of one model: their own names tell them apart
+            label = f"{label} ({offer.model})"
+        if offer.spec.key in gone and offer.status.ready:
+            label = f"{label} (successor)"
+        choices.append((_choice(label, offer.status), offer.model))
+    return choices
 
 
-async def find_offer(backend: str, model: str) -> Offer | None:
+async def look(backend: str, keyring: Keyring | None = None) -> Checked | None:
+    """How a backend is; `None` if there is none of that name."""
+    return await BOARD.look(REGISTRY[backend], keyring) if backend in REGISTRY else None
+
+
+async def find_offer(backend: str, model: str, keyring: Keyring | None = None) -> Offer | None:
     """One model of one backend."""
-    return next((offer for offer in await _offers(backend) if offer.model == model), None)
+    return offer_of(await look(backend, keyring), model)
 
 
-async def _offers(backend: str) -> Sequence[Offer]:
-    return await REGISTRY[backend].models() if backend in REGISTRY else ()
-
-
-def _label(offer: Offer) -> str:
-    if offer.status.ready:
-        return offer.spec.label
-    return f"{offer.spec.label} — {_word(offer.status).lower()}"
+def offer_of(checked: Checked | None, model: str) -> Offer | None:
+    """One model among a backend's; where names may be typed, one that it does not list, too."""
+    if checked is None or not model:
+        return None
+    listed = next((offer for offer in checked.offers if offer.model == model), None)
+    if listed or not checked.backend.names_models:
+        return listed
+    status = checked.status
+    if status.ready:
+        status = Status("ready", "A name you typed: the server will say if it has it.", "typed")
+    return Offer(model, known_model(model), status)
 
 
 def model_label(backend: str, offer: Offer | None, model: str) -> tuple[str, str]:
@@ -52,17 +97,27 @@ def model_label(backend: str, offer: Offer | None, model: str) -> tuple[str, str
     return offer.spec.label if offer else model, known.label if known else backend
 
 
-def state_html(offer: Offer | None) -> str:
-    """A model's state as a word, a colour and a shape, and the sentence behind it."""
-    if offer is None:
-        return '<p class="state" data-state="none">Choose a model.</p>'
-    word = _word(offer.status)
-    shape = "too-large" if word == "Too large" else offer.status.state.replace(" ", "-")
-    sentence = escape(_sentence_of(offer))
+def state_html(checked: Checked | None, offer: Offer | None) -> str:
+    """A model's state, or that of its backend, and the sentence behind it."""
+    status = offer.status if offer else checked.status if checked else None
+    if status is None or (offer is None and status.ready):
+        what = "Type the name of a model." if checked and not checked.offers else "Choose a model."
+        return f'<p class="state" data-state="none">{what}</p>'
+    sentence = escape(_sentence_of(offer) if offer else status.message)
     return (
-        f'<p class="state" data-state="{shape}"><b><i aria-hidden="true"></i>{word}</b> '
-        f'<span title="{sentence}">{sentence}</span></p>'
+        f'<p class="state" data-state="{shape(status)}">{badge(status)} '
+        f'<span title="{sentence}">{sentence}</span>{_way_out(checked, offer, status)}</p>'
     )
+
+
+def _way_out(checked: Checked | None, offer: Offer | None, status: Status) -> str:
+    """Where to go from a state in which nothing can be asked."""
+    if status.ready or checked is None or checked.backend.kind == "local":
+        return ""
+    successor = MODELS.get(offer.spec.successor or "") if offer else None
+    if status.state == "retired" and successor:
+        return f" <span>Its successor is {escape(successor.label)}.</span>"
+    return ' <a href="#models" onclick="phi.tab(\'models\'); return false">Models tab</a>'
 
 
 def _sentence_of(offer: Offer) -> str:
@@ -71,7 +126,8 @@ def _sentence_of(offer: Offer) -> str:
             f"A demonstration with {size(offer.spec.parameters)} parameters: knows this lesson "
             "and little else. Not a Microsoft model."
         )
-    return f"{size(offer.spec.parameters)} parameters. {offer.status.message}"
+    known = f"{size(offer.spec.parameters)} parameters. " if offer.spec.parameters else ""
+    return known + offer.status.message
 
 
 def size(parameters: float) -> str:
@@ -80,24 +136,40 @@ def size(parameters: float) -> str:
     return f"{parameters / scale:.1f}".removesuffix(".0") + f" {unit}"
 
 
-async def opening_pair(limits: Limits) -> tuple[tuple[Backend, Offer], tuple[Backend, Offer], str]:
+Side = tuple[Checked, Offer]
+
+
+async def opening_pair(limits: Limits, keyring: Keyring) -> tuple[Side, Side, str]:
     """The best two models that can answer now, and one sentence that says which and why."""
-    ready: list[tuple[Backend, Offer]] = []
-    for backend in REGISTRY.values():
-        if limits.allows(backend) and backend.id != "pocket":
-            ready += [(backend, offer) for offer in await backend.models() if offer.status.ready]
-    older = [pair for pair in ready if pair[1].spec.key.startswith("phi-3-mini")]
-    newer = [pair for pair in ready if pair[1].spec.key.startswith("phi-3.5-mini")]
-    if older and newer:
-        left, right = older[0], newer[0]
-        return left, right, _sentence(left, right, "both are on this computer")
-    pocket = REGISTRY["pocket"]
-    offers = {offer.model: offer for offer in await pocket.models()}
+    checked = {
+        one.backend.id: one for one in await BOARD.look_at_all(limits, keyring, within=_SOON)
+    }
+    for backend, why in (
+        ("transformers", "both are on this computer"),
+        ("ollama", "Ollama on this computer has both"),
+    ):
+        if backend in checked and (pair := _pair(checked[backend])):
+            return *pair, _sentence(*pair, why)
+    pocket = checked.get("pocket") or await BOARD.look(REGISTRY["pocket"])
+    offers = {offer.model: offer for offer in pocket.offers}
     left, right = (pocket, offers["pocket-3"]), (pocket, offers["pocket-3.5"])
     return left, right, _pocket_sentence(limits)
 
 
-def _sentence(left: tuple[Backend, Offer], right: tuple[Backend, Offer], why: str) -> str:
+def _pair(checked: Checked) -> tuple[Side, Side] | None:
+    """Phi-3-mini and Phi-3.5-mini, if a backend can answer with both."""
+    ready = [offer for offer in checked.offers if offer.status.ready]
+    for family in ("phi-3-mini", "phi-3.5-mini"):
+        if not any(offer.spec.key.startswith(family) for offer in ready):
+            return None
+    left, right = (
+        next(offer for offer in ready if offer.spec.key.startswith(family))
+        for family in ("phi-3-mini", "phi-3.5-mini")
+    )
+    return (checked, left), (checked, right)
+
+
+def _sentence(left: Side, right: Side, why: str) -> str:
     return (
         f"Comparing <b>{escape(left[1].spec.label)}</b> with "
         f"<b>{escape(right[1].spec.label)}</b>: {escape(why)}."
@@ -113,5 +185,6 @@ def _pocket_sentence(limits: Limits) -> str:
         return head + "For the real Phi models, run this page on your own computer."
     return head + (
         "For real Phi models, choose <b>Transformers</b> under “Runs on”, pick one and press "
-        "Download."
+        "Download; every other way is on the "
+        '<a href="#models" onclick="phi.tab(\'models\'); return false">Models tab</a>.'
     )

@@ -28,7 +28,7 @@
     const name = side === "left" ? "Left" : "Right";
     if (state === "done") announce(`${name}: done, ${words}`);
     if (state === "stopped") announce(`${name}: stopped, ${words}`);
-    if (state === "failed") announce(`${name}: ${words}`);
+    if (state === "failed") { announce(`${name}: ${words}`); setTimeout(() => $("#recheck")?.click(), 300); }
     if (state === "waiting") announce(`${name}: thinking`);
   };
 
@@ -179,6 +179,19 @@
     if (event.target.closest("#settings > button")) setTimeout(() => $("#settings").scrollIntoView({ block: "end" }), 120);
   });
 
+  // ── On the board, times are the reader's own ───────────────────────────────────────────────
+  const watchBoard = () => {
+    const board = $("#board");
+    if (!board) return setTimeout(watchBoard, 200);
+    const local = () => board.querySelectorAll("time[datetime]").forEach((node) => {
+      const text = `checked ${new Date(node.dateTime).toLocaleTimeString()}`;
+      if (node.textContent !== text) node.textContent = text;
+    });
+    new MutationObserver(local).observe(board, { childList: true, subtree: true });
+    local();
+  };
+  watchBoard();
+
   // ── What the buttons call ─────────────────────────────────────────────────────────────────
   const copy = async (text) => {
     try {
@@ -222,6 +235,7 @@
       if (prompt) link.searchParams.set("prompt", prompt);
       return copy(link.href);
     },
+    tab: (id) => $(`#tabs [role=tab][data-tab-id=${id}]`)?.click(),
     focus: (side) => {
       for (const name of ["left", "both", "right"]) {
         document.body.classList.toggle(`focus-${name}`, name === side);

@@ -8,6 +8,7 @@ import gradio as gr
 from backends import BackendError
 from playground.conversation import language_of
 from playground.examples import TASKS, load
+from playground.keyring import Keyring
 from playground.languages import LANGUAGES
 from playground.limits import Limits
 from playground.text import clean
@@ -17,67 +18,72 @@ from ..convert import Form, from_browser
 from ..events import PRIVATE, Updates
 from ..pickers import Pickers
 from ..session import Session
-from ..status import find_offer, model_choices, opening_pair
+from ..status import find_offer, opening_pair
 from ..texts import t
 
 LABEL = "tab_text"
+ID = "text"
 EXAMPLE_LANGUAGES = ("en", "es", "zh", "ar")
 _EXAMPLES = {code: load(code) for code in EXAMPLE_LANGUAGES}
 
 
-class TextTab:
+class Tab:
     """Draws the tab and opens it on the best pair of models there is."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, keyring: gr.State) -> None:
+        self.limits, self.keyring = limits, keyring
         self.opening = gr.HTML(elem_id="opening")
         self.view = CompareView(limits, examples=self._examples)
         self._connect_examples()
-        self.pickers = [Pickers(pane, limits) for pane in self.view.panes]
+        self.pickers = [Pickers(pane, limits, keyring) for pane in self.view.panes]
         for picker in self.pickers:
-            picked = [picker.pane.backend, picker.pane.model]
-            self.view.composer.typing.click(picker.prepare, picked, queue=False, **PRIVATE)
+            typing = self.view.composer.typing
+            typing.click(picker.prepare, picker.picked, queue=False, **PRIVATE)
         self._connect_address()
 
-    def open_on(self, page: gr.Blocks) -> None:
+    def open_on(self, page: gr.Blocks) -> Any:
         """What happens when the page opens: the best pair, and what the browser kept."""
         outputs = [self.opening, self._language, *self._chips, self.view.params.box]
         outputs += [*self.view.form, *self.view.changed]
         outputs += [x for p in self.pickers for x in p.outputs]
-        # The session is an output, or the server would never know when to forget it.
-        unique = list(dict.fromkeys([*outputs, self.view.session]))
-        page.load(self.open, [self.view.session, self.view.kept], unique, queue=False, **PRIVATE)
+        # Session and keyring are outputs, or the server would never know when to forget them.
+        unique = list(dict.fromkeys([*outputs, self.view.session, self.keyring]))
+        inputs = [self.view.session, self.view.kept, self.keyring]
+        return page.load(self.open, inputs, unique, queue=False, **PRIVATE)
 
-    async def open(self, session: Session, kept: object, request: gr.Request) -> Updates:
+    async def open(
+        self, session: Session, kept: object, keyring: Keyring, request: gr.Request
+    ) -> Updates:
         """Choose the models (from the address, else the best pair) and restore the conversation."""
         wanted = dict(request.query_params)
         # The reader reads first: meanwhile the language library loads, off the event loop.
         self._warming = asyncio.ensure_future(language_of("This only warms the library up."))
-        (left, right), sentence = await self._pair(wanted)
+        session.keyring = keyring
+        (left, right), sentence = await self._pair(wanted, keyring)
         session.conversation = from_browser(kept, self.limits)
         session.redraw_lines()
         updates = self.view.shown(session) | {
             self.opening: f"<p>{sentence}</p>",
             self.view.session: session,
+            self.keyring: keyring,
             **self._spoken(request),
         }
         for picker, (backend, model) in zip(self.pickers, (left, right), strict=True):
-            updates |= {
-                picker.pane.backend: backend,
-                picker.pane.model: gr.Dropdown(choices=await model_choices(backend), value=model),
-                **await picker.show_state(backend, model),
-            }
+            updates |= await picker.backend_picked(keyring, backend, model)
+            updates[picker.pane.backend] = backend
         if prompt := clean(wanted.get("prompt", "")):
             updates[self.view.composer.prompt] = prompt[: self.limits.prompt_characters]
         return updates | self._settings(wanted, session.conversation.system)
 
-    async def _pair(self, wanted: dict[str, str]) -> tuple[tuple[tuple[str, str], ...], str]:
-        left, right, sentence = await opening_pair(self.limits)
-        pair = [(backend.id, offer.model) for backend, offer in (left, right)]
+    async def _pair(
+        self, wanted: dict[str, str], keyring: Keyring
+    ) -> tuple[tuple[tuple[str, str], ...], str]:
+        left, right, sentence = await opening_pair(self.limits, keyring)
+        pair = [(checked.backend.id, offer.model) for checked, offer in (left, right)]
         for side, name in enumerate(("left", "right")):
             backend, _, model = wanted.get(name, "").partition("/")
             allowed = any(key == backend for _, key in self.view.backends)
-            if allowed and await find_offer(backend, model):
+            if allowed and await find_offer(backend, model, keyring):
                 pair[side] = (backend, model)
         return tuple(pair), sentence
 

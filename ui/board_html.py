@@ -1,0 +1,142 @@
+"""The board as a visitor sees it: a card for each backend, a row for each model."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from backends import MODELS, Backend, ModelSpec, Status
+from playground.board import Checked
+from playground.languages import LANGUAGES
+
+from .status import badge, shape, size
+
+_KINDS = {
+    "local": "Runs in this page's own process.",
+    "server": "A server of your own.",
+    "hosted": "A service on the internet: your prompt leaves this computer.",
+}
+_URL = re.compile(r"https?://[^\s<>()]+[^\s<>().,;]")
+_MOST_NAMES = 6
+"""Models that a card names; more are counted."""
+_ASKING = Status("unreachable", "Being asked…", "asking")
+
+
+def card_html(backend: Backend, checked: Checked | None) -> str:
+    """One backend: its state, its sentence, when it was asked, and how to enable it."""
+    status = checked.status if checked else _ASKING
+    when = checked.at.isoformat(timespec="seconds") if checked else ""
+    asked = f'<time datetime="{when}">{when}</time>' if when else ""
+    return (
+        f'<header class="state" data-state="{shape(status)}"><h3>{escape(backend.label)}</h3>'
+        f"{badge(status)}{asked}</header><p>{_linked(status.message)}{_retirement(backend)}</p>"
+        f'{_names(checked)}<p class="kind">{_KINDS[backend.kind]}</p>'
+        f"{_how(backend, status)}"
+    )
+
+
+def _names(checked: Checked | None) -> str:
+    """The models that can answer now."""
+    ready = [offer for offer in checked.offers if offer.status.ready] if checked else []
+    if not ready:
+        return ""
+    labels = list(dict.fromkeys(offer.spec.label for offer in ready))
+    more = f" and {len(labels) - _MOST_NAMES} more" if len(labels) > _MOST_NAMES else ""
+    return f'<p class="names">Can answer: {escape(", ".join(labels[:_MOST_NAMES]))}{more}</p>'
+
+
+def _retirement(backend: Backend) -> str:
+    if backend.retired is None:
+        return ""
+    gone = backend.retired
+    return (
+        f" Retired on {gone.on.isoformat()}; use {escape(gone.successor)} instead "
+        f'(<a href="{escape(gone.source)}" target="_blank" rel="noreferrer">source</a>).'
+        if gone.source.startswith("http")
+        else f" Retired on {gone.on.isoformat()}; use {escape(gone.successor)} instead."
+    )
+
+
+def _how(backend: Backend, status: Status) -> str:
+    """How to enable it: packages, variables, where to get it."""
+    lines: list[str] = []
+    if backend.missing_packages():
+        lines.append(f"Install: <code>{escape(backend.install)}</code>")
+    if backend.help:
+        lines.append(_linked(backend.help))
+    variables = [name for name in (backend.address_env, backend.key_env) if name]
+    if variables:
+        named = " and ".join(f"<code>{escape(name)}</code>" for name in variables)
+        lines.append(f"Before the start: {named}. Or type below, for this visit only.")
+    if not lines:
+        return ""
+    state = "" if status.ready else " open"
+    rows = "".join(f"<li>{line}</li>" for line in lines)
+    return f"<details{state}><summary>How to enable it</summary><ul>{rows}</ul></details>"
+
+
+def table_html(every: Sequence[Checked]) -> str:
+    """Every model: its facts, and where it can run now."""
+    heads = ("Model", "Parameters", "Context", "Languages", "Reads", "Licence", "State", "Runs now")
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    rows = "".join(_row(spec, every) for spec in MODELS.values())
+    return (
+        '<div class="table" tabindex="0" role="region" aria-label="Models"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _row(spec: ModelSpec, every: Sequence[Checked]) -> str:
+    name = escape(spec.label)
+    if spec.source.startswith("http"):
+        name = f'<a href="{escape(spec.source)}" target="_blank" rel="noreferrer">{name}</a>'
+    parameters = size(spec.parameters)
+    if spec.active_parameters != spec.parameters:
+        parameters += f" ({size(spec.active_parameters)} active)"
+    cells = (
+        parameters,
+        f"{spec.context // 1024} k" if spec.context >= 1024 else str(spec.context),
+        _languages(spec),
+        ", ".join(spec.modalities),
+        escape(spec.licence),
+        _lifecycle(spec),
+        _where(spec, every),
+    )
+    return f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells)
+
+
+def _languages(spec: ModelSpec) -> str:
+    named = [LANGUAGES[code].english_name for code in spec.languages if code in LANGUAGES]
+    if len(named) <= 4:
+        return escape(", ".join(named))
+    return f'<span title="{escape(", ".join(named))}">{len(named)} languages</span>'
+
+
+def _lifecycle(spec: ModelSpec) -> str:
+    checked = f'title="as of {spec.checked.isoformat()}"'
+    if spec.lifecycle == "superseded" and spec.successor in MODELS:
+        return f"<span {checked}>superseded by {escape(MODELS[spec.successor].label)}</span>"
+    return f"<span {checked}>{spec.lifecycle}</span>"
+
+
+def _where(spec: ModelSpec, every: Sequence[Checked]) -> str:
+    """The backends that can answer with it now, or after a download."""
+    now: list[str] = []
+    later: list[str] = []
+    for one in every:
+        offers = [offer for offer in one.offers if offer.spec.key == spec.key]
+        if any(offer.status.ready for offer in offers):
+            now.append(escape(one.backend.label))
+        elif any(offer.download_size for offer in offers):
+            later.append(escape(one.backend.label))
+    if now:
+        return f'<b class="now">{", ".join(now)}</b>'
+    return f"after a download: {', '.join(later)}" if later else "nowhere yet"
+
+
+def _linked(text: str) -> str:
+    """A sentence as HTML, its addresses as links, its `code` as code."""
+    html = _URL.sub(
+        lambda found: f'<a href="{found[0]}" target="_blank" rel="noreferrer">{found[0]}</a>',
+        escape(text),
+    )
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html)
