@@ -123,7 +123,8 @@ class Backend(ABC):
     async def probe(self, connection: Connection | None = None) -> None:
         """Find out what a list of models cannot tell, before `status` and `models`. Optional.
 
-        Only when a visitor asks for a check: it may cost a request for each model.
+        Only when a visitor asks for a check: it may cost a request for each model, and some
+        seconds. Raises nothing.
         """
         return
 

@@ -50,6 +50,10 @@ class Completion:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     routing: tuple[ExpertRouting, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What its reader should know about it, in a few words."""
+    warnings: tuple[str, ...] = ()
+    """What its reader must not overlook, in sentences."""
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -72,6 +76,8 @@ class Answer:
         self._tokens = self._first_tokens = self._steps = 0
         self._token_source: TokenSource = "engine"
         self._routing: list[ExpertRouting] = []
+        self.notes: tuple[str, ...] = ()
+        self.warnings: tuple[str, ...] = ()
         self.timings: Timings | None = None
         self.progress: Progress | None = None
         self.state: State = "waiting"
@@ -118,7 +124,11 @@ class Answer:
         if chunk.text or chunk.tokens:
             self._count(chunk)
         self._routing.extend(chunk.routing)
+        self.notes += chunk.notes
+        self.warnings += chunk.warnings
         self.timings = chunk.timings or self.timings
+        if chunk.timings and chunk.timings.load is not None:
+            self._divide_waiting(chunk.timings.load)
         self.usage = chunk.usage or self.usage
         self.finish_reason = chunk.finish_reason or self.finish_reason
         self._signal(self._steps == 1)
@@ -166,6 +176,8 @@ class Answer:
             finish_reason=self.finish_reason,
             usage=self.usage,
             routing=tuple(self._routing),
+            notes=self.notes,
+            warnings=self.warnings,
             clock=clock,
         )
 
@@ -181,6 +193,12 @@ class Answer:
             self._first, self._first_tokens = at, tokens
             self.state, self.progress = "streaming", None
         self._last = at
+
+    def _divide_waiting(self, load: float) -> None:
+        """How much of the time before the first token was loading, as the engine says."""
+        waited = self._stages["load"] + self._stages["prefill"]
+        self._stages["load"] = min(load, waited)
+        self._stages["prefill"] = waited - self._stages["load"]
 
     def _enter(self, stage: str, at: float | None = None) -> None:
         """Book the time since the last change to the stage that ends here."""

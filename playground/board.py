@@ -105,12 +105,12 @@ class Board:
 async def _check(
     backend: Backend, connection: Connection | None, *, probe: bool = False
 ) -> Checked:
-    """Ask for status and models at the same time, bounded."""
+    """Ask for status and models at the same time, bounded; try models out first if asked to."""
     status, offers = Status("unreachable", "", "slow"), cast("Sequence[Offer]", ())
     try:
+        if probe:  # bounds itself: somebody asked for it, and waits
+            await backend.probe(connection)
         async with asyncio.timeout(BOUND):
-            if probe:
-                await backend.probe(connection)
             status, offers = await asyncio.gather(
                 backend.status(connection), backend.models(connection)
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +16,9 @@ from .text import valid
 MAX_TEXT = 400_000
 MAX_TURNS = 200
 MAX_NAME = 200
-"""Characters of a model's or a backend's name."""
+"""Characters of a model's or a backend's name, or of the address that is a server's device."""
+
+Sentence = Annotated[str, Field(max_length=400)]
 
 SIDES = ("left", "right")
 
@@ -48,9 +51,13 @@ class Said(_Record):
     total: float = 0.0
     first_token: float | None = None
     tokens_per_second: float | None = None
-    device: str | None = Field(default=None, max_length=40)
+    device: str | None = Field(default=None, max_length=MAX_NAME)
     shared_device: bool = False
     cold: bool = False
+    notes: tuple[Sentence, ...] = Field(default=(), max_length=20)
+    """What a reader should know about it, in a few words: `Q4_0 weights`."""
+    warnings: tuple[Sentence, ...] = Field(default=(), max_length=20)
+    """What a reader must not overlook: that something was left out."""
 
     @classmethod
     async def of(cls, completion: Completion, model: str, backend: str) -> "Said":
@@ -74,9 +81,11 @@ class Said(_Record):
             total=clock.total,
             first_token=clock.first_token,
             tokens_per_second=clock.tokens_per_second,
-            device=clock.device,
+            device=clock.device[:MAX_NAME] if clock.device else None,
             shared_device=clock.shared,
             cold=clock.cold,
+            notes=tuple(valid(note)[:400] for note in completion.notes[:20]),
+            warnings=tuple(valid(warning)[:400] for warning in completion.warnings[:20]),
         )
 
 
@@ -167,10 +176,10 @@ def to_markdown(conversation: Conversation) -> str:
 def _side_in_markdown(side: str, said: Said) -> Sequence[str]:
     body = [said.text, ""] if said.text else []
     error = [f"> {said.error}", ""] if said.error else []
-    numbers = " · ".join(describe_numbers(said))
-    return [f"### {side.capitalize()}: {said.model} ({said.backend})", "", *body, *error] + (
-        [f"_{numbers}_", ""] if numbers else []
-    )
+    warnings = [line for warning in said.warnings for line in (f"> {warning}", "")]
+    numbers = " · ".join((*describe_numbers(said), *said.notes))
+    heading = f"### {side.capitalize()}: {said.model} ({said.backend})"
+    return [heading, "", *body, *error, *warnings] + ([f"_{numbers}_", ""] if numbers else [])
 
 
 def describe_params(params: GenerationParams) -> str:

@@ -27,16 +27,12 @@ class Keyring:
         An address takes the key that was typed for another one away: it goes nowhere unasked.
         """
         old = self._connections.get(backend, Connection())
-        url = old.base_url if address is None else _one_line(address)
-        secret = old.api_key if key is None else _one_line(key)
+        url = old.base_url if address is None else address.strip()[:MOST_CHARACTERS] or None
+        # A key that was copied over two lines is one all the same.
+        secret = old.api_key if key is None else "".join(key.split())[:MOST_CHARACTERS] or None
         if url != old.base_url and not key:
             secret = None
         self.checks.pop(backend, None)
         self._connections.pop(backend, None)
         if url or secret:
             self._connections[backend] = Connection(url, secret)
-
-
-def _one_line(text: str) -> str | None:
-    """The text without line breaks and the spaces that copying brings along."""
-    return "".join(text.split())[:MOST_CHARACTERS] or None

@@ -31,6 +31,10 @@ async def test_axe(browser, served: str, puppet: Puppet, scheme: str) -> None:
     visitor = await Visitor(await context.new_page(), served).open()
     await visitor.page.click("#settings > button")
     assert await findings(visitor) <= KNOWN
+    await visitor.page.click("#tabs [data-tab-id=models]")
+    await visitor.sees("#card-pocket", "Ready")
+    assert await findings(visitor) <= KNOWN
+    await visitor.page.click("#tabs [data-tab-id=text]")
     await visitor.ask("什么是小型语言模型？它可以做什么？")
     for model in ("one", "two"):
         puppet.feed(model, "# Title\n\nText with `code`, a [link](/x) and\n\n- a list\n")

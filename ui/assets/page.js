@@ -179,6 +179,20 @@
     if (event.target.closest("#settings > button")) setTimeout(() => $("#settings").scrollIntoView({ block: "end" }), 120);
   });
 
+  // ── In the pickers, what cannot work can be read, not chosen ───────────────────────────────
+  const CANNOT = /— (retired|unreachable|too large)$/;
+  const cannot = (option) => option && CANNOT.test(option.getAttribute("aria-label") || "");
+  document.addEventListener("focusin", (event) => {
+    if (!event.target.closest?.(".pickers")) return;
+    setTimeout(() => document.querySelectorAll(".options [role=option]").forEach((option) => {
+      if (cannot(option)) option.setAttribute("aria-disabled", "true");
+    }), 50);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !event.target.closest?.(".pickers")) return;
+    if (cannot($(".options [role=option].active"))) { event.preventDefault(); event.stopPropagation(); }
+  }, true);
+
   // ── On the board, times are the reader's own ───────────────────────────────────────────────
   const watchBoard = () => {
     const board = $("#board");

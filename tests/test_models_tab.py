@@ -1,0 +1,157 @@
+"""The Models tab in a real browser: servers are found and lost; keys leave no trace."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+import pytest_asyncio
+
+from playground.board import BOARD
+from tests.pages import Puppet, Visitor
+from tests.stub import Reply, Stub, delta, sse, usage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+CARD = "#card-openai_compatible"
+CHAT, LIST = "/v1/chat/completions", "/v1/models"
+STREAM = {"content-type": "text/event-stream"}
+PHI = "microsoft/Phi-3.5-mini-instruct"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stub() -> AsyncGenerator[Stub, None]:
+    """A server that has one Phi model and says one thing."""
+    BOARD._shared.clear()
+    async with Stub() as stub:
+        stub.on(LIST, Reply.of({"data": [{"id": PHI}]}))
+        stub.on(CHAT, Reply((sse(delta("From afar", "stop"), usage(3, 2)),), headers=STREAM))
+        yield stub
+
+
+async def connect(visitor: Visitor, address: str, key: str = "") -> None:
+    """Type an address, and a key, and check them."""
+    page = visitor.page
+    await page.click("#tabs [data-tab-id=models]")
+    await page.fill("#address-openai_compatible input", address)
+    await page.fill("#key-openai_compatible input", key)
+    await page.click("#check-openai_compatible")
+
+
+async def choose(visitor: Visitor, side: str, backend: str, model: str) -> None:
+    """Pick a backend and one of its models on the Text tab."""
+    page = visitor.page
+    await page.click("#tabs [data-tab-id=text]")
+    await page.click(f"#backend-{side} input")
+    await page.get_by_role("option", name=backend).click()
+    await page.wait_for_selector(f"#state-{side} .state")
+    await page.click(f"#model-{side} input")
+    await page.get_by_role("option", name=model).click()
+    await page.wait_for_selector(f"#state-{side} .state[data-state=ready]")
+
+
+async def test_a_typed_server_answers(visitor: Visitor, puppet: Puppet, stub: Stub) -> None:
+    await visitor.page.click("#tabs [data-tab-id=models]")
+    await visitor.sees(CARD, "Needs an address")
+    await connect(visitor, stub.url, "sk-typed")
+    await visitor.sees(CARD, "Can answer: Phi-3.5-mini")
+    await visitor.sees("#models-table", "OpenAI-compatible server")
+    assert await visitor.page.input_value("#key-openai_compatible input") == ""
+    await choose(visitor, "left", "OpenAI-compatible server", "Phi-3.5-mini")
+    await visitor.ask("Who is there?")
+    puppet.answer("two", "I am.")
+    await visitor.sees("#conversation-left", "From afar")
+    await visitor.finished()
+    await visitor.sees("#line-left", "2 tokens")
+    (asked,) = stub.asked(CHAT)
+    assert asked.headers["authorization"] == "Bearer sk-typed"
+    assert asked.json["messages"] == [{"role": "user", "content": "Who is there?"}]
+    assert "sk-typed" not in await visitor.page.content()
+
+
+async def test_a_forgotten_key_is_sent_no_more(visitor: Visitor, stub: Stub) -> None:
+    await connect(visitor, stub.url, "sk-typed")
+    await visitor.sees(CARD, "Can answer")
+    await visitor.page.click("#forget-openai_compatible")
+    await visitor.sees(CARD, "Needs an address")
+    await connect(visitor, stub.url)
+    await visitor.sees(CARD, "Can answer")
+    assert "authorization" not in stub.asked(LIST)[-1].headers
+
+
+async def test_a_server_that_dies_while_the_other_side_goes_on(
+    visitor: Visitor, puppet: Puppet, stub: Stub
+) -> None:
+    await connect(visitor, stub.url)
+    await visitor.sees(CARD, "Can answer")
+    await choose(visitor, "left", "OpenAI-compatible server", "Phi-3.5-mini")
+    half = sse(delta("Half of "), done=False)
+    stub.on(CHAT, Reply((half, asyncio.Event()), headers=STREAM))
+    await visitor.ask("Go on")
+    puppet.feed("two", "Still here")
+    await visitor.sees("#answer-left", "Half of")
+    await visitor.sees("#answer-right", "Still here")
+    await stub.die()
+    await visitor.sees("#line-left", "hung up in the middle of its answer. What came is kept.")
+    puppet.answer("two", ", to the end.")
+    await visitor.sees("#conversation-right", "Still here, to the end.")
+    await visitor.finished()
+    assert "Half of" in await visitor.text("#conversation-left")
+    assert await visitor.prompt() == "Go on"
+    # Nobody reloads, nobody presses Check.
+    await visitor.sees("#state-left", "Unreachable")
+    await visitor.page.click("#tabs [data-tab-id=models]")
+    await visitor.sees(CARD, "cannot be reached at")
+
+
+async def test_a_server_without_a_list_is_asked_by_name(
+    visitor: Visitor, puppet: Puppet, stub: Stub
+) -> None:
+    stub.on(LIST, Reply.of("Not Found", 404))
+    await connect(visitor, stub.url)
+    await visitor.sees(CARD, "lists no models")
+    page = visitor.page
+    await page.click("#tabs [data-tab-id=text]")
+    await page.click("#backend-left input")
+    await page.get_by_role("option", name="OpenAI-compatible server").click()
+    await visitor.sees("#state-left", "Type the name of a model.")
+    await page.fill("#model-left input", "my-own-phi")
+    await page.press("#model-left input", "Enter")
+    await visitor.sees("#state-left", "A name you typed")
+    await visitor.ask("Who is there?")
+    puppet.answer("two", "I am.")
+    await visitor.sees("#conversation-left", "From afar")
+    assert stub.asked(CHAT)[0].json["model"] == "my-own-phi"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("not an address", "This is not the address of a server."),
+        ("http://me:secret@host", "must not hold a name, a password"),
+        ("ftp://host", "This is not the address of a server."),
+    ],
+)
+async def test_what_is_no_address(visitor: Visitor, typed: str, sentence: str) -> None:
+    await connect(visitor, typed)
+    await visitor.sees(CARD, sentence)
+    assert "secret" not in await visitor.text(CARD)
+
+
+async def test_a_wrong_key_is_said_so(visitor: Visitor, stub: Stub) -> None:
+    stub.on(LIST, Reply.of({"error": {"message": "Wrong key sk-wrong"}}, 401))
+    await connect(visitor, stub.url, "sk-wrong")
+    await visitor.sees(CARD, "refused the key")
+    await visitor.sees(CARD, "Needs a key")
+    assert "sk-wrong" not in await visitor.page.content()
+
+
+async def test_what_cannot_work_cannot_be_chosen(visitor: Visitor) -> None:
+    page = visitor.page
+    await page.click("#backend-left input")
+    retired = page.get_by_role("option", name="GitHub Models — retired")
+    await retired.wait_for()
+    await page.wait_for_selector(".options [aria-disabled=true]")
+    assert await retired.get_attribute("aria-disabled") == "true"
+    assert await retired.evaluate("node => getComputedStyle(node).pointerEvents") == "none"
+    names = await page.get_by_role("option").all_inner_texts()
+    ready = ["—" not in name for name in names]
+    assert ready == sorted(ready, reverse=True), "those that are ready come first"
