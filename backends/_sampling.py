@@ -9,7 +9,7 @@ from ._types import GenerationParams
 if TYPE_CHECKING:
     import torch
 
-_GREEDY_BELOW = 1e-3
+GREEDY_BELOW = 1e-3
 """Temperatures below this would only overflow: the likeliest token is certain there."""
 _LIKELIEST = 1024
 """Tokens that hold the nucleus nearly always."""
@@ -24,7 +24,7 @@ def chooser(params: GenerationParams) -> "Callable[[torch.Tensor], int]":
         return getattr(DEFAULT_PARAMS, name) if value is None else value
 
     temperature, top_p, top_k = knob("temperature"), knob("top_p"), knob("top_k")
-    if temperature < _GREEDY_BELOW:
+    if temperature < GREEDY_BELOW:
         return lambda logits: int(logits.argmax())
     # Its own generator, on the CPU: the text depends on nothing else that samples, and not on
     # where the model runs.

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 DEFAULT_PARAMS = GenerationParams(max_tokens=1024, temperature=0.7, top_p=0.95, top_k=0)
 """What a local engine takes for a knob left at `None`: one set for all, so that answers compare."""
 
+STOP_TOKENS = ("<|end|>", "<|endoftext|>", "<|assistant|>", "<|im_end|>")
+"""Ends of a turn in the Phi family: some checkpoints leave one or two out of their settings."""
+
 _LONGEST = 16
 """Tokens that one character can take at most, and some: what is held longer is none."""
 

@@ -11,7 +11,7 @@ from ._engine import Steps
 from ._errors import ContextLengthError, MissingDependencyError, OutOfMemoryError
 from ._machine import free_memory, has_native_bf16, physical_cores
 from ._sampling import chooser
-from ._text import DEFAULT_PARAMS, Detokenizer, StopStrings, harmless, turns
+from ._text import DEFAULT_PARAMS, STOP_TOKENS, Detokenizer, StopStrings, harmless, turns
 from ._types import Chunk, FinishReason, GenerationParams, Message, Progress, Timings, Usage
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 PREFILL_CHUNK = 256
 """Tokens of the prompt per forward pass: as long as Stop and the other side wait at most."""
-
-STOP_TOKENS = ("<|end|>", "<|endoftext|>", "<|assistant|>", "<|im_end|>")
-"""Ends of a turn in the Phi family: some checkpoints leave one or two out of their settings."""
 
 _SMALL = 50e6
 """Parameters up to which one core is enough: cores that wait for each other at every layer made a

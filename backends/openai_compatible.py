@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ._base import Kind, Offer, Status, register
 from ._catalog import MODELS, ModelSpec, known_model
 from ._clients import Clients, carrying, only_ours
-from ._errors import BackendError, ServerError
+from ._code import Expression, Pictures, call, opening, retirement, with_key
+from ._errors import BackendError, MissingKeyError, RetiredError, ServerError
 from ._refusals import Refusal, error_of, filtered, filtered_for
 from ._served import (
     CONNECT_TIMEOUT,
@@ -39,6 +40,25 @@ from ._types import (
 if TYPE_CHECKING:
     import openai
     from openai.types.chat import ChatCompletionChunk
+
+_STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+"""What every request asks for: the answer in pieces, and at the end the count of its tokens."""
+
+_NOBODYS = "\0key\0"
+"""Stands for a key while a program is written: no real one goes into it."""
+
+_NO_KEY = "This server wants no key; the package wants some text."
+
+_OWN_HEADER = "The key goes into a header of its own here, not where the package puts it."
+
+_PRINTING = (
+    "for event in stream:",
+    "    if event.choices:  # the last event only counts tokens",
+    '        print(event.choices[0].delta.content or "", end="", flush=True)',
+    "print()",
+    "",
+)
+"""The end of a program: the answer, as it comes."""
 
 _FINISHES: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 
@@ -103,6 +123,10 @@ class OpenAICompatible(Served):
     def refused(self, model: str, refusal: Refusal) -> BackendError:
         """What a refusal means here."""
         return error_of(self.label, model, refusal)
+
+    def id_at(self, url: str, model: str) -> str:
+        """What a model is called at an address."""
+        return model
 
     def body(
         self, model: str, messages: Sequence[Message], params: GenerationParams
@@ -170,6 +194,86 @@ class OpenAICompatible(Served):
             async for step in steps:
                 yield step
 
+    def code(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> str:
+        """The same request with the `openai` package; see `Backend.code`."""
+        url, has_key = self._where(connection)
+        variable = (self.key_env or "API_KEY") if has_key else None
+        key, headers = self._key_and_headers(variable)
+        pictures = Pictures()
+        request = pictures.move(self.body(self.id_at(url, model), messages, params))
+        request |= ({"extra_headers": headers} if headers else {}) | _STREAMED
+        imports = ["import os"] * bool(variable) + pictures.imports
+        notes = {"extra_headers": _OWN_HEADER} if "authorization" in headers else {}
+        if params.top_k is not None and "top_k" not in str(request.get("extra_body")):
+            notes["stream"] = f"top_k={params.top_k} is not sent: this protocol does not have it."
+        return "\n".join(
+            [
+                *opening(
+                    self,
+                    self.spec_of(model).label,
+                    warning=self._retirement(model, url, connection),
+                    key=variable,
+                ),
+                *sorted(imports, key=lambda line: (line.startswith("from"), line)),
+                *([""] if imports else []),
+                f"from openai import {'Omit, ' if 'authorization' in headers else ''}OpenAI",
+                *pictures.reader,
+                "",
+                call(
+                    "client = OpenAI",
+                    {"base_url": url, "api_key": key},
+                    {} if variable else {"api_key": _NO_KEY},
+                ),
+                "",
+                call("stream = client.chat.completions.create", request, notes),
+                *_PRINTING,
+            ]
+        )
+
+    def _where(self, connection: Connection | None) -> tuple[str, bool]:
+        """Where a program's request goes, and whether a key goes with it: `reach` says both."""
+        try:
+            address = self.reach(connection)
+            return address.url, bool(address.key)
+        except BackendError as error:
+            with_key = isinstance(error, MissingKeyError) or self.needs_key
+        with_key = with_key or bool(connection and connection.api_key)
+        try:
+            return self.reach(
+                Connection(connection and connection.base_url, _NOBODYS)
+            ).url, with_key
+        except BackendError:  # nobody has said where the server is
+            return self.in_full(self.address_example), with_key
+
+    def _retirement(self, model: str, url: str, connection: Connection | None) -> str:
+        """That the service or the model was switched off, in sentences; empty if it was not."""
+        try:
+            self.reach(connection)
+        except RetiredError:
+            return retirement(self)
+        except BackendError:
+            pass  # what else is missing is no matter here
+        offers = (offer for offer in self.offers([model], url) if offer.model == model)
+        status = next((offer.status for offer in offers), None)
+        return status.message if status and status.state == "retired" else ""
+
+    def _key_and_headers(self, variable: str | None) -> tuple[str, dict[str, str]]:
+        """The key as the package takes it, and the headers that it does not send by itself."""
+        headers = self.credentials(_NOBODYS if variable else None)
+        key = "none"
+        if headers.get("authorization") == f"Bearer {_NOBODYS}":
+            key = with_key(_NOBODYS, _NOBODYS, variable)
+            del headers["authorization"]
+        elif variable:
+            headers = {"authorization": Expression("Omit()")} | headers
+        return key, {name: with_key(text, _NOBODYS, variable) for name, text in headers.items()}
+
     # ── The wire ───────────────────────────────────────────────────────────────────────────────
 
     async def _ask(self, address: Address, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
@@ -180,9 +284,7 @@ class OpenAICompatible(Served):
 
         try:
             with carrying(self.credentials(address.key)):
-                events = await client.chat.completions.create(
-                    **body, stream=True, stream_options={"include_usage": True}
-                )
+                events = await client.chat.completions.create(**body, **_STREAMED)
                 events = await self.promised(client, events)
             async with events:
                 async for event in events:

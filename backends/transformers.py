@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import lru_cache, partial
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, ClassVar
 from . import _download, _torch, _weights
 from ._base import CONTEXT_CAP, Backend, Kind, Offer, Status, register
 from ._catalog import MODELS, ModelSpec
+from ._code import opening
 from ._engine import Steps
-from ._errors import BadRequestError, MissingDependencyError, ModelNotFoundError
-from ._machine import gigabytes, has_gpu, total_memory
+from ._errors import BackendError, BadRequestError, MissingDependencyError, ModelNotFoundError
+from ._generate import has_system_slot, program
+from ._machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
 from ._pool import POOL, Plan
 from ._text import clean
 from ._types import Chunk, Connection, GenerationParams, Message, Progress
@@ -45,6 +48,7 @@ class Transformers(Backend):
     kind: ClassVar[Kind] = "local"
     requires: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     install: ClassVar[str] = "pip install torch transformers"
+    downloads_from: ClassVar[str] = "the Hugging Face Hub"
 
     def specs(self) -> Sequence[ModelSpec]:
         """The catalog's models that it offers."""
@@ -135,7 +139,38 @@ class Transformers(Backend):
             lambda: len(_tokenizer(file).encode(clean(text), add_special_tokens=False))
         )
 
-    async def download(self, model: str) -> AsyncGenerator[Progress, None]:
+    def code(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> str | None:
+        """The same request with Transformers' own `generate`; see `Backend.code`."""
+        try:
+            spec = self._spec(model)
+            folder = self.checkpoint(spec)
+            name, where = self.written(spec)
+            body = program(
+                name,
+                messages,
+                params,
+                dtype=_dtype(spec),
+                system_slot=folder is None or has_system_slot(folder),
+            )
+        except BackendError:
+            return None
+        head = opening(self, spec.label, notes=[where])
+        return "\n".join([*head, body])
+
+    def written(self, spec: ModelSpec) -> tuple[str, str]:
+        """What a program loads a model by, and what to know about that."""
+        size = gigabytes(spec.weights_size)
+        return self.model_id(spec), f"The model is a download of {size}, once."
+
+    async def download(
+        self, model: str, connection: Connection | None = None
+    ) -> AsyncGenerator[Progress, None]:
         """Fetch a model into the Hugging Face cache; see `Backend.download`."""
         spec = self._spec(model)
         if spec.hub_id is None or await asyncio.to_thread(self.checkpoint, spec):
@@ -205,6 +240,12 @@ class Transformers(Backend):
         largest = sorted(fitting, key=lambda spec: spec.parameters)[-2:]
         names = [*(spec.label for spec in reversed(largest)), "the built-in Pocket models"]
         return f"What fits: {' or '.join(names)}. Closing other programs helps too."
+
+
+def _dtype(spec: ModelSpec) -> str:
+    """The number format of the page's own answers, as a program says it: see `best_dtype`."""
+    slow = not has_gpu() and not has_native_bf16() and sys.platform != "darwin"
+    return "torch.float32" if slow and spec.parameters * 4 < free_memory() else '"auto"'
 
 
 def _nothing() -> Steps:

@@ -14,8 +14,10 @@ from .convert import Form, to_chatbot, turn_of
 from .events import PRIVATE, Updates
 from .pane import build_pane
 from .params import build_params
+from .program import program_of
 from .session import Session
-from .status import backend_choices, find_offer, model_label
+from .status import allowed, find_offer, model_label
+from .texts import t
 
 _SIDES = """<div role="group" aria-label="Which side to show">
 <button id="focus-left" aria-pressed="false" onclick="phi.focus('left')">Left</button>
@@ -30,7 +32,7 @@ class CompareView:
     def __init__(self, limits: Limits, examples: Any = None) -> None:
         """Draw it. `examples` draws what stands between the panes and the prompt."""
         self.limits = limits
-        self.backends = backend_choices(limits)
+        self.backends = allowed(limits)
         self.session = gr.State(Session(), delete_callback=Session.stop)
         # The secret goes to every page: it protects nothing, but a new one would lose what is kept.
         self.kept = gr.BrowserState("", storage_key="phi-playground", secret="no secret")
@@ -68,6 +70,7 @@ class CompareView:
         buttons = [c.compare, c.stop, c.regenerate, c.undo, c.clear]
         copies = [c.copy_markdown, c.copy_json]
         panes = [x for p in self.panes for x in (p.conversation, p.regenerate, p.stop)]
+        panes += [x for p in self.panes for x in (p.code, p.program)]
         rest = [self.examples] if self.examples else []
         return [c.prompt, c.notice, *buttons, *copies, *panes, *self.drawn, self.kept, *rest]
 
@@ -79,6 +82,10 @@ class CompareView:
             self._answering(pane.regenerate.click, self._again_one(side))
             self._answering(pane.conversation.edit, self._edit(side))
             pane.stop.click(_stop(side), self.session, queue=False, **PRIVATE)
+            pane.code.click(
+                self._code(side), [self.session, *self.form], [pane.code, pane.program],
+                queue=False, preprocess=False, **PRIVATE,
+            )  # fmt: skip
         c.stop.click(_stop(None), self.session, queue=False, **PRIVATE)
         state = [self.session, c.prompt]
         c.undo.click(self.undo, state, self.changed, queue=False, **PRIVATE)
@@ -172,12 +179,14 @@ class CompareView:
                 self.limits.check_history(earlier.messages(side))
         except BackendError as error:
             return self._refused(error)
-        labels = [model_label(b, await find_offer(b, m), m) for b, m in form.sides]
+        labels = [model_label(b, await find_offer(b, m, session.keyring), m) for b, m in form.sides]
         if session.answering:
             return self._refused("The models are still answering. Press Stop first.")
         first = not session.conversation.turns
         session.begin(form, labels, turn, form.prompt, set(sides))
         updates = self.shown(session)
+        for side in tuple(session.programs):
+            updates |= await self._programmed(session, side, values)
         if first and self.examples:
             updates[self.examples] = gr.Accordion(open=False)
         # Until there are answers, a reload brings back what was (and page.js the prompt).
@@ -209,7 +218,8 @@ class CompareView:
             return gr.skip()
         session.conversation = session.conversation.until(-1)
         session.redraw_lines()
-        return self.shown(session) | {self.composer.prompt: prompt or last.prompt}
+        updates = self.shown(session) | self._hide_code(session)
+        return updates | {self.composer.prompt: prompt or last.prompt}
 
     async def clear(self, session: Session) -> Updates:
         """Forget the conversation; an unsent prompt stays."""
@@ -217,9 +227,36 @@ class CompareView:
         session.run = None
         session.conversation = Conversation()
         session.redraw_lines()
-        updates = self.shown(session)
+        updates = self.shown(session) | self._hide_code(session)
         if self.examples:
             updates[self.examples] = gr.Accordion(open=True)
+        return updates
+
+    def _code(self, side: int) -> Any:
+        async def show_code(session: Session, *values: Any) -> Updates:
+            if side in session.programs:
+                return self._hide_code(session, side)
+            return await self._programmed(session, side, values)
+
+        return show_code
+
+    async def _programmed(self, session: Session, side: int, values: tuple[Any, ...]) -> Updates:
+        """The program of what a side was asked last, or would be asked now."""
+        pane, program = self.panes[side], await program_of(session, side, values, self.limits)
+        session.programs.add(side)
+        return {
+            pane.code: gr.Button(t("hide_code")),
+            pane.program: gr.Markdown(program, visible=True),
+        }
+
+    def _hide_code(self, session: Session, *sides: int) -> Updates:
+        """Put programs away; those of both sides if none is named."""
+        updates: Updates = {}
+        for side in session.programs & {*(sides or (0, 1))}:
+            session.programs.remove(side)
+            pane = self.panes[side]
+            updates[pane.code] = gr.Button(t("show_code"))
+            updates[pane.program] = gr.Markdown("", visible=False)
         return updates
 
     # ── Drawing ────────────────────────────────────────────────────────────────────────────────

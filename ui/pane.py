@@ -22,6 +22,8 @@ class Pane:
     line: gr.HTML
     regenerate: gr.Button
     stop: gr.Button
+    code: gr.Button
+    program: gr.Markdown
 
 
 def build_pane(side: str, backends: list[tuple[str, str]]) -> Pane:
@@ -64,6 +66,24 @@ def build_pane(side: str, backends: list[tuple[str, str]]) -> Pane:
                 t("regenerate_one"), size="sm", visible=False, elem_id=f"regenerate-{side}"
             )
             stop = gr.Button(t("stop_one"), size="sm", visible=False, elem_id=f"stop-{side}")
+            code = gr.Button(t("show_code"), size="sm", elem_id=f"code-{side}")
+        # A translated program would not run.
+        program = gr.Markdown(
+            visible=False, elem_id=f"program-{side}", elem_classes=["program", "notranslate"],
+            label=t(f"program_{side}"), container=False, latex_delimiters=[],
+        )  # fmt: skip
     return Pane(
-        backend, model, state, download, confirm, cancel, conversation, live, line, regenerate, stop
+        backend,
+        model,
+        state,
+        download,
+        confirm,
+        cancel,
+        conversation,
+        live,
+        line,
+        regenerate,
+        stop,
+        code,
+        program,
     )

@@ -25,6 +25,13 @@ class Pocket(Transformers):
         """The catalog's Pocket models."""
         return _SPECS
 
+    def written(self, spec: ModelSpec) -> tuple[str, str]:
+        """Its folder as seen from the folder of this program."""
+        return (
+            f"backends/pocket/models/{spec.key}",
+            "Run it in the folder of Phi Playground, where this model is.",
+        )
+
     def checkpoint(self, spec: ModelSpec) -> Path | None:
         """The folder beside this file that holds the model."""
         folder = Path(__file__).parent / "models" / spec.key
