@@ -18,7 +18,7 @@ from ._errors import (
     ModelNotFoundError,
     OutOfDiskError,
 )
-from ._machine import gigabytes
+from ._machine import gigabytes, gigabytes_of
 from ._types import Progress
 from ._weights import hub_cache
 
@@ -66,18 +66,12 @@ async def download(hub_id: str, label: str) -> AsyncGenerator[Progress, None]:
             if "complete" in event:
                 return
             done = min(event["done"], total)
-            yield Progress("downloading", done / (total or 1), _of(done, total))
+            yield Progress("downloading", done / (total or 1), gigabytes_of(done, total))
         raise _error("broken", label)
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
-
-
-def _of(done: int, total: int) -> str:
-    if total < 1e8:
-        return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
-    return f"{done / 1e9:.1f} of {total / 1e9:.1f} GB"
 
 
 def _check_disk(label: str, missing: int) -> None:

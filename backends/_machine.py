@@ -78,6 +78,13 @@ def gigabytes(count: float) -> str:
     return f"{count / 1e9:.1f} GB"
 
 
+def gigabytes_of(done: int, total: int) -> str:
+    """How much of a number of bytes is done, for people: `1.2 of 7.6 GB`."""
+    if total < 1e8:
+        return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
+    return f"{done / 1e9:.1f} of {total / 1e9:.1f} GB"
+
+
 def _cgroup(name: str) -> int | None:
     try:
         return int((_CGROUP / name).read_text())

@@ -161,7 +161,7 @@ def check_pictures(spec: ModelSpec, messages: Sequence[Message]) -> None:
 def unreachable(label: str, url: str) -> BackendError:
     """Nobody answers at an address."""
     return BackendConnectionError(
-        f"{label} cannot be reached at {url}.", "Is it running, and is the address right?"
+        f"{label} cannot be reached at {url}.", "Start it there, or check the address."
     )
 
 
@@ -172,16 +172,21 @@ def hung_up(label: str) -> BackendError:
     )
 
 
-def timed_out(label: str, connecting: bool, begun: bool) -> BackendError:
-    """It took too long: to be reached, to begin, or to go on."""
+def timed_out(
+    label: str, connecting: bool, begun: bool, patience: float | None = None
+) -> BackendError:
+    """It took too long: to be reached, to begin, or to go on.
+
+    `patience` is how many seconds it was given, if not `silence_timeout()`.
+    """
     if connecting:
         return BackendTimeoutError(
             f"{label} could not be reached within {CONNECT_TIMEOUT:.0f} s.",
-            "Is it running, and is the address right?",
+            "Start it there, or check the address.",
         )
     what = "fell silent" if begun else "did not begin to answer"
     return BackendTimeoutError(
-        f"{label} {what} for {silence_timeout():.0f} s.",
+        f"{label} {what} for {patience or silence_timeout():.0f} s.",
         f"It may be busy: try again, or set {SILENCE_ENV} to wait longer.",
     )
 

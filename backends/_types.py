@@ -117,6 +117,10 @@ class Chunk:
     usage: Usage | None = None
     timings: Timings | None = None
     routing: tuple[ExpertRouting, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What its reader should know about this answer, in a few words: `Q4_0 weights`."""
+    warnings: tuple[str, ...] = ()
+    """What its reader must not overlook, in sentences: that something was left out."""
 
 
 @dataclass(frozen=True, slots=True)

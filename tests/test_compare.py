@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from backends import Chunk, Message, Progress, RateLimitError
+from backends import Chunk, Message, Progress, RateLimitError, Timings
 from playground import compare
 from playground.answer import Answer, Request
 from playground.compare import Run, complete
@@ -43,6 +43,27 @@ async def test_an_answer_is_added_up_and_timed() -> None:
     assert clock.tokens_per_second == pytest.approx((3 - 1) / 2.0)
     assert clock.token_source == "engine"
     assert clock.device == "cpu" and not clock.shared
+
+
+async def test_notes_and_warnings_are_collected() -> None:
+    steps = (Chunk(text="a", notes=("one",)), Chunk(notes=("two",), warnings=("Beware.",)))
+    answer = await complete(ask(Scripted(*steps)))
+    assert (answer.notes, answer.warnings) == (("one", "two"), ("Beware.",))
+
+
+@pytest.mark.parametrize(("told", "load"), [(0.0, 0.0), (0.2, 0.2), (9.0, 0.5)])
+def test_the_engine_says_how_much_of_the_wait_was_loading(
+    told: float, load: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 10.0)
+    answer = Answer()
+    answer.start()
+    answer.wait_for(Progress("loading"))
+    answer.add(Chunk(text="a", tokens=1, at=10.5))
+    answer.add(Chunk(at=11.0, timings=Timings(load=told)))
+    clock = answer.snapshot().clock
+    assert (clock.load, clock.prefill) == (load, 0.5 - load)
+    assert clock.cold is bool(load)
 
 
 async def test_waiting_loading_and_reading_the_prompt_are_told_apart() -> None:

@@ -17,6 +17,7 @@ from playground.conversation import (
     to_json,
     to_markdown,
 )
+from ui.numbers import final_line
 
 ANSWER = Said(
     model="Phi-3.5-mini",
@@ -69,6 +70,25 @@ async def test_an_ended_answer_is_written_down_with_its_numbers() -> None:
         "shared device",
         "English",
     ]
+
+
+async def test_notes_and_warnings_stay_with_the_answer() -> None:
+    completion = Completion(
+        "done",
+        "Yes.",
+        clock=Clock(device="http://" + "x" * 300),
+        notes=("Q4_0 weights",),
+        warnings=("It may have forgotten <b>you</b>.",),
+    )
+    said = await Said.of(completion, "m", "Ollama")
+    turn = Turn(prompt="Well?", answers=(said, None))
+    line = final_line(said, turn)
+    assert ">Q4_0 weights</span>" in line and 'class="note"' in line
+    assert '<span class="note warning">It may have forgotten &lt;b&gt;you' in line
+    talk = Conversation(turns=(turn,))
+    text = to_markdown(talk)
+    assert "Q4_0 weights_" in text and "> It may have forgotten <b>you</b>." in text
+    assert Conversation.model_validate_json(to_json(talk)) == talk
 
 
 async def test_a_failure_is_written_down_as_its_sentence() -> None:

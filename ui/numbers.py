@@ -28,6 +28,7 @@ _MEANINGS = {
     "tokens/s": "How fast the answer was written",
     "cold start": "The model had to be loaded first: do not compare with one that was ready",
     "shared device": "Both models ran on the same processor and slowed each other down",
+    "weights": "How its numbers were rounded to fewer bits: smaller, faster, a little less exact",
     "waited": "Waiting for its turn, before the model began",
 }
 
@@ -57,7 +58,7 @@ def final_line(said: Said, turn: Turn) -> str:
     pieces = _pieces(describe_numbers(said)) if said.text else "Stopped before the first token."
     return _line(
         said.state,
-        name + pieces + _mismatch(said, turn) + _gauge(said),
+        name + pieces + _notes(said) + _mismatch(said, turn) + _gauge(said),
         words=_length(said.text),
     )
 
@@ -96,6 +97,13 @@ def _waiting(progress: Progress | None, model: str, waited: float) -> str:
     return f'<span class="pulse" aria-hidden="true"></span><span>{escape(text)}…</span>{bar}' + (
         f"<span>{waited:.0f} s</span>" if waited >= 1 else ""
     )
+
+
+def _notes(said: Said) -> str:
+    """What a reader should know about the answer, and what must not be overlooked."""
+    notes = (f'<span class="note"{_explained(note)}>{escape(note)}</span>' for note in said.notes)
+    warnings = (f'<span class="note warning">{escape(text)}</span>' for text in said.warnings)
+    return "".join((*notes, *warnings))
 
 
 def _mismatch(said: Said, turn: Turn) -> str:
