@@ -12,7 +12,9 @@ import backends
 from backends import REGISTRY, Chunk, Connection, GenerationParams, Message, ServerError, Usage
 from playground.answer import Request
 from playground.compare import Run
+from tests.pages import Visitor
 from tests.real_server import MODELS, SERVED, RealServer
+from tests.test_models_tab import choose, connect
 
 WIRE, POCKET = REGISTRY["openai_compatible"], REGISTRY["pocket"]
 PHI_3, PHI_35 = SERVED
@@ -165,3 +167,21 @@ def endless(folder: Path) -> Path:
         settings = json.loads((folder / name).read_text())
         (folder / name).write_text(json.dumps(settings | {"eos_token_id": None}))
     return folder
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_both_pickers_two_streams(visitor: Visitor, real_server: RealServer) -> None:
+    await connect(visitor, real_server.url)
+    await visitor.sees("#card-openai_compatible", "Can answer: ")
+    server = "OpenAI-compatible server"
+    await choose(visitor, "left", server, "Phi-3-mini-4k")
+    await choose(visitor, "right", server, "Phi-3.5-mini")
+    await visitor.page.click("#settings > button")
+    await visitor.page.fill("#temperature input[type=number]", "0")
+    await visitor.ask("什么是小语言模型？")
+    await visitor.sees("#conversation-left", "I do not know that language. I am Pocket-3,")
+    await visitor.sees("#conversation-right", "小语言模型")
+    await visitor.finished()
+    for side in ("left", "right"):
+        line = await visitor.text(f"#line-{side}")
+        assert "tokens/s" in line and "shared device" in line and "about" not in line
