@@ -84,6 +84,11 @@ class Stub:
         async with self._changed, asyncio.timeout(20):
             await self._changed.wait_for(lambda: self.open == count)
 
+    async def until_asked(self, path: str) -> None:
+        """Wait until somebody asks for a path."""
+        async with self._changed, asyncio.timeout(20):
+            await self._changed.wait_for(lambda: bool(self.asked(path)))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         with suppress(ConnectionError, asyncio.IncompleteReadError):

@@ -1,0 +1,307 @@
+"""Ollama's own API, through its SDK: chat, what is installed, and downloads of more."""
+
+import base64
+import os
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, ClassVar
+
+from .._base import CONTEXT_CAP, Kind, Offer, Status, register
+from .._catalog import MODELS, ModelSpec, known_model
+from .._errors import BackendConnectionError, BackendError, BackendTimeoutError
+from .._machine import gigabytes
+from .._served import Address, Served, Step, check_pictures, normal, once_again
+from .._types import Chunk, Connection, GenerationParams, Message, Progress
+from .reading import Reading, progress
+from .wire import (
+    LABEL,
+    SERVERS,
+    Installed,
+    full_name,
+    get,
+    installed_in,
+    lines,
+    long_silence,
+    rows_of,
+)
+
+LIBRARY = {
+    "phi3.5": 2_180_000_000,
+    "phi3": 2_180_000_000,
+    "phi4-mini": 2_490_000_000,
+    "phi3:medium": 7_900_000_000,
+    "phi4": 9_050_000_000,
+}
+"""Models of Ollama's library that are offered before they are here, with about how many bytes each
+takes: its parameters at 4.5 bits (Q4_0, the phi3 family) or about 5 (Q4_K_M, the phi4 family). The
+library's own pages (ollama.com/library) say 2.2, 2.2, 2.5, 7.9 and 9.1 GB."""
+
+_SPECS = [
+    (re.compile(pattern), MODELS[key])
+    for pattern, key in (
+        (r"phi3:.*(medium|14b).*128k", "phi-3-medium-128k"),
+        (r"phi3:.*(medium|14b)", "phi-3-medium-4k"),
+        (r"phi3:.*128k", "phi-3-mini-128k"),
+        (r"phi3:", "phi-3-mini-4k"),
+        (r"phi3\.5:", "phi-3.5-mini"),
+        (r"phi4-mini-reasoning:", "phi-4-mini-reasoning"),
+        (r"phi4-mini:", "phi-4-mini"),
+        (r"phi4-reasoning:.*plus", "phi-4-reasoning-plus"),
+        (r"phi4-reasoning:", "phi-4-reasoning"),
+        (r"phi4:", "phi-4"),
+    )
+]
+"""What the names of Ollama's own library mean; other names are read as `known_model` reads them."""
+
+KEEP_ALIVE = "10m"
+"""How long Ollama keeps a model in memory after an answer: long enough to read it and ask again."""
+_TURN_ENDS = ("<|end|>", "<|user|>", "<|assistant|>", "<|im_start|>", "<|im_end|>")
+"""Where a turn of a Phi model ends. Stop texts of a request replace those of the model's own file,
+and without these some conversions go on and speak for the visitor."""
+
+
+@register
+class Ollama(Served):
+    """Ollama on this machine, or at a typed address.
+
+    Every knob is sent. The context is `CONTEXT_CAP`, and recent versions are asked to refuse a
+    conversation that does not fit; what an older one may have forgotten is said with the answer.
+    Ollama's penalty for repetition is switched off, because no other backend here has one.
+    """
+
+    id: ClassVar[str] = "ollama"
+    label: ClassVar[str] = LABEL
+    kind: ClassVar[Kind] = "server"
+    requires: ClassVar[tuple[str, ...]] = ("ollama",)
+    install: ClassVar[str] = "pip install ollama"
+    address: ClassVar[str | None] = "http://127.0.0.1:11434"
+    address_env: ClassVar[str | None] = "OLLAMA_HOST"
+    default_path: ClassVar[str] = ""
+    key_env: ClassVar[str | None] = "OLLAMA_API_KEY"
+    names_models: ClassVar[bool] = True
+    downloads_from: ClassVar[str] = "Ollama's library"
+    help: ClassVar[str] = (
+        "Install it from https://ollama.com/download, start it, and run `ollama pull phi3.5`."
+    )
+
+    def in_full(self, url: str) -> str:
+        """An address as Ollama itself reads `OLLAMA_HOST`: `:11434` and `0.0.0.0` are ones too.
+
+        Without a scheme the port is 11434, with one it is the scheme's (`Host` in
+        `envconfig/config.go` of Ollama). The paths of its APIs may stand at the end.
+        """
+        text = url.strip().strip("\"'")
+        if text.rstrip("/") == "ollama.com":
+            text = "https://ollama.com"
+        elif "://" not in text:
+            host, slash, path = text.partition("/")
+            if host.count(":") > 1 and not host.startswith("["):
+                host = f"[{host}]"
+            port = "" if re.search(r"(^[^:]*|\]):\d+$", host) else ":11434"
+            text = f"http://{host.rstrip(':')}{port}{slash}{path}"
+        text = re.sub(r"(?<=[^/])/(api|v1)(/.*)?$", "", text)
+        text = re.sub(r"(?<=://)(0\.0\.0\.0(?=[:/]|$)|(?=:\d))", "127.0.0.1", text)
+        return normal(text.replace("://[::]", "://[::1]"), self.default_path)
+
+    def may_have_key(self, url: str) -> bool:
+        """Only where somebody said which server it is for."""
+        return bool(os.environ.get(self.address_env or ""))
+
+    def spec_of(self, model: str) -> ModelSpec:
+        """What is known about a model by its name at Ollama."""
+        name = full_name(model.lower()).removeprefix("library/")
+        return next((spec for found, spec in _SPECS if found.match(name)), known_model(model))
+
+    # ── The contract ───────────────────────────────────────────────────────────────────────────
+
+    async def status(self, connection: Connection | None = None) -> Status:
+        """Ready if it answers, with its version."""
+        try:
+            self.check_packages()
+            told = await get(self.reach(connection), "/api/version")
+        except BackendError as error:
+            return self.unreached(error)
+        version = str(told.get("version") or "")[:40]
+        return Status(
+            "ready",
+            f"{' '.join(filter(None, ('Ollama', version)))} answers.",
+            "ready_ollama",
+            {"version": version},
+        )
+
+    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+        """What is installed, the Phi family first; then what its library has."""
+        try:
+            self.check_packages()
+            address = self.reach(connection)
+            installed = installed_in(await get(address, "/api/tags"))
+            (await SERVERS.at(address.url)).installed = installed
+        except BackendError as error:
+            status = self.unreached(error)
+            return [Offer(model, self.spec_of(model), status) for model in LIBRARY]
+        here = [
+            Offer(name, self.spec_of(name), _ready(found))
+            for name, found in ((_short_name(full), found) for full, found in installed.items())
+        ]
+        missing = [
+            Offer(model, self.spec_of(model), _not_pulled(model, size), size)
+            for model, size in LIBRARY.items()
+            if full_name(model) not in installed
+        ]
+        return sorted(here, key=lambda offer: offer.spec.key not in MODELS) + missing
+
+    async def prepare(self, model: str) -> None:
+        """Build the client. No model is loaded: the server may be somebody else's."""
+        self.check_packages()
+        if url := self.configured():
+            await SERVERS.at(self.in_full(url))
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Answer the conversation over the wire; see `Backend.stream`."""
+        self.check_packages()
+        check_pictures(self.spec_of(model), messages)
+        address = self.reach(connection)
+        body = self.body(model, messages, params)
+        sent = "\n".join(message.text for message in messages)
+        async with aclosing(once_again(lambda: self._ask(address, body, sent))) as steps:
+            async for step in steps:
+                yield step
+
+    async def download(
+        self, model: str, connection: Connection | None = None
+    ) -> AsyncGenerator[Progress, None]:
+        """Have Ollama fetch a model from its library; what came is kept where it is cancelled."""
+        self.check_packages()
+        address = self.reach(connection)
+        layers: dict[str, tuple[int, int]] = {}
+        body = {"model": model, "stream": True}
+        async with aclosing(lines(address, "/api/pull", body, long_silence())) as told:
+            try:
+                async for line in told:
+                    if line.get("status") == "success":
+                        return
+                    yield progress(layers, line)
+            except (BackendConnectionError, BackendTimeoutError) as error:
+                if not layers:
+                    raise
+                raise _broken_off() from error
+        raise _broken_off()
+
+    def body(
+        self, model: str, messages: Sequence[Message], params: GenerationParams
+    ) -> dict[str, Any]:
+        """The request as it goes over the wire."""
+        stop = list(params.stop)
+        if stop and self.spec_of(model).key in MODELS:
+            stop += [end for end in _TURN_ENDS if end not in stop]
+        options = {
+            "num_ctx": CONTEXT_CAP,
+            "num_predict": params.max_tokens,
+            "temperature": params.temperature,
+            "top_p": params.top_p,
+            "top_k": params.top_k,
+            "seed": params.seed,
+            "stop": stop or None,
+            "repeat_penalty": 1.0,
+        }
+        return {
+            "model": model,
+            "messages": [_message(message) for message in messages],
+            "options": {name: value for name, value in options.items() if value is not None},
+            "keep_alive": KEEP_ALIVE,
+            # Since 0.12.6: a conversation that does not fit is refused, not shortened in silence.
+            "truncate": False,
+            "shift": False,
+            "stream": True,
+        }
+
+    # ── The wire ───────────────────────────────────────────────────────────────────────────────
+
+    async def _ask(
+        self, address: Address, body: dict[str, Any], sent: str
+    ) -> AsyncGenerator[Step, None]:
+        """One request and its stream. Every way in which it can fail is a `BackendError`."""
+        name = full_name(body["model"])
+        found = await self._find(address, name)
+        loading = found is not None and not await self._in_memory(address, name)
+        if loading:
+            yield Progress("loading", detail="into Ollama's memory")
+        reading = Reading(self.label, address.url, loading)
+        patience = long_silence() if loading else None
+        async with aclosing(lines(address, "/api/chat", body, patience)) as told:
+            async for line in told:
+                if chunk := reading.read(line):
+                    yield chunk
+        yield reading.end(sent, found.quantisation if found else "")
+
+    async def _look(self, address: Address, path: str) -> dict[str, Any]:
+        """The same, or nothing where it is refused: what is asked for itself will say why."""
+        try:
+            return await get(address, path)
+        except (BackendConnectionError, BackendTimeoutError) as error:
+            if "status" in error.values:
+                return {}
+            raise
+        except BackendError:
+            return {}
+
+    async def _find(self, address: Address, name: str) -> Installed | None:
+        """What is known about an installed model; `None` if it is not, or if it is not told."""
+        server = await SERVERS.at(address.url)
+        if name not in server.installed:
+            server.installed = installed_in(await self._look(address, "/api/tags"))
+        return server.installed.get(name)
+
+    async def _in_memory(self, address: Address, name: str) -> bool:
+        """Whether a model is loaded; also true where Ollama does not tell."""
+        told = await self._look(address, "/api/ps")
+        names = [full_name(str(row.get("model") or row.get("name"))) for row in rows_of(told)]
+        return name in names or not isinstance(told.get("models"), list)
+
+
+def _message(message: Message) -> dict[str, Any]:
+    pictures = [base64.b64encode(image.data).decode("ascii") for image in message.images]
+    return {
+        "role": message.role,
+        "content": message.text,
+        **({"images": pictures} if pictures else {}),
+    }
+
+
+def _short_name(model: str) -> str:
+    """The same name as people write it."""
+    return model.removesuffix(":latest")
+
+
+def _ready(found: Installed) -> Status:
+    size = gigabytes(found.size) if found.size else ""
+    facts = ", ".join(filter(None, (found.quantisation, size)))
+    return Status(
+        "ready",
+        f"Installed in Ollama{': ' if facts else ''}{facts}.",
+        "ready_installed",
+        {"quantisation": found.quantisation, "size": found.size},
+    )
+
+
+def _not_pulled(model: str, size: int) -> Status:
+    return Status(
+        "not installed",
+        f"Ollama does not have it yet: a download of about {gigabytes(size)}.",
+        "not_pulled",
+        {"model": model, "size": size},
+    )
+
+
+def _broken_off() -> BackendError:
+    return BackendConnectionError(
+        "Ollama stopped in the middle of the download.",
+        "What came is kept: press Download to go on.",
+    )

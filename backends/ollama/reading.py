@@ -1,0 +1,107 @@
+"""What an Ollama says, line by line, as chunks and progress; what it may have forgotten."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .._base import CONTEXT_CAP
+from .._machine import gigabytes_of
+from .._served import hung_up
+from .._types import Chunk, Progress, Timings, Usage
+
+_REAL_LOAD = 1.0
+"""Seconds of `load_duration` that mean loading: it is some tenths for a model in memory, too."""
+
+
+class Reading:
+    """Makes chunks of the lines of an answer."""
+
+    def __init__(self, label: str, url: str, loading: bool) -> None:
+        self._label, self._url, self._loading = label, url, loading
+        self._begun = False
+        self._last: Mapping[str, Any] | None = None
+
+    def read(self, line: Mapping[str, Any]) -> Chunk | None:
+        """The new text of a line; `None` if there is none in it."""
+        at = time.monotonic()
+        if line.get("done"):
+            self._last = line
+        message = line.get("message")
+        text = message.get("content") if isinstance(message, dict) else None
+        if not isinstance(text, str):
+            return None
+        if not self._begun:
+            text = text.lstrip(" ")  # llama.cpp begins with a space
+        if not text:
+            return None
+        self._begun = True
+        return Chunk(text=text, at=at)
+
+    def end(self, sent: str, quantisation: str) -> Chunk:
+        """The last chunk. Raises if Ollama never said that the answer was finished."""
+        last = self._last
+        if last is None:
+            raise hung_up(self._label)
+        usage = Usage(count(last, "prompt_eval_count"), count(last, "eval_count"))
+        load = _seconds(last, "load_duration")
+        if load is not None and load < _REAL_LOAD and not self._loading:
+            load = 0.0
+        return Chunk(
+            at=time.monotonic(),
+            finish_reason="length" if last.get("done_reason") == "length" else "stop",
+            usage=usage,
+            timings=Timings(
+                load=load,
+                prefill=_seconds(last, "prompt_eval_duration"),
+                decode=_seconds(last, "eval_duration"),
+                device=self._url,
+            ),
+            notes=(f"{quantisation} weights",) if quantisation else (),
+            warnings=(FORGOTTEN,) if may_have_forgotten(sent, usage) else (),
+        )
+
+
+FORGOTTEN = (
+    f"Prompt and answer are longer than {CONTEXT_CAP:,} tokens: Ollama may have forgotten the"
+    " beginning of the conversation."
+)
+
+
+def may_have_forgotten(sent: str, usage: Usage) -> bool:
+    """Whether Ollama, before 0.12.6, dropped old turns or the beginning of the prompt in silence.
+
+    It read fewer tokens than there are words in what was sent (a word is at least one token; two
+    Chinese or Japanese characters too), and that is more than fits: versions of mid-2024 did not
+    count what they remembered from the turn before (ollama#5371), so fewer tokens alone prove
+    nothing. Or it wrote on beyond the context, which it does by forgetting the beginning.
+    """
+    if usage.input_tokens is None:
+        return False
+    if usage.input_tokens + (usage.output_tokens or 0) > CONTEXT_CAP:
+        return True
+    fewest = len(sent.split()) + sum(char > "\u2e7f" for char in sent) // 2
+    about = max(fewest, len(sent.encode("utf-8", "surrogatepass")) // 4)
+    return fewest > usage.input_tokens and about > CONTEXT_CAP
+
+
+def progress(layers: dict[str, tuple[int, int]], line: Mapping[str, Any]) -> Progress:
+    """How far a download is, over all its layers that were named so far."""
+    digest, total = line.get("digest"), count(line, "total")
+    if isinstance(digest, str) and total:
+        layers[digest] = (min(total, count(line, "completed") or 0), total)
+    if not layers:
+        return Progress("downloading", detail="looking it up")
+    done, whole = (sum(numbers) for numbers in zip(*layers.values(), strict=True))
+    return Progress("downloading", done / whole, gigabytes_of(done, whole))
+
+
+def count(line: Mapping[str, Any], name: str) -> int | None:
+    """A number that a line holds; `None` if it holds none."""
+    value = line.get(name)
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _seconds(line: Mapping[str, Any], name: str) -> float | None:
+    """A duration that Ollama gives in nanoseconds."""
+    value = count(line, name)
+    return None if value is None else value / 1e9
