@@ -1,6 +1,6 @@
 """GitHub Models: retired on 2026-07-30; its last protocol, for a gateway that still speaks it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import date
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ from ._catalog import MODELS
 from ._errors import BackendError, RetiredError
 from ._refusals import Refusal
 from ._served import Address
-from ._types import Chunk, Connection
+from ._types import Chunk, Connection, GenerationParams, Message
 from .openai_compatible import OpenAICompatible
 
 _HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
@@ -97,6 +97,17 @@ class GitHubModels(OpenAICompatible):
                 yield chunk
         finally:
             await answer.aclose()
+
+    def code(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> str:
+        """The same, with the model's id in the form of the address."""
+        url = (connection and connection.base_url) or self.configured() or _ROUTE
+        return super().code(self.id_at(url.rstrip("/"), model), messages, params, connection)
 
     def id_at(self, url: str, model: str) -> str:
         """What a model is called at an address; one that GitHub never had keeps its name."""

@@ -40,8 +40,8 @@ _SERVED = _DEPRECATED | {"phi-3.5-moe", "phi-4-mini", "phi-4-multimodal"}
 _tried: dict[tuple[str, str], Status] = {}
 """What became of each model that was asked at each address, while this server runs. No keys."""
 _MOST_TRIED = 1000
-_trying: dict[str, asyncio.Task[Status]] = {}
-"""The models that a check is trying now."""
+_trying: dict[tuple[str, str], asyncio.Task[Status]] = {}
+"""The same, of models that a check is trying now."""
 
 
 @register
@@ -123,11 +123,12 @@ class NvidiaNIM(OpenAICompatible):
 
         Slow ones are not waited for: what became of them is there at the next look.
         """
-        for offer in await self.models(connection):
-            if offer.status.code == "ready_listed" and offer.model not in _trying:
-                task = asyncio.ensure_future(self.try_out(offer.model, connection))
-                _trying[offer.model] = task
-                task.add_done_callback(lambda _, model=offer.model: _trying.pop(model, None))
+        offers = await self.models(connection)
+        for model in [offer.model for offer in offers if offer.status.code == "ready_listed"]:
+            at = self.reach(connection).url, model
+            if at not in _trying:
+                _trying[at] = asyncio.ensure_future(self.try_out(model, connection))
+                _trying[at].add_done_callback(lambda _, at=at: _trying.pop(at, None))
         if _trying:
             await asyncio.wait(list(_trying.values()), timeout=PROBE_SECONDS)
 

@@ -582,6 +582,7 @@ async def test_the_protocol_that_github_models_spoke(
     for name in ("microsoft/phi-3.5-mini-instruct", "Phi-3.5-mini-instruct"):
         assert await answer(GITHUB, model=name) == "Hi"
         assert stub.seen[-1].json["model"] == model
+        assert f'model="{model}"' in (GITHUB.code(name, HELLO, PLAIN) or "")
     assert {seen.headers["x-github-api-version"] for seen in stub.seen} == {"2022-11-28"}
 
 
