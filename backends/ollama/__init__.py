@@ -34,8 +34,8 @@ LIBRARY = {
     "phi4": 9_050_000_000,
 }
 """Models of Ollama's library that are offered before they are here, with about how many bytes each
-takes: its parameters at 4.5 bits (Q4_0, the phi3 family) or about 5 (Q4_K_M, the phi4 family). The
-library's own pages (ollama.com/library) say 2.2, 2.2, 2.5, 7.9 and 9.1 GB."""
+takes: its parameters at 4.5 bits (Q4_0, the phi3 family) or about 5 (Q4_K_M, the phi4 family).
+Ollama's own README says 2.3 GB for phi3, 2.5 for phi4-mini and 9.1 for phi4 (ollama#9424)."""
 
 _SPECS = [
     (re.compile(pattern), MODELS[key])
@@ -242,7 +242,7 @@ class Ollama(Served):
         yield reading.end(sent, found.quantisation if found else "")
 
     async def _look(self, address: Address, path: str) -> dict[str, Any]:
-        """The same, or nothing where it is refused: what is asked for itself will say why."""
+        """What `get` brings, or nothing where it is refused: the question itself will say why."""
         try:
             return await get(address, path)
         except (BackendConnectionError, BackendTimeoutError) as error:
