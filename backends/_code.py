@@ -6,6 +6,9 @@ from textwrap import wrap
 from typing import Any
 
 from ._base import Backend
+from ._errors import BackendError, MissingKeyError
+from ._served import Served
+from ._types import Connection
 
 WIDTH = 72
 """Columns of a line, where its parts allow it: about as many as a pane shows."""
@@ -17,6 +20,10 @@ _WIDE = re.compile(
 )
 """Letters that take two columns: Chinese, Japanese, Korean."""
 _DATA_URL = re.compile(r"data:(image/([\w.+-]+));base64,")
+
+
+NOBODYS = "\0key\0"
+"""Stands for a key while a program is written: no real one goes into it."""
 
 
 class Expression(str):
@@ -43,19 +50,27 @@ class Pictures:
         if not (found := _DATA_URL.match(value)):
             return value
         kind, ending = found.groups()
-        name = self.files.setdefault(value, f"picture-{len(self.files) + 1}.{ending}")
-        return Expression(f"data_url({quoted(name)}, {quoted(kind)})")
+        return Expression(f"data_url({quoted(self.name(value, ending))}, {quoted(kind)})")
+
+    def name(self, picture: str, ending: str) -> str:
+        """The name of the file that stands for a picture, the same for the same one."""
+        return self.files.setdefault(picture, f"picture-{len(self.files) + 1}.{ending}")
+
+    @property
+    def saving(self) -> list[str]:
+        """The comment that says what to save under which name."""
+        names = " and ".join(self.files.values())
+        return comment(f"Save the pictures beside this program first, as {names}.")
 
     @property
     def reader(self) -> list[str]:
         """The lines that define `data_url`; none if no picture was moved."""
         if not self.files:
             return []
-        names = " and ".join(self.files.values())
         return [
             "",
             "",
-            *comment(f"Save the pictures beside this program first, as {names}."),
+            *self.saving,
             "def data_url(name, kind):",
             "    data = base64.b64encode(Path(name).read_bytes()).decode()",
             '    return f"data:{kind};base64,{data}"',
@@ -92,6 +107,20 @@ def opening(
     for note in notes:
         lines += comment(note)
     return [*lines, ""]
+
+
+def destination(backend: Served, connection: Connection | None) -> tuple[str, bool]:
+    """Where a program's request goes, and whether a key goes with it: `reach` says both."""
+    try:
+        address = backend.reach(connection)
+        return address.url, bool(address.key)
+    except BackendError as error:
+        has_key = isinstance(error, MissingKeyError) or backend.needs_key
+    has_key = has_key or bool(connection and connection.api_key)
+    try:
+        return backend.reach(Connection(connection and connection.base_url, NOBODYS)).url, has_key
+    except BackendError:  # nobody has said where the server is
+        return backend.in_full(backend.address_example), has_key
 
 
 def retirement(backend: Backend) -> str:

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ._base import Kind, Offer, Status, register
 from ._catalog import MODELS, ModelSpec, known_model
 from ._clients import Clients, carrying, only_ours
-from ._code import Expression, Pictures, call, opening, retirement, with_key
-from ._errors import BackendError, MissingKeyError, RetiredError, ServerError
+from ._code import (
+    NOBODYS,
+    Expression,
+    Pictures,
+    call,
+    destination,
+    opening,
+    retirement,
+    with_key,
+)
+from ._errors import BackendError, RetiredError, ServerError
 from ._refusals import Refusal, error_of, filtered, filtered_for
 from ._served import (
     CONNECT_TIMEOUT,
@@ -43,9 +52,6 @@ if TYPE_CHECKING:
 
 _STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 """What every request asks for: the answer in pieces, and at the end the count of its tokens."""
-
-_NOBODYS = "\0key\0"
-"""Stands for a key while a program is written: no real one goes into it."""
 
 _NO_KEY = "This server wants no key; the package wants some text."
 
@@ -202,7 +208,7 @@ class OpenAICompatible(Served):
         connection: Connection | None = None,
     ) -> str:
         """The same request with the `openai` package; see `Backend.code`."""
-        url, has_key = self._where(connection)
+        url, has_key = destination(self, connection)
         variable = (self.key_env or "API_KEY") if has_key else None
         key, headers = self._key_and_headers(variable)
         pictures = Pictures()
@@ -236,21 +242,6 @@ class OpenAICompatible(Served):
             ]
         )
 
-    def _where(self, connection: Connection | None) -> tuple[str, bool]:
-        """Where a program's request goes, and whether a key goes with it: `reach` says both."""
-        try:
-            address = self.reach(connection)
-            return address.url, bool(address.key)
-        except BackendError as error:
-            with_key = isinstance(error, MissingKeyError) or self.needs_key
-        with_key = with_key or bool(connection and connection.api_key)
-        try:
-            return self.reach(
-                Connection(connection and connection.base_url, _NOBODYS)
-            ).url, with_key
-        except BackendError:  # nobody has said where the server is
-            return self.in_full(self.address_example), with_key
-
     def _retirement(self, model: str, url: str, connection: Connection | None) -> str:
         """That the service or the model was switched off, in sentences; empty if it was not."""
         try:
@@ -265,14 +256,14 @@ class OpenAICompatible(Served):
 
     def _key_and_headers(self, variable: str | None) -> tuple[str, dict[str, str]]:
         """The key as the package takes it, and the headers that it does not send by itself."""
-        headers = self.credentials(_NOBODYS if variable else None)
+        headers = self.credentials(NOBODYS if variable else None)
         key = "none"
-        if headers.get("authorization") == f"Bearer {_NOBODYS}":
-            key = with_key(_NOBODYS, _NOBODYS, variable)
+        if headers.get("authorization") == f"Bearer {NOBODYS}":
+            key = with_key(NOBODYS, NOBODYS, variable)
             del headers["authorization"]
         elif variable:
             headers = {"authorization": Expression("Omit()")} | headers
-        return key, {name: with_key(text, _NOBODYS, variable) for name, text in headers.items()}
+        return key, {name: with_key(text, NOBODYS, variable) for name, text in headers.items()}
 
     # ── The wire ───────────────────────────────────────────────────────────────────────────────
 

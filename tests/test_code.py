@@ -1,6 +1,7 @@
 """The programs that the page shows: run as they are, each makes the backend's own request."""
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -186,6 +187,34 @@ async def test_hosted_services(backend: Backend, stub: Stub, tmp_path: Path, mon
     assert seen is not own and seen.json == own.json
     assert credentials(seen) == credentials(own)
     assert KEY in str(credentials(seen)) and KEY not in program
+
+
+# Ollama
+
+
+@pytest.mark.parametrize("case", [*CASES, "pictures"])
+async def test_ollama(stub: Stub, tmp_path: Path, case: str) -> None:
+    messages, params = CASES.get(case) or (
+        (Message("user", (SMALL, LARGE, TextPart("?"))),),
+        PARAMS,
+    )
+    lines = ({"message": {"role": "assistant", "content": text}, "done": False} for text in "Hi")
+    answer = "".join(json.dumps({"model": "x", **line}) + "\n" for line in lines)
+    answer += json.dumps({"model": "x", "message": {"role": "assistant", "content": ""}, "done": True}) + "\n"
+    stub.on("/api/chat", Reply([answer.encode()]))
+    where = Connection(stub.url, KEY)
+    request = {"model": "llava", "messages": messages, "params": params, "connection": where}
+    own = await asked(REGISTRY["ollama"], stub, "/api/chat", **request)
+    program = REGISTRY["ollama"].code(**request)
+    assert program and KEY not in program and len(program) < 5000
+    (tmp_path / "picture-1.jpeg").write_bytes(LARGE.data)
+    assert await run(program, tmp_path, OLLAMA_API_KEY=KEY) == "Hi\n"
+    seen = stub.asked("/api/chat")[-1]
+    # The package's own `chat` has no place for these two; the program says so.
+    assert seen is not own and "truncate=False" in program
+    sent = {name: value for name, value in seen.json.items() if value != []}
+    assert sent | {"truncate": False, "shift": False} == own.json
+    assert credentials(seen) == credentials(own) == {"authorization": f"Bearer {KEY}"}
 
 
 RETIRED = [backend for backend in REGISTRY.values() if backend.retired]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from .._base import CONTEXT_CAP, Kind, Offer, Status, register
 from .._catalog import MODELS, ModelSpec, known_model
+from .._code import LONGEST_PICTURE, NOBODYS, Pictures, call, destination, opening, with_key
 from .._errors import BackendConnectionError, BackendError, BackendTimeoutError
 from .._machine import gigabytes
 from .._served import Address, Served, Step, check_pictures, normal, once_again
@@ -18,6 +19,7 @@ from .wire import (
     LABEL,
     SERVERS,
     Installed,
+    credentials,
     full_name,
     get,
     installed_in,
@@ -53,6 +55,10 @@ _SPECS = [
     )
 ]
 """What the names of Ollama's own library mean; other names are read as `known_model` reads them."""
+
+_NOT_IN_CHAT = ("truncate", "shift")
+"""What the page sends and the SDK's `chat` cannot."""
+_NOT_SENT = "The page sends truncate=False and shift=False too; the package cannot."
 
 KEEP_ALIVE = "10m"
 """How long Ollama keeps a model in memory after an answer: long enough to read it and ask again."""
@@ -221,6 +227,49 @@ class Ollama(Served):
             "shift": False,
             "stream": True,
         }
+
+    def code(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> str:
+        """The same request with the `ollama` package; see `Backend.code`."""
+        url, has_key = destination(self, connection)
+        variable = (self.key_env or "API_KEY") if has_key else None
+        client: dict[str, Any] = {"host": url}
+        if variable:
+            client["headers"] = {
+                name: with_key(text, NOBODYS, variable)
+                for name, text in credentials(Address(url, NOBODYS)).items()
+            }
+        label = self.spec_of(model).label
+        request, pictures = self.body(model, messages, params), Pictures()
+        for name in _NOT_IN_CHAT:
+            del request[name]
+        for told, message in zip(request["messages"], messages, strict=True):
+            for n, image in enumerate(message.images):
+                if len(told["images"][n]) > LONGEST_PICTURE:
+                    ending = image.media_type.rpartition("/")[2]
+                    told["images"][n] = pictures.name(told["images"][n], ending)
+        saving = pictures.saving if pictures.files else []
+        return "\n".join(
+            [
+                *opening(self, label, key=variable, notes=[f"Fetch it first: ollama pull {model}"]),
+                *(["import os", ""] if variable else []),
+                "from ollama import Client",
+                "",
+                call("client = Client", client),
+                "",
+                *saving,
+                call("stream = client.chat", request, {"stream": _NOT_SENT}),
+                "for part in stream:",
+                '    print(part.message.content or "", end="", flush=True)',
+                "print()",
+                "",
+            ]
+        )
 
     # ── The wire ───────────────────────────────────────────────────────────────────────────────
 

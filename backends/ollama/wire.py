@@ -93,7 +93,7 @@ async def lines(
         told: Any = await client._request(dict, "POST", path, json=body, stream=True, **more)
         async with aclosing(told):
             while True:
-                with carrying(_credentials(address)):  # the first line sends the request
+                with carrying(credentials(address)):  # the first line sends the request
                     line = await anext(told, None)
                 if line is None:
                     return
@@ -117,7 +117,7 @@ async def get(address: Address, path: str) -> dict[str, Any]:
 
     try:
         client = (await SERVERS.at(address.url)).client
-        with carrying(_credentials(address)):
+        with carrying(credentials(address)):
             return await client._request(dict, "GET", path)
     except Refused as error:
         raise _refused(path, "", error.refusal, address) from error
@@ -240,7 +240,8 @@ def long_silence() -> float:
     return max(LOADING_TIMEOUT, silence_timeout())
 
 
-def _credentials(address: Address) -> dict[str, str]:
+def credentials(address: Address) -> dict[str, str]:
+    """The headers that carry the key."""
     return {"authorization": f"Bearer {address.key}"} if address.key else {}
 
 
