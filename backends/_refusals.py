@@ -153,7 +153,10 @@ def error_of(label: str, model: str, refusal: Refusal) -> BackendError:
         )
     shown = f" ({status})" if status else ""
     return ServerError(
-        f"{label} failed{shown}.{told}", "It is not your fault. Try again later.", status=status
+        f"{label} failed{shown}.{told}",
+        "It is not your fault. Try again later.",
+        status=status,
+        retry_after=refusal.retry_after,
     )
 
 

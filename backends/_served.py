@@ -158,10 +158,16 @@ def check_pictures(spec: ModelSpec, messages: Sequence[Message]) -> None:
         )
 
 
-def unreachable(label: str, url: str) -> BackendError:
-    """Nobody answers at an address."""
+_CLOSED = frozenset({"ReadError", "WriteError", "RemoteProtocolError"})
+"""What an HTTP client meets when it takes up a kept connection that the server has just closed."""
+
+
+def unreachable(label: str, url: str, cause: BaseException | None = None) -> BackendError:
+    """Nobody answers at an address; `cause` is what the HTTP client met, if it had a connection."""
     return BackendConnectionError(
-        f"{label} cannot be reached at {url}.", "Start it there, or check the address."
+        f"{label} cannot be reached at {url}.",
+        "Start it there, or check the address.",
+        closed=type(cause).__name__ in _CLOSED,
     )
 
 
@@ -196,7 +202,8 @@ async def once_again(
 ) -> AsyncGenerator[Step, None]:
     """The steps of `attempt()`; where the server is busy before the first token, of a second one.
 
-    Waits as long as the server asks (`retry_after`), or one to three seconds, and says so.
+    Waits as long as the server asks (`retry_after`), or one to three seconds, and says so. A kept
+    connection that turns out to be closed is no answer: then at once.
     """
     begun = False
     try:
@@ -219,10 +226,12 @@ async def once_again(
 
 def pause_before_retry(error: BackendError) -> float | None:
     """Seconds to wait before asking again, a little different each time; `None`: do not."""
+    if error.values.get("closed"):
+        return 0.0
     if error.values.get("status") not in RETRIED:
         return None
-    asked = getattr(error, "retry_after", None)
-    if asked is None:
+    asked = getattr(error, "retry_after", None) or error.values.get("retry_after")
+    if not isinstance(asked, (int, float)):
         return random.uniform(1.0, 3.0)
     return asked + random.uniform(0.0, 0.5) if asked <= LONGEST_PAUSE else None
 

@@ -30,7 +30,7 @@ class AzureFoundry(OpenAICompatible):
     resource, and that one's may be another than `AZURE_FOUNDRY_ENDPOINT`. Entra sign-in is not
     used.
 
-    Source: `facts/backends.md`, section 1.3 (learn.microsoft.com, Foundry "endpoints", 2026).
+    Source: learn.microsoft.com, Microsoft Foundry, “Endpoints” (2026).
     """
 
     id: ClassVar[str] = "azure_foundry"

@@ -43,7 +43,7 @@ class GitHubModels(OpenAICompatible):
     of the first host, `https://models.inference.ai.azure.com`: ids without a publisher, as
     `Phi-3.5-mini-instruct`, the list at `/models` below it. `top_k` is ignored.
 
-    Source: `facts/backends.md`, section 1.1 (github.blog changelog, 2025; ellmer#1069, 2026-08-02).
+    Sources: github.blog changelog of 2025-05-15 and 2025-07-17; tidyverse/ellmer#1069 (2026-08-02).
     """
 
     id: ClassVar[str] = "github_models"

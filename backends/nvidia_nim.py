@@ -19,7 +19,6 @@ from .openai_compatible import OpenAICompatible
 
 if TYPE_CHECKING:
     import openai
-    from openai.types.chat import ChatCompletionChunk
 
 POLL_URL = "https://api.nvcf.nvidia.com/v2/nvcf/pexec/status/"
 """Where an answer that NVIDIA only promised is fetched, by the id in `NVCF-REQID`."""
@@ -52,7 +51,7 @@ class NvidiaNIM(OpenAICompatible):
     a check (`probe`), or by its first answer. At `NIM_BASE_URL` no key is needed, and
     `NVIDIA_API_KEY` goes only to hosts of nvidia.com.
 
-    Source: `facts/backends.md`, sections 0, 1.2 and 2 (langchain-nvidia; free-claude-code#1035).
+    Sources: langchain-nvidia, `_common.py` and `_statics.py`; free-claude-code#1035 (2026-07-30).
     """
 
     id: ClassVar[str] = "nvidia_nim"
@@ -165,11 +164,10 @@ class NvidiaNIM(OpenAICompatible):
             raise
 
     async def promised(
-        self, client: "openai.AsyncOpenAI", events: "openai.AsyncStream[ChatCompletionChunk]"
-    ) -> "openai.AsyncStream[ChatCompletionChunk]":
+        self, client: "openai.AsyncOpenAI", events: "openai.AsyncStream[object]"
+    ) -> "openai.AsyncStream[object]":
         """The stream itself. NVIDIA may first say `202` and an id, and wants to be asked again."""
         from openai import AsyncStream
-        from openai.types.chat import ChatCompletionChunk
 
         end = time.monotonic() + silence_timeout()
         ticket = events.response.headers.get("nvcf-reqid", "")
@@ -182,9 +180,9 @@ class NvidiaNIM(OpenAICompatible):
             await asyncio.sleep(POLL_SECONDS)
             events = await client.get(
                 POLL_URL + ticket,
-                cast_to=ChatCompletionChunk,
+                cast_to=object,
                 stream=True,
-                stream_cls=AsyncStream[ChatCompletionChunk],
+                stream_cls=AsyncStream[object],
             )
         return events
 

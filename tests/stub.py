@@ -53,6 +53,7 @@ class Stub:
         self.open = 0
         self.url = ""
         self._replies: dict[str, list[Reply]] = {}
+        self._hang_ups = 0
         self._changed = asyncio.Condition()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -75,6 +76,10 @@ class Stub:
         """What to answer at a path, one request after the other."""
         self._replies[path] = list(replies)
 
+    def hang_up(self, times: int) -> None:
+        """Close so many of the next connections once a request has come, without a word."""
+        self._hang_ups = times
+
     def asked(self, path: str) -> list[Seen]:
         """The requests for a path."""
         return [seen for seen in self.seen if seen.path == path]
@@ -94,6 +99,10 @@ class Stub:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             seen = await _read(reader)
             self.seen.append(seen)
+            if self._hang_ups:
+                self._hang_ups -= 1
+                writer.transport.abort()
+                return
             replies = self._replies.get(seen.path, [Reply.of("404 page not found", 404)])
             reply = replies.pop(0) if len(replies) > 1 else replies[0]
             await self._count(1)

@@ -343,6 +343,29 @@ async def test_other_refusals_are_not_retried(stub: Stub, status: int) -> None:
     assert len(stub.asked(CHAT)) == 1
 
 
+async def test_a_closed_connection_is_tried_once_more_at_once(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta("Now", "stop"))))
+    stub.hang_up(1)
+    assert await text_of(stub) == "Now"
+    stub.hang_up(2)
+    with pytest.raises(BackendConnectionError, match="cannot be reached"):
+        await steps_of(stub)
+
+
+async def test_a_busy_server_says_how_long_in_any_refusal(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(served.asyncio, "sleep", sleep)
+    stub.on(CHAT, Reply.of("", 503, retry_after="2"), stream(sse(delta("Now", "stop"))))
+    await steps_of(stub)
+    assert slept == [1.0, 1.0]
+
+
 async def test_a_second_refusal_is_final(stub: Stub) -> None:
     stub.on(CHAT, Reply.of("", 503))
     with pytest.raises(ServerError):

@@ -25,10 +25,11 @@ def card_html(backend: Backend, checked: Checked | None) -> str:
     """One backend: its state, its sentence, when it was asked, and how to enable it."""
     status = checked.status if checked else _ASKING
     when = checked.at.isoformat(timespec="seconds") if checked else ""
+    sentence = status.message.replace("on the Models tab", "below")  # the reader is there
     asked = f'<time datetime="{when}">{when}</time>' if when else ""
     return (
         f'<header class="state" data-state="{shape(status)}"><h3>{escape(backend.label)}</h3>'
-        f"{badge(status)}{asked}</header><p>{_linked(status.message)}{_retirement(backend)}</p>"
+        f"{badge(status)}{asked}</header><p>{_linked(sentence)}{_retirement(backend, status)}</p>"
         f'{_names(checked)}<p class="kind">{_KINDS[backend.kind]}</p>'
         f"{_how(backend, status)}"
     )
@@ -44,16 +45,15 @@ def _names(checked: Checked | None) -> str:
     return f'<p class="names">Can answer: {escape(", ".join(labels[:_MOST_NAMES]))}{more}</p>'
 
 
-def _retirement(backend: Backend) -> str:
-    if backend.retired is None:
-        return ""
+def _retirement(backend: Backend, status: Status) -> str:
+    """When a service was switched off, and where that stands."""
     gone = backend.retired
-    return (
-        f" Retired on {gone.on.isoformat()}; use {escape(gone.successor)} instead "
-        f'(<a href="{escape(gone.source)}" target="_blank" rel="noreferrer">source</a>).'
-        if gone.source.startswith("http")
-        else f" Retired on {gone.on.isoformat()}; use {escape(gone.successor)} instead."
-    )
+    if gone is None:
+        return ""
+    said = f" Retired on {gone.on.isoformat()}: use {escape(gone.successor)}."
+    source = f' <a href="{escape(gone.source)}" target="_blank" rel="noreferrer">Source</a>.'
+    # Its own sentence tells the same, as long as it is the retirement that keeps it from working.
+    return ("" if status.state == "retired" else said) + source
 
 
 def _how(backend: Backend, status: Status) -> str:
