@@ -1,10 +1,12 @@
 """The Models tab in a real browser: servers are found and lost; keys leave no trace."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import BrowserContext
 
 from playground.board import BOARD
 from tests.pages import Puppet, Visitor
@@ -155,3 +157,54 @@ async def test_what_cannot_work_cannot_be_chosen(visitor: Visitor) -> None:
     names = await page.get_by_role("option").all_inner_texts()
     ready = ["—" not in name for name in names]
     assert ready == sorted(ready, reverse=True), "those that are ready come first"
+
+
+def lines(*events: object) -> bytes:
+    """What Ollama streams: an object to a line."""
+    return "".join(json.dumps(event) + "\n" for event in events).encode()
+
+
+async def test_ollama_pulls_a_model_and_then_has_it(visitor: Visitor, stub: Stub) -> None:
+    stub.on("/api/version", Reply.of({"version": "0.33.0"}))
+    stub.on("/api/tags", Reply.of({"models": []}))
+    stub.on("/api/ps", Reply.of({"models": []}))
+    here = asyncio.Event()
+    begun = lines({"status": "pulling", "digest": "a", "total": 2000, "completed": 500})
+    ended = lines({"status": "success"})
+    stub.on("/api/pull", Reply((begun, here, ended), headers={"content-type": "x-ndjson"}))
+    page = visitor.page
+    await page.click("#tabs [data-tab-id=models]")
+    await page.fill("#address-ollama input", stub.url)
+    await page.click("#check-ollama")
+    await visitor.sees("#card-ollama", "Ollama 0.33.0 answers.")
+    await page.click("#tabs [data-tab-id=text]")
+    await page.click("#backend-left input")
+    await page.get_by_role("option", name="Ollama").click()
+    await visitor.sees("#state-left", "Not here yet")
+    await page.click("#download-left")
+    await visitor.sees("#state-left", "from Ollama's library.")
+    assert stub.asked("/api/pull") == []
+    await page.click("#confirm-left")
+    await visitor.sees("#state-left", "25 %")
+    details = {"quantization_level": "Q4_0", "parameter_size": "3.8B"}
+    tag = {"name": "phi3.5:latest", "model": "phi3.5:latest", "size": 2000, "details": details}
+    stub.on("/api/tags", Reply.of({"models": [tag]}))
+    here.set()
+    await page.wait_for_selector("#state-left [data-state=ready]")
+    assert "Q4_0" in await visitor.text("#state-left")
+
+
+async def test_the_page_opens_on_ollama_if_that_has_both(
+    context: BrowserContext, served: str, puppet: Puppet, stub: Stub, monkeypatch
+) -> None:
+    tags = [{"name": name, "model": name, "size": 1} for name in ("phi3.5:latest", "phi3:latest")]
+    stub.on("/api/version", Reply.of({"version": "0.33.0"}))
+    stub.on("/api/tags", Reply.of({"models": tags}))
+    monkeypatch.setenv("OLLAMA_HOST", stub.url)
+    visitor = await Visitor(await context.new_page(), served).open("")
+    await visitor.sees(
+        "#opening", "Comparing Phi-3-mini-4k with Phi-3.5-mini: your Ollama has both."
+    )
+    await visitor.page.wait_for_selector("#state-right [data-state=ready]")
+    BOARD._shared.clear()
+    assert visitor.faults == []

@@ -146,7 +146,7 @@ async def opening_pair(limits: Limits, keyring: Keyring) -> tuple[Side, Side, st
     }
     for backend, why in (
         ("transformers", "both are on this computer"),
-        ("ollama", "Ollama on this computer has both"),
+        ("ollama", "your Ollama has both"),
     ):
         if backend in checked and (pair := _pair(checked[backend])):
             return *pair, _sentence(*pair, why)

@@ -83,6 +83,7 @@ class Ollama(Served):
     install: ClassVar[str] = "pip install ollama"
     address: ClassVar[str | None] = "http://127.0.0.1:11434"
     address_env: ClassVar[str | None] = "OLLAMA_HOST"
+    address_example: ClassVar[str] = "http://localhost:11434"
     default_path: ClassVar[str] = ""
     key_env: ClassVar[str | None] = "OLLAMA_API_KEY"
     names_models: ClassVar[bool] = True
