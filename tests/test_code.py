@@ -200,7 +200,10 @@ async def test_ollama(stub: Stub, tmp_path: Path, case: str) -> None:
     )
     lines = ({"message": {"role": "assistant", "content": text}, "done": False} for text in "Hi")
     answer = "".join(json.dumps({"model": "x", **line}) + "\n" for line in lines)
-    answer += json.dumps({"model": "x", "message": {"role": "assistant", "content": ""}, "done": True}) + "\n"
+    answer += (
+        json.dumps({"model": "x", "message": {"role": "assistant", "content": ""}, "done": True})
+        + "\n"
+    )
     stub.on("/api/chat", Reply([answer.encode()]))
     where = Connection(stub.url, KEY)
     request = {"model": "llava", "messages": messages, "params": params, "connection": where}
