@@ -45,4 +45,10 @@ async def test_axe(browser, served: str, puppet: Puppet, scheme: str) -> None:
     await visitor.finished()
     await visitor.sees("#line-right", "Answered in English")
     assert await findings(visitor) <= KNOWN
+    await visitor.ask("And again?")  # the first answer's numbers are folded away now
+    for model in ("one", "two"):
+        puppet.answer(model, "Again.")
+    await visitor.sees("#conversation-right", "Again.")
+    await visitor.finished()
+    assert await findings(visitor) <= KNOWN
     await context.close()

@@ -78,6 +78,8 @@
       const every = (root, selector) => [...(root.matches(selector) ? [root] : []), ...root.querySelectorAll(selector)];
       const quiet = (root) => {
         every(root, "[aria-live]:not([aria-live=off])").forEach((node) => node.setAttribute("aria-live", "off"));
+        // A button within a button, without a name: the outer one does it all.
+        every(root, ".thought-group .arrow").forEach((node) => { node.inert = true; });
         every(root, "[role=complementary]").forEach((node) => node.removeAttribute("role"));
         every(root, "[role=log]").forEach((node) =>
           node.setAttribute("aria-label", `${side === "left" ? "Left" : "Right"} conversation`));
