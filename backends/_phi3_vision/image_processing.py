@@ -1,0 +1,171 @@
+"""Pictures into crops of 336 by 336 pixels: the HD transform of `image_processing_phi3_v.py`."""
+
+# The library's own processors override their base as this does.
+# pyright: reportIncompatibleMethodOverride=false
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import BatchFeature
+from transformers.image_processing_utils import BaseImageProcessor
+from transformers.image_transforms import to_pil_image
+from transformers.image_utils import (
+    ImageInput,
+    make_flat_list_of_images,
+    valid_images,
+)
+from transformers.processing_utils import ImagesKwargs
+from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+CROP = 336
+"""Pixels on each side of what CLIP sees at once."""
+
+
+class Phi3VImagesKwargs(ImagesKwargs, total=False):
+    """What may be given to a call, or to `from_pretrained`."""
+
+    num_crops: int
+
+
+class Phi3VImageProcessor(BaseImageProcessor):
+    """Pictures as Phi-3-vision sees them: once as a whole, and in at most `num_crops` crops.
+
+    A picture is resized to as many crops as fit, wide ones in few rows and square ones in many, and
+    padded with white to whole crops. More crops show finer detail and cost more tokens.
+    """
+
+    valid_kwargs = Phi3VImagesKwargs
+    model_input_names = ["pixel_values", "image_sizes"]  # noqa: RUF012 as in the base class
+
+    def __init__(
+        self,
+        num_crops: int = 1,
+        image_mean: Sequence[float] | None = None,
+        image_std: Sequence[float] | None = None,
+        num_img_tokens: int = 144,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_crops = num_crops
+        self.image_mean = image_mean or OPENAI_CLIP_MEAN
+        self.image_std = image_std or OPENAI_CLIP_STD
+        self.num_img_tokens = num_img_tokens
+
+    def preprocess(
+        self,
+        images: ImageInput,
+        num_crops: int | None = None,
+        image_mean: Sequence[float] | None = None,
+        image_std: Sequence[float] | None = None,
+        return_tensors: str | None = None,
+        **_: Any,
+    ) -> BatchFeature:
+        """Prepare one picture or several.
+
+        Returns:
+            `pixel_values` (images, num_crops + 1, 3, 336, 336): crop 0 is the whole picture, then
+            its crops row by row; those that it does not fill are zeros.
+            `image_sizes` (images, 2): height and width of the padded picture in pixels.
+            `num_img_tokens` (images): tokens that each takes in the prompt.
+        """
+        most = self.num_crops if num_crops is None else num_crops
+        mean = torch.tensor(image_mean or self.image_mean).view(3, 1, 1)
+        std = torch.tensor(image_std or self.image_std).view(3, 1, 1)
+        padded = [_hd_transform(picture, most) for picture in _pictures(images)]
+        sizes = [(picture.height, picture.width) for picture in padded]
+        pixels = torch.zeros(len(padded), most + 1, 3, CROP, CROP)
+        for k, picture in enumerate(padded):
+            values = (_tensor(picture) - mean) / std
+            crops = _crops(values)
+            # The whole picture is made of the padded one, white stripes and all.
+            pixels[k, 0] = torch.nn.functional.interpolate(
+                values[None], (CROP, CROP), mode="bicubic"
+            )
+            pixels[k, 1 : 1 + len(crops)] = crops
+        data = {
+            "pixel_values": pixels,
+            "image_sizes": [list(size) for size in sizes],
+            "num_img_tokens": [_tokens(*size) for size in sizes],
+        }
+        return BatchFeature(data, tensor_type=return_tensors)
+
+    def calc_num_image_tokens(self, images: ImageInput, num_crops: int | None = None) -> list[int]:
+        """How many tokens each picture takes in the prompt."""
+        sizes = (picture.size for picture in _pictures(images))
+        return [self.calc_num_image_tokens_from_image_size(*size, num_crops) for size in sizes]
+
+    def calc_num_image_tokens_from_image_size(
+        self, width: int, height: int, num_crops: int | None = None
+    ) -> int:
+        """How many tokens a picture of so many pixels takes in the prompt."""
+        most = self.num_crops if num_crops is None else num_crops
+        rows, columns = _grid(_resized(width, height, most))
+        return _tokens(rows * CROP, columns * CROP)
+
+
+def _pictures(images: ImageInput) -> list[Image.Image]:
+    pictures: Any = make_flat_list_of_images(images)
+    if not valid_images(pictures):
+        raise ValueError("A picture must be a PIL image, an array or a tensor.")
+    return [to_pil_image(picture).convert("RGB") for picture in pictures]
+
+
+def _resized(width: int, height: int, num_crops: int) -> tuple[int, int]:
+    """Width and height, before padding, of a picture that fills at most `num_crops` crops."""
+    if num_crops < 1:
+        raise ValueError(f"A picture needs at least 1 crop, not {num_crops}.")
+    if width < 1 or height < 1:
+        raise ValueError(f"A picture needs at least 1 x 1 pixels, not {width} x {height}.")
+    if width < height:
+        across, down = _resized(height, width, num_crops)
+        return down, across
+    ratio = width / height
+    columns = 1
+    while (columns + 1) * math.ceil((columns + 1) / ratio) <= num_crops:
+        columns += 1
+    # The published code fails on lines so thin that no pixel of their height is left.
+    return columns * CROP, max(1, int(columns * CROP / ratio))
+
+
+def _grid(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of crops that a resized picture fills."""
+    width, height = size
+    return math.ceil(height / CROP), math.ceil(width / CROP)
+
+
+def _hd_transform(picture: Image.Image, num_crops: int) -> Image.Image:
+    """Resize a picture and pad it with white to whole crops: above and below, or left and right."""
+    size = _resized(*picture.size, num_crops)
+    rows, columns = _grid(size)
+    padded = Image.new("RGB", (columns * CROP, rows * CROP), "white")
+    upright = picture.width < picture.height
+    if upright:  # as published, and not the same to the last bit as resizing it as it stands
+        picture = picture.transpose(Image.Transpose.TRANSPOSE)
+    lying = (size[1], size[0]) if upright else size
+    picture = picture.resize(lying, Image.Resampling.BILINEAR)
+    if upright:
+        picture = picture.transpose(Image.Transpose.TRANSPOSE)
+    # One of the two differences is nothing; half of an odd one is rounded down.
+    padded.paste(picture, ((padded.width - size[0]) // 2, (padded.height - size[1]) // 2))
+    return padded
+
+
+def _tensor(picture: Image.Image) -> torch.Tensor:
+    """A picture's pixels from 0 to 1: (3, height, width)."""
+    flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return flat.view(picture.height, picture.width, 3).permute(2, 0, 1).contiguous() / 255
+
+
+def _crops(values: torch.Tensor) -> torch.Tensor:
+    """(3, rows * 336, columns * 336) into (rows * columns, 3, 336, 336)."""
+    tiles = values.unflatten(2, (-1, CROP)).unflatten(1, (-1, CROP))
+    return tiles.permute(1, 3, 0, 2, 4).flatten(0, 1)
+
+
+def _tokens(height: int, width: int) -> int:
+    """Tokens of a padded picture: 144 a crop, one at the end of each line, one in between."""
+    rows, columns = height // CROP, width // CROP
+    return (rows * columns + 1) * 144 + (rows + 1) * 12 + 1

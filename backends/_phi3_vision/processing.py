@@ -1,0 +1,89 @@
+"""A prompt and its pictures into the model's inputs, as `processing_phi3_v.py` does it."""
+
+# The published order of arguments is not the library's of today.
+# pyright: reportIncompatibleMethodOverride=false
+
+import re
+from typing import Any
+
+from transformers import BatchFeature
+from transformers.image_utils import ImageInput
+from transformers.processing_utils import ProcessorMixin
+
+TAG = re.compile(r"<\|image_(\d+)\|>")
+
+
+class Phi3VProcessor(ProcessorMixin):
+    """Puts `-k` where a prompt says `<|image_k|>`, as often as that picture has tokens."""
+
+    def __init__(
+        self, image_processor: Any, tokenizer: Any, chat_template: str | None = None
+    ) -> None:
+        super().__init__(
+            image_processor, tokenizer, chat_template=chat_template or tokenizer.chat_template
+        )
+
+    def __call__(
+        self,
+        text: str | list[str],
+        images: ImageInput | None = None,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        return_tensors: str = "pt",
+        **images_kwargs: Any,
+    ) -> BatchFeature:
+        """Prepare a prompt with pictures, or one or several without.
+
+        Args:
+            text: A prompt whose tags `<|image_1|>`, `<|image_2|>`, … stand for the pictures.
+            images: The pictures, in the order of their numbers.
+            padding, truncation, max_length: For prompts without pictures.
+            images_kwargs: For the image processor, such as `num_crops`.
+
+        Returns:
+            `input_ids` and `attention_mask` (1, tokens), and what the image processor returns.
+
+        Raises:
+            ValueError: The pictures are not those that the tags name.
+        """
+        none = images is None or (isinstance(images, (list, tuple)) and not images)
+        pictures = {}
+        if not none:
+            pictures = self.image_processor(images, return_tensors=return_tensors, **images_kwargs)
+        counts = [int(count) for count in pictures.get("num_img_tokens", ())]
+        tags = [int(tag) for tag in TAG.findall(text if isinstance(text, str) else "".join(text))]
+        if sorted(tags) != list(range(1, len(counts) + 1)):
+            raise ValueError(
+                "A prompt names each of its pictures once, from <|image_1|> on: "
+                f"this one names {tags or 'none'}, and {len(counts)} came with it."
+            )
+        if none:
+            encoded = self.tokenizer(
+                text,
+                padding=padding,
+                truncation=truncation,
+                max_length=max_length,
+                return_tensors=return_tensors,
+            )
+            return BatchFeature(dict(encoded))
+        if not isinstance(text, str):
+            if len(text) != 1:
+                raise ValueError("Pictures can be given to one prompt at a time.")
+            (text,) = text
+
+        # As published: each piece is encoded by itself, with whatever the tokenizer puts before it.
+        first, *pieces = (self.tokenizer(piece).input_ids for piece in TAG.split(text)[::2])
+        ids = list(first)
+        for tag, piece in zip(tags, pieces, strict=True):
+            ids += [-tag] * counts[tag - 1] + list(piece)
+        data = {"input_ids": [ids], "attention_mask": [[1] * len(ids)]}
+        return BatchFeature({**BatchFeature(data, tensor_type=return_tensors), **pictures})
+
+    def calc_num_image_tokens(self, images: ImageInput) -> list[int]:
+        """How many tokens each picture takes in the prompt."""
+        return self.image_processor.calc_num_image_tokens(images)
+
+    def calc_num_image_tokens_from_image_size(self, width: int, height: int) -> int:
+        """How many tokens a picture of so many pixels takes in the prompt."""
+        return self.image_processor.calc_num_image_tokens_from_image_size(width, height)
