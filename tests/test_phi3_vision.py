@@ -146,7 +146,9 @@ def test_it_is_the_published_model(name: str, folder: Path, model: Phi3VForCausa
 @pytest.mark.parametrize("length", [0, 4093, 4096, 4097])
 def test_a_cache_changes_nothing_before_and_after_token_4096(length: int, model) -> None:
     prompt = _seen((300, 200), length=length)
-    assert _next(model, prompt, 6) == _next(model, prompt, 6, use_cache=False)
+    alone = _next(model, prompt, 6, use_cache=False)
+    assert _next(model, prompt, 6) == alone
+    assert _next(model, prompt, 6, cache_implementation="static") == alone
 
 
 def test_without_pictures_it_is_phi3(model: Phi3VForCausalLM) -> None:
@@ -275,6 +277,15 @@ def test_a_model_made_of_settings_alone() -> None:
     assert len(_next(made.eval(), _seen((300, 200)))[0]) == 4
     made.resize_token_embeddings(32100)
     assert made.model.vision_embed_tokens.wte is made.get_input_embeddings()
+
+
+def test_weights_of_either_naming_can_be_put_into_it(folder: Path, model) -> None:
+    published = load_file(folder / "model.safetensors")
+    for weights in (published, model.state_dict()):
+        made = Phi3VForCausalLM(model.config)
+        made.load_state_dict(weights)
+        assert all(map(torch.equal, made.state_dict().values(), model.state_dict().values()))
+    assert published.keys() == checkpoint.shapes().keys()  # as it was
 
 
 def test_the_published_settings_mean_clip_vit_l_14_336() -> None:

@@ -49,7 +49,8 @@ def register() -> None:
     config = Phi3VConfig
     transformers.AutoConfig.register("phi3_v", config, exist_ok=True)
     transformers.AutoModel.register(config, Phi3VModel, exist_ok=True)
-    transformers.AutoModelForCausalLM.register(config, Phi3VForCausalLM, exist_ok=True)
+    for auto in (transformers.AutoModelForCausalLM, transformers.AutoModelForImageTextToText):
+        auto.register(config, Phi3VForCausalLM, exist_ok=True)
     transformers.AutoImageProcessor.register(
         config, image_processor_classes={"pil": Phi3VImageProcessor}, exist_ok=True
     )

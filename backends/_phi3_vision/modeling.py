@@ -104,10 +104,12 @@ class Phi3VModel(Phi3Model):
     _tied_weights_keys = {  # noqa: RUF012 as in the base class
         "vision_embed_tokens.wte.weight": "embed_tokens.weight"
     }
+    _no_split_modules = ["Phi3DecoderLayer", "Phi3ImageEmbedding"]  # noqa: RUF012
 
     def __init__(self, config: Phi3VConfig) -> None:
         super().__init__(config)
         self.vision_embed_tokens = Phi3ImageEmbedding(config, self.embed_tokens)
+        self.register_load_state_dict_pre_hook(_read_published_names)
         self.post_init()
 
     def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
@@ -142,6 +144,17 @@ class Phi3VModel(Phi3Model):
         return super().forward(
             input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, **kwargs
         )
+
+
+def _read_published_names(
+    module: nn.Module, state: dict[str, torch.Tensor], prefix: str, *_: Any
+) -> None:
+    """Let `load_state_dict` take the published names too; `from_pretrained` knows them already."""
+    eyes = f"{prefix}vision_embed_tokens."
+    for name in [name for name in state if name.startswith(f"{eyes}img_processor.vision_model.")]:
+        state[name.replace(".vision_model.", ".", 1)] = state.pop(name)
+    if (words := state.get(f"{prefix}embed_tokens.weight")) is not None:
+        state.setdefault(f"{eyes}wte.weight", words)
 
 
 class Phi3VForCausalLM(Phi3ForCausalLM):
