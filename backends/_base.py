@@ -7,13 +7,14 @@ from datetime import date
 from importlib.util import find_spec
 from typing import ClassVar, Literal, TypeVar
 
-from ._catalog import ModelSpec
+from ._catalog import ModelSpec, known_model
 from ._errors import MissingDependencyError
 from ._types import Chunk, Connection, GenerationParams, Message, Progress
 
 CONTEXT_CAP = 4096
-"""Tokens of prompt and answer together that every backend keeps to, so that answers compare:
-LongRoPE switches its factors at this length, and every engine does something else there."""
+"""Tokens of prompt and answer together that engines here keep to, so that answers compare: LongRoPE
+switches its factors at this length, and every engine does something else there. A server has its
+own limit; an answer that went beyond this one says so."""
 
 Kind = Literal["local", "server", "hosted"]
 State = Literal["ready", "needs key", "not installed", "unreachable", "retired"]
@@ -119,6 +120,10 @@ class Backend(ABC):
 
         Closing it (`aclose()`) stops the work. Raises `BackendError` only.
         """
+
+    def spec_of(self, model: str) -> ModelSpec:
+        """What is known about a model by this backend's name for it."""
+        return known_model(model)
 
     async def probe(self, connection: Connection | None = None) -> None:
         """Find out what a list of models cannot tell, before `status` and `models`. Optional.

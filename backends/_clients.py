@@ -48,9 +48,9 @@ class Clients(Generic[Client]):
 
     def __init__(self, build: Callable[[str], Client]) -> None:
         self._build = build
-        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Client]] = (
-            WeakKeyDictionary()
-        )
+        self._made: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, dict[str, asyncio.Future[Client]]
+        ] = WeakKeyDictionary()
 
     async def at(self, url: str) -> Client:
         """The one client of an address; the oldest goes when there are too many."""
@@ -58,5 +58,6 @@ class Clients(Generic[Client]):
         if url not in mine:
             while len(mine) >= _MOST_CLIENTS:
                 del mine[next(iter(mine))]
-            mine[url] = await asyncio.to_thread(self._build, url)
-        return mine[url]
+            mine[url] = asyncio.ensure_future(asyncio.to_thread(self._build, url))
+            mine[url].add_done_callback(lambda made: made.exception() and mine.pop(url, None))
+        return await asyncio.shield(mine[url])

@@ -1,6 +1,7 @@
 """What a server says instead of an answer: its status, body and headers as an error of ours."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,10 +53,7 @@ class Refusal:
 
     def without(self, key: str | None) -> "Refusal":
         """The same, but for the key: some servers repeat it in what they say."""
-        if not key:
-            return self
-        text = json.dumps(self.body, ensure_ascii=False, default=str).replace(key, "…")
-        return Refusal(self.status, json.loads(text), self.headers)
+        return Refusal(self.status, _hidden(self.body, key), self.headers) if key else self
 
     @property
     def words(self) -> str:
@@ -77,14 +75,15 @@ class Refusal:
         if not value:
             return None
         try:
-            return max(0.0, float(value))
+            seconds = float(value)
         except ValueError:
-            pass
-        try:
-            at = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+            try:
+                at = parsedate_to_datetime(value)
+            except ValueError:
+                return None
+            at = at if at.tzinfo else at.replace(tzinfo=UTC)
+            seconds = (at - datetime.now(UTC)).total_seconds()
+        return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def error_of(label: str, model: str, refusal: Refusal) -> BackendError:
@@ -141,8 +140,8 @@ def error_of(label: str, model: str, refusal: Refusal) -> BackendError:
         )
     if status is not None and 300 <= status < 400:
         return BackendConnectionError(
-            f"{label} sends this request on to another address.",
-            "Keys are not sent after it. Type the new address on the Models tab.",
+            f"{label} redirects to another address; your key is not sent there.",
+            "Type the new address on the Models tab.",
             status=status,
         )
     if status is not None and status < 500:
@@ -190,17 +189,36 @@ def filtered_for(body: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _words(body: object) -> str:
+_DEEPEST = 20
+"""Levels of a body that are read: what a server means to say does not stand deeper."""
+
+
+def _hidden(body: object, key: str, depth: int = 0) -> object:
+    """A body with every text in it rid of the key."""
+    if isinstance(body, str):
+        return body.replace(key, "…")
+    if depth > _DEEPEST:
+        return None
+    if isinstance(body, list):
+        return [_hidden(part, key, depth + 1) for part in cast("list[object]", body)]
+    if isinstance(body, Mapping):
+        parts = cast("Mapping[object, object]", body)
+        return {name: _hidden(part, key, depth + 1) for name, part in parts.items()}
+    return body
+
+
+def _words(body: object, depth: int = 0) -> str:
     """The message in a body of any of the shapes that were seen."""
     if isinstance(body, str):
         return "" if body.lstrip().startswith("<") else body  # a proxy's web page says nothing
-    if isinstance(body, list):
-        return "; ".join(filter(None, map(_words, cast("list[object]", body))))
-    told = _mapping(body)
-    if not told:
+    if depth > _DEEPEST:
         return ""
+    if isinstance(body, list):
+        parts = (_words(part, depth + 1) for part in cast("list[object]", body))
+        return "; ".join(filter(None, parts))
+    told = _mapping(body)
     for name in ("error", "message", "detail", "msg", "title"):
-        if words := _words(told.get(name)):
+        if name in told and (words := _words(told[name], depth + 1)):
             return words
     return ""
 

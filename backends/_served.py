@@ -5,6 +5,7 @@ import os
 import random
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -114,6 +115,10 @@ class Served(Backend):
         return Status("unreachable", str(error), code, values)
 
 
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[\w.-]+)?")
+"""Names in ASCII (others have a form in it, `xn--…`) and numbers."""
+
+
 def normal(url: str, default_path: str) -> str:
     """An address as people type it, in full. Raises `BadRequestError` for what is none.
 
@@ -131,8 +136,10 @@ def normal(url: str, default_path: str) -> str:
         host, parts = None, urlsplit("")
     if (
         not host
-        or re.search(r"[\s<>]", text)
-        or parts.scheme not in ("http", "https")
+        or not _HOST.fullmatch(host)
+        or ("[" in parts.netloc and ":" not in host)
+        or not (text.isprintable() and text.isascii())
+        or parts.scheme.lower() not in ("http", "https")
         or len(text) > 2000
     ):
         raise BadRequestError(
@@ -146,7 +153,15 @@ def normal(url: str, default_path: str) -> str:
             "Type the key into its own field.",
             reason="bad_address",
         )
-    return text if parts.path else text + default_path
+    host = parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower()).geturl()
+    return host if parts.path else host + default_path
+
+
+def count(value: object) -> int | None:
+    """A count that a server reports; `None` if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value < 2**53 else None
 
 
 def check_pictures(spec: ModelSpec, messages: Sequence[Message]) -> None:
@@ -193,7 +208,7 @@ def timed_out(
     what = "fell silent" if begun else "did not begin to answer"
     return BackendTimeoutError(
         f"{label} {what} for {patience or silence_timeout():.0f} s.",
-        f"It may be busy: try again, or set {SILENCE_ENV} to wait longer.",
+        f"Try again. Whoever runs this page can allow more time ({SILENCE_ENV}, in seconds).",
     )
 
 
@@ -207,9 +222,10 @@ async def once_again(
     """
     begun = False
     try:
-        async for step in _closing(attempt()):
-            begun = begun or isinstance(step, Chunk)
-            yield step
+        async with aclosing(attempt()) as steps:
+            async for step in steps:
+                begun = begun or isinstance(step, Chunk)
+                yield step
         return
     except BackendError as error:
         pause = pause_before_retry(error)
@@ -220,8 +236,9 @@ async def once_again(
         second = min(1.0, pause)
         await asyncio.sleep(second)
         pause -= second
-    async for step in _closing(attempt()):
-        yield step
+    async with aclosing(attempt()) as steps:
+        async for step in steps:
+            yield step
 
 
 def pause_before_retry(error: BackendError) -> float | None:
@@ -234,12 +251,3 @@ def pause_before_retry(error: BackendError) -> float | None:
     if not isinstance(asked, (int, float)):
         return random.uniform(1.0, 3.0)
     return asked + random.uniform(0.0, 0.5) if asked <= LONGEST_PAUSE else None
-
-
-async def _closing(steps: AsyncGenerator[Step, None]) -> AsyncGenerator[Step, None]:
-    """`steps`, closed with their reader: an HTTP stream is not left to the garbage collector."""
-    try:
-        async for step in steps:
-            yield step
-    finally:
-        await steps.aclose()

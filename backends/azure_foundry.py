@@ -10,7 +10,7 @@ from ._catalog import MODELS, ModelSpec
 from ._errors import BackendError, ModelNotFoundError, RetiredError
 from ._refusals import Refusal
 from ._served import normal
-from .openai_compatible import OpenAICompatible
+from .openai_compatible import ChatCompletions
 
 _ROUTE = "/openai/v1"
 _OTHER_ROUTES = re.compile(r"/(openai|models|api/projects)(/|$)")
@@ -22,7 +22,7 @@ MicrosoftDocs/azure-ai-docs, 2026-04-23, which also names the successors in the 
 
 
 @register
-class AzureFoundry(OpenAICompatible):
+class AzureFoundry(ChatCompletions):
     """The Phi-4 family in Azure AI Foundry, through its OpenAI v1 route.
 
     A model is called by the name of its *deployment*. `top_k` is ignored. The key has a variable
@@ -46,6 +46,7 @@ class AzureFoundry(OpenAICompatible):
         *("Phi-4-mini-reasoning", "Phi-4-reasoning"),
     )
     """Those without a retirement date on 2026-07-07, by their usual deployment names."""
+    names_models: ClassVar[bool] = True
     help: ClassVar[str] = (
         "Deploy Phi-4-mini-instruct at https://ai.azure.com, then give the resource's endpoint and "
         "key."
@@ -119,7 +120,9 @@ def _state(spec: ModelSpec) -> Status:
             {"on": _RETIRED_ON, "successor": spec.successor},
         )
     return Status(
-        "ready", "Works if your deployment has this name; else type its name.", "ready_deployment"
+        "ready",
+        "Works if you deployed it under this name; if not, type your deployment's name.",
+        "untried",
     )
 
 

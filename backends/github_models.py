@@ -1,6 +1,5 @@
 """GitHub Models: retired on 2026-07-30; its last protocol, for a gateway that still speaks it."""
 
-from collections.abc import AsyncGenerator, Sequence
 from datetime import date
 from typing import Any, ClassVar
 
@@ -9,8 +8,8 @@ from ._catalog import MODELS
 from ._errors import BackendError, RetiredError
 from ._refusals import Refusal
 from ._served import Address
-from ._types import Chunk, Connection, GenerationParams, Message
-from .openai_compatible import OpenAICompatible
+from ._types import Connection
+from .openai_compatible import ChatCompletions
 
 _HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
 _ROUTE = "/inference"
@@ -34,7 +33,7 @@ def _new(key: str) -> str:
 
 
 @register
-class GitHubModels(OpenAICompatible):
+class GitHubModels(ChatCompletions):
     """GitHub Models, which is gone: nothing is asked unless an address is given.
 
     With an address (an organisation's gateway) the service's protocol is spoken in full. One that
@@ -60,6 +59,7 @@ class GitHubModels(OpenAICompatible):
         successor="Pocket, Transformers or Ollama here; Azure AI Foundry for hosted Phi-4",
         source="https://github.com/tidyverse/ellmer/issues/1069",
     )
+    names_models: ClassVar[bool] = True
     help: ClassVar[str] = (
         "Gone since 2026-07-30. For hosted Phi-4, see https://ai.azure.com. A gateway that still "
         "speaks its protocol goes into GITHUB_MODELS_BASE_URL."
@@ -87,27 +87,6 @@ class GitHubModels(OpenAICompatible):
         if isinstance(listed, list) and not url.endswith(_ROUTE):
             listed = [row.get("name") if isinstance(row, dict) else row for row in listed]
         return super().ids_in(listed, url)
-
-    async def _ask(self, address: Address, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
-        """The same, with the model's id in the form of the address."""
-        name = self.id_at(address.url, body["model"])
-        answer = super()._ask(address, body | {"model": name})
-        try:
-            async for chunk in answer:
-                yield chunk
-        finally:
-            await answer.aclose()
-
-    def code(
-        self,
-        model: str,
-        messages: Sequence[Message],
-        params: GenerationParams,
-        connection: Connection | None = None,
-    ) -> str:
-        """The same, with the model's id in the form of the address."""
-        url = (connection and connection.base_url) or self.configured() or _ROUTE
-        return super().code(self.id_at(url.rstrip("/"), model), messages, params, connection)
 
     def id_at(self, url: str, model: str) -> str:
         """What a model is called at an address; one that GitHub never had keeps its name."""

@@ -15,7 +15,7 @@ from ._errors import BackendError, ModelNotFoundError, RetiredError, ServerError
 from ._refusals import Refusal
 from ._served import Address, normal, silence_timeout, timed_out
 from ._types import Chunk, Connection, GenerationParams, Message
-from .openai_compatible import OpenAICompatible
+from .openai_compatible import ChatCompletions
 
 if TYPE_CHECKING:
     import openai
@@ -39,12 +39,14 @@ _SERVED = _DEPRECATED | {"phi-3.5-moe", "phi-4-mini", "phi-4-multimodal"}
 _tried: dict[tuple[str, str], Status] = {}
 """What became of each model that was asked at each address, while this server runs. No keys."""
 _MOST_TRIED = 1000
+_MOST_PROBED = 12
+"""Models that one check tries; NVIDIA lists fewer Phis."""
 _trying: dict[tuple[str, str], asyncio.Task[Status]] = {}
 """The same, of models that a check is trying now."""
 
 
 @register
-class NvidiaNIM(OpenAICompatible):
+class NvidiaNIM(ChatCompletions):
     """Phi models at build.nvidia.com, or in NIM containers. `top_k` is ignored.
 
     NVIDIA lists models that no longer answer, so one counts as working only once it was tried: by
@@ -64,6 +66,7 @@ class NvidiaNIM(OpenAICompatible):
     known: ClassVar[tuple[str, ...]] = tuple(
         f"{spec.hub_id}".lower() for key, spec in MODELS.items() if key in _SERVED
     )
+    names_models: ClassVar[bool] = True
     help: ClassVar[str] = (
         "Get a key at https://build.nvidia.com, or start a NIM container and set NIM_BASE_URL to "
         "its address."
@@ -102,7 +105,8 @@ class NvidiaNIM(OpenAICompatible):
         if not left:
             message = "NVIDIA has no Phi model any more. Run them yourself, or in a NIM container."
             return Status("retired", message, "no_phi")
-        message = f"It lists {left} Phi models. Some may be dead: only trying one tells."
+        models = "1 Phi model" if left == 1 else f"{left} Phi models"
+        message = f"NVIDIA lists {models}. Some listed models no longer answer; Check tries them."
         return Status("ready", message, "ready_listing", {"models": left})
 
     def offers(self, listed: Sequence[str] | None, url: str) -> list[Offer]:
@@ -123,7 +127,8 @@ class NvidiaNIM(OpenAICompatible):
         Slow ones are not waited for: what became of them is there at the next look.
         """
         offers = await self.models(connection)
-        for model in [offer.model for offer in offers if offer.status.code == "ready_listed"]:
+        untried = [o.model for o in offers if o.status.code == "untried" and o.spec.key in MODELS]
+        for model in untried[:_MOST_PROBED]:
             at = self.reach(connection).url, model
             if at not in _trying:
                 _trying[at] = asyncio.ensure_future(self.try_out(model, connection))
@@ -160,7 +165,9 @@ class NvidiaNIM(OpenAICompatible):
                     unknown = False
                     yield chunk
         except RetiredError as error:
-            _note(at, Status("retired", f"{error} Tried on {_now()}.", "retired_model"))
+            # "Not for your account" may be otherwise with another key: that is asked again.
+            if error.values.get("status") == 410:
+                _note(at, Status("retired", f"{error} Tried on {_now()}.", "retired_model"))
             raise
 
     async def promised(
@@ -174,7 +181,10 @@ class NvidiaNIM(OpenAICompatible):
         while events.response.status_code == 202:
             await events.close()
             if not (self.hosted(str(client.base_url)) and re.fullmatch(r"[\w-]+", ticket)):
-                raise ServerError(f"{self.label} only promised an answer.", "Try again later.")
+                raise ServerError(
+                    f"{self.label} accepted the request, but never sent an answer.",
+                    "Try again later.",
+                )
             if time.monotonic() >= end:
                 raise timed_out(self.label, connecting=False, begun=False)
             await asyncio.sleep(POLL_SECONDS)
@@ -214,8 +224,8 @@ def _state(model: str, url: str, spec: ModelSpec | None = None, there: bool = Tr
     marked = spec is not None and spec.key in _DEPRECATED
     old = " NVIDIA marked it deprecated on 2026-04-28." if marked else ""
     if spec and not there:
-        return Status("retired", f"NVIDIA lists it no more.{old} {_instead(spec)}", "unlisted")
-    return Status("ready", f"Listed; not tried yet.{old}", "ready_listed")
+        return Status("retired", f"NVIDIA no longer lists it.{old} {_instead(spec)}", "unlisted")
+    return Status("ready", f"Listed; not tried yet.{old}", "untried")
 
 
 def _instead(spec: ModelSpec) -> str:

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ._base import Kind, Offer, Status, register
-from ._catalog import MODELS, ModelSpec, known_model
+from ._base import CONTEXT_CAP, Kind, Offer, Status, register
+from ._catalog import MODELS
 from ._clients import Clients, carrying, only_ours
 from ._code import (
     NOBODYS,
@@ -20,13 +20,14 @@ from ._code import (
     retirement,
     with_key,
 )
-from ._errors import BackendError, RetiredError, ServerError
+from ._errors import BackendError, MissingKeyError, RetiredError, ServerError
 from ._refusals import Refusal, error_of, filtered, filtered_for
 from ._served import (
     CONNECT_TIMEOUT,
     Address,
     Served,
     check_pictures,
+    count,
     hung_up,
     once_again,
     silence_timeout,
@@ -65,28 +66,23 @@ _PRINTING = (
 )
 """The end of a program: the answer, as it comes."""
 
+_NOT_ABOUT_THE_LIST = frozenset({401, 403, 410, 429, 502, 503, 504})
+
+LONGEST_NAME, MOST_MODELS = 200, 2_000
+"""Characters of a model's name, and models of a list, that are taken from a server."""
+
 _FINISHES: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 
 
-@register
-class OpenAICompatible(Served):
-    """Any server that speaks chat/completions, at an address that the visitor types.
+class ChatCompletions(Served):
+    """The wire: what every service that speaks chat/completions shares. Its children name them.
 
     `top_k` is ignored: it is not part of this protocol, and strict servers refuse what they do not
     know. Tokens are counted by the server's own report, or else estimated.
     """
 
-    id: ClassVar[str] = "openai_compatible"
-    label: ClassVar[str] = "OpenAI-compatible server"
-    kind: ClassVar[Kind] = "server"
     requires: ClassVar[tuple[str, ...]] = ("openai",)
     install: ClassVar[str] = "pip install openai"
-    key_env: ClassVar[str | None] = "OPENAI_COMPATIBLE_API_KEY"
-    address_env: ClassVar[str | None] = "OPENAI_COMPATIBLE_BASE_URL"
-    help: ClassVar[str] = (
-        "Start one, for example `vllm serve microsoft/Phi-3.5-mini-instruct`, and type its address."
-    )
-    names_models: ClassVar[bool] = True
     known: ClassVar[tuple[str, ...]] = ()
     """The ids to show where no list can be had."""
 
@@ -95,10 +91,6 @@ class OpenAICompatible(Served):
     def credentials(self, key: str | None) -> dict[str, str]:
         """The headers that carry the key."""
         return {"authorization": f"Bearer {key}"} if key else {}
-
-    def spec_of(self, model: str) -> ModelSpec:
-        """What is known about a model of the server's list."""
-        return known_model(model)
 
     def device_of(self, url: str) -> str | None:
         """Where answers from this address are made: two with the same one share it."""
@@ -118,7 +110,8 @@ class OpenAICompatible(Served):
             return Status(
                 "ready", "It answers, but lists no models: type a model's name.", "ready_unlisted"
             )
-        return Status("ready", f"It answers, with {len(listed)} models.", "ready_server")
+        models = "1 model" if len(listed) == 1 else f"{len(listed)} models"
+        return Status("ready", f"It answers and lists {models}.", "ready_server")
 
     def offers(self, listed: Sequence[str] | None, url: str) -> list[Offer]:
         """What a server that answers has, by the ids that it lists, in any order."""
@@ -194,7 +187,7 @@ class OpenAICompatible(Served):
         self.check_packages()
         check_pictures(self.spec_of(model), messages)
         address = self.reach(connection)
-        body = self.body(model, messages, params)
+        body = self.body(self.id_at(address.url, model), messages, params)
         async with aclosing(once_again(lambda: self._ask(address, body))) as steps:
             async for step in steps:
                 yield step
@@ -290,7 +283,7 @@ class OpenAICompatible(Served):
             yield reading.end()
         except openai.OpenAIError as error:
             raise self._failure(body["model"], error, address, reading.begun) from error
-        except ValueError as error:  # an event that is not JSON, or not UTF-8
+        except (ValueError, RecursionError) as error:  # an event that is no JSON, or no UTF-8
             raise ServerError(
                 f"{self.label} sent something that cannot be read.",
                 "It is not your fault. Try again, or check that the address is right.",
@@ -317,12 +310,13 @@ class OpenAICompatible(Served):
                 listed = await client.get(self.list_url(address.url), cast_to=str)
             return self.ids_in(json.loads(listed), address.url)
         except openai.APIStatusError as error:
-            if error.status_code in (401, 403, 410) or 300 <= error.status_code < 400:
+            # A list that is not there is no failure; a proxy whose server is away, is one.
+            if error.status_code in _NOT_ABOUT_THE_LIST or 300 <= error.status_code < 400:
                 raise self._failure("", error, address, False) from error
             return None
         except openai.OpenAIError as error:
             raise self._failure("", error, address, False) from error
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def _failure(
@@ -332,6 +326,10 @@ class OpenAICompatible(Served):
         import openai
 
         if isinstance(error, openai.APIStatusError):
+            if error.status_code == 401 and not address.key:
+                return MissingKeyError(
+                    f"{self.label} wants a key.", "Type it on the Models tab.", status=401
+                )
             refusal = Refusal.of(error.status_code, error.response.text, error.response.headers)
             return self.refused(model, refusal.without(address.key))
         if isinstance(error, openai.APITimeoutError):
@@ -343,6 +341,21 @@ class OpenAICompatible(Served):
             return unreachable(self.label, address.url, error.__cause__)
         body = getattr(error, "body", None) or str(error)
         return self.refused(model, Refusal(None, body).without(address.key))
+
+
+@register
+class OpenAICompatible(ChatCompletions):
+    """Any server that speaks chat/completions, at an address that the visitor types."""
+
+    id: ClassVar[str] = "openai_compatible"
+    label: ClassVar[str] = "OpenAI-compatible server"
+    kind: ClassVar[Kind] = "server"
+    key_env: ClassVar[str | None] = "OPENAI_COMPATIBLE_API_KEY"
+    address_env: ClassVar[str | None] = "OPENAI_COMPATIBLE_BASE_URL"
+    help: ClassVar[str] = (
+        "Start one, for example `vllm serve microsoft/Phi-3.5-mini-instruct`, and type its address."
+    )
+    names_models: ClassVar[bool] = True
 
 
 class _Reading:
@@ -363,7 +376,7 @@ class _Reading:
         usage = event.get("usage")
         if isinstance(usage, dict):
             self._usage = Usage(
-                _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+                count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
             )
         choices = event.get("choices")
         if not isinstance(choices, list) or not choices:
@@ -393,6 +406,16 @@ class _Reading:
             finish_reason=_FINISHES.get(self._finish, "stop"),
             usage=self._usage,
             timings=Timings(device=self._device),
+            warnings=self._beyond(),
+        )
+
+    def _beyond(self) -> tuple[str, ...]:
+        """That prompt and answer were longer than what other engines here keep to."""
+        counts = (self._usage.input_tokens, self._usage.output_tokens) if self._usage else ()
+        if sum(count or 0 for count in counts) <= CONTEXT_CAP:
+            return ()
+        return (
+            f"Longer than {CONTEXT_CAP:,} tokens: do not compare it with engines that stop there",
         )
 
 
@@ -413,17 +436,14 @@ def data_url(image: ImagePart) -> str:
     return f"data:{image.media_type};base64,{base64.b64encode(image.data).decode('ascii')}"
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
-
-
 def _ids(listed: Any) -> list[str] | None:
     """The models' names in a list of any of the shapes that were seen; `None` if it is none."""
     rows = listed.get("data", listed.get("models")) if isinstance(listed, dict) else listed
     if not isinstance(rows, list):
         return None
     names = [row.get("id") or row.get("name") if isinstance(row, dict) else row for row in rows]
-    return [name for name in names if isinstance(name, str) and name]
+    names = [name for name in names if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME]
+    return names[:MOST_MODELS]
 
 
 def _build(url: str) -> "openai.AsyncOpenAI":

@@ -73,6 +73,8 @@ class Answer:
         self._first: float | None = None
         self._parts: list[str] = []
         self._text = ""
+        self.characters = 0
+        """How long the answer is so far."""
         self._tokens = self._first_tokens = self._steps = 0
         self._token_source: TokenSource = "engine"
         self._routing: list[ExpertRouting] = []
@@ -121,6 +123,7 @@ class Answer:
         """One more step of the answer."""
         if chunk.text:
             self._parts.append(chunk.text)
+            self.characters += len(chunk.text)
         if chunk.text or chunk.tokens:
             self._count(chunk)
         self._routing.extend(chunk.routing)

@@ -3,12 +3,15 @@
 import asyncio
 import logging
 import time
+from collections import defaultdict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
+from weakref import WeakKeyDictionary
 
-from backends import REGISTRY, Backend, Connection, Offer, Status
+from backends import REGISTRY, Backend, BadRequestError, Connection, Offer, Status
 
 from .keyring import Keyring
 from .limits import Limits
@@ -19,8 +22,11 @@ FRESH = 60.0
 """Seconds for which a result is shared between visitors."""
 BOUND = 2.0
 """Seconds that one backend's check may take."""
-AGAIN = 2.0
-"""Seconds after which a check that a visitor asks for is made anew."""
+AGAIN = 1.0
+"""Seconds between two checks of a backend, however often they are asked for."""
+MOST_TYPED = 30
+"""Checks of a backend in a minute with keys and addresses that visitors typed, all together: a page
+is no place to try keys out."""
 
 
 _NEAREST_FIRST = ("local", "server", "hosted")
@@ -42,86 +48,158 @@ class Checked:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Check:
+    """One backend being asked, through one connection."""
+
+    connection: Connection | None
     task: asyncio.Task[Checked]
     since: float
+    doubted: bool = False
+    """It has failed somebody since."""
 
-    def older_than(self, seconds: float) -> bool:
-        return time.monotonic() - self.since > seconds
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self.since
 
 
 class Board:
     """Asks backends how they are, each at most once at a time, and remembers what they said.
 
     What was said to a connection that a visitor typed is that visitor's alone. Backends in this
-    process are asked every time: it costs a look at the disk.
+    process are asked every time: it costs a look at the disk. Nobody can make it ask more often
+    than once in `AGAIN` seconds, or, through typed connections, `MOST_TYPED` times a minute.
     """
 
     def __init__(self) -> None:
         self._shared: dict[str, _Check] = {}
+        self._own: WeakKeyDictionary[Keyring, dict[str, _Check]] = WeakKeyDictionary()
+        self._typed: dict[str, deque[float]] = defaultdict(deque)
 
     async def look(
         self, backend: Backend, keyring: Keyring | None = None, *, anew: bool = False
     ) -> Checked:
-        """How a backend is: as of the last minute, or `anew`."""
-        connection = keyring.connection(backend.id) if keyring else None
-        if backend.kind == "local":
-            return await _check(backend, None)
-        checks = cast("dict[str, _Check]", keyring.checks) if keyring and connection else None
-        checks = self._shared if checks is None else checks
-        last = checks.get(backend.id)
-        if last is None or last.older_than(AGAIN if anew else FRESH):
-            task = asyncio.ensure_future(_check(backend, connection, probe=anew))
-            last = checks[backend.id] = _Check(task, time.monotonic())
-        return await asyncio.shield(last.task)
+        """How a backend is: as of the last minute, or `anew`, after trying its models out."""
+        while True:
+            connection = _connection(backend, keyring)
+            checks = self._checks(keyring, connection)
+            last = checks.get(backend.id)
+            if last is None or last.connection != connection:
+                last = checks[backend.id] = self._begin(backend, connection, anew)
+            elif last.task.done() and backend.kind == "local":
+                last = checks[backend.id] = self._begin(backend, connection, False)
+            elif last.task.done() and (anew or last.doubted or last.age > FRESH):
+                if last.age < AGAIN:
+                    await asyncio.sleep(AGAIN - last.age)
+                    continue
+                last = checks[backend.id] = self._begin(backend, connection, anew)
+            checked = await asyncio.shield(last.task)
+            if connection == _connection(backend, keyring):
+                return checked
+            anew = False  # meanwhile another address was typed: that is the one that counts
+
+    def _begin(self, backend: Backend, connection: Connection | None, probe: bool) -> _Check:
+        """Ask a backend, unless too many visitors try their own keys and addresses on it."""
+        now = time.monotonic()
+        if connection is not None:
+            times = self._typed[backend.id]
+            while times and now - times[0] > 60:
+                times.popleft()
+            if len(times) >= MOST_TYPED:
+                return _Check(connection, asyncio.ensure_future(_too_many(backend)), now, True)
+            times.append(now)
+        return _Check(connection, asyncio.ensure_future(_check(backend, connection, probe)), now)
+
+    def last(self, backend: Backend, keyring: Keyring | None = None) -> Checked | None:
+        """What a backend said when it was last asked; `None` if it has said nothing yet."""
+        check = self._checks(keyring, _connection(backend, keyring)).get(backend.id)
+        if check is None or not check.task.done() or check.task.cancelled():
+            return None
+        return check.task.result()
+
+    def offered(self, model: str, besides: str) -> bool:
+        """Whether another backend than `besides` has a model of this name."""
+        told = (self.last(backend) for key, backend in REGISTRY.items() if key != besides)
+        return any(offer.model == model for one in told if one for offer in one.offers)
 
     async def look_at_all(
         self,
         limits: Limits,
         keyring: Keyring | None = None,
         *,
-        anew: bool = False,
+        anew: frozenset[str] = frozenset(),
         within: float | None = None,
     ) -> list[Checked]:
-        """Every backend that may be used here, asked together; `within` seconds, or all of them.
+        """Every backend that may be used here, asked together; those in `anew` by id anew.
 
-        Those that take longer are left out; their answers are there at the next look.
+        Those that take longer than `within` seconds are left out; their answers are there at the
+        next look.
         """
         looks = [
-            asyncio.ensure_future(self.look(backend, keyring, anew=anew))
+            asyncio.ensure_future(self.look(backend, keyring, anew=backend.id in anew))
             for backend in backends_for(limits)
         ]
         await asyncio.wait(looks, timeout=within)
         return [look.result() for look in looks if look.done()]
 
-    def forget(self, backend: Backend, keyring: Keyring | None = None) -> None:
-        """A backend has failed somebody: the next look asks it again."""
-        self._shared.pop(backend.id, None)
-        if keyring:
-            keyring.checks.pop(backend.id, None)
+    def doubt(self, backend: Backend, keyring: Keyring | None = None) -> None:
+        """A backend has failed somebody, or has changed: the next look asks it again."""
+        last = self._checks(keyring, _connection(backend, keyring)).get(backend.id)
+        if last is not None:
+            last.doubted = True
+
+    def _checks(self, keyring: Keyring | None, connection: Connection | None) -> dict[str, _Check]:
+        """Where results through a connection are kept."""
+        if keyring is None or connection is None:
+            return self._shared
+        return self._own.setdefault(keyring, {})
 
 
-async def _check(
-    backend: Backend, connection: Connection | None, *, probe: bool = False
-) -> Checked:
+def _connection(backend: Backend, keyring: Keyring | None) -> Connection | None:
+    return keyring.connection(backend.id) if keyring else None
+
+
+async def _too_many(backend: Backend) -> Checked:
+    sentence = f"{backend.label} is being checked too often at this moment. Try again in a minute."
+    return Checked(backend, Status("unreachable", sentence, "busy"), (), datetime.now(UTC))
+
+
+async def _check(backend: Backend, connection: Connection | None, probe: bool = False) -> Checked:
     """Ask for status and models at the same time, bounded; try models out first if asked to."""
     status, offers = Status("unreachable", "", "slow"), cast("Sequence[Offer]", ())
     try:
-        if probe:  # bounds itself: somebody asked for it, and waits
-            await backend.probe(connection)
+        if probe:  # somebody asked for it, and waits
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BOUND):
+                    await backend.probe(connection)
         async with asyncio.timeout(BOUND):
             status, offers = await asyncio.gather(
                 backend.status(connection), backend.models(connection)
             )
     except TimeoutError:
-        sentence = f"{backend.label} did not answer within {BOUND:.0f} s. Check it again later."
+        sentence = f"{backend.label} did not answer within {BOUND:.0f} s. Check it again."
         status = Status("unreachable", sentence, "slow")
     except Exception:
         # Ours, not the visitor's: it surfaces in the log, and the other backends are shown.
         logger.exception("checking %s failed", backend.id)
-        status = Status("unreachable", "Its check broke inside Phi Playground.", "internal")
+        status = Status(
+            "unreachable", "Phi Playground could not check it; the log says why.", "internal"
+        )
     return Checked(backend, status, tuple(offers), datetime.now(UTC))
+
+
+async def check_offered(
+    limits: Limits, backend: Backend, model: str, keyring: Keyring, board: "Board"
+) -> None:
+    """Raise `BadRequestError` if strangers would ask for any model on the key of this page."""
+    connection = keyring.connection(backend.id)
+    if not limits.public or backend.kind == "local" or (connection and connection.api_key):
+        return
+    if model not in [offer.model for offer in (await board.look(backend, keyring)).offers]:
+        raise BadRequestError(
+            "This page offers only the models in its list.",
+            "Choose one of them, or type a key of your own on the Models tab.",
+        )
 
 
 BOARD = Board()

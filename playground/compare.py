@@ -6,9 +6,10 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from backends import BackendError, Progress
+from backends import BackendError, Progress, ServerError
 
 from .answer import Answer, Completion, Request
+from .conversation import MAX_TEXT
 from .line import Line
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,10 @@ SLOWEST_TICK = 0.25
 TICK_PER_CHARACTER = 4e-6
 """Seconds a tick lasts at least for each character of all answers: a page draws an answer anew at
 every tick, at about 1 µs a character, and one that is given more than it can draw falls behind."""
+
+
+LONGEST = MAX_TEXT
+"""Characters of an answer; a server that does not stop there is stopped."""
 
 
 class InternalError(BackendError):
@@ -74,6 +79,11 @@ async def _read(request: Request, answer: Answer) -> None:
                 answer.wait_for(step)
             else:
                 answer.add(step)
+                if answer.characters > LONGEST:
+                    raise ServerError(
+                        "This answer goes on without an end; it was stopped.",
+                        "Its server sends far more than it was asked for.",
+                    )
 
 
 async def _count_tokens(request: Request, answer: Answer) -> None:

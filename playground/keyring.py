@@ -11,8 +11,6 @@ class Keyring:
 
     def __init__(self) -> None:
         self._connections: dict[str, Connection] = {}
-        self.checks: dict[str, object] = {}
-        """What the backends said to this visitor's own connections: `Board` keeps it here."""
 
     def __repr__(self) -> str:
         return f"<Keyring: {len(self._connections)} connections>"
@@ -28,11 +26,14 @@ class Keyring:
         """
         old = self._connections.get(backend, Connection())
         url = old.base_url if address is None else address.strip()[:MOST_CHARACTERS] or None
-        # A key that was copied over two lines is one all the same.
-        secret = old.api_key if key is None else "".join(key.split())[:MOST_CHARACTERS] or None
+        secret = old.api_key if key is None else _key(key)
         if url != old.base_url and not key:
             secret = None
-        self.checks.pop(backend, None)
         self._connections.pop(backend, None)
         if url or secret:
             self._connections[backend] = Connection(url, secret)
+
+
+def _key(text: str) -> str | None:
+    """What can be a key: visible ASCII. One that was copied over two lines is one all the same."""
+    return "".join(c for c in text if "!" <= c <= "~")[:MOST_CHARACTERS] or None

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import pytest
 
-from backends import REGISTRY, Connection, Offer, Status
+from backends import REGISTRY, BadRequestError, Connection, Offer, Status
 from playground import board as board_module
-from playground.board import Board
+from playground.board import Board, check_offered
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from tests.fakes import SPEC, Scripted
@@ -25,12 +25,13 @@ class Far(Scripted):
     def __init__(self) -> None:
         super().__init__()
         self.connections: list[Connection | None] = []
-        self.gate = asyncio.Event()
+        self.called, self.gate = asyncio.Event(), asyncio.Event()
         self.gate.set()
         self.error: Exception | None = None
 
     async def status(self, connection: Connection | None = None) -> Status:
         self.connections.append(connection)
+        self.called.set()
         await self.gate.wait()
         if self.error:
             raise self.error
@@ -62,13 +63,51 @@ async def test_one_check_serves_everybody_for_a_minute(
 async def test_whoever_asks_for_a_check_gets_a_new_one(
     far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board = Board()
+    board, slept = Board(), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        monkeypatch.setattr(board_module, "AGAIN", 0.0)
+
+    monkeypatch.setattr(board_module.asyncio, "sleep", sleep)
     await board.look(far)
-    await board.look(far, anew=True)  # the last one has only just been made
-    assert len(far.connections) == 1
-    monkeypatch.setattr(board_module, "AGAIN", -1.0)
-    await board.look(far, anew=True)
-    assert len(far.connections) == 2
+    await board.look(far, anew=True)  # the last one has only just been made: it waits
+    assert len(far.connections) == 2 and 0 < slept[0] <= 1
+
+
+async def test_nobody_can_make_it_ask_without_an_end(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board()
+    rings = [Keyring() for _ in range(40)]
+    for n, ring in enumerate(rings):
+        ring.put("far", key=f"sk-{n}")
+    found = await asyncio.gather(*(board.look(far, ring) for ring in rings))
+    assert len(far.connections) == board_module.MOST_TYPED == 30
+    assert [checked.status.code for checked in found].count("busy") == 10
+
+
+async def test_an_address_typed_meanwhile_is_the_one_that_counts(far: Far) -> None:
+    board, ring = Board(), Keyring()
+    ring.put("far", address="http://old")
+    far.gate.clear()
+    looking = asyncio.ensure_future(board.look(far, ring))
+    await far.called.wait()
+    ring.put("far", address="http://new")
+    far.gate.set()
+    await looking
+    assert [c and c.base_url for c in far.connections] == ["http://old", "http://new"]
+
+
+async def test_on_a_public_page_only_its_own_models_are_asked_on_its_key(far: Far) -> None:
+    far.kind = "hosted"
+    board, ring = Board(), Keyring()
+    await check_offered(PUBLIC, far, "fake", ring, board)
+    with pytest.raises(BadRequestError, match="only the models in its list"):
+        await check_offered(PUBLIC, far, "something-dear", ring, board)
+    await check_offered(LOCAL, far, "something-dear", ring, board)
+    ring.put("far", key="sk-mine")
+    await check_offered(PUBLIC, far, "something-dear", ring, board)
 
 
 async def test_a_slow_backend_is_given_up(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,10 +144,13 @@ async def test_typed_connections_are_not_shared(far: Far) -> None:
     assert far.connections == [Connection(None, "sk-mine"), None]
 
 
-async def test_a_failure_makes_the_next_look_a_new_one(far: Far) -> None:
+async def test_a_failure_makes_the_next_look_a_new_one(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board_module, "AGAIN", 0.0)
     board = Board()
     await board.look(far)
-    board.forget(far)
+    board.doubt(far)
     await board.look(far)
     assert len(far.connections) == 2
 
@@ -123,6 +165,16 @@ def test_a_keyring_shows_nothing() -> None:
     ring.put("far", key=" sk-secret\n", address="http://host")
     assert ring.connection("far") == Connection("http://host", "sk-secret")
     assert "sk-secret" not in repr(ring) + repr(vars(ring))
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [(" sk-1\n", "sk-1"), ("sk-\n1", "sk-1"), ("sk-é\x001", "sk-1"), ("\u200b", None)],
+)
+def test_a_key_is_visible_ascii(typed: str, key: str | None) -> None:
+    ring = Keyring()
+    ring.put("far", address="http://host", key=typed)
+    assert ring.connection("far") == Connection("http://host", key)
 
 
 def test_a_new_address_does_not_get_the_old_key() -> None:

@@ -293,7 +293,7 @@ async def test_nvidia_lists_models_that_may_be_dead(hosted: Stub) -> None:
     offers = {offer.model: offer for offer in await NIM.models(connection)}
     assert "meta/llama" not in offers and "microsoft/phi-3-vision-128k-instruct" not in offers
     first = next(iter(offers.values()))
-    assert (first.model, first.status.code) == (MODELS[NIM], "ready_listed")
+    assert (first.model, first.status.code) == (MODELS[NIM], "untried")
     assert first.status.message == "Listed; not tried yet."
     gone = offers["microsoft/phi-3.5-mini-instruct"]
     assert gone.status.state == "retired" and "2026-04-28" in gone.status.message
@@ -329,7 +329,7 @@ async def test_a_check_does_not_wait_for_the_slow(
     await NIM.probe(connection)
     await hosted.until_open(1)
     await NIM.probe(connection)
-    assert (await NIM.models(connection))[0].status.code == "ready_listed"
+    assert (await NIM.models(connection))[0].status.code == "untried"
     go.set()
     await asyncio.wait(list(nim._trying.values()))
     assert (await NIM.models(connection))[0].status.code == "ready_tried"

@@ -182,7 +182,7 @@ async def test_ollama_pulls_a_model_and_then_has_it(visitor: Visitor, stub: Stub
     await page.get_by_role("option", name="Ollama").click()
     await visitor.sees("#state-left", "Not here yet")
     await page.click("#download-left")
-    await visitor.sees("#state-left", "from Ollama's library.")
+    await visitor.sees("#state-left", "from Ollama's library, onto the machine at http")
     assert stub.asked("/api/pull") == []
     await page.click("#confirm-left")
     await visitor.sees("#state-left", "25 %")

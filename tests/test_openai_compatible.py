@@ -32,6 +32,8 @@ from backends import (
     Usage,
 )
 from backends import _served as served
+from playground import compare
+from playground.answer import Request
 from tests.stub import Reply, Stub, delta, sse, usage
 
 CHAT = "/v1/chat/completions"
@@ -240,6 +242,73 @@ async def test_refusals(stub: Stub, status: int, body: object, kind: type, words
     assert words in str(caught.value) and "sk-1" not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ['se"cret', "se\\cret", "null", "4"])
+async def test_a_repeated_key_is_not_shown(stub: Stub, key: str) -> None:
+    stub.on(CHAT, Reply.of({"error": {"message": f"Bad {key}!", "code": None, "n": 4}}, 400))
+    with pytest.raises(BadRequestError) as caught:
+        await steps_of(stub, key=key)
+    assert "Bad …!" in str(caught.value)
+
+
+@pytest.mark.parametrize("wait", ["inf", "1e999", "nan", "Wed, 21 Oct 2015 07:28:00 -0000", "soon"])
+async def test_a_wait_that_is_none(stub: Stub, wait: str) -> None:
+    stub.on(CHAT, Reply.of("", 429, retry_after=wait))
+    with pytest.raises(RateLimitError):
+        await steps_of(stub)
+
+
+async def test_a_refusal_of_a_thousand_floors(stub: Stub) -> None:
+    stub.on(CHAT, Reply.of('{"error":' * 900 + '"x"' + "}" * 900, 400))
+    with pytest.raises(BadRequestError):
+        await steps_of(stub, key="sk-1")
+    stub.on(MODELS, Reply.of("[" * 100_000))
+    assert (await BACKEND.status(Connection(stub.url))).code == "ready_unlisted"
+
+
+@pytest.mark.parametrize("number", [10**400, -1, True, 1.5, "7", None])
+async def test_a_count_that_is_none(stub: Stub, number: object) -> None:
+    tokens = {"prompt_tokens": number, "completion_tokens": number}
+    stub.on(CHAT, stream(sse(delta("x", "stop"), {"choices": [], "usage": tokens})))
+    *_, end = await steps_of(stub)
+    assert end.usage == Usage(None, None)
+
+
+async def test_an_answer_without_an_end_is_stopped(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "LONGEST", 1000)
+    stub.on(CHAT, stream(*[sse(delta("x" * 400), done=False)] * 5, asyncio.Event()))
+    request = Request(BACKEND, "phi", HELLO, connection=Connection(stub.url))
+    completion = await compare.complete(request)
+    assert completion.state == "failed" and "without an end" in str(completion.error)
+    assert len(completion.text) == 1200
+    await stub.until_open(0)
+
+
+async def test_what_goes_beyond_the_context_says_so(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta("x", "stop"), usage(5000, 9))))
+    *_, end = await steps_of(stub)
+    assert end.warnings and "4,096" in end.warnings[0]
+
+
+async def test_a_server_that_wants_a_key(stub: Stub) -> None:
+    stub.on(MODELS, Reply.of({"error": "no key"}, 401))
+    status = await BACKEND.status(Connection(stub.url))
+    assert status.state == "needs key" and "wants a key" in status.message
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_proxy_whose_server_is_away_is_not_ready(stub: Stub, status: int) -> None:
+    stub.on(MODELS, Reply.of("<html>", status))
+    assert (await BACKEND.status(Connection(stub.url))).state == "unreachable"
+
+
+async def test_an_endless_list_is_cut(stub: Stub) -> None:
+    names = ["x" * 100_000, *(f"m{n}" for n in range(5_000))]
+    stub.on(MODELS, Reply.of({"data": [{"id": name} for name in names]}))
+    assert len(await BACKEND.models(Connection(stub.url))) == 2_000
+
+
 async def test_an_error_in_the_middle_of_a_stream(stub: Stub) -> None:
     stub.on(CHAT, stream(sse(delta("Half"), {"error": {"message": "out of memory", "code": 500}})))
     answer = BACKEND.stream("phi", HELLO, PLAIN, Connection(stub.url))
@@ -434,6 +503,7 @@ def test_any_split_gives_the_same_text(texts: list[str], cuts: list[int], crlf: 
         ("https://host.example/v1/chat/completions", "https://host.example/v1"),
         ("https://host.example/openai/v1/", "https://host.example/openai/v1"),
         ("[::1]:8080", "http://[::1]:8080/v1"),
+        ("HTTPS://Host.Example/V1", "https://host.example/V1"),
     ],
 )
 def test_addresses_as_people_type_them(typed: str, url: str) -> None:
@@ -450,6 +520,7 @@ def test_addresses_as_people_type_them(typed: str, url: str) -> None:
             "http://host:99999",
             "not an address",
         ),
+        *("http://☃.net", "http://[v1.a]", "http://a\x7fb", "http://ho\u00adst", "http://a b"),
         *("http://name:secret@host", "http://host/v1?key=1", "http://" + "x" * 3000),
     ],
 )

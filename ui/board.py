@@ -20,29 +20,38 @@ class BoardWatch:
     def __init__(
         self, limits: Limits, keyring: gr.State, models: ModelsTab, pickers: list[Pickers]
     ) -> None:
-        self.limits, self.models, self.pickers = limits, models, pickers
-        self.inputs = [keyring, *(one for picker in pickers for one in picker.watched)]
-        changed = [*models.outputs, *(one for picker in pickers for one in picker.outputs)]
-        self.outputs = list(dict.fromkeys(changed))
+        self.limits, self.keyring, self.models, self.pickers = limits, keyring, models, pickers
 
     def begin(self, opened: Any) -> None:
         """Look from now on; `opened` is the event that has drawn the page."""
-        follow: dict[str, Any] = {
-            "inputs": self.inputs, "outputs": self.outputs, "queue": False, **PRIVATE,
-        }  # fmt: skip
-        opened.then(self.look, **follow)
-        gr.Timer(FRESH).tick(self.look, **follow)
-        # Pressed by the page itself when a side has failed: its backend was forgotten.
-        gr.Button(visible="hidden", elem_id="recheck").click(self.look, **follow)
-        anew = partial(self.look, anew=True)
-        self.models.check.click(anew, **follow)
-        for taken in self.models.typed():
-            taken.then(anew, **follow)
+        everything = frozenset(card.backend.id for card in self.models.cards)
+        self._after(opened.then)
+        self._after(gr.Timer(FRESH).tick)
+        # Pressed by the page itself when a side has failed: its backend is in doubt.
+        self._after(gr.Button(visible="hidden", elem_id="recheck").click)
+        self._after(self.models.check.click, everything)
+        for backend, taken in self.models.typed():
+            self._after(taken.then, frozenset({backend}))
+        for picker in self.pickers:
+            self._after(picker.fetched.then)
 
-    async def look(self, keyring: Keyring, *watched: Any, anew: bool = False) -> Updates:
-        """Ask the backends, and show what has changed."""
-        every = await BOARD.look_at_all(self.limits, keyring, anew=anew)
-        updates = self.models.follow(every)
-        for n, picker in enumerate(self.pickers):
-            updates |= picker.follow(every, *watched[3 * n : 3 * n + 3])
+    def _after(self, trigger: Any, anew: frozenset[str] = frozenset()) -> None:
+        """Ask, then show. Two events: what the panes show is read when the answers are there."""
+        look = partial(self.look, anew=anew)
+        looked = trigger(look, self.keyring, self.models.outputs, queue=False, **PRIVATE)
+        watched = [one for picker in self.pickers for one in picker.watched]
+        changed = [one for picker in self.pickers for one in picker.outputs]
+        looked.then(self.follow, [self.keyring, *watched], changed, queue=False, **PRIVATE)
+
+    async def look(self, keyring: Keyring, anew: frozenset[str] = frozenset()) -> Updates:
+        """Ask the backends, those in `anew` even if they were just asked, and draw the board."""
+        return self.models.follow(await BOARD.look_at_all(self.limits, keyring, anew=anew))
+
+    async def follow(self, keyring: Keyring, *watched: Any) -> Updates:
+        """Show in every pane what has become of its backends."""
+        every = await BOARD.look_at_all(self.limits, keyring)
+        updates: Updates = {}
+        rest = iter(watched)
+        for picker in self.pickers:
+            updates |= picker.follow(every, *(next(rest) for _ in picker.watched))
         return updates

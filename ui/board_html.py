@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from backends import MODELS, Backend, ModelSpec, Status
+from backends import MODELS, Backend, ModelSpec, Offer, Status
 from playground.board import Checked
 from playground.languages import LANGUAGES
 
@@ -13,12 +13,12 @@ from .status import badge, shape, size
 _KINDS = {
     "local": "Runs in this page's own process.",
     "server": "A server of your own.",
-    "hosted": "A service on the internet: your prompt leaves this computer.",
+    "hosted": "On the internet, or where its address says: your prompt goes there.",
 }
 _URL = re.compile(r"https?://[^\s<>()]+[^\s<>().,;]")
 _MOST_NAMES = 6
 """Models that a card names; more are counted."""
-_ASKING = Status("unreachable", "Being asked…", "asking")
+_ASKING = Status("unreachable", "Checking…", "asking")
 
 
 def card_html(backend: Backend, checked: Checked | None) -> str:
@@ -37,12 +37,17 @@ def card_html(backend: Backend, checked: Checked | None) -> str:
 
 def _names(checked: Checked | None) -> str:
     """The models that can answer now."""
-    ready = [offer for offer in checked.offers if offer.status.ready] if checked else []
+    ready = [offer for offer in checked.offers if _answers(offer)] if checked else []
     if not ready:
         return ""
     labels = list(dict.fromkeys(offer.spec.label for offer in ready))
     more = f" and {len(labels) - _MOST_NAMES} more" if len(labels) > _MOST_NAMES else ""
     return f'<p class="names">Can answer: {escape(", ".join(labels[:_MOST_NAMES]))}{more}</p>'
+
+
+def _answers(offer: Offer) -> bool:
+    """Ready, and known to be: not only listed."""
+    return offer.status.ready and offer.status.code != "untried"
 
 
 def _retirement(backend: Backend, status: Status) -> str:
@@ -66,7 +71,7 @@ def _how(backend: Backend, status: Status) -> str:
     variables = [name for name in (backend.address_env, backend.key_env) if name]
     if variables:
         named = " and ".join(f"<code>{escape(name)}</code>" for name in variables)
-        lines.append(f"Before the start: {named}. Or type below, for this visit only.")
+        lines.append(f"Set {named} before the page starts, or type below, for this visit only.")
     if not lines:
         return ""
     state = "" if status.ready else " open"
@@ -124,13 +129,13 @@ def _where(spec: ModelSpec, every: Sequence[Checked]) -> str:
     later: list[str] = []
     for one in every:
         offers = [offer for offer in one.offers if offer.spec.key == spec.key]
-        if any(offer.status.ready for offer in offers):
+        if any(map(_answers, offers)):
             now.append(escape(one.backend.label))
         elif any(offer.download_size for offer in offers):
             later.append(escape(one.backend.label))
     if now:
         return f'<b class="now">{", ".join(now)}</b>'
-    return f"after a download: {', '.join(later)}" if later else "nowhere yet"
+    return f"after a download: {', '.join(later)}" if later else "not available here"
 
 
 def _linked(text: str) -> str:

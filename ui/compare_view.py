@@ -5,7 +5,8 @@ from typing import Any
 
 import gradio as gr
 
-from backends import BackendError
+from backends import REGISTRY, BackendError
+from playground.board import BOARD, check_offered
 from playground.conversation import Conversation, Turn, to_json, to_markdown
 from playground.limits import Limits
 
@@ -16,7 +17,7 @@ from .pane import build_pane
 from .params import build_params
 from .program import program_of
 from .session import Session
-from .status import allowed, find_offer, model_label
+from .status import allowed, model_label
 from .texts import t
 
 _SIDES = """<div role="group" aria-label="Which side to show">
@@ -174,12 +175,14 @@ class CompareView:
         try:
             form = Form.read(values).checked(self.limits)
             self.limits.check_prompt(form.prompt)
+            for backend, model in form.sides:
+                await check_offered(self.limits, REGISTRY[backend], model, session.keyring, BOARD)
             earlier = session.conversation.until(turn).adding(Turn(prompt=form.prompt))
             for side in sides:
                 self.limits.check_history(earlier.messages(side))
         except BackendError as error:
             return self._refused(error)
-        labels = [model_label(b, await find_offer(b, m, session.keyring), m) for b, m in form.sides]
+        labels = [model_label(b, m, session.keyring) for b, m in form.sides]
         if session.answering:
             return self._refused("The models are still answering. Press Stop first.")
         first = not session.conversation.turns

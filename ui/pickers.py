@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from html import escape
 from typing import ClassVar
+from weakref import WeakSet
 
 import gradio as gr
 
@@ -25,16 +26,22 @@ class Pickers:
 
     def __init__(self, pane: Pane, limits: Limits, keyring: gr.State) -> None:
         self.pane, self.limits = pane, limits
+        self._ended: WeakSet[Keyring] = WeakSet()
+        """The visitors whose download has come to its own end, and is not drawn yet."""
         self.picked = picked = [keyring, pane.backend, pane.model]
         self.outputs = [*picked[1:], pane.state, pane.download, pane.confirm, pane.cancel]
         pane.backend.input(self.backend_picked, picked, self.outputs, queue=False, **PRIVATE)
-        pane.model.change(self.show_state, picked, self.outputs, queue=False, **PRIVATE)
+        pane.model.change(
+            self.show_state, [*picked, pane.state], self.outputs, queue=False, **PRIVATE
+        )
         pane.download.click(self.ask_first, picked, self.outputs, queue=False, **PRIVATE)
         fetching = pane.confirm.click(
             self.fetch, picked, self.outputs,
             concurrency_limit=None, **PRIVATE,
         )  # fmt: skip
-        fetching.then(self.refresh, picked, self.outputs, queue=False, **PRIVATE)
+        self.fetched = fetching.then(
+            self.end_of_fetch, picked, self.outputs, queue=False, **PRIVATE
+        )
         pane.cancel.click(
             self.refresh, picked, self.outputs, cancels=fetching, queue=False, **PRIVATE
         )
@@ -57,10 +64,11 @@ class Pickers:
         Tab leaves the list as if the same backend had been chosen again: then the model stays.
         """
         checked = await look(backend, keyring)
-        choices = model_choices(checked) if checked else []
+        typed = bool(checked and checked.backend.names_models)
+        keeps = typed and not BOARD.offered(model, besides=backend)  # else it is another one's
+        choices = _choices(checked, model if keeps else "")
         if model not in [value for _, value in choices]:
             model = choices[0][1] if choices else ""
-        typed = bool(checked and checked.backend.names_models)
         return {
             self.pane.model: gr.Dropdown(
                 choices=choices, value=model or None, allow_custom_value=typed, filterable=typed
@@ -68,8 +76,12 @@ class Pickers:
             **self._state(checked, model),
         }
 
-    async def show_state(self, keyring: Keyring, backend: str, model: str) -> Updates:
+    async def show_state(
+        self, keyring: Keyring, backend: str, model: str, shown: str | None
+    ) -> Updates:
         """The chosen model's state, and a way to get it if it is not here."""
+        if _is_asked_about(model, shown):
+            return gr.skip()
         return self._state(await look(backend, keyring), model or "")
 
     def _state(self, checked: Checked | None, model: str) -> Updates:
@@ -87,31 +99,37 @@ class Pickers:
         """What `follow` wants to know: what is chosen, and what is shown of its state."""
         return [self.pane.backend, self.pane.model, self.pane.state]
 
-    def follow(self, every: list[Checked], backend: str, model: str, shown: str) -> Updates:
+    def follow(
+        self, every: list[Checked], backend: str, model: str | None, shown: str | None
+    ) -> Updates:
         """What has become of the backends: their names in the list, and what is chosen now."""
         checked = next((one for one in every if one.backend.id == backend), None)
-        choices = model_choices(checked) if checked else []
-        if model and model not in [value for _, value in choices]:
-            choices.append((model, model))  # nobody's choice is taken away
         updates: Updates = {
             self.pane.backend: gr.Dropdown(choices=backend_choices(every)),
-            self.pane.model: gr.Dropdown(choices=choices),
+            self.pane.model: gr.Dropdown(choices=_choices(checked, model or "")),
         }
-        # A question, or a download on its way, stays on the screen.
-        if 'data-state="ask"' in shown or 'data-state="busy"' in shown:
+        state = self._state(checked, model or "")
+        # A question, or a download on its way, stays on the screen; and what has not changed is
+        # left out, for a question may just be on its way to it.
+        if _is_asked_about(model, shown) or state[self.pane.state] == shown:
             return updates
-        return updates | self._state(checked, model or "")
+        return updates | state
+
+    async def end_of_fetch(self, keyring: Keyring, backend: str, model: str) -> Updates:
+        """The download has ended. One that was cancelled has been answered by Cancel already."""
+        if keyring not in self._ended:
+            return gr.skip()
+        self._ended.discard(keyring)
+        return await self.refresh(keyring, backend, model)
 
     async def refresh(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """The same after a download: the model's name in the list changes too."""
         if backend in REGISTRY:
-            BOARD.forget(REGISTRY[backend], keyring)
+            BOARD.doubt(REGISTRY[backend], keyring)
         checked = await look(backend, keyring)
         return {
             self.pane.backend: gr.Dropdown(interactive=True),
-            self.pane.model: gr.Dropdown(
-                choices=model_choices(checked) if checked else [], interactive=True
-            ),
+            self.pane.model: gr.Dropdown(choices=_choices(checked, model), interactive=True),
             **self._state(checked, model or ""),
         }
 
@@ -124,9 +142,12 @@ class Pickers:
         free = offer.status.values.get("free_disk")
         room = f" {free / 1e9:.0f} GB are free on this disk." if isinstance(free, int) else ""
         source = REGISTRY[backend].downloads_from
-        question = f"Download {offer.spec.label}? {size} from {source}.{room}"
+        typed = keyring.connection(backend)
+        where = f", onto the machine at {typed.base_url}" if typed and typed.base_url else ""
+        question = f"Download {offer.spec.label}? {size} from {source}{where}.{room}"
         return {
-            self.pane.state: f'<p class="state" data-state="ask"><b>{escape(question)}</b></p>',
+            self.pane.state: f'<p class="state" data-state="ask" data-model="{escape(model)}">'
+            f"<b>{escape(question)}</b></p>",
             self.pane.download: gr.Button(visible=False),
             self.pane.confirm: gr.Button(visible=True),
             self.pane.cancel: gr.Button(visible=True),
@@ -137,7 +158,7 @@ class Pickers:
     ) -> AsyncGenerator[Updates, None]:
         """Fetch the model's files; Cancel closes this, and the next try goes on from there."""
         offer = await find_offer(backend, model, keyring)
-        if offer is None or self.limits.public:
+        if offer is None or not offer.download_size or self.limits.public:
             return
         # Another model may be chosen only when this one is here, or given up.
         yield {
@@ -154,11 +175,26 @@ class Pickers:
                 async for step in steps:
                     yield {self.pane.state: _downloading(offer, step)}
         except BackendError as error:
-            gr.Warning(str(error), title="Download")
+            gr.Warning(escape(str(error)), title="Download")
+        self._ended.add(keyring)
+
+
+def _is_asked_about(model: str | None, shown: str | None) -> bool:
+    """Whether a pane asks about this very model, or fetches it: then that stays on the screen."""
+    return f'data-model="{escape(model or "")}"' in (shown or "")
+
+
+def _choices(checked: Checked | None, model: str) -> list[tuple[str, str]]:
+    """A backend's models, and the one that is chosen: nobody's choice is taken away."""
+    choices = model_choices(checked) if checked else []
+    if model and model not in [value for _, value in choices]:
+        choices.append((model, model))
+    return choices
 
 
 def _downloading(offer: Offer, step: Progress) -> str:
     percent = round((step.fraction or 0) * 100)
     text = escape(f"Downloading {offer.spec.label}: {percent} % {step.detail}")
     bar = f'<span class="bar"><i style="width:{percent}%"></i></span>'
-    return f'<p class="state" data-state="busy">{text}{bar}</p>'
+    model = escape(offer.model)
+    return f'<p class="state" data-state="busy" data-model="{model}">{text}{bar}</p>'

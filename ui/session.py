@@ -128,7 +128,7 @@ class Session:
         self._written[side] = completion
         request = run.requests[side]
         if completion.error and request and request.backend.kind != "local":
-            BOARD.forget(request.backend, self.keyring)  # its state may be another one now
+            BOARD.doubt(request.backend, self.keyring)  # its state may be another one now
         self.conversation = self.conversation.asked_in(language).answered(side, said)
         self.redraw_lines(side)
 

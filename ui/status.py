@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from backends import MODELS, REGISTRY, Offer, Status, known_model
+from backends import MODELS, REGISTRY, Offer, Status
 from playground.board import BOARD, Checked, backends_for
 from playground.keyring import Keyring
 from playground.limits import Limits
@@ -17,6 +17,9 @@ _WORDS = {
     "too_large": "Too large",
     "no_address": "Needs an address",
     "not_pulled": "Not here yet",
+    "missing_dependency": "Not installed",
+    "missing_packages": "Not installed",
+    "untried": "Not tried yet",
 }
 _SOON = 0.4
 """Seconds that an opening page waits for the board: servers of this house answer in less."""
@@ -29,7 +32,7 @@ def word(status: Status) -> str:
 
 def shape(status: Status) -> str:
     """The name of the shape and colour that stand for a state."""
-    kind = status.code if status.code in ("too_large", "no_address") else status.state
+    kind = status.code if status.code in ("too_large", "no_address", "untried") else status.state
     return kind.replace(" ", "-").replace("_", "-")
 
 
@@ -39,7 +42,8 @@ def badge(status: Status) -> str:
 
 
 def _choice(label: str, status: Status) -> str:
-    return label if status.ready else f"{label} — {word(status).lower()}"
+    plain = status.ready and status.code != "untried"
+    return label if plain else f"{label} — {word(status).lower()}"
 
 
 def allowed(limits: Limits) -> list[tuple[str, str]]:
@@ -56,14 +60,18 @@ def backend_choices(checked: Sequence[Checked]) -> list[tuple[str, str]]:
 def model_choices(checked: Checked) -> list[tuple[str, str]]:
     """A backend's models as a dropdown takes them, each with its state if it is not ready."""
     labels = [offer.spec.label for offer in checked.offers]
-    gone = {offer.spec.successor for offer in checked.offers if offer.status.state == "retired"}
+    gone = {
+        offer.spec.successor: offer.spec.label
+        for offer in checked.offers
+        if offer.status.state == "retired"
+    }
     choices: list[tuple[str, str]] = []
     for offer in checked.offers:
         label = offer.spec.label
         if labels.count(label) > 1:  # copies of one model: their own names tell them apart
             label = f"{label} ({offer.model})"
         if offer.spec.key in gone and offer.status.ready:
-            label = f"{label} (successor)"
+            label = f"{label} (replaces {gone[offer.spec.key]})"
         choices.append((_choice(label, offer.status), offer.model))
     return choices
 
@@ -88,13 +96,16 @@ def offer_of(checked: Checked | None, model: str) -> Offer | None:
     status = checked.status
     if status.ready:
         status = Status("ready", "A name you typed: the server will say if it has it.", "typed")
-    return Offer(model, known_model(model), status)
+    return Offer(model, checked.backend.spec_of(model), status)
 
 
-def model_label(backend: str, offer: Offer | None, model: str) -> tuple[str, str]:
-    """What to call a side: its model and its backend."""
+def model_label(backend: str, model: str, keyring: Keyring) -> tuple[str, str]:
+    """What to call a side: its model and its backend. Nobody is asked, nobody waits."""
     known = REGISTRY.get(backend)
-    return offer.spec.label if offer else model, known.label if known else backend
+    if known is None:
+        return model, backend
+    offer = offer_of(BOARD.last(known, keyring), model)
+    return offer.spec.label if offer else known.spec_of(model).label, known.label
 
 
 def state_html(checked: Checked | None, offer: Offer | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._base import CONTEXT_CAP
 from .._machine import gigabytes_of
-from .._served import hung_up
+from .._served import count, hung_up
 from .._types import Chunk, Progress, Timings, Usage
 
 _REAL_LOAD = 1.0
@@ -42,7 +42,7 @@ class Reading:
         last = self._last
         if last is None:
             raise hung_up(self._label)
-        usage = Usage(count(last, "prompt_eval_count"), count(last, "eval_count"))
+        usage = Usage(count(last.get("prompt_eval_count")), count(last.get("eval_count")))
         load = _seconds(last, "load_duration")
         if load is not None and load < _REAL_LOAD and not self._loading:
             load = 0.0
@@ -86,22 +86,16 @@ def may_have_forgotten(sent: str, usage: Usage) -> bool:
 
 def progress(layers: dict[str, tuple[int, int]], line: Mapping[str, Any]) -> Progress:
     """How far a download is, over all its layers that were named so far."""
-    digest, total = line.get("digest"), count(line, "total")
+    digest, total = line.get("digest"), count(line.get("total"))
     if isinstance(digest, str) and total:
-        layers[digest] = (min(total, count(line, "completed") or 0), total)
+        layers[digest] = (min(total, count(line.get("completed")) or 0), total)
     if not layers:
         return Progress("downloading", detail="looking it up")
     done, whole = (sum(numbers) for numbers in zip(*layers.values(), strict=True))
     return Progress("downloading", done / whole, gigabytes_of(done, whole))
 
 
-def count(line: Mapping[str, Any], name: str) -> int | None:
-    """A number that a line holds; `None` if it holds none."""
-    value = line.get(name)
-    return value if isinstance(value, int) and value >= 0 else None
-
-
 def _seconds(line: Mapping[str, Any], name: str) -> float | None:
     """A duration that Ollama gives in nanoseconds."""
-    value = count(line, name)
+    value = count(line.get(name))
     return None if value is None else value / 1e9

@@ -21,6 +21,7 @@ from .._refusals import Refusal, error_of
 from .._served import (
     CONNECT_TIMEOUT,
     Address,
+    count,
     hung_up,
     silence_timeout,
     timed_out,
@@ -143,7 +144,7 @@ def _refused(path: str, model: str, refusal: Refusal, address: Address) -> Backe
     if status == 404 and model:
         return ModelNotFoundError(
             f"Ollama does not have “{model}”.",
-            f"Fetch it first: ollama pull {model}",
+            f"Press Download, or run: ollama pull {model}",
             status=status,
         )
     if status == 404:
@@ -163,7 +164,7 @@ def _failure(
         return timed_out(LABEL, isinstance(error, httpx.ConnectTimeout), begun, patience)
     if isinstance(error, httpx.DecodingError):
         return _unreadable()
-    return hung_up(LABEL) if begun else unreachable(LABEL, address.url)
+    return hung_up(LABEL) if begun else unreachable(LABEL, address.url, error)
 
 
 def _unreadable() -> BackendError:
@@ -214,12 +215,12 @@ def installed_in(told: Mapping[str, Any]) -> dict[str, Installed]:
     for row in rows_of(told):
         details = row.get("details")
         details = details if isinstance(details, dict) else {}
-        name, size = row.get("model") or row.get("name"), row.get("size")
-        if isinstance(name, str) and "bert" not in str(details.get("family")):
+        name, size = row.get("model") or row.get("name"), count(row.get("size"))
+        if isinstance(name, str) and len(name) <= 200 and "bert" not in str(details.get("family")):
             # A BERT makes vectors, no answers.
             found[full_name(name)] = Installed(
                 str(details.get("quantization_level") or "")[:20],
-                size if isinstance(size, int) else None,
+                size,
             )
     return found
 

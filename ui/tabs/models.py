@@ -91,21 +91,19 @@ class ModelsTab:
                 )
         return Card(backend, facts, address, key, check, forget)
 
-    def typed(self) -> list[Any]:
+    def typed(self) -> list[tuple[str, Any]]:
         """The events after which a backend is to be asked again: its fields have been taken."""
-        taken: list[Any] = []
+        taken: list[tuple[str, Any]] = []
         for card in self.cards:
             if card.check is None or card.forget is None:
                 continue
             fields = [field for field in (card.address, card.key) if field is not None]
             changed = [*fields, card.forget]
             triggers = [card.check.click, *(field.submit for field in fields)]  # type: ignore[attr-defined]
-            taken += [
-                gr.on(
-                    triggers, _put(card), [self.keyring, *fields], changed, queue=False, **PRIVATE
-                ),
-                card.forget.click(_drop(card), self.keyring, changed, queue=False, **PRIVATE),
-            ]
+            inputs: list[Any] = [self.keyring, *fields]
+            put = gr.on(triggers, _put(card), inputs, changed, queue=False, **PRIVATE)
+            drop = card.forget.click(_drop(card), self.keyring, changed, queue=False, **PRIVATE)
+            taken += [(card.backend.id, put), (card.backend.id, drop)]
         return taken
 
     @property
