@@ -42,7 +42,13 @@ class Pictures:
     def move(self, value: Any) -> Any:
         """A copy of a request in which every large data URL is a call of `data_url`."""
         if isinstance(value, Mapping):
-            return {name: self.move(one) for name, one in value.items()}
+            # A text may look like a picture's address; only where a picture stands, it is one.
+            return {
+                name: one
+                if name in ("content", "text") and isinstance(one, str)
+                else self.move(one)
+                for name, one in value.items()
+            }
         if isinstance(value, list):
             return [self.move(one) for one in value]
         if not isinstance(value, str) or len(value) <= LONGEST_PICTURE:

@@ -20,7 +20,7 @@ from backends import (
     Message,
     TextPart,
 )
-from backends._code import literal, quoted
+from backends._code import Pictures, literal, quoted
 from playground.answer import Request
 from playground.compare import complete
 from tests.stub import Reply, Seen, Stub, delta, sse, usage
@@ -321,3 +321,12 @@ def test_a_template_without_a_place_for_it_gets_the_system_prompt_in_front(tmp_p
     assert not has_system_slot(tmp_path)
     template.write_text("{{ raise_exception('no') }}")
     assert not has_system_slot(tmp_path)
+
+
+def test_a_prompt_that_looks_like_a_picture_is_a_prompt() -> None:
+    prompt = "data:image/png;base64," + "A" * 5000
+    body = {"messages": [{"role": "user", "content": prompt}], "images": [prompt]}
+    pictures = Pictures()
+    moved = pictures.move(body)
+    assert moved["messages"][0]["content"] == prompt
+    assert moved["images"] == ['data_url("picture-1.png", "image/png")']

@@ -11,6 +11,7 @@ from playground.limits import Limits
 
 from .events import PRIVATE, Updates
 from .pickers import Pickers
+from .status import can_be_used
 from .tabs.models import ModelsTab
 
 
@@ -49,7 +50,8 @@ class BoardWatch:
 
     async def follow(self, keyring: Keyring, *watched: Any) -> Updates:
         """Show in every pane what has become of its backends."""
-        every = await BOARD.look_at_all(self.limits, keyring)
+        known = await BOARD.look_at_all(self.limits, keyring)
+        every = [one for one in known if can_be_used(self.limits, one)]
         updates: Updates = {}
         rest = iter(watched)
         for picker in self.pickers:

@@ -79,18 +79,18 @@ def _how(backend: Backend, status: Status) -> str:
     return f"<details{state}><summary>How to enable it</summary><ul>{rows}</ul></details>"
 
 
-def table_html(every: Sequence[Checked]) -> str:
-    """Every model: its facts, and where it can run now."""
+def table_html(every: Sequence[Checked], downloads: bool = True) -> str:
+    """Every model: its facts, and where it can run now, or after a download where there are any."""
     heads = ("Model", "Parameters", "Context", "Languages", "Reads", "Licence", "State", "Runs now")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    rows = "".join(_row(spec, every) for spec in MODELS.values())
+    rows = "".join(_row(spec, every, downloads) for spec in MODELS.values())
     return (
         '<div class="table" tabindex="0" role="region" aria-label="Models"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
-def _row(spec: ModelSpec, every: Sequence[Checked]) -> str:
+def _row(spec: ModelSpec, every: Sequence[Checked], downloads: bool) -> str:
     name = escape(spec.label)
     if spec.source.startswith("http"):
         name = f'<a href="{escape(spec.source)}" target="_blank" rel="noreferrer">{name}</a>'
@@ -104,7 +104,7 @@ def _row(spec: ModelSpec, every: Sequence[Checked]) -> str:
         ", ".join(spec.modalities),
         escape(spec.licence),
         _lifecycle(spec),
-        _where(spec, every),
+        _where(spec, every, downloads),
     )
     return f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells)
 
@@ -123,7 +123,7 @@ def _lifecycle(spec: ModelSpec) -> str:
     return f"<span {checked}>{spec.lifecycle}</span>"
 
 
-def _where(spec: ModelSpec, every: Sequence[Checked]) -> str:
+def _where(spec: ModelSpec, every: Sequence[Checked], downloads: bool) -> str:
     """The backends that can answer with it now, or after a download."""
     now: list[str] = []
     later: list[str] = []
@@ -131,7 +131,7 @@ def _where(spec: ModelSpec, every: Sequence[Checked]) -> str:
         offers = [offer for offer in one.offers if offer.spec.key == spec.key]
         if any(map(_answers, offers)):
             now.append(escape(one.backend.label))
-        elif any(offer.download_size for offer in offers):
+        elif downloads and any(offer.download_size for offer in offers):
             later.append(escape(one.backend.label))
     if now:
         return f'<b class="now">{", ".join(now)}</b>'

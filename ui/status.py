@@ -51,6 +51,14 @@ def allowed(limits: Limits) -> list[tuple[str, str]]:
     return [(backend.label, backend.id) for backend in backends_for(limits)]
 
 
+def can_be_used(limits: Limits, checked: Checked) -> bool:
+    """False for what a visitor of a public page could never bring to answer."""
+    if not limits.public or checked.status.ready:
+        return True
+    hopeless = checked.backend.kind == "local" or checked.status.code == "no_address"
+    return not (hopeless or checked.status.state == "retired")
+
+
 def backend_choices(checked: Sequence[Checked]) -> list[tuple[str, str]]:
     """Backends as a dropdown takes them: those that are ready first, others with their state."""
     ranked = sorted(checked, key=lambda one: not one.status.ready)

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from shlex import quote
 from typing import Any, ClassVar
 
 from .._base import CONTEXT_CAP, Kind, Offer, Status, register
@@ -257,7 +258,9 @@ class Ollama(Served):
         saving = pictures.saving if pictures.files else []
         return "\n".join(
             [
-                *opening(self, label, key=variable, notes=[f"Fetch it first: ollama pull {model}"]),
+                *opening(
+                    self, label, key=variable, notes=[f"Fetch it first: ollama pull {quote(model)}"]
+                ),
                 *(["import os", ""] if variable else []),
                 "from ollama import Client",
                 "",

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -144,7 +145,7 @@ def _refused(path: str, model: str, refusal: Refusal, address: Address) -> Backe
     if status == 404 and model:
         return ModelNotFoundError(
             f"Ollama does not have “{model}”.",
-            f"Press Download, or run: ollama pull {model}",
+            f"Press Download, or run: ollama pull {shlex.quote(model)}",
             status=status,
         )
     if status == 404:

@@ -13,6 +13,7 @@ from playground.limits import Limits
 
 from ..board_html import card_html, table_html
 from ..events import PRIVATE, Updates
+from ..status import can_be_used
 from ..texts import EN, t
 
 LABEL = "tab_models"
@@ -24,6 +25,7 @@ class Card:
     """One backend on the board: what it says of itself, and the fields to reach it."""
 
     backend: Backend
+    box: gr.Column
     facts: gr.HTML
     address: gr.Textbox | None = None
     key: gr.Textbox | None = None
@@ -69,10 +71,10 @@ class ModelsTab:
             self.table = gr.HTML(table_html(()), elem_id="models-table")
 
     def _card(self, backend: Backend) -> Card:
-        with gr.Column(elem_classes="card", elem_id=f"card-{backend.id}"):
+        with gr.Column(elem_classes="card", elem_id=f"card-{backend.id}") as box:
             facts = gr.HTML(card_html(backend, None))
             if not self.limits.takes_address(backend) and not backend.key_env:
-                return Card(backend, facts)
+                return Card(backend, box, facts)
             with gr.Row(elem_classes="card-fields"):
                 address = key = None
                 if self.limits.takes_address(backend):
@@ -89,7 +91,7 @@ class ModelsTab:
                 forget = gr.Button(
                     t("forget"), size="sm", elem_id=f"forget-{backend.id}", scale=0, visible=False
                 )
-        return Card(backend, facts, address, key, check, forget)
+        return Card(backend, box, facts, address, key, check, forget)
 
     def typed(self) -> list[tuple[str, Any]]:
         """The events after which a backend is to be asked again: its fields have been taken."""
@@ -107,16 +109,21 @@ class ModelsTab:
         return taken
 
     @property
-    def outputs(self) -> list[gr.Component]:
+    def outputs(self) -> list[Any]:
         """What a check changes here."""
-        return [self.table, *(card.facts for card in self.cards)]
+        shown = [card.box for card in self.cards] if self.limits.public else []
+        return [self.table, *(card.facts for card in self.cards), *shown]
 
     def follow(self, every: Sequence[Checked]) -> Updates:
         """The board as the backends are now."""
         known = {one.backend.id: one for one in every}
-        return {self.table: table_html(every)} | {
-            card.facts: card_html(card.backend, known.get(card.backend.id)) for card in self.cards
-        }
+        updates: Updates = {self.table: table_html(every, downloads=not self.limits.public)}
+        for card in self.cards:
+            one = known.get(card.backend.id)
+            updates[card.facts] = card_html(card.backend, one)
+            if self.limits.public and one:
+                updates[card.box] = gr.Column(visible=can_be_used(self.limits, one))
+        return updates
 
 
 def _put(card: Card):
