@@ -1,9 +1,9 @@
 """What backends behind an address share: where it is, whose key goes there, one polite retry."""
 
-import asyncio
 import os
 import random
 import re
+from asyncio import sleep
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -234,7 +234,7 @@ async def once_again(
     while pause > 0:
         yield Progress("retrying", detail=f"again in {max(1, round(pause))} s")
         second = min(1.0, pause)
-        await asyncio.sleep(second)
+        await sleep(second)
         pause -= second
     async with aclosing(attempt()) as steps:
         async for step in steps:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from asyncio import sleep
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -90,7 +91,7 @@ class Board:
                 last = checks[backend.id] = self._begin(backend, connection, False)
             elif last.task.done() and (anew or last.doubted or last.age > FRESH):
                 if last.age < AGAIN:
-                    await asyncio.sleep(AGAIN - last.age)
+                    await sleep(AGAIN - last.age)
                     continue
                 last = checks[backend.id] = self._begin(backend, connection, anew)
             checked = await asyncio.shield(last.task)

@@ -69,7 +69,7 @@ async def test_whoever_asks_for_a_check_gets_a_new_one(
         slept.append(seconds)
         monkeypatch.setattr(board_module, "AGAIN", 0.0)
 
-    monkeypatch.setattr(board_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(board_module, "sleep", sleep)
     await board.look(far)
     await board.look(far, anew=True)  # the last one has only just been made: it waits
     assert len(far.connections) == 2 and 0 < slept[0] <= 1

@@ -369,7 +369,7 @@ async def test_it_waits_as_long_as_the_server_asks(
     async def sleep(seconds: float) -> None:
         slept.extend([seconds] if seconds else [])
 
-    monkeypatch.setattr(served.asyncio, "sleep", sleep)
+    monkeypatch.setattr(served, "sleep", sleep)
     stub.on(CHAT, Reply.of("", 429, retry_after="2"), stream(lines(said("Now"), DONE)))
     waits = [step.detail for step in await steps_of(stub) if isinstance(step, Progress)]
     assert waits == ["again in 2 s", "again in 1 s"] and slept == [1.0, 1.0]

@@ -395,7 +395,7 @@ async def test_the_wait_is_shown(stub: Stub, monkeypatch: pytest.MonkeyPatch) ->
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(served.asyncio, "sleep", sleep)
+    monkeypatch.setattr(served, "sleep", sleep)
     stub.on(CHAT, Reply.of("", 429, retry_after="3"), stream(sse(delta("Now", "stop"))))
     waits = [step for step in await steps_of(stub) if isinstance(step, Progress)]
     assert [(wait.stage, wait.detail) for wait in waits] == [
@@ -429,7 +429,7 @@ async def test_a_busy_server_says_how_long_in_any_refusal(
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(served.asyncio, "sleep", sleep)
+    monkeypatch.setattr(served, "sleep", sleep)
     stub.on(CHAT, Reply.of("", 503, retry_after="2"), stream(sse(delta("Now", "stop"))))
     await steps_of(stub)
     assert slept == [1.0, 1.0]
