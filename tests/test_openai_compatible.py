@@ -534,3 +534,14 @@ async def test_no_address_yet() -> None:
     status = await BACKEND.status()
     assert (status.state, status.code) == ("unreachable", "no_address")
     assert "Models tab" in status.message
+
+
+async def test_the_usual_variables_name_a_proxy(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", stub.url)
+    monkeypatch.setenv("NO_PROXY", "")
+    far = "http://far.example:8000/v1"
+    stub.on(f"{far}/models", Reply.of({"data": [{"id": "phi"}]}))
+    assert (await BACKEND.status(Connection(far))).ready
+    assert stub.asked(f"{far}/models")
