@@ -1,5 +1,6 @@
 """The contract: what a backend is, and the registry of those there are."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from importlib.util import find_spec
 from typing import ClassVar, Literal, TypeVar
 
 from ._catalog import ModelSpec, known_model
-from ._errors import MissingDependencyError
+from ._errors import BadRequestError, MissingDependencyError
 from ._types import Chunk, Connection, GenerationParams, Message, Progress
 
 CONTEXT_CAP = 4096
@@ -125,6 +126,10 @@ class Backend(ABC):
         """What is known about a model by this backend's name for it."""
         return known_model(model)
 
+    async def check(self, connection: Connection | None = None) -> tuple[Status, Sequence[Offer]]:
+        """`status` and `models` together, for those to whom one request tells both."""
+        return await asyncio.gather(self.status(connection), self.models(connection))
+
     async def probe(self, connection: Connection | None = None) -> None:
         """Find out what a list of models cannot tell, before `status` and `models`. Optional.
 
@@ -178,3 +183,12 @@ def register(cls: type[B]) -> type[B]:
         raise ValueError(f"two backends are called {cls.id!r}")
     REGISTRY[cls.id] = cls()
     return cls
+
+
+def check_pictures(spec: ModelSpec, messages: Sequence[Message]) -> None:
+    """Raise `BadRequestError` if there is a picture for a model that reads none."""
+    if "image" not in spec.modalities and any(message.images for message in messages):
+        raise BadRequestError(
+            f"{spec.label} reads text only, not pictures.",
+            "Remove the picture, or choose a vision model.",
+        )

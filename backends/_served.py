@@ -4,14 +4,13 @@ import os
 import random
 import re
 from asyncio import sleep
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 from ._base import Backend, Status
-from ._catalog import ModelSpec
 from ._errors import (
     BackendConnectionError,
     BackendError,
@@ -19,7 +18,7 @@ from ._errors import (
     BadRequestError,
     MissingKeyError,
 )
-from ._types import Chunk, Connection, Message, Progress
+from ._types import Chunk, Connection, Progress
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to reach a server."""
@@ -162,15 +161,6 @@ def count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value < 2**53 else None
-
-
-def check_pictures(spec: ModelSpec, messages: Sequence[Message]) -> None:
-    """Raise `BadRequestError` if there is a picture for a model that reads none."""
-    if "image" not in spec.modalities and any(message.images for message in messages):
-        raise BadRequestError(
-            f"{spec.label} reads text only, not pictures.",
-            "Remove the picture, or choose a vision model.",
-        )
 
 
 _CLOSED = frozenset({"ReadError", "WriteError", "RemoteProtocolError"})

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ._base import CONTEXT_CAP, Kind, Offer, Status, register
+from ._base import CONTEXT_CAP, Kind, Offer, Status, check_pictures, register
 from ._catalog import MODELS
 from ._clients import Clients, carrying, only_ours
 from ._code import (
@@ -26,7 +26,6 @@ from ._served import (
     CONNECT_TIMEOUT,
     Address,
     Served,
-    check_pictures,
     count,
     hung_up,
     once_again,
@@ -147,34 +146,28 @@ class ChatCompletions(Served):
 
     # ── The contract ───────────────────────────────────────────────────────────────────────────
 
-    async def status(self, connection: Connection | None = None) -> Status:
-        """Ready if the server answers; one that lists no models is asked for one by name."""
-        try:
-            self.check_packages()
-            address = self.reach(connection)
-            return self.answering(await self.list_models(connection), address.url)
-        except BackendError as error:
-            return self.unreached(error)
-
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
-        """The models that the server lists, those of the Phi family first."""
+    async def check(self, connection: Connection | None = None) -> tuple[Status, Sequence[Offer]]:
+        """Status and models from one request: the server's list, or that it has none."""
         try:
             self.check_packages()
             address = self.reach(connection)
             listed = await self.list_models(connection)
         except BackendError as error:
             status = self.unreached(error)
-            return [Offer(model, self.spec_of(model), status) for model in self.known]
-        offers = self.offers(listed, address.url)
-        return sorted(
-            offers, key=lambda offer: (not offer.status.ready, offer.spec.key not in MODELS)
+            return status, [Offer(model, self.spec_of(model), status) for model in self.known]
+        offers = sorted(
+            self.offers(listed, address.url),
+            key=lambda offer: (not offer.status.ready, offer.spec.key not in MODELS),
         )
+        return self.answering(listed, address.url), offers
 
-    async def prepare(self, model: str) -> None:
-        """Build the client: its first use would cost a third of a second."""
-        self.check_packages()
-        if url := self.configured():
-            await _clients.at(self.in_full(url))
+    async def status(self, connection: Connection | None = None) -> Status:
+        """Ready if the server answers; one that lists no models is asked for one by name."""
+        return (await self.check(connection))[0]
+
+    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+        """The models that the server lists, those of the Phi family first."""
+        return (await self.check(connection))[1]
 
     async def stream(
         self,

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from . import _download, _torch, _weights
-from ._base import CONTEXT_CAP, Backend, Kind, Offer, Status, register
+from ._base import CONTEXT_CAP, Backend, Kind, Offer, Status, check_pictures, register
 from ._catalog import MODELS, ModelSpec
 from ._code import opening
 from ._engine import Steps
-from ._errors import BackendError, BadRequestError, MissingDependencyError, ModelNotFoundError
+from ._errors import BackendError, MissingDependencyError, ModelNotFoundError
 from ._generate import has_system_slot, program
 from ._machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
 from ._pool import POOL, Plan
@@ -95,11 +95,7 @@ class Transformers(Backend):
         """Answer the conversation on this machine; see `Backend.stream`."""
         self.check_packages()
         spec = self._spec(model)
-        if any(message.images for message in messages):
-            raise BadRequestError(
-                f"{spec.label} reads text only, not pictures.",
-                "Remove the picture, or choose a vision model.",
-            )
+        check_pictures(spec, messages)
         answers = self._run(spec, lambda loaded: loaded.answer(messages, params))
         async with aclosing(answers) as steps:
             async for step in steps:

@@ -174,9 +174,7 @@ async def _check(backend: Backend, connection: Connection | None, probe: bool = 
                 async with asyncio.timeout(BOUND):
                     await backend.probe(connection)
         async with asyncio.timeout(BOUND):
-            status, offers = await asyncio.gather(
-                backend.status(connection), backend.models(connection)
-            )
+            status, offers = await backend.check(connection)
     except TimeoutError:
         sentence = f"{backend.label} did not answer within {BOUND:.0f} s. Check it again."
         status = Status("unreachable", sentence, "slow")

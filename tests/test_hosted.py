@@ -544,7 +544,6 @@ async def test_github_models_is_gone_and_nothing_is_asked(monkeypatch: pytest.Mo
     error = await failure(GITHUB, None)
     assert isinstance(error, RetiredError)
     assert all(name in error.hint for name in ("Pocket", "Transformers", "Ollama", "Azure"))
-    await GITHUB.prepare("microsoft/phi-4")
 
 
 @pytest.mark.parametrize(

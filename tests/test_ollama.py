@@ -546,12 +546,6 @@ def test_what_names_mean(name: str, label: str) -> None:
     assert BACKEND.spec_of(name).label == label
 
 
-async def test_getting_ready_loads_nothing(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OLLAMA_HOST", stub.url)
-    await BACKEND.prepare("phi3.5")
-    assert stub.seen == []
-
-
 # Downloads
 
 

@@ -536,6 +536,13 @@ async def test_no_address_yet() -> None:
     assert "Models tab" in status.message
 
 
+async def test_a_check_asks_for_the_list_once(stub: Stub) -> None:
+    stub.on(MODELS, Reply.of({"data": [{"id": "phi"}]}))
+    status, offers = await BACKEND.check(Connection(stub.url))
+    assert status.ready and [offer.model for offer in offers] == ["phi"]
+    assert len(stub.asked(MODELS)) == 1
+
+
 async def test_the_usual_variables_name_a_proxy(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.board import BOARD, FRESH
+from playground.board import BOARD, FRESH, backends_for
 from playground.keyring import Keyring
 from playground.limits import Limits
 
@@ -50,7 +50,10 @@ class BoardWatch:
 
     async def follow(self, keyring: Keyring, *watched: Any) -> Updates:
         """Show in every pane what has become of its backends."""
-        known = await BOARD.look_at_all(self.limits, keyring)
+        known = [
+            BOARD.last(backend, keyring) or await BOARD.look(backend, keyring)
+            for backend in backends_for(self.limits)
+        ]
         every = [one for one in known if can_be_used(self.limits, one)]
         updates: Updates = {}
         rest = iter(watched)

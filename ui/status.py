@@ -1,5 +1,6 @@
 """What is running where: the states in the pickers, and the sentence above it all."""
 
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
@@ -67,7 +68,7 @@ def backend_choices(checked: Sequence[Checked]) -> list[tuple[str, str]]:
 
 def model_choices(checked: Checked) -> list[tuple[str, str]]:
     """A backend's models as a dropdown takes them, each with its state if it is not ready."""
-    labels = [offer.spec.label for offer in checked.offers]
+    labels = Counter(offer.spec.label for offer in checked.offers)
     gone = {
         offer.spec.successor: offer.spec.label
         for offer in checked.offers
@@ -76,7 +77,7 @@ def model_choices(checked: Checked) -> list[tuple[str, str]]:
     choices: list[tuple[str, str]] = []
     for offer in checked.offers:
         label = offer.spec.label
-        if labels.count(label) > 1:  # copies of one model: their own names tell them apart
+        if labels[label] > 1:  # copies of one model: their own names tell them apart
             label = f"{label} ({offer.model})"
         if offer.spec.key in gone and offer.status.ready:
             label = f"{label} (replaces {gone[offer.spec.key]})"

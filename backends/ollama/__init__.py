@@ -8,12 +8,12 @@ from contextlib import aclosing
 from shlex import quote
 from typing import Any, ClassVar
 
-from .._base import CONTEXT_CAP, Kind, Offer, Status, register
+from .._base import CONTEXT_CAP, Kind, Offer, Status, check_pictures, register
 from .._catalog import MODELS, ModelSpec, known_model
 from .._code import LONGEST_PICTURE, NOBODYS, Pictures, call, destination, opening, with_key
 from .._errors import BackendConnectionError, BackendError, BackendTimeoutError
 from .._machine import gigabytes
-from .._served import Address, Served, Step, check_pictures, normal, once_again
+from .._served import Address, Served, Step, normal, once_again
 from .._types import Chunk, Connection, GenerationParams, Message, Progress
 from .reading import Reading, progress
 from .wire import (
@@ -158,12 +158,6 @@ class Ollama(Served):
             if full_name(model) not in installed
         ]
         return sorted(here, key=lambda offer: offer.spec.key not in MODELS) + missing
-
-    async def prepare(self, model: str) -> None:
-        """Build the client. No model is loaded: the server may be somebody else's."""
-        self.check_packages()
-        if url := self.configured():
-            await SERVERS.at(self.in_full(url))
 
     async def stream(
         self,
