@@ -3,7 +3,6 @@
 # The library's own processors override their base as this does.
 # pyright: reportIncompatibleMethodOverride=false
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +19,7 @@ from transformers.image_utils import (
 from transformers.processing_utils import ImagesKwargs
 from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-CROP = 336
-"""Pixels on each side of what CLIP sees at once."""
+from .crops import CROP, Layout, hd_transform
 
 
 class Phi3VImagesKwargs(ImagesKwargs, total=False):
@@ -74,8 +72,8 @@ class Phi3VImageProcessor(BaseImageProcessor):
         most = self.num_crops if num_crops is None else num_crops
         mean = torch.tensor(image_mean or self.image_mean).view(3, 1, 1)
         std = torch.tensor(image_std or self.image_std).view(3, 1, 1)
-        padded = [_hd_transform(picture, most) for picture in _pictures(images)]
-        sizes = [(picture.height, picture.width) for picture in padded]
+        pictures = _pictures(images)
+        padded = [hd_transform(picture, most) for picture in pictures]
         pixels = torch.zeros(len(padded), most + 1, 3, CROP, CROP)
         for k, picture in enumerate(padded):
             values = (_tensor(picture) - mean) / std
@@ -87,8 +85,8 @@ class Phi3VImageProcessor(BaseImageProcessor):
             pixels[k, 1 : 1 + len(crops)] = crops
         data = {
             "pixel_values": pixels,
-            "image_sizes": [list(size) for size in sizes],
-            "num_img_tokens": [_tokens(*size) for size in sizes],
+            "image_sizes": [[picture.height, picture.width] for picture in padded],
+            "num_img_tokens": [Layout.of(*picture.size, most).tokens for picture in pictures],
         }
         return BatchFeature(data, tensor_type=return_tensors)
 
@@ -102,8 +100,7 @@ class Phi3VImageProcessor(BaseImageProcessor):
     ) -> int:
         """How many tokens a picture of so many pixels takes in the prompt."""
         most = self.num_crops if num_crops is None else num_crops
-        rows, columns = _grid(_resized(width, height, most))
-        return _tokens(rows * CROP, columns * CROP)
+        return Layout.of(width, height, most).tokens
 
 
 def _pictures(images: ImageInput) -> list[Image.Image]:
@@ -111,46 +108,6 @@ def _pictures(images: ImageInput) -> list[Image.Image]:
     if not valid_images(pictures):
         raise ValueError("A picture must be a PIL image, an array or a tensor.")
     return [to_pil_image(picture).convert("RGB") for picture in pictures]
-
-
-def _resized(width: int, height: int, num_crops: int) -> tuple[int, int]:
-    """Width and height, before padding, of a picture that fills at most `num_crops` crops."""
-    if num_crops < 1:
-        raise ValueError(f"A picture needs at least 1 crop, not {num_crops}.")
-    if width < 1 or height < 1:
-        raise ValueError(f"A picture needs at least 1 x 1 pixels, not {width} x {height}.")
-    if width < height:
-        across, down = _resized(height, width, num_crops)
-        return down, across
-    ratio = width / height
-    columns = 1
-    while (columns + 1) * math.ceil((columns + 1) / ratio) <= num_crops:
-        columns += 1
-    # The published code fails on lines so thin that no pixel of their height is left.
-    return columns * CROP, max(1, int(columns * CROP / ratio))
-
-
-def _grid(size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of crops that a resized picture fills."""
-    width, height = size
-    return math.ceil(height / CROP), math.ceil(width / CROP)
-
-
-def _hd_transform(picture: Image.Image, num_crops: int) -> Image.Image:
-    """Resize a picture and pad it with white to whole crops: above and below, or left and right."""
-    size = _resized(*picture.size, num_crops)
-    rows, columns = _grid(size)
-    padded = Image.new("RGB", (columns * CROP, rows * CROP), "white")
-    upright = picture.width < picture.height
-    if upright:  # as published, and not the same to the last bit as resizing it as it stands
-        picture = picture.transpose(Image.Transpose.TRANSPOSE)
-    lying = (size[1], size[0]) if upright else size
-    picture = picture.resize(lying, Image.Resampling.BILINEAR)
-    if upright:
-        picture = picture.transpose(Image.Transpose.TRANSPOSE)
-    # One of the two differences is nothing; half of an odd one is rounded down.
-    padded.paste(picture, ((padded.width - size[0]) // 2, (padded.height - size[1]) // 2))
-    return padded
 
 
 def _tensor(picture: Image.Image) -> torch.Tensor:
@@ -163,9 +120,3 @@ def _crops(values: torch.Tensor) -> torch.Tensor:
     """(3, rows * 336, columns * 336) into (rows * columns, 3, 336, 336)."""
     tiles = values.unflatten(2, (-1, CROP)).unflatten(1, (-1, CROP))
     return tiles.permute(1, 3, 0, 2, 4).flatten(0, 1)
-
-
-def _tokens(height: int, width: int) -> int:
-    """Tokens of a padded picture: 144 a crop, one at the end of each line, one in between."""
-    rows, columns = height // CROP, width // CROP
-    return (rows * columns + 1) * 144 + (rows + 1) * 12 + 1

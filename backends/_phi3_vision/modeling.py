@@ -70,9 +70,16 @@ class Phi3ImageEmbedding(nn.Module):
         (num_crops + 1, 3, 336, 336) into (tokens, hidden size).
         """
         height, width = (int(length) // pixels.shape[-1] for length in size)
-        features = self.get_img_features(pixels[: 1 + height * width])  # the rest is empty
+        # The rest is empty.
+        return self.lay_out(self.get_img_features(pixels[: 1 + height * width]), height, width)
+
+    def lay_out(self, features: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+        """What CLIP saw of one picture as its tokens.
+
+        (1 + rows * columns, 576, 1024), the whole picture first, into (tokens, hidden size).
+        """
         whole, crops = features[:1], features[1:]
-        tokens = [self._lines(crops, height, width), self.glb_GN[0], self._lines(whole, 1, 1)]
+        tokens = [self._lines(crops, rows, columns), self.glb_GN[0], self._lines(whole, 1, 1)]
         return self.img_projection(torch.cat(tokens))
 
     def get_img_features(self, img_embeds: torch.Tensor) -> torch.Tensor:

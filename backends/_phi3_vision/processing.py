@@ -4,6 +4,7 @@
 # pyright: reportIncompatibleMethodOverride=false
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import BatchFeature
@@ -47,18 +48,10 @@ class Phi3VProcessor(ProcessorMixin):
         Raises:
             ValueError: The pictures are not those that the tags name.
         """
-        none = images is None or (isinstance(images, (list, tuple)) and not images)
-        pictures = {}
-        if not none:
-            pictures = self.image_processor(images, return_tensors=return_tensors, **images_kwargs)
-        counts = [int(count) for count in pictures.get("num_img_tokens", ())]
-        tags = [int(tag) for tag in TAG.findall(text if isinstance(text, str) else "".join(text))]
-        if sorted(tags) != list(range(1, len(counts) + 1)):
-            raise ValueError(
-                "A prompt names each of its pictures once, from <|image_1|> on: "
-                f"this one names {tags or 'none'}, and {len(counts)} came with it."
-            )
-        if none:
+        prompts = [text] if isinstance(text, str) else text
+        if images is None or (isinstance(images, (list, tuple)) and not images):
+            for prompt in prompts:
+                _check(prompt, 0)
             encoded = self.tokenizer(
                 text,
                 padding=padding,
@@ -67,18 +60,26 @@ class Phi3VProcessor(ProcessorMixin):
                 return_tensors=return_tensors,
             )
             return BatchFeature(dict(encoded))
-        if not isinstance(text, str):
-            if len(text) != 1:
-                raise ValueError("Pictures can be given to one prompt at a time.")
-            (text,) = text
+        if len(prompts) != 1:
+            raise ValueError("Pictures can be given to one prompt at a time.")
+        pictures = self.image_processor(images, return_tensors=return_tensors, **images_kwargs)
+        ids = self.encode(prompts[0], [int(n) for n in pictures["num_img_tokens"]])
+        data = {"input_ids": [ids], "attention_mask": [[1] * len(ids)]}
+        return BatchFeature({**BatchFeature(data, tensor_type=return_tensors), **pictures})
 
+    def encode(self, text: str, counts: Sequence[int]) -> list[int]:
+        """A prompt as tokens: for `<|image_k|>` as many `-k` as `counts[k - 1]` says.
+
+        Raises:
+            ValueError: The prompt does not name each of so many pictures once.
+        """
+        tags = _check(text, len(counts))
         # As published: each piece is encoded by itself, with whatever the tokenizer puts before it.
         first, *pieces = (self.tokenizer(piece).input_ids for piece in TAG.split(text)[::2])
         ids = list(first)
         for tag, piece in zip(tags, pieces, strict=True):
             ids += [-tag] * counts[tag - 1] + list(piece)
-        data = {"input_ids": [ids], "attention_mask": [[1] * len(ids)]}
-        return BatchFeature({**BatchFeature(data, tensor_type=return_tensors), **pictures})
+        return ids
 
     def calc_num_image_tokens(self, images: ImageInput) -> list[int]:
         """How many tokens each picture takes in the prompt."""
@@ -87,3 +88,14 @@ class Phi3VProcessor(ProcessorMixin):
     def calc_num_image_tokens_from_image_size(self, width: int, height: int) -> int:
         """How many tokens a picture of so many pixels takes in the prompt."""
         return self.image_processor.calc_num_image_tokens_from_image_size(width, height)
+
+
+def _check(text: str, pictures: int) -> list[int]:
+    """The numbers of a prompt's tags; `ValueError` if they are not those of so many pictures."""
+    tags = [int(tag) for tag in TAG.findall(text)]
+    if sorted(tags) != list(range(1, pictures + 1)):
+        raise ValueError(
+            "A prompt names each of its pictures once, from <|image_1|> on: "
+            f"this one names {tags or 'none'}, and {pictures} came with it."
+        )
+    return tags
