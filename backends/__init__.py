@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 
 from ._base import CONTEXT_CAP, REGISTRY, Backend, Offer, Retirement, Status, register
-from ._catalog import MODELS, ModelSpec, known_model
+from ._catalog import MODELS, Modality, ModelSpec, known_model
 from ._errors import (
     AuthenticationError,
     BackendConnectionError,
@@ -22,6 +22,7 @@ from ._errors import (
     RetiredError,
     ServerError,
 )
+from ._phi3_vision.crops import CROP, Layout
 from ._types import (
     Chunk,
     Connection,
@@ -30,6 +31,7 @@ from ._types import (
     GenerationParams,
     ImagePart,
     Message,
+    Part,
     Progress,
     Role,
     Stage,
@@ -40,6 +42,7 @@ from ._types import (
 
 __all__ = [
     "CONTEXT_CAP",
+    "CROP",
     "MODELS",
     "REGISTRY",
     "AuthenticationError",
@@ -56,14 +59,17 @@ __all__ = [
     "FinishReason",
     "GenerationParams",
     "ImagePart",
+    "Layout",
     "Message",
     "MissingDependencyError",
     "MissingKeyError",
+    "Modality",
     "ModelNotFoundError",
     "ModelSpec",
     "Offer",
     "OutOfDiskError",
     "OutOfMemoryError",
+    "Part",
     "Progress",
     "RateLimitError",
     "RetiredError",

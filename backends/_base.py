@@ -149,6 +149,13 @@ class Backend(ABC):
         """How many tokens `text` is to this model, or `None` if that cannot be told here."""
         return None
 
+    def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
+        """In how many crops at most a model would see each of so many pictures.
+
+        `None` where that cannot be told, or where pictures are not cut.
+        """
+        return None
+
     def code(
         self,
         model: str,

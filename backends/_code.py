@@ -96,18 +96,21 @@ def opening(
     warning: str = "",
     key: str | None = None,
     notes: Sequence[str] = (),
+    install: str | None = None,
 ) -> list[str]:
     """The comment at the top: what this is, whether it still works, what it needs.
 
     `warning` says that it was switched off, `key` is the environment variable with the key if
-    there is one, and `notes` are more sentences.
+    there is one, `notes` are more sentences, and `install` the command that installs what it
+    needs, if that is not what the backend needs.
     """
+    install = backend.install if install is None else install
     lines: list[str] = []
     if warning:
         lines += comment(f"Careful: this program no longer works. {warning}")
     lines += comment(f"{model} · {backend.label}")
-    if backend.install:
-        lines += comment(f"Install first: {backend.install}")
+    if install:
+        lines += comment(f"Install first: {install}")
     if key:
         lines += comment(f"Set {key} to your key first; a key is never part of a program.")
     for note in notes:

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ._code import Expression, call, comment, literal
+from ._code import Expression, Pictures, call, comment, literal, quoted
 from ._sampling import GREEDY_BELOW
-from ._text import DEFAULT_PARAMS, STOP_TOKENS, harmless, turns
-from ._types import GenerationParams, Message
+from ._text import DEFAULT_PARAMS, STOP_TOKENS, Tags, turns
+from ._types import GenerationParams, ImagePart, Message
 
 _CONTROL = re.compile(r"<\|\w+\|>|</?s>|<unk>")
 """What the Phi models' control tokens look like."""
@@ -27,37 +28,35 @@ def program(
     *,
     dtype: str,
     system_slot: bool,
+    num_crops: int | None = None,
 ) -> str:
     """A program that answers the conversation as the page does, from its first import on.
 
     `name` is what the model is loaded by, `dtype` a Python expression, and `system_slot` says
-    whether the model's template has a place for a system prompt. Raises `BadRequestError` if
-    there is nothing to answer.
+    whether the model's template has a place for a system prompt. A vision model has `num_crops`.
+    Raises `BadRequestError` if there is nothing to answer.
     """
-    talk = turns(messages, system_slot=system_slot)
-    for turn in talk:
-        turn["content"] = harmless(turn["content"], set(_CONTROL.findall(turn["content"])))
+    tags = Tags(_controls(messages))
+    talk = turns(messages, system_slot=system_slot, write=tags)
     broken = comment(r"\u2060 makes control tokens in a text mere letters.")
     harmed = any("\u2060" in turn["content"] for turn in talk)
     knobs, seed = _knobs(params), params.seed
     drawn = knobs["do_sample"] and seed is not None
+    recipe = _reading(dtype) if num_crops is None else _seeing(dtype, num_crops, tags.images)
     return "\n".join(
         [
             "import torch",
-            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            *recipe.imports,
             f"from transformers import TextStreamer{', set_seed' if drawn else ''}",
             "",
             f"name = {literal(name, 0, 7)}",
             'device = "cuda" if torch.cuda.is_available() else "cpu"',
-            "tokenizer = AutoTokenizer.from_pretrained(name)",
-            f"model = AutoModelForCausalLM.from_pretrained(name, dtype={dtype})",
+            *recipe.loading,
             "model.to(device)",
             "",
             *(broken if harmed else []),
             f"messages = {literal(talk, 0, 11)}",
-            "prompt = tokenizer.apply_chat_template(",
-            '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"',
-            ").to(device)",
+            *recipe.prompt,
             "",
             "# Each of these tokens ends an answer.",
             f"ends = {literal(list(STOP_TOKENS), 0, 7)}",
@@ -78,6 +77,63 @@ def program(
             "",
         ]
     )
+
+
+class _Recipe(NamedTuple):
+    """What differs between a model that reads and one that sees, in lines of a program."""
+
+    imports: Sequence[str]
+    loading: Sequence[str]
+    """How `tokenizer` and `model` come to be."""
+    prompt: Sequence[str]
+    """How `messages` become `prompt`."""
+
+
+def _reading(dtype: str) -> _Recipe:
+    return _Recipe(
+        ["from transformers import AutoModelForCausalLM, AutoTokenizer"],
+        [
+            "tokenizer = AutoTokenizer.from_pretrained(name)",
+            f"model = AutoModelForCausalLM.from_pretrained(name, dtype={dtype})",
+        ],
+        [
+            "prompt = tokenizer.apply_chat_template(",
+            '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"',
+            ").to(device)",
+        ],
+    )
+
+
+def _seeing(dtype: str, num_crops: int, images: Sequence[ImagePart]) -> _Recipe:
+    pictures = Pictures()
+    for image in images:
+        pictures.name(sha256(image.data).hexdigest(), image.media_type.rpartition("/")[2])
+    names = [pictures.files[sha256(image.data).hexdigest()] for image in images]
+    opened = [Expression(f"Image.open({quoted(name)})") for name in names]
+    return _Recipe(
+        [
+            *(["from PIL import Image"] if images else []),
+            "from backends._phi3_vision import Phi3VForCausalLM, Phi3VProcessor",
+        ],
+        [
+            f"processor = Phi3VProcessor.from_pretrained(name, num_crops={num_crops})",
+            "tokenizer = processor.tokenizer",
+            f"model = Phi3VForCausalLM.from_pretrained(name, dtype={dtype})",
+        ],
+        [
+            "text = tokenizer.apply_chat_template(",
+            "    messages, add_generation_prompt=True, tokenize=False",
+            ")",
+            *(["", *pictures.saving] if images else []),
+            f"images = {literal(opened, 0, 9)}",
+            'prompt = processor(text, images, return_tensors="pt").to(device)',
+        ],
+    )
+
+
+def _controls(messages: Sequence[Message]) -> set[str]:
+    """What looks like a control token in any of the messages."""
+    return {control for message in messages for control in _CONTROL.findall(message.text)}
 
 
 def _knobs(params: GenerationParams) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """A local answer's text: the turns it starts from, tokens made into text, stop strings."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ._errors import BadRequestError
-from ._types import GenerationParams, Message, Role
+from ._types import GenerationParams, ImagePart, Message, Part, Role
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -14,6 +15,8 @@ DEFAULT_PARAMS = GenerationParams(max_tokens=1024, temperature=0.7, top_p=0.95, 
 
 STOP_TOKENS = ("<|end|>", "<|endoftext|>", "<|assistant|>", "<|im_end|>")
 """Ends of a turn in the Phi family: some checkpoints leave one or two out of their settings."""
+
+_TAG = re.compile(r"<\|image_\d+\|>")
 
 _LONGEST = 16
 """Tokens that one character can take at most, and some: what is held longer is none."""
@@ -35,18 +38,47 @@ def harmless(text: str, controls: Iterable[str]) -> str:
     return text
 
 
-def turns(messages: Sequence[Message], *, system_slot: bool) -> list[dict[str, str]]:
+class Tags:
+    """Writes messages for a model with eyes: `<|image_1|>`, `<|image_2|>`, … where pictures stand.
+
+    They are numbered through the whole conversation, and kept in `images` in that order. What looks
+    like a tag in a text is made harmless.
+    """
+
+    def __init__(self, controls: Iterable[str]) -> None:
+        self._controls = tuple(controls)
+        self.images: list[ImagePart] = []
+
+    def __call__(self, message: Message) -> str:
+        """A message's text with its tags, each on a line of its own."""
+        return "".join(map(self._written, message.parts))
+
+    def _written(self, part: Part) -> str:
+        if isinstance(part, ImagePart):
+            self.images.append(part)
+            return f"<|image_{len(self.images)}|>\n"
+        text = clean(part.text)
+        return harmless(text, (*self._controls, *set(_TAG.findall(text))))
+
+
+def turns(
+    messages: Sequence[Message],
+    *,
+    system_slot: bool,
+    write: Callable[[Message], str] = lambda message: clean(message.text),
+) -> list[dict[str, str]]:
     """The conversation as a chat template takes it: system text first, then turns that alternate.
 
     Neighbours of one role are joined. Without a `system_slot` in the template, the system text
-    leads the first user turn: a template without one would drop it silently.
+    leads the first user turn: a template without one would drop it silently. `write` makes each
+    message's text.
     """
-    system = "\n\n".join(clean(m.text) for m in messages if m.role == "system" and m.text)
+    system = "\n\n".join(write(m) for m in messages if m.role == "system" and m.text)
     talk: list[tuple[Role, str]] = []
     for message in messages:
         if message.role == "system":
             continue
-        text = clean(message.text)
+        text = write(message)
         if talk and talk[-1][0] == message.role:
             text = f"{talk.pop()[1]}\n\n{text}"
         talk.append((message.role, text))

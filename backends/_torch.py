@@ -1,17 +1,18 @@
 """A causal language model in PyTorch: loaded with progress, answering a forward pass at a time."""
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ._base import CONTEXT_CAP
-from ._engine import Steps
+from ._engine import Step, Steps
 from ._errors import ContextLengthError, MissingDependencyError, OutOfMemoryError
 from ._machine import free_memory, has_native_bf16, physical_cores
 from ._sampling import chooser
-from ._text import DEFAULT_PARAMS, STOP_TOKENS, Detokenizer, StopStrings, harmless, turns
+from ._text import DEFAULT_PARAMS, STOP_TOKENS, Detokenizer, StopStrings, clean, harmless, turns
 from ._types import Chunk, FinishReason, GenerationParams, Message, Progress, Timings, Usage
 
 if TYPE_CHECKING:
@@ -64,6 +65,28 @@ def free_on(device: str) -> int:
     return torch.cuda.mem_get_info(device)[0] + reserve
 
 
+def cache_bytes(config: Mapping[str, Any], tokens: int, width: int) -> int:
+    """Bytes that keys and values of so many tokens take, each number in `width` bytes."""
+    heads = config["num_attention_heads"]
+    size = config.get("head_dim") or config["hidden_size"] // heads
+    kept = config.get("num_key_value_heads") or heads
+    return 2 * config["num_hidden_layers"] * kept * size * tokens * width
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A conversation as a model reads it."""
+
+    tokens: "Sequence[int] | torch.Tensor"
+    """Their numbers; or, where pictures are among them, their vectors: (tokens, hidden size)."""
+    context: int
+    """The most tokens that they and the answer may be."""
+    long: bool = False
+    """Whether it is read with LongRoPE's long factors, from its first token on."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the answer should know about it, in a few words."""
+
+
 class TorchModel:
     """A loaded model. Everything happens on its engine's thread."""
 
@@ -89,7 +112,7 @@ class TorchModel:
     @classmethod
     def load(
         cls, folder: Path, label: str, device: str, dtype: str, report: Callable[[float], None]
-    ) -> "TorchModel":
+    ) -> Self:
         """Read a checkpoint. `report` gets the fraction of the weights that is in place."""
         import torch
         from safetensors import SafetensorError
@@ -123,8 +146,9 @@ class TorchModel:
     def _answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
         from transformers import DynamicCache
 
-        prompt = self.encode(messages)
-        most = min(_most_tokens(params), self._context - len(prompt))
+        prompt = yield from self.read(messages, params)
+        length = len(prompt.tokens)
+        most = min(most_tokens(params), prompt.context - length)
         choose = chooser(params)
         writer = _Writer(self._tokenizer, self._stop_tokens, params.stop)
         cache = DynamicCache(config=self._model.config)
@@ -132,60 +156,92 @@ class TorchModel:
 
         prefill = decode = 0.0  # seconds of the device's time, not of the waits in between
         token = 0
-        for start in range(0, len(prompt), PREFILL_CHUNK):
+        for start in range(0, length, PREFILL_CHUNK):
             resumed = time.monotonic()
-            end = min(start + PREFILL_CHUNK, len(prompt))
-            logits = self._forward(prompt[start:end], cache)
-            if end == len(prompt):
+            end = min(start + PREFILL_CHUNK, length)
+            logits = self._forward(prompt.tokens[start:end], cache, prompt.long)
+            if end == length:
                 token = choose(logits)
             else:
                 logits[0].item()  # waits for a GPU, or the chunks would pile up there
             prefill += time.monotonic() - resumed
-            if end < len(prompt):
-                yield Progress("prefill", end / len(prompt))
+            if end < length:
+                yield Progress("prefill", end / length)
 
+        device, notes = str(self._model.device), prompt.notes
         for n in range(1, most + 1):
             text, finish = writer.push(token)
             if finish is None and n < most:
-                where = Timings(device=str(self._model.device)) if n == 1 else None
-                yield Chunk(text, 1, time.monotonic(), timings=where)
+                where = Timings(device=device) if n == 1 else None
+                yield Chunk(text, 1, time.monotonic(), timings=where, notes=notes)
+                notes = ()
                 resumed = time.monotonic()
-                token = choose(self._forward([token], cache))
+                token = choose(self._forward([token], cache, prompt.long))
                 decode += time.monotonic() - resumed
                 continue
-            usage, device = Usage(len(prompt), n), str(self._model.device)
+            usage = Usage(length, n)
             timings = Timings(prefill=prefill, decode=decode, device=device)
             text += writer.flush()
-            yield Chunk(text, 1, time.monotonic(), finish or "length", usage, timings)
+            yield Chunk(text, 1, time.monotonic(), finish or "length", usage, timings, notes=notes)
             return
+
+    def read(
+        self, messages: Sequence[Message], params: GenerationParams
+    ) -> Generator[Step, None, Prompt]:
+        """What the model is given; each step is at most one forward pass of what it sees with."""
+        yield from ()
+        return Prompt(self.encode(messages), self._context)
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """The conversation as tokens, in the model's own chat template."""
-        talk = turns(messages, system_slot=self._system_slot)
-        for turn in talk:
-            turn["content"] = harmless(turn["content"], self._controls)
-        text = self._render(talk)
+        text = self._written(messages, lambda m: harmless(clean(m.text), self._controls))
         prompt: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         if len(prompt) >= self._context:
-            raise ContextLengthError(
-                f"This conversation is {len(prompt):,} tokens long; "
-                f"{self._label} takes {self._context:,} here, with the answer.",
-                "Shorten the prompt, or clear the conversation and start anew.",
-                tokens=len(prompt),
-                context=self._context,
-            )
+            raise self._too_long(len(prompt), self._context)
         return prompt
 
-    def _forward(self, tokens: list[int], cache: "DynamicCache") -> "torch.Tensor":
+    def _written(self, messages: Sequence[Message], write: Callable[[Message], str]) -> str:
+        """The conversation in the chat template."""
+        return self._render(turns(messages, system_slot=self._system_slot, write=write))
+
+    def _too_long(self, tokens: int, context: int) -> ContextLengthError:
+        return ContextLengthError(
+            f"This conversation is {tokens:,} tokens long; "
+            f"{self._label} takes {context:,} here, with the answer.",
+            "Shorten the prompt, or clear the conversation and start anew.",
+            tokens=tokens,
+            context=context,
+        )
+
+    def _forward(
+        self, tokens: "Sequence[int] | torch.Tensor", cache: "DynamicCache", long: bool
+    ) -> "torch.Tensor":
         """One forward pass: the logits after the last of `tokens`. All of them join the cache."""
         import torch
 
         torch.set_num_threads(self._threads)  # partly one number for the whole process
-        with torch.inference_mode():
-            ids = torch.tensor([tokens], device=self._model.device)
+        with torch.inference_mode(), self._factors(long):
+            if isinstance(tokens, torch.Tensor):
+                given = {"inputs_embeds": tokens[None]}
+            else:
+                given = {"input_ids": torch.tensor([tokens], device=self._model.device)}
             return self._model(
-                input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1
+                **given, past_key_values=cache, use_cache=True, logits_to_keep=1
             ).logits[0, -1]
+
+    @contextmanager
+    def _factors(self, long: bool) -> Generator[None, None, None]:
+        """LongRoPE's long factors for all tokens, where the library would take the short ones."""
+        rope: dict[str, Any] = self._model.config.rope_parameters
+        if not long or "original_max_position_embeddings" not in rope:
+            yield
+            return
+        switch = rope["original_max_position_embeddings"]
+        rope["original_max_position_embeddings"] = 2  # the library compares lengths with it
+        try:
+            yield
+        finally:
+            rope["original_max_position_embeddings"] = switch
 
     def _render(self, talk: list[dict[str, str]]) -> str:
         return self._template.apply_chat_template(talk, add_generation_prompt=True, tokenize=False)
@@ -220,7 +276,8 @@ class _Writer:
         return self._stop.flush()
 
 
-def _most_tokens(params: GenerationParams) -> int:
+def most_tokens(params: GenerationParams) -> int:
+    """The most tokens an answer may have."""
     most = DEFAULT_PARAMS.max_tokens if params.max_tokens is None else params.max_tokens
     return max(1, most or 1)
 

@@ -68,6 +68,9 @@ class GenerationParams:
     """The same seed gives the same sampled text, alone or beside another answer."""
     stop: tuple[str, ...] = ()
     """Texts at which the answer ends; they are not part of it."""
+    num_crops: int | None = None
+    """In how many crops of 336 by 336 pixels Phi-3-vision sees a picture at most: more show finer
+    detail and cost more tokens. A server cuts pictures as it was started to."""
 
 
 @dataclass(frozen=True, slots=True)

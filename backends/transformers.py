@@ -9,9 +9,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from . import _download, _torch, _weights
+from . import _download, _torch, _torch_vision, _weights
 from ._base import CONTEXT_CAP, Backend, Kind, Offer, Status, check_pictures, register
-from ._catalog import MODELS, ModelSpec
+from ._catalog import MODELS, Modality, ModelSpec
 from ._code import opening
 from ._engine import Steps
 from ._errors import BackendError, MissingDependencyError, ModelNotFoundError
@@ -28,16 +28,20 @@ _OVERHEAD = 300e6
 """Bytes that torch and a forward pass take beside weights and cache."""
 
 _NATIVE = tuple(
-    spec
-    for spec in MODELS.values()
-    if spec.hub_id and spec.architecture == "phi3" and spec.modalities == ("text",)
+    spec for spec in MODELS.values() if spec.hub_id and spec.architecture in ("phi3", "phi3_v")
 )
-"""What Transformers has the code of: `phi3` alone. Code from the Hub never runs here."""
+"""What there is code of: `phi3` in Transformers, `phi3_v` here. Code from the Hub never runs."""
+
+
+_PORT = (
+    "Run it in the folder of Phi Playground: backends/_phi3_vision is what runs this model on "
+    "today's Transformers."
+)
 
 
 @register
 class Transformers(Backend):
-    """The Phi text models in PyTorch: exact, and open to inspection.
+    """The Phi text and vision models in PyTorch: exact, and open to inspection.
 
     Knobs left at `None` are `_text.DEFAULT_PARAMS`. The stop token counts as one of the answer's
     tokens. `Timings.prefill` and `.decode` are the device's time, without waits for others.
@@ -135,6 +139,11 @@ class Transformers(Backend):
             lambda: len(_tokenizer(file).encode(clean(text), add_special_tokens=False))
         )
 
+    def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
+        """See `Backend.crops`: as the visitor says, else 16 for one picture and 4 for several."""
+        sees = self._spec(model).architecture == "phi3_v"
+        return _torch_vision.crops_of(params, pictures) if sees else None
+
     def code(
         self,
         model: str,
@@ -147,16 +156,19 @@ class Transformers(Backend):
             spec = self._spec(model)
             folder = self.checkpoint(spec)
             name, where = self.written(spec)
+            pictures = sum(len(message.images) for message in messages)
             body = program(
                 name,
                 messages,
                 params,
                 dtype=_dtype(spec),
                 system_slot=folder is None or has_system_slot(folder),
+                num_crops=self.crops(model, params, pictures),
             )
         except BackendError:
             return None
-        head = opening(self, spec.label, notes=[where])
+        notes = [where, *([_PORT] if spec.architecture == "phi3_v" and spec.hub_id else [])]
+        head = opening(self, spec.label, notes=notes)
         return "\n".join([*head, body])
 
     def written(self, spec: ModelSpec) -> tuple[str, str]:
@@ -217,22 +229,26 @@ class Transformers(Backend):
         device = _torch.best_device()
         dtype = _torch.best_dtype(device, parameters)
         width = 4 if dtype == "float32" else 2
-        per_answer = _cache_bytes(config, width)
+        tokens = min(CONTEXT_CAP, config.get("max_position_embeddings", CONTEXT_CAP))
+        per_answer = _torch.cache_bytes(config, tokens, width)
+        sees = config.get("model_type") == "phi3_v"
+        kind = _torch_vision.VisionModel if sees else _torch.TorchModel
         return Plan(
             device=device,
             need=int(parameters * width + per_answer + _OVERHEAD),
             per_answer=per_answer,
             free=lambda: _torch.free_on(device),
-            load=lambda report: _torch.TorchModel.load(folder, spec.label, device, dtype, report),
-            hint=self._fitting,
+            load=lambda report: kind.load(folder, spec.label, device, dtype, report),
+            hint=partial(self._fitting, spec.modalities),
         )
 
     def _least_memory(self, spec: ModelSpec) -> int:
         return int(spec.weights_size + _OVERHEAD)
 
-    def _fitting(self, free: int) -> str:
-        """Which models fit into so many bytes, in a sentence."""
-        fitting = [spec for spec in _NATIVE if self._least_memory(spec) < free]
+    def _fitting(self, modalities: tuple[Modality, ...], free: int) -> str:
+        """Which models of a kind fit into so many bytes, in a sentence."""
+        kind = [spec for spec in _NATIVE if spec.modalities == modalities]
+        fitting = [spec for spec in kind if self._least_memory(spec) < free]
         largest = sorted(fitting, key=lambda spec: spec.parameters)[-2:]
         names = [*(spec.label for spec in reversed(largest)), "the built-in Pocket models"]
         return f"What fits: {' or '.join(names)}. Closing other programs helps too."
@@ -247,15 +263,6 @@ def _dtype(spec: ModelSpec) -> str:
 def _nothing() -> Steps:
     """An answer without a step."""
     yield from ()
-
-
-def _cache_bytes(config: dict[str, int], width: int) -> int:
-    """Bytes that keys and values take, for all tokens that one answer may span."""
-    heads = config["num_attention_heads"]
-    size = config.get("head_dim") or config["hidden_size"] // heads
-    tokens = min(CONTEXT_CAP, config.get("max_position_embeddings", CONTEXT_CAP))
-    kept = config.get("num_key_value_heads") or heads
-    return 2 * config["num_hidden_layers"] * kept * size * tokens * width
 
 
 @lru_cache(maxsize=8)

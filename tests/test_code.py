@@ -38,6 +38,7 @@ ODD = (
 LONG = "word " * 200 + "什么是小型语言模型？" * 20 + "x" * 300 + "\n" * 4
 SMALL = ImagePart(b"\x89PNG" + b"s" * 60, "image/png")
 LARGE = ImagePart(b"\xff\xd8" + b"l" * 5000, "image/jpeg")
+OTHER = ImagePart(b"\x89PNG" + b"o" * 5000, "image/png")
 SYSTEM, HELLO = Message.of("system", "Be 'brief'."), Message.of("user", "Hello")
 HISTORY = (HELLO, Message.of("assistant", "Hi!\n"), Message.of("user", "And now?"))
 
@@ -136,15 +137,17 @@ async def test_the_program_makes_the_same_request(stub: Stub, tmp_path: Path, me
 
 
 async def test_pictures_small_ones_inside_large_ones_from_files(stub: Stub, tmp_path: Path):
-    parts = (SMALL, LARGE, LARGE, TextPart("What is on them?"))
-    messages = (Message("user", parts),)
+    parts = (SMALL, LARGE, TextPart("and"), LARGE, TextPart("What is on them?"))
+    earlier = Message("user", (TextPart("This: "), OTHER))
+    messages = (earlier, Message.of("assistant", "A cat."), Message("user", parts))
     request = {"model": "phi-3.5-vision", "messages": messages, "params": PARAMS}
     request |= {"connection": Connection(stub.url, KEY)}
     own = await asked(BACKEND, stub, CHAT, **request)
     program = BACKEND.code(**request)
     assert program and len(program) < 3000
-    assert program.count('data_url("picture-1.jpeg", "image/jpeg")') == 2
-    (tmp_path / "picture-1.jpeg").write_bytes(LARGE.data)
+    assert program.count('data_url("picture-2.jpeg", "image/jpeg")') == 2
+    (tmp_path / "picture-1.png").write_bytes(OTHER.data)
+    (tmp_path / "picture-2.jpeg").write_bytes(LARGE.data)
     await run(program, tmp_path, OPENAI_COMPATIBLE_API_KEY=KEY)
     assert stub.asked(CHAT)[-1].json == own.json
 
@@ -191,12 +194,11 @@ async def test_hosted_services(backend: Backend, stub: Stub, tmp_path: Path, mon
 # Ollama
 
 
-@pytest.mark.parametrize("case", [*CASES, "pictures"])
+@pytest.mark.parametrize("case", [*CASES, "pictures", "between"])
 async def test_ollama(stub: Stub, tmp_path: Path, case: str) -> None:
-    messages, params = CASES.get(case) or (
-        (Message("user", (SMALL, LARGE, TextPart("?"))),),
-        PARAMS,
-    )
+    parts = (SMALL, LARGE, TextPart("?"))
+    shown = (Message("user", parts if case == "pictures" else parts[::-1]),)
+    messages, params = CASES.get(case) or (shown, PARAMS)
     lines = ({"message": {"role": "assistant", "content": text}, "done": False} for text in "Hi")
     answer = "".join(json.dumps({"model": "x", **line}) + "\n" for line in lines)
     answer += (
