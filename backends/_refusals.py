@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import cast
@@ -21,15 +21,20 @@ from ._errors import (
     RetiredError,
     ServerError,
 )
+from ._picture_refusals import picture_refused
 
 _MOST_WORDS = 300
 """Characters of a server's own words that are shown."""
 _TOO_LONG = re.compile(
     r"context (length|size|window)|maximum context|tokens_limit_reached|exceed_context_size"
-    r"|context_length_exceeded|too many tokens|prompt is too long",
+    r"|context_length_exceeded|too many tokens|prompt is too long|maximum model length",
     re.IGNORECASE,
 )
 _FILTERED = re.compile(r"content[_ ](filter|management)|responsible ?ai", re.IGNORECASE)
+_DATA = re.compile(
+    r"(data:\w+/[\w.+-]+;base64,)?[A-Za-z0-9+/=_-]{120,}|data:\w+/[\w.+-]+;base64,\S*"
+)
+"""A picture as text, or anything as long: some servers repeat what they refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +42,34 @@ class Refusal:
     """A refusal as it came. `status` is `None` for one in the middle of a stream."""
 
     status: int | None
-    body: object = None
+    body: object = field(default=None, repr=False)
     """Its JSON, or its text where it is none."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names in lower case."""
+    pictures: int = 0
+    """How many pictures the request held."""
 
     @classmethod
-    def of(cls, status: int, text: str, headers: Mapping[str, str]) -> "Refusal":
+    def of(cls, status: int, text: str, headers: Mapping[str, str], pictures: int = 0) -> "Refusal":
         """A refusal as an HTTP client has it: the body as text, JSON or not."""
         try:
             body = json.loads(text)
         except ValueError:
             body = text
-        return cls(status, body, {name.lower(): value for name, value in headers.items()})
+        lower = {name.lower(): value for name, value in headers.items()}
+        return cls(status, body, lower, pictures)
 
     def without(self, key: str | None) -> "Refusal":
         """The same, but for the key: some servers repeat it in what they say."""
-        return Refusal(self.status, _hidden(self.body, key), self.headers) if key else self
+        return replace(self, body=_hidden(self.body, key)) if key else self
 
     @property
     def words(self) -> str:
-        """What the server says about it, in its own words, on one line; empty if nothing."""
-        text = " ".join(_words(self.body).split())
+        """What the server says about it, in its own words, on one line; empty if nothing.
+
+        Never a picture that was sent.
+        """
+        text = " ".join(_DATA.sub("…", _words(self.body)).split())
         return text if len(text) <= _MOST_WORDS else text[:_MOST_WORDS].rstrip() + " …"
 
     @property
@@ -126,7 +137,12 @@ def error_of(label: str, model: str, refusal: Refusal) -> BackendError:
         )
     if _FILTERED.search(found):
         return filtered(label, "this", filtered_for(refusal.body), told, status=status)
-    if status == 413 or _TOO_LONG.search(found):
+    too_long = bool(_TOO_LONG.search(found))
+    if refusal.pictures and (
+        failure := picture_refused(label, what, refusal.pictures, found, told, status, too_long)
+    ):
+        return failure
+    if status == 413 or too_long:
         return ContextLengthError(
             f"Prompt and answer do not fit into what {label} takes.{told}",
             "Shorten the prompt, lower “Max tokens”, or clear the conversation.",

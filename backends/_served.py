@@ -167,12 +167,26 @@ _CLOSED = frozenset({"ReadError", "WriteError", "RemoteProtocolError"})
 """What an HTTP client meets when it takes up a kept connection that the server has just closed."""
 
 
-def unreachable(label: str, url: str, cause: BaseException | None = None) -> BackendError:
-    """Nobody answers at an address; `cause` is what the HTTP client met, if it had a connection."""
+def unreachable(
+    label: str, url: str, cause: BaseException | None = None, pictures: int = 0
+) -> BackendError:
+    """Nobody answers at an address; `cause` is what the HTTP client met, if it had a connection.
+
+    `pictures` is how many were sent: some servers hang up on a request that is too large.
+    """
+    closed = type(cause).__name__ in _CLOSED
+    if closed and pictures:
+        return BackendConnectionError(
+            f"{label} hung up while it was sent "
+            f"{'a picture' if pictures == 1 else f'{pictures} pictures'}.",
+            "They may be too large for it: send fewer or smaller ones. Or it has stopped: is it "
+            f"still there, at {url}?",
+            closed=True,
+        )
     return BackendConnectionError(
         f"{label} cannot be reached at {url}.",
         "Start it there, or check the address.",
-        closed=type(cause).__name__ in _CLOSED,
+        closed=closed,
     )
 
 

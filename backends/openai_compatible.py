@@ -1,10 +1,12 @@
 """The chat/completions wire, and any server that speaks it: vLLM, SGLang, llama.cpp, LM Studio …"""
 
+import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ._base import CONTEXT_CAP, Kind, Offer, Status, check_pictures, register
@@ -21,6 +23,7 @@ from ._code import (
     with_key,
 )
 from ._errors import BackendError, MissingKeyError, RetiredError, ServerError
+from ._pictures import count_pictures
 from ._refusals import Refusal, error_of, filtered, filtered_for
 from ._served import (
     CONNECT_TIMEOUT,
@@ -73,11 +76,35 @@ LONGEST_NAME, MOST_MODELS = 200, 2_000
 _FINISHES: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: what goes where, and what its reader should know about it."""
+
+    model: str
+    """The model that it is for."""
+    body: Mapping[str, Any] = field(repr=False)
+    path: str = "/chat/completions"
+    """Below the address, or an address in full."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Those that it needs beside the key's."""
+    pictures: int = 0
+    """How many it holds."""
+    warnings: tuple[str, ...] = ()
+    """What was done to them, in sentences."""
+
+
 class ChatCompletions(Served):
     """The wire: what every service that speaks chat/completions shares. Its children name them.
 
     `top_k` is ignored: it is not part of this protocol, and strict servers refuse what they do not
     know. Tokens are counted by the server's own report, or else estimated.
+
+    Pictures are sent as they are, as data URLs, each at its place between the texts. `num_crops` is
+    ignored for the same reason as `top_k`: into how many crops a picture is cut is the server's own
+    business. vLLM would take `mm_processor_kwargs` with a request, and takes
+    `--mm-processor-kwargs '{"num_crops": 4}'` at its start (`ChatCompletionRequest` in
+    `vllm/entrypoints/openai/protocol.py`, commit 0052bed). mlx-vlm 0.4.4 reads only the last
+    picture of a message, and says nothing (mlx-vlm#1084): later ones read all.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("openai",)
@@ -144,6 +171,19 @@ class ChatCompletions(Served):
             **{name: value for name, value in knobs.items() if value is not None},
         }
 
+    def request(
+        self, url: str, model: str, messages: Sequence[Message], params: GenerationParams
+    ) -> Request:
+        """What is asked of a model at an address. May take a moment if there are pictures.
+
+        Raises `BackendError`.
+        """
+        return Request(
+            model,
+            self.body(self.id_at(url, model), messages, params) | _STREAMED,
+            pictures=count_pictures(messages),
+        )
+
     # ── The contract ───────────────────────────────────────────────────────────────────────────
 
     async def check(self, connection: Connection | None = None) -> tuple[Status, Sequence[Offer]]:
@@ -180,8 +220,11 @@ class ChatCompletions(Served):
         self.check_packages()
         check_pictures(self.spec_of(model), messages)
         address = self.reach(connection)
-        body = self.body(self.id_at(address.url, model), messages, params)
-        async with aclosing(once_again(lambda: self._ask(address, body))) as steps:
+        ask = self.request, address.url, model, messages, params
+        # Encoding pictures would hold up everybody else's answers.
+        pictures = count_pictures(messages)
+        request = await asyncio.to_thread(*ask) if pictures else ask[0](*ask[1:])
+        async with aclosing(once_again(lambda: self._ask(address, request))) as steps:
             async for step in steps:
                 yield step
 
@@ -252,18 +295,18 @@ class ChatCompletions(Served):
 
     # ── The wire ───────────────────────────────────────────────────────────────────────────────
 
-    async def _ask(self, address: Address, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+    async def _ask(self, address: Address, request: Request) -> AsyncGenerator[Chunk, None]:
         """One request and its stream. Every way in which it can fail is a `BackendError`."""
         client = await _clients.at(address.url)
-        reading = _Reading(self.label, self.device_of(address.url))
+        reading = _Reading(self.label, self.device_of(address.url), request.warnings)
         import openai
 
         try:
-            with carrying(self.credentials(address.key)):
+            with carrying({**self.credentials(address.key), **request.headers}):
                 # As plain data: the SDK's types cost five times the rest of the wire.
                 events = await client.post(
-                    "/chat/completions",
-                    body={**body, **_STREAMED},
+                    request.path,
+                    body=request.body,
                     cast_to=object,
                     stream=True,
                     stream_cls=openai.AsyncStream[object],
@@ -275,7 +318,7 @@ class ChatCompletions(Served):
                         yield chunk
             yield reading.end()
         except openai.OpenAIError as error:
-            raise self._failure(body["model"], error, address, reading.begun) from error
+            raise self._failure(request, error, address, reading.begun) from error
         except (ValueError, RecursionError) as error:  # an event that is no JSON, or no UTF-8
             raise ServerError(
                 f"{self.label} sent something that cannot be read.",
@@ -305,25 +348,28 @@ class ChatCompletions(Served):
         except openai.APIStatusError as error:
             # A list that is not there is no failure; a proxy whose server is away, is one.
             if error.status_code in _NOT_ABOUT_THE_LIST or 300 <= error.status_code < 400:
-                raise self._failure("", error, address, False) from error
+                raise self._failure(_LISTING, error, address, False) from error
             return None
         except openai.OpenAIError as error:
-            raise self._failure("", error, address, False) from error
+            raise self._failure(_LISTING, error, address, False) from error
         except (ValueError, RecursionError):
             return None
 
     def _failure(
-        self, model: str, error: "openai.OpenAIError", address: Address, begun: bool
+        self, request: Request, error: "openai.OpenAIError", address: Address, begun: bool
     ) -> BackendError:
         """The error of ours that stands for one of the SDK's."""
         import openai
+
+        model, pictures = request.model, request.pictures
 
         if isinstance(error, openai.APIStatusError):
             if error.status_code == 401 and not address.key:
                 return MissingKeyError(
                     f"{self.label} wants a key.", "Type it on the Models tab.", status=401
                 )
-            refusal = Refusal.of(error.status_code, error.response.text, error.response.headers)
+            response = error.response
+            refusal = Refusal.of(error.status_code, response.text, response.headers, pictures)
             return self.refused(model, refusal.without(address.key))
         if isinstance(error, openai.APITimeoutError):
             connecting = "connect" in type(error.__cause__).__name__.lower()
@@ -331,9 +377,13 @@ class ChatCompletions(Served):
         if isinstance(error, openai.APIConnectionError):
             if begun:
                 return hung_up(self.label)
-            return unreachable(self.label, address.url, error.__cause__)
+            return unreachable(self.label, address.url, error.__cause__, pictures)
         body = getattr(error, "body", None) or str(error)
-        return self.refused(model, Refusal(None, body).without(address.key))
+        return self.refused(model, Refusal(None, body, pictures=pictures).without(address.key))
+
+
+_LISTING = Request("", {})
+"""Stands for the request of a list."""
 
 
 @register
@@ -354,8 +404,8 @@ class OpenAICompatible(ChatCompletions):
 class _Reading:
     """Makes chunks of what the server sends, whatever it leaves out."""
 
-    def __init__(self, label: str, device: str | None) -> None:
-        self._label, self._device = label, device
+    def __init__(self, label: str, device: str | None, warnings: tuple[str, ...] = ()) -> None:
+        self._label, self._device, self._warnings = label, device, warnings
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._filtered: tuple[str, ...] = ()
@@ -399,7 +449,7 @@ class _Reading:
             finish_reason=_FINISHES.get(self._finish, "stop"),
             usage=self._usage,
             timings=Timings(device=self._device),
-            warnings=self._beyond(),
+            warnings=self._warnings + self._beyond(),
         )
 
     def _beyond(self) -> tuple[str, ...]:
@@ -413,7 +463,7 @@ class _Reading:
 
 
 def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
-    """A message's content: a plain string unless it holds pictures."""
+    """A message's content: a plain string unless it holds pictures, else everything in order."""
     if not any(isinstance(part, ImagePart) for part in parts):
         return "".join(part.text for part in parts if not isinstance(part, ImagePart))
     return [
@@ -421,6 +471,7 @@ def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
         if isinstance(part, ImagePart)
         else {"type": "text", "text": part.text}
         for part in parts
+        if isinstance(part, ImagePart) or part.text  # strict servers refuse an empty text
     ]
 
 

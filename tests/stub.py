@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest_asyncio
 
 Piece = bytes | asyncio.Event
 
@@ -117,6 +119,13 @@ class Stub:
         async with self._changed:
             self.open += change
             self._changed.notify_all()
+
+
+@pytest_asyncio.fixture
+async def stub() -> AsyncGenerator[Stub, None]:
+    """A server that knows nothing yet."""
+    async with Stub() as stub:
+        yield stub
 
 
 async def _read(reader: asyncio.StreamReader) -> Seen:

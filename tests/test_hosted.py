@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
 
 import pytest
-import pytest_asyncio
 
 from backends import (
     REGISTRY,
@@ -18,12 +16,14 @@ from backends import (
     ContentFilterError,
     ContextLengthError,
     GenerationParams,
+    ImagePart,
     Message,
     MissingKeyError,
     ModelNotFoundError,
     RateLimitError,
     RetiredError,
     ServerError,
+    TextPart,
     Usage,
 )
 from backends import _served as served
@@ -82,12 +82,6 @@ NO_DEPLOYMENT = {
         "deployment within the last 5 minutes, please wait a moment and try again.",
     }
 }
-
-
-@pytest_asyncio.fixture
-async def stub() -> AsyncGenerator[Stub, None]:
-    async with Stub() as stub:
-        yield stub
 
 
 @pytest.fixture(autouse=True)
@@ -271,6 +265,62 @@ async def test_no_key_in_the_log(backend: Backend, stub: Stub, caplog) -> None:
     assert SECRET not in caplog.text
 
 
+SIGHTED = {
+    NIM: "microsoft/phi-3.5-vision-instruct",
+    AZURE: "Phi-4-multimodal-instruct",
+    GITHUB: "microsoft/phi-3.5-vision-instruct",
+}
+PICTURE = Message(
+    "user",
+    (ImagePart(b"\x89PNG one", "image/png"), TextPart("and"), ImagePart(b"two", "image/jpeg")),
+)
+
+
+@ALL
+async def test_pictures_in_their_order(backend: Backend, stub: Stub) -> None:
+    stub.on(chat(backend), stream(delta("A cat", "stop")))
+    messages = (PICTURE, Message.of("assistant", "Cats."), *HELLO)
+    async for _ in backend.stream(SIGHTED[backend], messages, PLAIN, typed(stub, backend)):
+        pass
+    shown, *others = (message["content"] for message in stub.seen[0].json["messages"])
+    assert [part["type"] for part in shown] == ["image_url", "text", "image_url"]
+    assert shown[2]["image_url"]["url"] == "data:image/jpeg;base64,dHdv"
+    assert others == ["Cats.", "Hello"]
+
+
+@ALL
+async def test_a_picture_for_a_model_that_reads_none_is_refused_before_any_request(
+    backend: Backend, stub: Stub
+) -> None:
+    steps = backend.stream(MODELS[backend], (PICTURE,), PLAIN, typed(stub, backend))
+    with pytest.raises(BadRequestError, match="Phi-4-mini reads text only"):
+        await anext(steps)
+    assert stub.seen == []
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (413, "<html>413 Request Entity Too Large</html>", "pictures_too_large"),
+        (
+            400,
+            {"error": {"message": "At most 1 image(s) may be provided in one prompt."}},
+            "too_many_pictures",
+        ),
+        (400, {"error": {"message": "image_url is not supported"}}, "no_vision"),
+    ],
+)
+async def test_a_picture_that_a_service_refuses(
+    backend: Backend, stub: Stub, status: int, body: object, reason: str
+) -> None:
+    stub.on(chat(backend), Reply.of(body, status))
+    steps = backend.stream(SIGHTED[backend], (PICTURE,), PLAIN, typed(stub, backend))
+    with pytest.raises(BadRequestError) as caught:
+        await anext(steps)
+    assert caught.value.values["reason"] == reason and backend.label in caught.value.message
+
+
 @ALL
 def test_how_to_get_it_is_said_with_a_link(backend: Backend) -> None:
     assert "https://" in backend.help and backend.help.endswith(".")
@@ -291,15 +341,16 @@ async def test_nvidia_lists_models_that_may_be_dead(hosted: Stub) -> None:
     )
     connection = Connection(None, SECRET)
     offers = {offer.model: offer for offer in await NIM.models(connection)}
-    assert "meta/llama" not in offers and "microsoft/phi-3-vision-128k-instruct" not in offers
-    first = next(iter(offers.values()))
-    assert (first.model, first.status.code) == (MODELS[NIM], "untried")
-    assert first.status.message == "Listed; not tried yet."
+    assert "meta/llama" not in offers
+    assert list(offers)[:2] == [MODELS[NIM], "microsoft/phi-3-vision-128k-instruct"]
+    for first in list(offers.values())[:2]:
+        assert first.status.code == "untried"
+        assert first.status.message == "Listed; not tried yet."
     gone = offers["microsoft/phi-3.5-mini-instruct"]
     assert gone.status.state == "retired" and "2026-04-28" in gone.status.message
     assert "Phi-4-mini" in gone.status.message
     status = await NIM.status(connection)
-    assert status.ready and "1 Phi" in status.message
+    assert status.ready and "2 Phi" in status.message
 
 
 async def test_a_check_tries_each_model_once(hosted: Stub) -> None:

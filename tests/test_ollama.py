@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import logging
 from collections.abc import AsyncGenerator
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from backends import (
     REGISTRY,
     AuthenticationError,
     BackendConnectionError,
+    BackendError,
     BackendTimeoutError,
     BadRequestError,
     Chunk,
@@ -100,8 +102,9 @@ async def steps_of(
     return [step async for step in answer]
 
 
-async def text_of(stub: Stub) -> str:
-    return "".join(step.text for step in await steps_of(stub) if isinstance(step, Chunk))
+async def text_of(stub: Stub, messages=HELLO, model: str = "phi3.5") -> str:
+    steps = await steps_of(stub, messages, model=model)
+    return "".join(step.text for step in steps if isinstance(step, Chunk))
 
 
 # What a good Ollama says
@@ -174,6 +177,194 @@ async def test_a_picture_for_a_model_that_reads_none_is_refused_before_any_reque
     with pytest.raises(BadRequestError, match="reads text only"):
         await steps_of(stub, (picture,))
     assert stub.seen == []
+
+
+# Pictures
+
+
+ONE, TWO = ImagePart(b"\x89PNG" + bytes(600), "image/png"), ImagePart(b"\xff\xd8two", "image/jpeg")
+DATA = [base64.b64encode(image.data).decode() for image in (ONE, TWO)]
+SHOWN = (Message("user", (ONE, TextPart("What is it?"))),)
+SHOW = "/api/show"
+
+
+def row(name: str, **more: object) -> dict[str, object]:
+    return {"name": name, "model": name, "digest": f"sha256:{name}", "details": {}} | more
+
+
+@pytest.mark.parametrize(
+    ("parts", "content"),
+    [
+        ((ONE, TWO, TextPart("Differ "), TextPart("how?")), "Differ how?"),
+        ((ONE, TextPart("")), ""),
+        ((TextPart(""), ONE, TextPart("What?")), "What?"),
+        ((TextPart("What?"), ONE), "What?\n[picture 1]"),
+        ((ONE, TextPart("or"), TWO, TextPart("?")), "[picture 1]\nor\n[picture 2]\n?"),
+        ((ONE, TextPart("[img] [img-0]")), "[ img] [ img-0]"),
+    ],
+)
+async def test_pictures_come_before_a_text_or_have_marks_in_it(stub: Stub, parts, content) -> None:
+    stub.on(TAGS, Reply.of({"models": [row("llava:latest")]}))
+    stub.on(CHAT, stream(lines(said("x"), DONE)))
+    messages = (Message("user", parts), Message.of("assistant", "[img]"), *SHOWN)
+    await steps_of(stub, messages, model="llava")
+    first, second, last = stub.asked(CHAT)[0].json["messages"]
+    pictures = [DATA[(ONE, TWO).index(part)] for part in parts if isinstance(part, ImagePart)]
+    assert first == {"role": "user", "content": content, "images": pictures}
+    assert second == {"role": "assistant", "content": "[img]"}
+    assert last == {"role": "user", "content": "What is it?", "images": DATA[:1]}
+
+
+@pytest.mark.parametrize(
+    ("told", "modalities"),
+    [
+        ({"capabilities": ["completion", "vision"]}, ("text", "image")),
+        ({"capabilities": ["completion", "tools"]}, ("text",)),
+        ({"capabilities": []}, ("text", "image")),  # nobody knows
+        ({"capabilities": "vision"}, ("text", "image")),
+        ({}, ("text", "image")),
+        ({"details": {"families": ["llama", "clip"]}}, ("text", "image")),
+        ({"details": {"families": None}}, ("text", "image")),
+    ],
+)
+async def test_a_list_tells_what_its_models_read(stub: Stub, told, modalities) -> None:
+    stub.on(TAGS, Reply.of({"models": [row("mine:latest", **told)]}))
+    offer = (await BACKEND.models(Connection(stub.url)))[0]
+    assert (offer.model, offer.spec.modalities) == ("mine", modalities)
+    assert [seen.path for seen in stub.seen] == [TAGS]
+
+
+async def test_what_ollama_tells_counts_more_than_a_name(stub: Stub) -> None:
+    mine = row("my-phi-4-eyes:latest", capabilities=["completion", "vision"])
+    blind = row("phi-3.5-vision:latest", capabilities=["completion"])
+    stub.on(TAGS, Reply.of({"models": [mine, blind]}))
+    stub.on(CHAT, stream(lines(said("A cat"), DONE)))
+    seeing, other = (await BACKEND.models(Connection(stub.url)))[:2]
+    assert (seeing.spec.key, seeing.spec.modalities) == ("phi-4", ("text", "image"))
+    assert (other.spec.key, other.spec.modalities) == ("phi-3.5-vision", ("text",))
+    assert await text_of(stub, SHOWN, "my-phi-4-eyes") == "A cat"
+    with pytest.raises(BadRequestError, match="reads text only"):
+        await steps_of(stub, SHOWN, model="phi-3.5-vision")
+
+
+async def test_a_model_that_cannot_see_is_sent_no_picture(stub: Stub) -> None:
+    stub.on(TAGS, Reply.of({"models": [row("llama3:latest", capabilities=["completion"])]}))
+    with pytest.raises(BadRequestError, match="llama3 reads text only"):
+        await steps_of(stub, SHOWN, model="llama3")
+    assert [seen.path for seen in stub.seen] == [TAGS]
+    with pytest.raises(BadRequestError):
+        await steps_of(stub, SHOWN, model="llama3")
+    assert len(stub.seen) == 1  # it is known by now
+
+
+async def test_an_older_ollama_is_asked_once_for_each_content(stub: Stub) -> None:
+    stub.on(TAGS, Reply.of({"models": [row("a:latest"), row("b:latest", digest="sha256:b2")]}))
+    stub.on(
+        SHOW, Reply.of({"capabilities": ["completion"]}), Reply.of({"capabilities": ["vision"]})
+    )
+    stub.on(CHAT, stream(lines(said("A cat"), DONE)))
+    for _ in range(2):
+        with pytest.raises(BadRequestError):
+            await steps_of(stub, SHOWN, model="a")
+        await steps_of(stub, SHOWN, model="b")
+    assert [seen.json for seen in stub.asked(SHOW)] == [{"model": "a"}, {"model": "b"}]
+    told = {o.model: o.spec.modalities for o in await BACKEND.models(Connection(stub.url))}
+    assert told["a"] == ("text",) and told["b"] == ("text", "image")
+    stub.on(TAGS, Reply.of({"models": [row("a:latest", digest="sha256:new")]}))
+    assert (await BACKEND.models(Connection(stub.url)))[0].spec.modalities == ("text", "image")
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply.of("404", 404), Reply.of({"error": "x"}, 500), Reply.of({"capabilities": None})]
+)
+async def test_where_nobody_knows_the_question_is_asked(stub: Stub, reply: Reply) -> None:
+    stub.on(TAGS, Reply.of({"models": [row("old:latest")]}))
+    stub.on(SHOW, reply)
+    stub.on(CHAT, stream(lines(said("A cat"), DONE)))
+    assert await text_of(stub, SHOWN, "old") == "A cat"
+    assert await text_of(stub, SHOWN, "not-listed") == "A cat"
+    assert len(stub.asked(SHOW)) == 1
+    assert await text_of(stub, SHOWN, "old") == "A cat"
+    # What was told is remembered, even that it is nothing; a failure is only the moment's.
+    assert len(stub.asked(SHOW)) == (1 if reply.status == 200 else 2)
+
+
+async def test_without_a_picture_nothing_more_is_asked(stub: Stub) -> None:
+    stub.on(TAGS, Reply.of({"models": [row("mine:latest")]}))
+    stub.on(CHAT, stream(lines(said("Hi"), DONE)))
+    await steps_of(stub, model="mine")
+    assert {seen.path for seen in stub.seen} == {TAGS, PS, CHAT}
+
+
+NO_EYES = (
+    "Failed to create new sequence: failed to process inputs: this model is missing data required"
+    " for image input"
+)
+NO_PROJECTOR = json.dumps({"error": {"code": 500, "message": "image input is not supported"}})
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "reason"),
+    [
+        (500, NO_EYES, "no_vision"),
+        (200, NO_EYES, "no_vision"),
+        (500, NO_PROJECTOR, "no_vision"),
+        (400, "mine does not support vision", "no_vision"),
+        (
+            500,
+            "this model only supports one image while more than one image requested",
+            "too_many_pictures",
+        ),
+        (500, "Failed to load image or audio file", "unreadable_picture"),
+        (400, "illegal base64 data at input byte 4", "unreadable_picture"),
+        (413, "too large", "pictures_too_large"),
+    ],
+)
+async def test_a_picture_that_is_refused(stub: Stub, status: int, error: str, reason: str) -> None:
+    body = {"error": error}
+    stub.on(CHAT, stream(lines(body)) if status == 200 else Reply.of(body, status))
+    with pytest.raises(BadRequestError) as caught:
+        await steps_of(stub, SHOWN, model="mine")
+    assert caught.value.values["reason"] == reason
+    assert "Ollama" in caught.value.message and caught.value.hint
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_nothing_of_a_picture_is_in_an_error_or_a_log(
+    stub: Stub, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    body = {"error": f"cannot use {DATA[0]} of {SHOWN}"}
+    stub.on(CHAT, stream(lines(body)) if status == 200 else Reply.of(body, status))
+    with pytest.raises(BackendError) as caught:
+        await steps_of(stub, SHOWN, model="mine")
+    told = f"{caught.value} {caught.value!r} {caught.value.values} {caplog.text}"
+    assert "cannot use … of" in told and DATA[0][:40] not in told
+
+
+async def test_an_ollama_that_hangs_up_on_a_large_picture(stub: Stub) -> None:
+    await BACKEND.models(Connection(stub.url))
+    large = (Message("user", (ImagePart(bytes(3_000_000), "image/png"),)),)
+    stub.on(TAGS, Reply.of({"models": [row("mine:latest", capabilities=["vision"])]}))
+    stub.on(PS, Reply.of("", 404))
+    stub.on(CHAT, Reply(headers=NDJSON, cut=True))
+    with pytest.raises(BackendConnectionError):
+        await steps_of(stub, large, model="mine")
+    stub.on(CHAT, stream(lines(said("A cat"), DONE)))
+    assert await text_of(stub, large, "mine") == "A cat"
+    assert len(stub.asked(CHAT)[-1].body) > 4_000_000
+
+
+@pytest.mark.parametrize("rest", [b'{"message": {"content": "\xc3', b""])
+async def test_an_answer_about_a_picture_that_breaks_off(stub: Stub, rest: bytes) -> None:
+    stub.on(CHAT, stream(lines(said("Half")), rest, cut=True))
+    answer = BACKEND.stream("mine", SHOWN, PLAIN, Connection(stub.url))
+    assert (await anext(answer)).text == "Half"
+    with pytest.raises(BackendConnectionError, match="hung up"):
+        await anext(answer)
+
+
+# Loading
 
 
 async def test_a_model_that_is_being_loaded_is_said_so(stub: Stub) -> None:

@@ -1,13 +1,14 @@
 """The chat/completions wire against servers that say everything that was ever seen."""
 
 import asyncio
+import base64
 import gzip
 import json
-from collections.abc import AsyncGenerator
+import logging
+import traceback
 from itertools import pairwise
 
 import pytest
-import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,12 +24,14 @@ from backends import (
     ContentFilterError,
     ContextLengthError,
     GenerationParams,
+    ImagePart,
     Message,
     ModelNotFoundError,
     Progress,
     RateLimitError,
     RetiredError,
     ServerError,
+    TextPart,
     Usage,
 )
 from backends import _served as served
@@ -42,12 +45,6 @@ BACKEND = REGISTRY["openai_compatible"]
 STREAM = {"content-type": "text/event-stream"}
 HELLO = (Message.of("user", "Hello"),)
 PLAIN = GenerationParams()
-
-
-@pytest_asyncio.fixture
-async def stub() -> AsyncGenerator[Stub, None]:
-    async with Stub() as stub:
-        yield stub
 
 
 @pytest.fixture(autouse=True)
@@ -187,6 +184,198 @@ async def test_a_server_without_a_list_can_be_asked_by_name(
     found = await BACKEND.status(Connection(stub.url))
     assert (found.state, found.code) == ("ready", "ready_unlisted")
     assert await BACKEND.models(Connection(stub.url)) == []
+
+
+# Pictures
+
+
+PNG, JPEG = b"\x89PNG" + bytes(range(256)) * 8, b"\xff\xd8" + bytes(range(255, -1, -1)) * 8
+ONE, OTHER = ImagePart(PNG, "image/png"), ImagePart(JPEG, "image/jpeg")
+SHOWN = (Message("user", (ONE, TextPart("What is it?"))),)
+
+
+def address_of(image: ImagePart) -> dict[str, object]:
+    data = base64.b64encode(image.data).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{data}"}}
+
+
+def text(words: str) -> dict[str, object]:
+    return {"type": "text", "text": words}
+
+
+async def test_pictures_go_in_their_order_and_texts_stay_texts(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta("x", "stop"))))
+    messages = (
+        Message.of("system", "Be brief."),
+        Message("user", (TextPart("This:"), ONE, TextPart("and"), OTHER, ONE, TextPart("?"))),
+        Message.of("assistant", "A cat."),
+        Message("user", (OTHER, TextPart(""))),
+        Message("user", (TextPart("Are you "), TextPart("sure?"))),
+    )
+    await steps_of(stub, messages)
+    assert [message["content"] for message in stub.asked(CHAT)[0].json["messages"]] == [
+        "Be brief.",
+        [
+            text("This:"),
+            address_of(ONE),
+            text("and"),
+            address_of(OTHER),
+            address_of(ONE),
+            text("?"),
+        ],
+        "A cat.",
+        [address_of(OTHER)],
+        "Are you sure?",
+    ]
+
+
+async def test_what_a_server_cuts_pictures_into_is_its_own_business(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta("x", "stop"))))
+    await steps_of(stub, SHOWN, GenerationParams(num_crops=4))
+    assert set(stub.asked(CHAT)[0].json) == {"model", "messages", "stream", "stream_options"}
+
+
+async def test_a_model_that_reads_text_only_is_sent_no_picture(stub: Stub) -> None:
+    answer = BACKEND.stream("phi-3.5-mini", SHOWN, PLAIN, Connection(stub.url))
+    with pytest.raises(BadRequestError, match="reads text only"):
+        await anext(answer)
+    assert stub.seen == []
+
+
+# Each in its server's words: its source stands in `backends/_picture_refusals.py`.
+VLLM_MANY = "At most 1 image(s) may be provided in one prompt."
+VLLM_OLDER = (
+    "You set image=1 (or defaulted to 1) in `--limit-mm-per-prompt`, but passed 2 image items in"
+    " the same prompt."
+)
+VLLM_BLIND = {"object": "error", "message": "facebook/opt-125m is not a multimodal model None"}
+VLLM_LONG = (
+    "The decoder prompt (length 9000) is longer than the maximum model length of 4096. Make sure"
+    " that `max_model_len` is no smaller than the number of text tokens plus multimodal tokens."
+)
+LLAMA = (
+    "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
+)
+LM_STUDIO = "Model does not support images. Please use a model that does."
+AZURE = "Invalid content type. image_url is only supported by certain models."
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "words"),
+    [
+        (
+            400,
+            {"error": {"message": VLLM_MANY}},
+            "too_many_pictures",
+            "at most 1 of the 2 pictures",
+        ),
+        (400, {"message": VLLM_OLDER}, "too_many_pictures", '--limit-mm-per-prompt \'{"image": 2}'),
+        (400, {"error": "at most 0 image(s) may be provided"}, "no_vision", "vision model"),
+        (400, VLLM_BLIND, "no_vision", "“phi-x” cannot look at pictures"),
+        (500, {"error": {"code": 500, "message": LLAMA}}, "no_vision", "--mmproj"),
+        (500, {"error": "image input is not supported by this server"}, "no_vision", "vision"),
+        (400, {"error": LM_STUDIO}, "no_vision", "Please use a model that does"),
+        (400, {"error": {"message": AZURE}}, "no_vision", "Choose a vision model"),
+        (404, {"error": "No endpoints found that support image input"}, "no_vision", "vision"),
+        (
+            400,
+            {"error": "Model x does not support multi-image chat."},
+            "too_many_pictures",
+            "fewer",
+        ),
+        (
+            400,
+            {"error": "'url' field must be a base64 encoded image."},
+            "unreadable_picture",
+            "PNG",
+        ),
+        (
+            400,
+            {"error": "Failed to load image: cannot identify image file"},
+            "unreadable_picture",
+            "",
+        ),
+        (413, "<html>413 Request Entity Too Large</html>", "pictures_too_large", "earlier ones"),
+    ],
+)
+async def test_a_picture_that_is_refused(
+    stub: Stub, status: int, body: object, reason: str, words: str
+) -> None:
+    messages = (*SHOWN, Message.of("assistant", "A cat."), Message("user", (OTHER,)))
+    stub.on(CHAT, Reply.of(body, status))
+    answer = BACKEND.stream("phi-x", messages, PLAIN, Connection(stub.url, "sk-1"))
+    with pytest.raises(BadRequestError) as caught:
+        await anext(answer)
+    assert caught.value.values["reason"] == reason and words in str(caught.value)
+    assert caught.value.hint.endswith((".", "'.")) and len(stub.seen) == 1
+
+
+async def test_pictures_that_take_too_many_tokens(stub: Stub) -> None:
+    stub.on(CHAT, Reply.of({"error": {"message": VLLM_LONG}}, 400))
+    with pytest.raises(ContextLengthError, match="The picture is too much") as caught:
+        await steps_of(stub, SHOWN)
+    assert "fewer or smaller" in caught.value.hint
+
+
+@pytest.mark.parametrize("body", [VLLM_MANY, LLAMA, "<html>"])
+async def test_without_a_picture_nothing_is_said_of_one(stub: Stub, body: str) -> None:
+    stub.on(CHAT, Reply.of(body, 413))
+    with pytest.raises(ContextLengthError, match="Prompt and answer"):
+        await steps_of(stub)
+
+
+async def test_a_server_that_hangs_up_on_a_large_picture(stub: Stub) -> None:
+    stub.hang_up(2)
+    large = (Message("user", (ImagePart(PNG * 2000, "image/png"),)),)
+    with pytest.raises(BackendConnectionError, match="hung up while it was sent a picture"):
+        await steps_of(stub, large)
+    stub.on(CHAT, stream(sse(delta("A cat", "stop"))))
+    assert len((await steps_of(stub, large))[0].text) == 5
+    assert len(stub.seen[-1].body) > 4_000_000
+
+
+@pytest.mark.parametrize("status", [400, 401, 413, 422, 500, 200])
+async def test_nothing_of_a_picture_is_in_an_error_or_a_log(
+    stub: Stub, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some servers repeat the request that they refuse."""
+    caplog.set_level(logging.DEBUG)
+    picture = address_of(ONE)
+    said = {"detail": [{"msg": f"Input should be a valid string: {picture}", "input": picture}]}
+    other = {"error": {"message": f"bad {json.dumps([picture] * 3)} here"}}
+    for body in (said, other, str(picture)):
+        reply = stream(sse({"error": body})) if status == 200 else Reply.of(body, status)
+        stub.on(CHAT, reply)
+        with pytest.raises(BackendError) as caught:
+            await steps_of(stub, SHOWN, key="sk-1")
+        error = caught.value
+        told = f"{error} {error!r} {error.values} {SHOWN} {traceback_of(error)} {caplog.text}"
+        data = base64.b64encode(PNG).decode()
+        assert not any(data[at : at + 40] in told for at in range(0, len(data), 40))
+        assert "x89PNG" not in told
+
+
+def traceback_of(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error, chain=False))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [
+            sse(delta("Half"), done=False),
+            'data: {"choices": [{"delta": {"content": "é'.encode()[:-1],
+        ],
+        [sse(delta("Half"), done=False)],
+        [sse(delta("Half")), b"data: {broken\n\n"],
+    ],
+)
+async def test_an_answer_about_a_picture_that_breaks_off(stub: Stub, pieces: list[bytes]) -> None:
+    stub.on(CHAT, stream(*pieces, cut=True))
+    answer = BACKEND.stream("phi-3.5-vision", SHOWN, PLAIN, Connection(stub.url))
+    assert (await anext(answer)).text == "Half"
+    with pytest.raises((BackendConnectionError, ServerError)):
+        await anext(answer)
 
 
 # Refusals

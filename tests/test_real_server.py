@@ -176,12 +176,12 @@ async def test_both_pickers_two_streams(visitor: Visitor, real_server: RealServe
     server = "OpenAI-compatible server"
     await choose(visitor, "left", server, "Phi-3-mini-4k")
     await choose(visitor, "right", server, "Phi-3.5-mini")
-    await visitor.page.click("#settings > button")
-    await visitor.page.fill("#temperature input[type=number]", "0")
+    await visitor.page.click("#text-settings > button")
+    await visitor.page.fill("#text-temperature input[type=number]", "0")
     await visitor.ask("什么是小语言模型？")
-    await visitor.sees("#conversation-left", "I do not know that language. I am Pocket-3,")
-    await visitor.sees("#conversation-right", "小语言模型")
+    await visitor.sees("#text-conversation-left", "I do not know that language. I am Pocket-3,")
+    await visitor.sees("#text-conversation-right", "小语言模型")
     await visitor.finished()
     for side in ("left", "right"):
-        line = await visitor.text(f"#line-{side}")
+        line = await visitor.text(f"#text-line-{side}")
         assert "tokens/s" in line and "shared device" in line and "about" not in line

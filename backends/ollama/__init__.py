@@ -1,20 +1,24 @@
 """Ollama's own API, through its SDK: chat, what is installed, and downloads of more."""
 
+import asyncio
 import base64
 import os
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from itertools import count
 from shlex import quote
 from typing import Any, ClassVar
 
 from .._base import CONTEXT_CAP, Kind, Offer, Status, check_pictures, register
-from .._catalog import MODELS, ModelSpec, known_model
+from .._catalog import MODELS, Modality, ModelSpec, known_model
 from .._code import LONGEST_PICTURE, NOBODYS, Pictures, call, destination, opening, with_key
 from .._errors import BackendConnectionError, BackendError, BackendTimeoutError
 from .._machine import gigabytes
+from .._pictures import count_pictures
 from .._served import Address, Served, Step, normal, once_again
-from .._types import Chunk, Connection, GenerationParams, Message, Progress
+from .._types import Chunk, Connection, GenerationParams, ImagePart, Message, Part, Progress
 from .reading import Reading, progress
 from .wire import (
     LABEL,
@@ -27,6 +31,7 @@ from .wire import (
     lines,
     long_silence,
     rows_of,
+    sees_by,
 )
 
 LIBRARY = {
@@ -61,6 +66,9 @@ _NOT_IN_CHAT = ("truncate", "shift")
 """What the page sends and the SDK's `chat` cannot."""
 _NOT_SENT = "The page sends truncate=False and shift=False too; the package cannot."
 
+_MOST_SEEING = 1000
+"""Models of one Ollama of which it is remembered whether they see."""
+
 KEEP_ALIVE = "10m"
 """How long Ollama keeps a model in memory after an answer: long enough to read it and ask again."""
 _TURN_ENDS = ("<|end|>", "<|user|>", "<|assistant|>", "<|im_start|>", "<|im_end|>")
@@ -75,6 +83,12 @@ class Ollama(Served):
     Every knob is sent. The context is `CONTEXT_CAP`, and recent versions are asked to refuse a
     conversation that does not fit; what an older one may have forgotten is said with the answer.
     Ollama's penalty for repetition is switched off, because no other backend here has one.
+
+    Pictures come with a message, before its text, and this API knows no other order. Where they
+    stand between texts, each has `[picture 1]` written in its place, numbered as they come.
+    Ollama's own mark for that, `[img]`, is not used: it is not documented, and only models without
+    a built-in renderer have it replaced (`server/prompt.go`). For the same reason `[img` in a text
+    that goes with pictures becomes `[ img`.
     """
 
     id: ClassVar[str] = "ollama"
@@ -144,13 +158,14 @@ class Ollama(Served):
             self.check_packages()
             address = self.reach(connection)
             installed = installed_in(await get(address, "/api/tags"))
-            (await SERVERS.at(address.url)).installed = installed
+            server = await SERVERS.at(address.url)
+            server.installed = installed
         except BackendError as error:
             status = self.unreached(error)
             return [Offer(model, self.spec_of(model), status) for model in LIBRARY]
         here = [
-            Offer(name, self.spec_of(name), _ready(found))
-            for name, found in ((_short_name(full), found) for full, found in installed.items())
+            Offer(name, _seeing(self.spec_of(name), server.sees(full)), _ready(found))
+            for full, name, found in ((at, _short_name(at), one) for at, one in installed.items())
         ]
         missing = [
             Offer(model, self.spec_of(model), _not_pulled(model, size), size)
@@ -168,9 +183,14 @@ class Ollama(Served):
     ) -> AsyncGenerator[Chunk | Progress, None]:
         """Answer the conversation over the wire; see `Backend.stream`."""
         self.check_packages()
-        check_pictures(self.spec_of(model), messages)
         address = self.reach(connection)
-        body = self.body(model, messages, params)
+        if count_pictures(messages):
+            sees = await self._sees(address, model)
+            check_pictures(_seeing(self.spec_of(model), sees), messages)
+            # Encoding them would hold up everybody else's answers.
+            body = await asyncio.to_thread(self.body, model, messages, params)
+        else:
+            body = self.body(model, messages, params)
         sent = "\n".join(message.text for message in messages)
         async with aclosing(once_again(lambda: self._ask(address, body, sent))) as steps:
             async for step in steps:
@@ -288,10 +308,12 @@ class Ollama(Served):
                     yield chunk
         yield reading.end(sent, found.quantisation if found else "")
 
-    async def _look(self, address: Address, path: str) -> dict[str, Any]:
+    async def _look(
+        self, address: Address, path: str, body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """What `get` brings, or nothing where it is refused: the question itself will say why."""
         try:
-            return await get(address, path)
+            return await get(address, path, body)
         except (BackendConnectionError, BackendTimeoutError) as error:
             if "status" in error.values:
                 return {}
@@ -306,6 +328,26 @@ class Ollama(Served):
             server.installed = installed_in(await self._look(address, "/api/tags"))
         return server.installed.get(name)
 
+    async def _sees(self, address: Address, model: str) -> bool | None:
+        """Whether a model reads pictures; `None` if Ollama does not tell, or was not asked.
+
+        Asked once for each digest, and not of a model whose facts say that it reads none.
+        """
+        server, name = await SERVERS.at(address.url), full_name(model)
+        known = server.sees(name)
+        if known is not None or "image" not in self.spec_of(model).modalities:
+            return known
+        found = await self._find(address, name)
+        known = server.sees(name)
+        if found is None or known is not None or found.digest in server.seeing:
+            return known
+        told = await self._look(address, "/api/show", {"model": model})
+        if told and found.digest:
+            while len(server.seeing) >= _MOST_SEEING:
+                del server.seeing[next(iter(server.seeing))]
+            server.seeing[found.digest] = sees_by(told)
+        return sees_by(told)
+
     async def _in_memory(self, address: Address, name: str) -> bool:
         """Whether a model is loaded; also true where Ollama does not tell."""
         told = await self._look(address, "/api/ps")
@@ -314,12 +356,36 @@ class Ollama(Served):
 
 
 def _message(message: Message) -> dict[str, Any]:
-    pictures = [base64.b64encode(image.data).decode("ascii") for image in message.images]
+    if not message.images:
+        return {"role": message.role, "content": message.text}
     return {
         "role": message.role,
-        "content": message.text,
-        **({"images": pictures} if pictures else {}),
+        "content": _text_with_pictures(message.parts),
+        "images": [base64.b64encode(image.data).decode("ascii") for image in message.images],
     }
+
+
+def _text_with_pictures(parts: Sequence[Part]) -> str:
+    """The texts of a message with pictures, with marks where pictures do not stand before all."""
+    kept = [part for part in parts if isinstance(part, ImagePart) or part.text]
+    pictures = sum(isinstance(part, ImagePart) for part in kept)
+    in_front = all(isinstance(part, ImagePart) for part in kept[:pictures])
+    numbers = count(1)
+    pieces = [
+        f"[picture {next(numbers)}]"
+        if isinstance(part, ImagePart)
+        else part.text.replace("[img", "[ img")
+        for part in kept
+    ]
+    return "".join(pieces[pictures:]) if in_front else "\n".join(pieces)
+
+
+def _seeing(spec: ModelSpec, sees: bool | None) -> ModelSpec:
+    """What is known about a model, with what Ollama tells about its eyes; `None`: nothing."""
+    if sees is None or sees is ("image" in spec.modalities):
+        return spec
+    others: tuple[Modality, ...] = tuple(kind for kind in spec.modalities if kind != "image")
+    return replace(spec, modalities=(*others, "image") if sees else others)
 
 
 def _short_name(model: str) -> str:

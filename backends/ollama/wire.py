@@ -5,7 +5,7 @@ import re
 import shlex
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .._clients import Clients, carrying, only_ours
@@ -38,6 +38,9 @@ LOADING_TIMEOUT = 300.0
 """Seconds for which Ollama may be silent while it loads a model (its own `OLLAMA_LOAD_TIMEOUT`) or
 checks a download."""
 
+_SEEING = frozenset({"clip", "mllama"})
+"""Families of vision parts: of LLaVA and its kin, of Llama 3.2 Vision."""
+
 _NO_ROOM = re.compile(r"more system memory|out of memory|cudaMalloc|insufficient memory", re.I)
 _NO_DISK = re.compile(r"no space left|not enough space|disk quota", re.I)
 _OFFLINE = re.compile(
@@ -53,6 +56,10 @@ class Installed:
     quantisation: str
     """How its weights are rounded, such as `Q4_0`; empty if it does not say."""
     size: int | None
+    sees: bool | None = None
+    """Whether it reads pictures; `None` where the list does not tell."""
+    digest: str = ""
+    """Names its content, the same for the same one; empty if the list does not tell."""
 
 
 class Server:
@@ -61,6 +68,15 @@ class Server:
     def __init__(self, client: "ollama.AsyncClient") -> None:
         self.client = client
         self.installed: dict[str, Installed] = {}
+        self.seeing: dict[str, bool | None] = {}
+        """Whether a model reads pictures, by its digest, where that had to be asked."""
+
+    def sees(self, name: str) -> bool | None:
+        """Whether an installed model reads pictures, as far as that is known by now."""
+        found = self.installed.get(name)
+        if found is None:
+            return None
+        return self.seeing.get(found.digest) if found.sees is None else found.sees
 
 
 class Refused(Exception):
@@ -89,6 +105,7 @@ async def lines(
     if patience:
         more["timeout"] = httpx.Timeout(patience, connect=CONNECT_TIMEOUT)
     begun = False
+    pictures = sum(len(message.get("images", ())) for message in body.get("messages", ()))
     try:
         client = (await SERVERS.at(address.url)).client
         # The SDK's `chat` cannot send `truncate` and `shift`: this is what it calls itself.
@@ -102,25 +119,27 @@ async def lines(
                 begun = True
                 yield line
     except Refused as error:
-        raise _refused(path, body["model"], error.refusal, address) from error
+        refusal = replace(error.refusal, pictures=pictures)
+        raise _refused(path, body["model"], refusal, address) from error
     except ollama.ResponseError as error:  # in the middle of a stream
-        refusal = Refusal(None, {"error": error.error})
+        refusal = Refusal(None, {"error": error.error}, pictures=pictures)
         raise _refused(path, body["model"], refusal, address) from error
     except (httpx.HTTPError, httpx.InvalidURL, ConnectionError) as error:
-        raise _failure(error, address, begun, patience) from error
+        raise _failure(error, address, begun, patience, pictures) from error
     except (ValueError, TypeError, AttributeError) as error:
         # A line that is no JSON object or not UTF-8; the SDK trips over errors that are no text.
         raise _unreadable() from error
 
 
-async def get(address: Address, path: str) -> dict[str, Any]:
-    """What a short request answers. Raises `BackendError`."""
+async def get(address: Address, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What a short request answers, with a body or without. Raises `BackendError`."""
     import httpx
 
+    method = "POST" if body else "GET"
     try:
         client = (await SERVERS.at(address.url)).client
         with carrying(credentials(address)):
-            return await client._request(dict, "GET", path)
+            return await client._request(dict, method, path, json=body)
     except Refused as error:
         raise _refused(path, "", error.refusal, address) from error
     except (httpx.HTTPError, httpx.InvalidURL, ConnectionError) as error:
@@ -156,7 +175,11 @@ def _refused(path: str, model: str, refusal: Refusal, address: Address) -> Backe
 
 
 def _failure(
-    error: Exception, address: Address, begun: bool, patience: float | None = None
+    error: Exception,
+    address: Address,
+    begun: bool,
+    patience: float | None = None,
+    pictures: int = 0,
 ) -> BackendError:
     """The error of ours that stands for one of the HTTP client's."""
     import httpx
@@ -165,7 +188,7 @@ def _failure(
         return timed_out(LABEL, isinstance(error, httpx.ConnectTimeout), begun, patience)
     if isinstance(error, httpx.DecodingError):
         return _unreadable()
-    return hung_up(LABEL) if begun else unreachable(LABEL, address.url, error)
+    return hung_up(LABEL) if begun else unreachable(LABEL, address.url, error, pictures)
 
 
 def _unreadable() -> BackendError:
@@ -205,7 +228,7 @@ def _unwrapped(refusal: Refusal) -> Refusal:
     if not isinstance(inner, str) or not inner.startswith("{"):
         return refusal
     try:
-        return Refusal(refusal.status, json.loads(inner), refusal.headers)
+        return replace(refusal, body=json.loads(inner))
     except ValueError:
         return refusal
 
@@ -222,8 +245,25 @@ def installed_in(told: Mapping[str, Any]) -> dict[str, Installed]:
             found[full_name(name)] = Installed(
                 str(details.get("quantization_level") or "")[:20],
                 size,
+                sees_by(row),
+                str(row.get("digest") or "")[:80],
             )
     return found
+
+
+def sees_by(told: Mapping[str, Any]) -> bool | None:
+    """Whether a model reads pictures, from what `/api/tags` or `/api/show` tells of it.
+
+    Both tell `capabilities`: the first since 2026, the second since 0.6.4 of 2025 (ollama#14964,
+    #16665). Before that the families of a model with a vision part told that it has one.
+    """
+    able = told.get("capabilities")
+    if isinstance(able, list) and able:
+        return "vision" in able
+    details = told.get("details")
+    families = details.get("families") if isinstance(details, dict) else None
+    seeing = isinstance(families, list) and not _SEEING.isdisjoint(map(str, families))
+    return True if seeing else None
 
 
 def full_name(model: str) -> str:

@@ -6,16 +6,18 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
-from ._base import Kind, Offer, Status, register
-from ._catalog import MODELS, ModelSpec
-from ._errors import BackendError, ModelNotFoundError, RetiredError, ServerError
-from ._refusals import Refusal
-from ._served import Address, normal, silence_timeout, timed_out
-from ._types import Chunk, Connection, GenerationParams, Message
-from .openai_compatible import ChatCompletions
+from .._base import Kind, Offer, Status, register
+from .._catalog import MODELS, ModelSpec
+from .._code import destination
+from .._errors import BackendError, ModelNotFoundError, RetiredError, ServerError
+from .._refusals import Refusal
+from .._served import Address, normal, silence_timeout, timed_out
+from .._types import Chunk, Connection, GenerationParams, Message
+from ..openai_compatible import ChatCompletions, Request
+from . import vlm
 
 if TYPE_CHECKING:
     import openai
@@ -33,8 +35,7 @@ _DEPRECATED = frozenset(
     }
 )
 """Marked so by NVIDIA on 2026-04-28 (langchain-nvidia, `_statics.py`, commit 6046644)."""
-_SERVED = _DEPRECATED | {"phi-3.5-moe", "phi-4-mini", "phi-4-multimodal"}
-"""Not `phi-3-vision`: NVIDIA has it at an address of its own, which takes other requests."""
+_SERVED = _DEPRECATED | {"phi-3.5-moe", "phi-4-mini", "phi-4-multimodal", vlm.MODEL}
 
 _tried: dict[tuple[str, str], Status] = {}
 """What became of each model that was asked at each address, while this server runs. No keys."""
@@ -52,6 +53,9 @@ class NvidiaNIM(ChatCompletions):
     NVIDIA lists models that no longer answer, so one counts as working only once it was tried: by
     a check (`probe`), or by its first answer. At `NIM_BASE_URL` no key is needed, and
     `NVIDIA_API_KEY` goes only to hosts of nvidia.com.
+
+    NVIDIA has Phi-3-vision at an address and with a form of its own (`vlm`); a container takes the
+    usual one. Some of NVIDIA's other models take one picture a request, and say so.
 
     Sources: langchain-nvidia, `_common.py` and `_statics.py`; free-claude-code#1035 (2026-07-30).
     """
@@ -95,6 +99,37 @@ class NvidiaNIM(ChatCompletions):
         """A container's models share what it runs on."""
         return None if self.hosted(url) else url
 
+    # ── Phi-3-vision's own address ─────────────────────────────────────────────────────────────
+
+    def request(
+        self, url: str, model: str, messages: Sequence[Message], params: GenerationParams
+    ) -> Request:
+        """What is asked of a model at an address; of Phi-3-vision at NVIDIA in its own form."""
+        if not (self.hosted(url) and self.spec_of(model).key == vlm.MODEL):
+            return super().request(url, model, messages, params)
+        return vlm.request(self.body(model, (), params), messages)
+
+    def code(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> str:
+        """The same request in Python; see `Backend.code`."""
+        url, _ = destination(self, connection)
+        spec = self.spec_of(model)
+        if not (self.hosted(url) and spec.key == vlm.MODEL):
+            return super().code(model, messages, params, connection)
+        return vlm.program(
+            self,
+            spec,
+            self.body(model, (), params),
+            messages,
+            variable=f"{self.key_env}",
+            warning=self._retirement(model, url, connection),
+        )
+
     # ── Listed is not working ──────────────────────────────────────────────────────────────────
 
     def answering(self, listed: Sequence[str] | None, url: str) -> Status:
@@ -118,7 +153,7 @@ class NvidiaNIM(ChatCompletions):
         return [
             Offer(name, spec, _state(name, url, spec, listed is None or name in there))
             for name, spec in specs.items()
-            if spec.key in MODELS and spec.key != "phi-3-vision"
+            if spec.key in MODELS
         ]
 
     async def probe(self, connection: Connection | None = None) -> None:
@@ -145,7 +180,8 @@ class NvidiaNIM(ChatCompletions):
             self.check_packages()
             address = self.reach(connection)
             if (address.url, model) not in _tried:
-                one = self.body(model, (Message.of("user", "Hi"),), GenerationParams(max_tokens=1))
+                hi, short = (Message.of("user", "Hi"),), GenerationParams(max_tokens=1)
+                one = self.request(address.url, model, hi, short)
                 async with aclosing(self._ask(address, one)) as chunks:
                     async for _ in chunks:
                         pass
@@ -153,12 +189,12 @@ class NvidiaNIM(ChatCompletions):
         except BackendError as error:
             return self.unreached(error)
 
-    async def _ask(self, address: Address, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+    async def _ask(self, address: Address, request: Request) -> AsyncGenerator[Chunk, None]:
         """One request and its stream. Whether the model answered is remembered."""
-        at = address.url, body["model"]
+        at = address.url, request.model
         unknown = True
         try:
-            async with aclosing(super()._ask(address, body)) as chunks:
+            async with aclosing(super()._ask(address, request)) as chunks:
                 async for chunk in chunks:
                     if unknown:
                         _note(at, Status("ready", f"It answered on {_now()}.", "ready_tried"))
