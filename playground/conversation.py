@@ -1,26 +1,33 @@
 """A comparison's turns: what was asked, what each side said, and how they are written down."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backends import GenerationParams, Message
+from backends import GenerationParams, ImagePart, Message, Part, TextPart
 
 from .answer import Completion, State
 from .clock import TokenSource
 from .languages import LANGUAGES, detect
+from .pictures import Picture
 from .text import valid
 
 MAX_TEXT = 400_000
 MAX_TURNS = 200
+MAX_PICTURES = 64
+"""Of one turn."""
 MAX_NAME = 200
 """Characters of a model's or a backend's name, or of the address that is a server's device."""
 
 Sentence = Annotated[str, Field(max_length=400)]
 
 SIDES = ("left", "right")
+
+_TAG = re.compile(r"<\|image_(\d+)\|>\n?")
+"""Where Phi-3-vision is shown a picture, as the course's own prompts have it."""
 
 
 class _Record(BaseModel):
@@ -93,8 +100,26 @@ class Turn(_Record):
     """One prompt and what each side made of it; `None` where a side has not answered yet."""
 
     prompt: str = Field(max_length=MAX_TEXT)
+    pictures: tuple[Picture, ...] = Field(default=(), max_length=MAX_PICTURES)
+    """What was shown with the prompt, in order."""
     language: str | None = Field(default=None, max_length=10)
     answers: tuple[Said | None, Said | None] = (None, None)
+
+    def message(self, first: int = 1) -> Message:
+        """The prompt as a model is sent it: its pictures, then its text.
+
+        A prompt may say itself where its pictures stand: `<|image_1|>`, `<|image_2|>`, … as they
+        are numbered through the conversation, the turn's own from `first` on, each of them once.
+        """
+        words, numbers = _TAG.split(self.prompt)[::2], _TAG.findall(self.prompt)
+        own = {str(n): picture.part for n, picture in enumerate(self.pictures, first)}
+        if sorted(numbers) != sorted(own):
+            return Message("user", (*own.values(), TextPart(self.prompt)))
+        parts: list[Part] = [TextPart(words[0])]
+        for number, text in zip(numbers, words[1:], strict=True):
+            parts += [own[number], TextPart(text)]
+        kept = tuple(part for part in parts if isinstance(part, ImagePart) or part.text)
+        return Message("user", kept or (TextPart(self.prompt),))
 
     def with_answer(self, side: int, said: Said | None) -> "Turn":
         """The same turn with one side's answer replaced."""
@@ -118,6 +143,10 @@ class Conversation(_Record):
         """The conversation as it was before a turn."""
         return self.model_copy(update={"turns": self.turns[:turn]})
 
+    def pictures(self, until: int | None = None) -> tuple[Picture, ...]:
+        """All pictures of the turns before `until`, as they are numbered."""
+        return tuple(picture for turn in self.turns[:until] for picture in turn.pictures)
+
     @property
     def last(self) -> Turn | None:
         """The newest turn."""
@@ -140,11 +169,14 @@ class Conversation(_Record):
         A turn that a side could not answer at all is not part of that side's conversation.
         """
         messages = [Message.of("system", self.system)] if self.system.strip() else []
-        *earlier, last = self.turns
-        for turn in earlier:
+        first = 1
+        for turn in self.turns:
+            message, first = turn.message(first), first + len(turn.pictures)
+            if turn is self.turns[-1]:
+                return (*messages, message)
             if (said := turn.answers[side]) and said.text:
-                messages += [Message.of("user", turn.prompt), Message.of("assistant", said.text)]
-        return (*messages, Message.of("user", last.prompt))
+                messages += [message, Message.of("assistant", said.text)]
+        raise ValueError("nothing was asked yet")
 
 
 async def language_of(text: str) -> str | None:
@@ -166,11 +198,18 @@ def to_markdown(conversation: Conversation) -> str:
     if settings := describe_params(conversation.params):
         lines += [f"**Settings:** {settings}", ""]
     for turn in conversation.turns:
-        lines += ["## Prompt", "", turn.prompt, ""]
+        lines += ["## Prompt", "", turn.prompt, "", *_pictures_in_markdown(turn)]
         for side, said in zip(SIDES, turn.answers, strict=True):
             if said:
                 lines += _side_in_markdown(side, said)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _pictures_in_markdown(turn: Turn) -> Sequence[str]:
+    if not turn.pictures:
+        return []
+    names = [f"{one.name} ({one.width:,} × {one.height:,})" for one in turn.pictures]
+    return [*(f"{n}. {name}" for n, name in enumerate(names, 1)), ""]
 
 
 def _side_in_markdown(side: str, said: Said) -> Sequence[str]:

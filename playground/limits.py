@@ -1,12 +1,16 @@
 """What a visitor may do here: everything on one's own machine, less on a public page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from backends import Backend, BadRequestError, GenerationParams, Message
 
 from .conversation import Conversation
+from .pictures import Picture, PictureLimits
 from .text import clean
+
+MOST_CROPS = 16
+"""What Phi-3-vision was trained with (`preprocessor_config.json` of Phi-3-vision-128k-instruct)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,10 @@ class Limits:
     history_characters: int = 400_000
     """Of a whole conversation, prompts and answers."""
     max_tokens: int = 4096
+    pictures: int = 32
+    """Of a whole conversation; frames of a video are pictures."""
+    picture: PictureLimits = field(default_factory=PictureLimits)
+    """Of each of them, as a file and as what is made of it."""
     public: bool = False
     """A page that strangers visit: no downloads, no local servers, no typed addresses."""
 
@@ -70,6 +78,22 @@ class Limits:
                 limit=self.history_characters,
             )
 
+    def check_pictures(self, pictures: Sequence[Picture]) -> None:
+        """Raise `BadRequestError` for too many pictures, or for some that are gone."""
+        if len(pictures) > self.pictures:
+            raise BadRequestError(
+                f"There are {len(pictures)} pictures; at most {self.pictures} fit here.",
+                "Remove some, or clear the conversation and start a new one.",
+                pictures=len(pictures),
+                limit=self.pictures,
+            )
+        if not all(picture.here for picture in pictures):
+            raise BadRequestError(
+                "The pictures of this conversation are no longer here: they are kept in memory "
+                "only, until the page is closed or reloaded.",
+                "Clear the conversation and add them again.",
+            )
+
     def cut(self, conversation: Conversation) -> Conversation:
         """A conversation with every text cut to what one may be here."""
         most = self.prompt_characters
@@ -97,6 +121,7 @@ class Limits:
             ("Top-k", params.top_k, 0, 1000),
             ("Seed", params.seed, 0, 2**32 - 1),
             ("The number of stop texts", len(params.stop), 0, 4),
+            ("The number of crops", params.num_crops, 1, MOST_CROPS),
         ):
             if value is not None and not low <= value <= high:
                 raise BadRequestError(
@@ -119,5 +144,14 @@ PUBLIC = replace(
     turns=20,
     history_characters=40_000,
     max_tokens=1024,
+    pictures=8,
+    picture=PictureLimits(
+        file_bytes=10_000_000,
+        pixels=25_000_000,
+        kept_pixels=2_000_000,
+        frames=8,
+        video_bytes=20_000_000,
+        video_seconds=120,
+    ),
     public=True,
 )

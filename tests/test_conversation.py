@@ -1,11 +1,13 @@
 """Turns and records: what each side is sent, and what is written down."""
 
+import io
 import json
 
 import pytest
+from PIL import Image
 from pydantic import ValidationError
 
-from backends import BackendConnectionError, GenerationParams, Usage
+from backends import BackendConnectionError, BadRequestError, GenerationParams, TextPart, Usage
 from playground.answer import Completion
 from playground.clock import Clock, estimate_tokens
 from playground.conversation import (
@@ -17,6 +19,8 @@ from playground.conversation import (
     to_json,
     to_markdown,
 )
+from playground.limits import LOCAL
+from playground.pictures import Picture, PictureLimits, read
 from ui.numbers import final_line
 
 ANSWER = Said(
@@ -144,3 +148,55 @@ def test_estimates_count_bytes() -> None:
     assert estimate_tokens("") == 0
     assert estimate_tokens("abcd") == 1
     assert estimate_tokens("长沙") == 2
+
+
+def shown(name: str, colour: str = "red") -> Picture:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30), colour).save(file, "PNG")
+    return read(file.getvalue(), name, PictureLimits())
+
+
+def test_pictures_stand_before_their_prompt() -> None:
+    one, two = shown("one.png"), shown("two.png", "blue")
+    asked = Turn(prompt="What is this?", pictures=(one, two)).message()
+    assert asked.parts == (one.part, two.part, TextPart("What is this?"))
+
+
+def test_a_prompt_may_say_where_its_pictures_stand() -> None:
+    one, two = shown("one.png"), shown("two.png", "blue")
+    turn = Turn(prompt="First <|image_4|>\nthen <|image_3|>.", pictures=(one, two))
+    assert turn.message(3).parts == (
+        TextPart("First "), two.part, TextPart("then "), one.part, TextPart("."),
+    )  # fmt: skip
+    for other in (1, 2, 4):  # the numbers of other pictures: then it is a text like any other
+        assert turn.message(other).parts == (one.part, two.part, TextPart(turn.prompt))
+    only = Turn(prompt="<|image_1|>", pictures=(one,)).message()
+    assert only.parts == (one.part,)
+
+
+def test_numbers_go_on_through_the_conversation() -> None:
+    one, two = shown("one.png"), shown("two.png", "blue")
+    said = Said(model="One", backend="Here", text="Seen.")
+    talk = Conversation(
+        turns=(
+            Turn(prompt="A", pictures=(one,), answers=(said, None)),
+            Turn(prompt="B <|image_2|> C", pictures=(two,)),
+        )
+    )
+    assert talk.pictures() == (one, two) and talk.pictures(1) == (one,)
+    assert [message.images for message in talk.messages(0)] == [(one.part,), (), (two.part,)]
+    assert talk.messages(0)[2].parts == (TextPart("B "), two.part, TextPart(" C"))
+    assert talk.messages(1) == (talk.messages(0)[2],)  # it could not answer the first turn
+
+
+def test_pictures_are_never_written_down() -> None:
+    talk = Conversation(turns=(Turn(prompt="A", pictures=(shown("photo.png"),)),))
+    assert "photo.png (40 × 30)" in to_markdown(talk)
+    back = Conversation.model_validate_json(to_json(talk))
+    (gone,) = back.pictures()
+    assert (gone.name, gone.here) == ("photo.png", False)
+    with pytest.raises(BadRequestError, match="no longer here"):
+        LOCAL.check_pictures(back.pictures())
+    with pytest.raises(BadRequestError, match="33 pictures"):
+        LOCAL.check_pictures([shown("x.png")] * 33)
+    LOCAL.check_pictures(talk.pictures())

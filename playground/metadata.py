@@ -1,0 +1,221 @@
+"""A picture's file without all that is not the picture: its metadata and its further frames.
+
+Decoders read what they are given. Text, colour profiles, cameras' notes and comments can be made
+so that reading them takes minutes or all memory; here they are cut out before a decoder sees
+them, by stepping from part to part of a file without unpacking anything.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+ORIENTATION = 0x0112
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+"""Bytes of a value of each type of TIFF."""
+_TIFF_KEPT = {
+    *(254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 332, 338),
+    *(339, 532),
+}
+"""Tags of TIFF 6.0 (and its technical notes) that are needed to decode a picture."""
+_TIFF_TILES = frozenset((322, 323, 324, 325))
+_TIFF_UNUSUAL = {(259, 6), (259, 7), (262, 6)}
+"""JPEG inside a TIFF, and YCbCr: a tag and its value."""
+_TIFF_MOST = 2_000_000
+"""Bytes of tags: what tells half a million strips apart, far more than any picture has."""
+_JPEG_SCANS = 100
+"""A progressive photo comes in about ten scans. Each is a pass over the whole picture."""
+_PARTS = 100_000
+"""Chunks of a PNG, segments of a JPEG: of 8 kB each as usual, that would be 800 MB."""
+_PNG_KEPT = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+
+
+class DamagedError(ValueError):
+    """A file that is not what its first bytes promise, or that is made to be a burden."""
+
+
+class UnusualError(ValueError):
+    """A file that may be all right, but is of a kind that is not decoded here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A picture's file without metadata."""
+
+    data: bytes
+    orientation: int = 1
+    """How it is to be turned, 1 to 8, as EXIF counts; 1 too where only its decoder can tell."""
+    frames: int = 1
+    """How many frames it had; 2 or more may only mean "several"."""
+
+
+def strip(kind: str, data: bytes) -> Bare:
+    """The file of a picture without its metadata; `kind` is a `FileType.id`.
+
+    Colour profiles go as well: they are not applied, as the models' own preprocessing does not
+    apply them. Raises `DamagedError`.
+    """
+    try:
+        return _STRIPPERS[kind](data) if kind in _STRIPPERS else Bare(data)
+    except (IndexError, struct.error) as error:
+        raise DamagedError("the file breaks off") from error
+
+
+def orientation(exif: bytes) -> int:
+    """How EXIF says a picture is to be turned, 1 (not at all) to 8; 1 if it does not say."""
+    try:
+        tiff = exif.removeprefix(b"Exif\0\0")
+        for tag, kind, _, at in _entries(tiff):
+            if tag == ORIENTATION and kind == 3:
+                (value,) = struct.unpack_from(_order(tiff) + "H", tiff, at)
+                return value if 1 <= value <= 8 else 1
+    except (DamagedError, struct.error):
+        pass  # notes that cannot be read are no notes
+    return 1
+
+
+def _order(tiff: bytes) -> str:
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None:
+        raise DamagedError("not a TIFF")
+    return order
+
+
+def _entries(tiff: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Tag, type, count and the place of the value of each entry of the first directory."""
+    order = _order(tiff)
+    (start,) = struct.unpack_from(order + "I", tiff, 4)
+    (entries,) = struct.unpack_from(order + "H", tiff, start)
+    for at in range(start + 2, start + 2 + 12 * entries, 12):
+        tag, kind, count = struct.unpack_from(order + "HHI", tiff, at)
+        yield tag, kind, count, at + 8
+
+
+def _tiff(data: bytes) -> Bare:
+    order = _order(data)
+    (start,) = struct.unpack_from(order + "I", data, 4)
+    if start < 8:
+        raise DamagedError("its directory is in its header")
+    all_entries = list(_entries(data))
+    kept = [entry for entry in all_entries if entry[0] in _TIFF_KEPT]
+    if sum(_SIZES.get(kind, 1) * count for _, kind, count, _ in kept) > _TIFF_MOST:
+        raise DamagedError("its directory is larger than any picture needs")
+    # Pillow before 13 reads beyond its buffers there (GHSA-462x-pgg6-55fp, GHSA-c6hw-5grf-ff96),
+    # or returns memory that is not the picture's (GHSA-q45j-58j2-45rg).
+    for tag, *_, at in all_entries:
+        (value,) = struct.unpack_from(order + "H", data, at)
+        if tag in _TIFF_TILES or (tag, value) in _TIFF_UNUSUAL:
+            raise UnusualError("a kind of TIFF")
+    after = start + 2 + 12 * len(all_entries)
+    (next_page,) = struct.unpack_from(order + "I", data.ljust(after + 4, b"\0"), after)
+    directory = struct.pack(order + "H", len(kept))
+    directory += b"".join(data[at - 8 : at + 4] for *_, at in kept) + bytes(4)
+    bare = b"".join((data[:start], directory, data[start + len(directory) :]))
+    return Bare(bare, orientation(data), 2 if next_page else 1)
+
+
+def _png(data: bytes) -> Bare:
+    kept, turned, frames, at = [data[:8]], 1, 1, 8
+    for _ in range(_PARTS):
+        if at + 8 > len(data):
+            break
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind in _PNG_KEPT:
+            kept.append(data[at : at + 12 + length])
+        elif kind == b"eXIf":
+            turned = orientation(data[at + 8 : at + 8 + length])
+        elif kind == b"acTL":
+            (frames,) = struct.unpack_from(">I", data, at + 8)
+        if kind == b"IEND":
+            break
+        at += 12 + length
+    else:
+        raise DamagedError("it has more parts than any picture")
+    return Bare(b"".join(kept), turned, frames)
+
+
+def _jpeg(data: bytes) -> Bare:
+    kept, turned, frames, scans, at = [data[:2]], 1, 0, 0, 2
+    for _ in range(_PARTS):
+        found = _JPEG_MARKER.search(data, at)
+        if found is None:
+            break  # it breaks off: its decoder will say so
+        marker, at = data[found.end() - 1], found.end()
+        if marker == 0xD9:
+            kept.append(b"\xff\xd9")
+            break
+        end = at + max(2, int.from_bytes(data[at : at + 2], "big"))
+        if marker == 0xDA:
+            scans += 1
+            following = _JPEG_MARKER.search(data, end)
+            end = following.start() if following else len(data)
+        segment, at = data[at:end], end
+        if marker == 0xE1 and segment[2:8] == b"Exif\0\0":
+            turned = orientation(segment[2:])
+        # JFIF and Adobe say how colours are written; the other notes are for people.
+        elif marker in (0xE0, 0xEE) or not 0xE0 <= marker <= 0xFE:
+            kept.append(bytes((0xFF, marker)) + segment)
+        frames += 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
+        if frames > 1:
+            raise DamagedError("it has two sizes")  # one checked, the other decoded
+        if scans > _JPEG_SCANS:
+            raise DamagedError("it has more scans than any photo")
+    else:
+        raise DamagedError("it has more parts than any picture")
+    return Bare(b"".join(kept), turned)
+
+
+def _gif(data: bytes) -> Bare:
+    """The first frame with the colours and the transparency that belong to it."""
+
+    def palette(flags: int) -> int:
+        return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+
+    def blocks(at: int) -> int:
+        while data[at]:
+            at += 1 + data[at]
+        return at + 1
+
+    at = 13 + palette(data[10])
+    header, control, frame = data[:at], b"", b""
+    while at < len(data) and data[at] in b"\x21\x2c":
+        start = at
+        if data[at] == 0x21:
+            at = blocks(at + 2)
+            if data[start + 1] == 0xF9 and not frame:
+                control = data[start:at]
+        elif frame:
+            return Bare(header + control + frame + b";", frames=2)
+        else:
+            at += 10 + palette(data[at + 9])
+            while at + 1 < len(data) and data[at + 1]:  # may break off: its decoder says so
+                at += 1 + data[at + 1]
+            at += 2
+            frame = data[start:at]
+    return Bare(header + control + frame + b";")
+
+
+def _boxes(data: bytes) -> Bare:
+    """HEIF and AVIF: how they are turned stands in a property of the picture, not in EXIF."""
+    at = 0
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, at + 8)
+        if kind == b"meta":
+            end = at + length if length else len(data)
+            items = data[at:end].replace(b"Exif", b"skip").replace(b"mime", b"skip")
+            return Bare(b"".join((data[:at], items, data[at + len(items) :])))
+        at += max(8, length or len(data))
+    return Bare(data)
+
+
+_STRIPPERS: dict[str, Callable[[bytes], Bare]] = {
+    "png": _png,
+    "jpeg": _jpeg,
+    "gif": _gif,
+    "tiff": _tiff,
+    "avif": _boxes,
+    "heif": _boxes,
+}
