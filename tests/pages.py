@@ -26,6 +26,7 @@ from backends import (
 from tests.browser import ARGUMENTS, executable
 from tests.fakes import SPEC, last, said
 
+SEEING = replace(SPEC, modalities=("text", "image"))
 Step = Chunk | Progress | BaseException | None
 
 
@@ -85,10 +86,13 @@ class Puppet(Backend):
         here = Status("ready", "Ready to play.")
         away = Status("not installed", "Not on this machine yet.", "not_downloaded")
         return [
-            Offer("one", replace(SPEC, key="one", label="One"), here),
-            Offer("two", replace(SPEC, key="two", label="Two"), here),
+            Offer("one", replace(SEEING, key="one", label="One"), here),
+            Offer("two", replace(SEEING, key="two", label="Two"), here),
             Offer("away", replace(SPEC, key="away", label="Away"), away, 7_640_000_000),
         ]
+
+    def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
+        return params.num_crops or 4
 
     async def stream(
         self,
@@ -173,8 +177,8 @@ async def browser() -> AsyncGenerator[Browser, None]:
 class Visitor:
     """Somebody at the page, and everything that went wrong in their browser."""
 
-    def __init__(self, page: Page, address: str) -> None:
-        self.page, self.address = page, address
+    def __init__(self, page: Page, address: str, view: str = "text") -> None:
+        self.page, self.address, self.view = page, address, view
         self.faults: list[str] = []
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
@@ -191,18 +195,18 @@ class Visitor:
     async def open(self, query: str = "?left=puppet/one&right=puppet/two") -> "Visitor":
         """Open the page and wait until it can be used."""
         await self.page.goto(self.address + "/" + query)
-        await self.page.wait_for_selector("#prompt textarea", state="visible")
-        await self.page.wait_for_selector(".state[data-state]")
+        await self.page.wait_for_selector(f"#{self.view}-prompt textarea", state="visible")
+        await self.page.wait_for_selector(f"#{self.view}-view .state[data-state]")
         return self
 
     async def ask(self, prompt: str) -> None:
         """Type a prompt and press Compare."""
-        await self.page.fill("#prompt textarea", prompt)
-        await self.page.click("#compare")
+        await self.page.fill(f"#{self.view}-prompt textarea", prompt)
+        await self.page.click(f"#{self.view}-compare")
 
     async def finished(self) -> None:
         """Wait until the run has ended and been written down."""
-        await self.page.wait_for_selector("#compare", state="visible")
+        await self.page.wait_for_selector(f"#{self.view}-compare", state="visible")
 
     async def text(self, selector: str) -> str:
         """What an element says."""
@@ -216,11 +220,12 @@ class Visitor:
 
     async def has_prompt(self, text: str) -> None:
         """Wait until the prompt box holds exactly this."""
-        await expect(self.page.locator("#prompt textarea")).to_have_value(text, timeout=20_000)
+        box = self.page.locator(f"#{self.view}-prompt textarea")
+        await expect(box).to_have_value(text, timeout=20_000)
 
     async def prompt(self) -> str:
         """What is in the prompt box."""
-        return await self.page.input_value("#prompt textarea")
+        return await self.page.input_value(f"#{self.view}-prompt textarea")
 
 
 @pytest_asyncio.fixture(loop_scope="session")

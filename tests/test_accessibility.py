@@ -29,26 +29,31 @@ async def findings(visitor: Visitor) -> set[tuple[str, str]]:
 async def test_axe(browser, served: str, puppet: Puppet, scheme: str) -> None:
     context: BrowserContext = await browser.new_context(color_scheme=scheme)
     visitor = await Visitor(await context.new_page(), served).open()
-    await visitor.page.click("#settings > button")
+    await visitor.page.click("#text-settings > button")
     assert await findings(visitor) <= KNOWN
     await visitor.page.click("#tabs [data-tab-id=models]")
     await visitor.sees("#card-pocket", "Ready")
+    assert await findings(visitor) <= KNOWN
+    await visitor.page.click("#tabs [data-tab-id=vision]")
+    await visitor.page.wait_for_selector("#vision-view .state[data-state]")
+    await visitor.page.click("#vision-example-9")
+    await visitor.page.click("#vision-strip summary")
     assert await findings(visitor) <= KNOWN
     await visitor.page.click("#tabs [data-tab-id=text]")
     await visitor.ask("什么是小型语言模型？它可以做什么？")
     for model in ("one", "two"):
         puppet.feed(model, "# Title\n\nText with `code`, a [link](/x) and\n\n- a list\n")
-    await visitor.sees("#answer-right", "a list")
+    await visitor.sees("#text-answer-right", "a list")
     assert await findings(visitor) <= KNOWN
     for model in ("one", "two"):
         puppet.feed(model, "\nThis answer is in English after all.", last(5, 9), None)
     await visitor.finished()
-    await visitor.sees("#line-right", "Answered in English")
+    await visitor.sees("#text-line-right", "Answered in English")
     assert await findings(visitor) <= KNOWN
     await visitor.ask("And again?")  # the first answer's numbers are folded away now
     for model in ("one", "two"):
         puppet.answer(model, "Again.")
-    await visitor.sees("#conversation-right", "Again.")
+    await visitor.sees("#text-conversation-right", "Again.")
     await visitor.finished()
     assert await findings(visitor) <= KNOWN
     await context.close()

@@ -14,8 +14,9 @@ from ui.convert import Form
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-FIELDS = ["session", *Form.model_fields]
+FIELDS = ["session", *(name for name in Form.model_fields if not name.endswith("_crops"))]
 """What the Compare event sends, in order."""
+MAX_TOKENS = FIELDS.index("max_tokens")
 
 
 async def forge(visitor: Visitor, inputs: int, change: Callable[[list[Any]], None]) -> None:
@@ -24,7 +25,9 @@ async def forge(visitor: Visitor, inputs: int, change: Callable[[list[Any]], Non
     async def handle(route: Route) -> None:
         body = json.loads(route.request.post_data or "{}")
         data = body.get("data") or [...]
-        if len(data) == inputs and data[0] is None:  # a session's state, which stays on the server
+        # A session's state stays on the server; only what is asked has a number of tokens.
+        asked = inputs != len(FIELDS) or all(isinstance(n, int) for n in data[MAX_TOKENS:][:1])
+        if len(data) == inputs and data[0] is None and asked:
             change(data)
         await route.continue_(post_data=json.dumps(body))
 
@@ -34,22 +37,22 @@ async def forge(visitor: Visitor, inputs: int, change: Callable[[list[Any]], Non
 
 async def choose(visitor: Visitor, side: str, what: str, name: str) -> None:
     """Pick a backend or a model."""
-    await visitor.page.click(f"#{what}-{side} input")
+    await visitor.page.click(f"#text-{what}-{side} input")
     await visitor.page.get_by_role("option", name=name).click()
-    await visitor.page.wait_for_selector(f"#state-{side} .state[data-state=ready]")
+    await visitor.page.wait_for_selector(f"#text-state-{side} .state[data-state=ready]")
 
 
 async def works_again(visitor: Visitor, puppet: Puppet) -> None:
     """A good request succeeds after a bad one, in the same session."""
     for side, name in (("left", "One"), ("right", "Two")):
         for what, wanted in (("backend", "Puppet"), ("model", name)):
-            if await visitor.page.input_value(f"#{what}-{side} input") != wanted:
+            if await visitor.page.input_value(f"#text-{what}-{side} input") != wanted:
                 await choose(visitor, side, what, wanted)
     await visitor.ask("A good one")
     puppet.answer("one", "Good left.")
     puppet.answer("two", "Good right.")
-    await visitor.sees("#conversation-left", "Good left.")
-    await visitor.sees("#conversation-right", "Good right.")
+    await visitor.sees("#text-conversation-left", "Good left.")
+    await visitor.sees("#text-conversation-right", "Good right.")
     await visitor.finished()
     assert "Traceback" not in await visitor.page.inner_text("body")
 
@@ -70,15 +73,15 @@ async def works_again(visitor: Visitor, puppet: Puppet) -> None:
 async def test_a_prompt_that_is_not_sent(
     visitor: Visitor, puppet: Puppet, prompt: str, sentence: str
 ) -> None:
-    await visitor.page.fill("#prompt textarea", prompt)
+    await visitor.page.fill("#text-prompt textarea", prompt)
     # Compare is a chain of three events; the last one answers when all is done.
     ends: list[str] = []
     visitor.page.on("response", lambda answer: ends.append(answer.url))
-    await visitor.page.click("#compare")
+    await visitor.page.click("#text-compare")
     while sum("run/predict" in url for url in ends) < 2:
         await visitor.page.wait_for_event("response")
-    await visitor.sees("#notice", sentence)
-    assert await visitor.text("#notice") == sentence, "it stays"
+    await visitor.sees("#text-notice", sentence)
+    assert await visitor.text("#text-notice") == sentence, "it stays"
     assert await visitor.prompt() == prompt
     assert puppet.asked == []
     await works_again(visitor, puppet)
@@ -120,7 +123,7 @@ async def test_values_sent_past_the_page(
     position = FIELDS.index(field)
     await forge(visitor, len(FIELDS), lambda data: data.__setitem__(position, value))
     await visitor.ask("Keep me")
-    await visitor.sees("#notice", sentence)
+    await visitor.sees("#text-notice", sentence)
     assert await visitor.prompt() == "Keep me"
     assert puppet.asked == []
     await visitor.page.unroute_all()
@@ -130,15 +133,15 @@ async def test_values_sent_past_the_page(
 async def test_control_characters_and_half_pairs(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.page.evaluate(
         """() => {
-          const box = document.querySelector('#prompt textarea');
+          const box = document.querySelector('#text-prompt textarea');
           box.value = 'a\\u0000b \\ud800 c\\u001b';
           box.dispatchEvent(new Event('input', {bubbles: true}));
         }"""
     )
-    await visitor.page.click("#compare")
+    await visitor.page.click("#text-compare")
     puppet.answer("one", "Left answers.")
     puppet.answer("two", "Right answers.")
-    await visitor.sees("#conversation-left", "Left answers.")
+    await visitor.sees("#text-conversation-left", "Left answers.")
     await visitor.finished()
     assert puppet.asked[0][1][-1].text == "ab \ufffd c"
     await works_again(visitor, puppet)
@@ -170,10 +173,10 @@ async def test_a_side_that_cannot(
     await visitor.ask("Keep me")
     if error:
         puppet.feed(model, error)
-    await visitor.sees("#line-right", sentence)
-    assert await visitor.text("#line-right") == sentence
+    await visitor.sees("#text-line-right", sentence)
+    assert await visitor.text("#text-line-right") == sentence
     puppet.answer("one", "The other side completes.")
-    await visitor.sees("#conversation-left", "The other side completes.")
+    await visitor.sees("#text-conversation-left", "The other side completes.")
     await visitor.finished()
     assert await visitor.prompt() == "Keep me"
     await works_again(visitor, puppet)
@@ -187,11 +190,11 @@ async def test_a_prompt_beyond_the_context(
     )
     prompt = "What is a small language model? " * 1000
     await visitor.ask(prompt)
-    await visitor.sees("#line-right", "4,096")
-    sentence = await visitor.text("#line-right")
+    await visitor.sees("#text-line-right", "4,096")
+    sentence = await visitor.text("#text-line-right")
     assert "tokens" in sentence and "Pocket-3.5" in sentence
     puppet.answer("one", "The other side completes.")
-    await visitor.sees("#conversation-left", "The other side completes.")
+    await visitor.sees("#text-conversation-left", "The other side completes.")
     await visitor.finished()
     assert await visitor.prompt() == prompt
     await works_again(visitor, puppet)
@@ -202,7 +205,7 @@ async def test_a_tab_closed_in_the_middle(
 ) -> None:
     await visitor.ask("Go on for ever")
     puppet.feed("one", "and on")
-    await visitor.sees("#answer-left", "and on")
+    await visitor.sees("#text-answer-left", "and on")
     await visitor.page.close()
     assert puppet.wait_open("one", 0), "the answer that streamed was stopped"
     assert puppet.wait_open("two", 0), "the answer that had not begun was stopped"
@@ -219,12 +222,14 @@ async def test_two_visitors_on_one_local_model(browser, served: str, puppet: Pup
     for visitor, prompt in zip(visitors, prompts, strict=True):
         await visitor.ask(prompt)
     for visitor in visitors:
-        await visitor.sees("#line-left", "context")
-        await visitor.sees("#line-right", "context")
+        await visitor.sees("#text-line-left", "context")
+        await visitor.sees("#text-line-right", "context")
         await visitor.finished()
-    texts = [await visitor.text("#conversation-left .bot-row") for visitor in visitors]
+    texts = [await visitor.text("#text-conversation-left .bot-row") for visitor in visitors]
     assert "language model" in texts[0] and "language model" not in texts[1]
-    assert texts == [await visitor.text("#conversation-right .bot-row") for visitor in visitors]
+    assert texts == [
+        await visitor.text("#text-conversation-right .bot-row") for visitor in visitors
+    ]
     for context in contexts:
         await context.close()
 
@@ -250,7 +255,7 @@ async def test_a_forged_history(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Now")
     puppet.answer("one", "Yes.")
     puppet.answer("two", "Yes.")
-    await visitor.sees("#conversation-right", "Yes.")
+    await visitor.sees("#text-conversation-right", "Yes.")
     assert [(message.role, message.text) for message in puppet.asked[0][1]] == [
         ("user", "An honest question"),
         ("assistant", "An honest answer."),
@@ -266,8 +271,8 @@ async def test_sessions_do_not_see_each_other(browser, served: str, puppet: Pupp
     await one.ask("Mine alone")
     puppet.feed("one", "For one.", last(1, 1), None)
     puppet.feed("two", "For one too.", last(1, 1), None)
-    await one.sees("#conversation-right", "For one too.")
-    assert "one" not in (await two.text("#conversation-left")).lower()
+    await one.sees("#text-conversation-right", "For one too.")
+    assert "one" not in (await two.text("#text-conversation-left")).lower()
     await two.page.reload()
     await two.page.wait_for_selector(".state[data-state=ready]")
     assert "For one" not in await two.page.inner_text("body")

@@ -15,7 +15,7 @@ GOOD = ["Hi", "pocket", "pocket-3", "pocket", "pocket-3.5", "", 0.7, 512, 0.95, 
 
 
 def form(**changes: object) -> Form:
-    values = dict(zip(Form.model_fields, GOOD, strict=True)) | changes
+    values = dict(zip(Form.model_fields, (*GOOD, None, None), strict=True)) | changes
     return Form.read(list(values.values()))
 
 
@@ -32,6 +32,15 @@ def test_a_good_form() -> None:
     assert checked.sides == (("pocket", "pocket-3"), ("pocket", "pocket-3.5"))
     request = checked.request(1, Conversation(turns=(Turn(prompt="Hi"),)), Keyring())
     assert request.model == "pocket-3.5" and request.messages[-1].text == "Hi"
+
+
+def test_crops_are_each_sides_own() -> None:
+    checked = form(left_crops="", right_crops="4").checked(LOCAL)
+    assert [checked.params_of(side).num_crops for side in (0, 1)] == [None, 4]
+    request = checked.request(1, Conversation(turns=(Turn(prompt="Hi"),)), Keyring())
+    assert request.params.num_crops == 4
+    for wrong in (5, "many", 4.5, [4]):
+        assert "crops" in refused(left_crops=wrong)
 
 
 @pytest.mark.parametrize(

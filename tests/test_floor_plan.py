@@ -7,7 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ENGINES = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "accelerate"}
-BUILDERS = ("train.py", "tokenizer.py", "batches.py")
+BUILDERS = (
+    *("train.py", "tokenizer.py", "batches.py"),
+    *("vision/train.py", "vision/conversations.py", "vision/eyes.py"),
+)
 PROGRAMS = {ROOT / "backends" / "pocket" / name for name in BUILDERS}
 """What builds Pocket: run by hand, imported by no backend."""
 PHI3_VISION = ROOT / "backends" / "_phi3_vision"

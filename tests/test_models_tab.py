@@ -42,12 +42,12 @@ async def choose(visitor: Visitor, side: str, backend: str, model: str) -> None:
     """Pick a backend and one of its models on the Text tab."""
     page = visitor.page
     await page.click("#tabs [data-tab-id=text]")
-    await page.click(f"#backend-{side} input")
+    await page.click(f"#text-backend-{side} input")
     await page.get_by_role("option", name=backend).click()
-    await page.wait_for_selector(f"#state-{side} .state")
-    await page.click(f"#model-{side} input")
+    await page.wait_for_selector(f"#text-state-{side} .state")
+    await page.click(f"#text-model-{side} input")
     await page.get_by_role("option", name=model).click()
-    await page.wait_for_selector(f"#state-{side} .state[data-state=ready]")
+    await page.wait_for_selector(f"#text-state-{side} .state[data-state=ready]")
 
 
 async def test_a_typed_server_answers(visitor: Visitor, puppet: Puppet, stub: Stub) -> None:
@@ -60,9 +60,9 @@ async def test_a_typed_server_answers(visitor: Visitor, puppet: Puppet, stub: St
     await choose(visitor, "left", "OpenAI-compatible server", "Phi-3.5-mini")
     await visitor.ask("Who is there?")
     puppet.answer("two", "I am.")
-    await visitor.sees("#conversation-left", "From afar")
+    await visitor.sees("#text-conversation-left", "From afar")
     await visitor.finished()
-    await visitor.sees("#line-left", "2 tokens")
+    await visitor.sees("#text-line-left", "2 tokens")
     (asked,) = stub.asked(CHAT)
     assert asked.headers["authorization"] == "Bearer sk-typed"
     assert asked.json["messages"] == [{"role": "user", "content": "Who is there?"}]
@@ -89,17 +89,17 @@ async def test_a_server_that_dies_while_the_other_side_goes_on(
     stub.on(CHAT, Reply((half, asyncio.Event()), headers=STREAM))
     await visitor.ask("Go on")
     puppet.feed("two", "Still here")
-    await visitor.sees("#answer-left", "Half of")
-    await visitor.sees("#answer-right", "Still here")
+    await visitor.sees("#text-answer-left", "Half of")
+    await visitor.sees("#text-answer-right", "Still here")
     await stub.die()
-    await visitor.sees("#line-left", "hung up in the middle of its answer. What came is kept.")
+    await visitor.sees("#text-line-left", "hung up in the middle of its answer. What came is kept.")
     puppet.answer("two", ", to the end.")
-    await visitor.sees("#conversation-right", "Still here, to the end.")
+    await visitor.sees("#text-conversation-right", "Still here, to the end.")
     await visitor.finished()
-    assert "Half of" in await visitor.text("#conversation-left")
+    assert "Half of" in await visitor.text("#text-conversation-left")
     assert await visitor.prompt() == "Go on"
     # Nobody reloads, nobody presses Check.
-    await visitor.sees("#state-left", "Unreachable")
+    await visitor.sees("#text-state-left", "Unreachable")
     await visitor.page.click("#tabs [data-tab-id=models]")
     await visitor.sees(CARD, "cannot be reached at")
 
@@ -112,15 +112,15 @@ async def test_a_server_without_a_list_is_asked_by_name(
     await visitor.sees(CARD, "lists no models")
     page = visitor.page
     await page.click("#tabs [data-tab-id=text]")
-    await page.click("#backend-left input")
+    await page.click("#text-backend-left input")
     await page.get_by_role("option", name="OpenAI-compatible server").click()
-    await visitor.sees("#state-left", "Type the name of a model.")
-    await page.fill("#model-left input", "my-own-phi")
-    await page.press("#model-left input", "Enter")
-    await visitor.sees("#state-left", "A name you typed")
+    await visitor.sees("#text-state-left", "Type the name of a model.")
+    await page.fill("#text-model-left input", "my-own-phi")
+    await page.press("#text-model-left input", "Enter")
+    await visitor.sees("#text-state-left", "A name you typed")
     await visitor.ask("Who is there?")
     puppet.answer("two", "I am.")
-    await visitor.sees("#conversation-left", "From afar")
+    await visitor.sees("#text-conversation-left", "From afar")
     assert stub.asked(CHAT)[0].json["model"] == "my-own-phi"
 
 
@@ -148,7 +148,7 @@ async def test_a_wrong_key_is_said_so(visitor: Visitor, stub: Stub) -> None:
 
 async def test_what_cannot_work_cannot_be_chosen(visitor: Visitor) -> None:
     page = visitor.page
-    await page.click("#backend-left input")
+    await page.click("#text-backend-left input")
     retired = page.get_by_role("option", name="GitHub Models — retired")
     await retired.wait_for()
     await page.wait_for_selector(".options [aria-disabled=true]")
@@ -178,20 +178,20 @@ async def test_ollama_pulls_a_model_and_then_has_it(visitor: Visitor, stub: Stub
     await page.click("#check-ollama")
     await visitor.sees("#card-ollama", "Ollama 0.33.0 answers.")
     await page.click("#tabs [data-tab-id=text]")
-    await page.click("#backend-left input")
+    await page.click("#text-backend-left input")
     await page.get_by_role("option", name="Ollama").click()
-    await visitor.sees("#state-left", "Not here yet")
-    await page.click("#download-left")
-    await visitor.sees("#state-left", "from Ollama's library, onto the machine at http")
+    await visitor.sees("#text-state-left", "Not here yet")
+    await page.click("#text-download-left")
+    await visitor.sees("#text-state-left", "from Ollama's library, onto the machine at http")
     assert stub.asked("/api/pull") == []
-    await page.click("#confirm-left")
-    await visitor.sees("#state-left", "25 %")
+    await page.click("#text-confirm-left")
+    await visitor.sees("#text-state-left", "25 %")
     details = {"quantization_level": "Q4_0", "parameter_size": "3.8B"}
     tag = {"name": "phi3.5:latest", "model": "phi3.5:latest", "size": 2000, "details": details}
     stub.on("/api/tags", Reply.of({"models": [tag]}))
     here.set()
-    await page.wait_for_selector("#state-left [data-state=ready]")
-    assert "Q4_0" in await visitor.text("#state-left")
+    await page.wait_for_selector("#text-state-left [data-state=ready]")
+    assert "Q4_0" in await visitor.text("#text-state-left")
 
 
 async def test_the_page_opens_on_ollama_if_that_has_both(
@@ -203,8 +203,8 @@ async def test_the_page_opens_on_ollama_if_that_has_both(
     monkeypatch.setenv("OLLAMA_HOST", stub.url)
     visitor = await Visitor(await context.new_page(), served).open("")
     await visitor.sees(
-        "#opening", "Comparing Phi-3-mini-4k with Phi-3.5-mini: your Ollama has both."
+        "#text-opening", "Comparing Phi-3-mini-4k with Phi-3.5-mini: your Ollama has both."
     )
-    await visitor.page.wait_for_selector("#state-right [data-state=ready]")
+    await visitor.page.wait_for_selector("#text-state-right [data-state=ready]")
     BOARD._shared.clear()
     assert visitor.faults == []

@@ -16,8 +16,8 @@ async def compare(visitor: Visitor, puppet: Puppet, prompt: str, left: str, righ
     await visitor.ask(prompt)
     puppet.answer("one", left)
     puppet.answer("two", right)
-    await visitor.sees("#conversation-left", left)
-    await visitor.sees("#conversation-right", right)
+    await visitor.sees("#text-conversation-left", left)
+    await visitor.sees("#text-conversation-right", right)
     await visitor.finished()
 
 
@@ -25,16 +25,16 @@ async def test_both_panes_stream_at_once(visitor: Visitor, puppet: Puppet) -> No
     await visitor.ask("Say something")
     puppet.feed("one", "Left begins")
     puppet.feed("two", "Right begins")
-    await visitor.sees("#answer-left", "Left begins")
-    await visitor.sees("#answer-right", "Right begins")
+    await visitor.sees("#text-answer-left", "Left begins")
+    await visitor.sees("#text-answer-right", "Right begins")
     puppet.feed("one", " and ends.", last(5, 2), None)
-    await visitor.sees("#line-left", "7 / 4,096 context")
-    assert await visitor.text("#answer-right") == "Right begins"
+    await visitor.sees("#text-line-left", "7 / 4,096 context")
+    assert await visitor.text("#text-answer-right") == "Right begins"
     puppet.feed("two", " and ends too.", last(5, 2), None)
     await visitor.finished()
-    assert "Left begins and ends." in await visitor.text("#conversation-left")
-    assert "Right begins and ends too." in await visitor.text("#conversation-right")
-    assert await visitor.text("#answer-left") == ""
+    assert "Left begins and ends." in await visitor.text("#text-conversation-left")
+    assert "Right begins and ends too." in await visitor.text("#text-conversation-right")
+    assert await visitor.text("#text-answer-left") == ""
     assert await visitor.prompt() == ""
     assert [(model, messages[-1].text) for model, messages, _ in puppet.asked] == [
         ("one", "Say something"),
@@ -44,51 +44,51 @@ async def test_both_panes_stream_at_once(visitor: Visitor, puppet: Puppet) -> No
 
 async def test_what_it_waits_for_is_said(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Go")
-    await visitor.sees("#line-left", "One is thinking")
+    await visitor.sees("#text-line-left", "One is thinking")
     puppet.feed("one", Progress("loading", 0.41))
-    await visitor.sees("#line-left", "Loading One 41 %")
+    await visitor.sees("#text-line-left", "Loading One 41 %")
     puppet.feed("two", Progress("queued", detail="2nd in line"))
-    await visitor.sees("#line-right", "Two is waiting (2nd in line)")
+    await visitor.sees("#text-line-right", "Two is waiting (2nd in line)")
     puppet.answer("one", "Done.")
     puppet.answer("two", "Done.")
     await visitor.finished()
-    assert "loaded in" in await visitor.text("#line-left")
+    assert "loaded in" in await visitor.text("#text-line-left")
 
 
 async def test_stop_both(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Count")
     puppet.feed("one", "one two")
     puppet.feed("two", "uno dos")
-    await visitor.sees("#answer-right", "uno dos")
-    await visitor.sees("#answer-left", "one two")
-    await visitor.page.click("#stop")
+    await visitor.sees("#text-answer-right", "uno dos")
+    await visitor.sees("#text-answer-left", "one two")
+    await visitor.page.click("#text-stop")
     await visitor.finished()
     assert puppet.wait_open("one", 0) and puppet.wait_open("two", 0)
-    assert "one two" in await visitor.text("#conversation-left")
-    assert "stopped" in await visitor.text("#line-right")
+    assert "one two" in await visitor.text("#text-conversation-left")
+    assert "stopped" in await visitor.text("#text-line-right")
 
 
 async def test_stop_one_side_before_its_first_token(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Count")
     puppet.feed("two", "uno")
-    await visitor.sees("#answer-right", "uno")
-    await visitor.page.click("#stop-left")
-    await visitor.sees("#line-left", "Stopped before the first token.")
+    await visitor.sees("#text-answer-right", "uno")
+    await visitor.page.click("#text-stop-left")
+    await visitor.sees("#text-line-left", "Stopped before the first token.")
     assert puppet.wait_open("one", 0)
     puppet.feed("two", " dos", last(1, 2), None)
     await visitor.finished()
-    assert "uno dos" in await visitor.text("#conversation-right")
+    assert "uno dos" in await visitor.text("#text-conversation-right")
     await compare(visitor, puppet, "Again", "Fine.", "Fine too.")
 
 
 async def test_regenerate_one_side_afterwards(visitor: Visitor, puppet: Puppet) -> None:
     await compare(visitor, puppet, "Hello", "First left.", "First right.")
-    await visitor.page.click("#regenerate-right")
+    await visitor.page.click("#text-regenerate-right")
     puppet.answer("two", "Second right.")
-    await visitor.sees("#conversation-right", "Second right.")
+    await visitor.sees("#text-conversation-right", "Second right.")
     await visitor.finished()
-    assert "First right." not in await visitor.text("#conversation-right")
-    assert "First left." in await visitor.text("#conversation-left")
+    assert "First right." not in await visitor.text("#text-conversation-right")
+    assert "First left." in await visitor.text("#text-conversation-left")
     assert [model for model, _, _ in puppet.asked] == ["one", "two", "two"]
 
 
@@ -98,27 +98,27 @@ async def test_regenerate_one_side_while_the_other_goes_on(
     await visitor.ask("Hello")
     puppet.feed("one", "Left goes on")
     puppet.feed("two", "Right at first")
-    await visitor.sees("#answer-right", "Right at first")
-    await visitor.page.click("#regenerate-right")
-    await visitor.sees("#line-right", "Two is thinking")
+    await visitor.sees("#text-answer-right", "Right at first")
+    await visitor.page.click("#text-regenerate-right")
+    await visitor.sees("#text-line-right", "Two is thinking")
     assert puppet.wait_open("two", 1)
     puppet.feed("two", "Right again.", last(1, 1), None)
-    await visitor.sees("#answer-right", "Right again.")
+    await visitor.sees("#text-answer-right", "Right again.")
     puppet.feed("one", " and on.", last(1, 2), None)
     await visitor.finished()
-    assert "Left goes on and on." in await visitor.text("#conversation-left")
-    assert "Right at first" not in await visitor.text("#conversation-right")
+    assert "Left goes on and on." in await visitor.text("#text-conversation-left")
+    assert "Right at first" not in await visitor.text("#text-conversation-right")
 
 
 async def test_what_is_typed_meanwhile_stays(visitor: Visitor, puppet: Puppet) -> None:
-    await visitor.page.focus("#prompt textarea")
+    await visitor.page.focus("#text-prompt textarea")
     await visitor.page.keyboard.type("One")
     await visitor.page.keyboard.press("Enter")
     await visitor.page.keyboard.type("two three", delay=20)
     puppet.answer("one", "A.")
     puppet.answer("two", "B.")
     await visitor.page.keyboard.type(" four five", delay=20)
-    await visitor.sees("#conversation-right", "B.")
+    await visitor.sees("#text-conversation-right", "B.")
     await visitor.finished()
     assert await visitor.prompt() == "two three four five"
     assert puppet.asked[0][1][-1].text == "One"
@@ -128,29 +128,29 @@ async def test_a_stopped_second_try_keeps_the_first_answer(
     visitor: Visitor, puppet: Puppet
 ) -> None:
     await compare(visitor, puppet, "Hello", "First left.", "First right.")
-    await visitor.page.click("#regenerate-right")
-    await visitor.page.click("#stop-right")
+    await visitor.page.click("#text-regenerate-right")
+    await visitor.page.click("#text-stop-right")
     await visitor.finished()
-    await visitor.sees("#conversation-right", "First right.")
-    assert await visitor.page.is_visible("#regenerate-left")
+    await visitor.sees("#text-conversation-right", "First right.")
+    assert await visitor.page.is_visible("#text-regenerate-left")
 
 
 async def test_clear_while_both_answer_then_ask_at_once(visitor: Visitor, puppet: Puppet) -> None:
     await compare(visitor, puppet, "Before", "A0.", "B0.")
     await visitor.ask("First")
     puppet.feed("one", "Gone")
-    await visitor.sees("#answer-left", "Gone")
-    await visitor.page.click("#clear")
+    await visitor.sees("#text-answer-left", "Gone")
+    await visitor.page.click("#text-clear")
     await visitor.finished()
     assert puppet.wait_open("one", 0) and puppet.wait_open("two", 0)
     puppet.feed("one")
     await compare(visitor, puppet, "Second", "A2.", "B2.")
-    text = await visitor.text("#conversation-left")
+    text = await visitor.text("#text-conversation-left")
     assert "Gone" not in text and "A0." not in text
 
 
 async def test_an_unsent_prompt_survives_a_reload(visitor: Visitor) -> None:
-    await visitor.page.focus("#prompt textarea")
+    await visitor.page.focus("#text-prompt textarea")
     await visitor.page.keyboard.type("Not sent yet")
     await visitor.page.reload()
     await visitor.has_prompt("Not sent yet")
@@ -158,7 +158,7 @@ async def test_an_unsent_prompt_survives_a_reload(visitor: Visitor) -> None:
 
 async def test_tab_leaves_the_pickers_as_they_are(visitor: Visitor) -> None:
     inputs = [
-        f"#{what}-{side} input" for side in ("left", "right") for what in ("backend", "model")
+        f"#text-{what}-{side} input" for side in ("left", "right") for what in ("backend", "model")
     ]
     before = [await visitor.page.input_value(selector) for selector in inputs]
     await visitor.page.focus(inputs[0])
@@ -171,9 +171,9 @@ async def test_tab_leaves_the_pickers_as_they_are(visitor: Visitor) -> None:
 async def test_a_bad_link_opens_the_usual_page(context: BrowserContext, served, puppet) -> None:
     visitor = Visitor(await context.new_page(), served)
     await visitor.open("?left=puppet/nope&right=nowhere/two&seed=inf&temperature=99&top_k=x")
-    await visitor.page.wait_for_selector("#state-left .state[data-state=ready]")
-    await visitor.page.click("#settings > button")
-    assert await visitor.page.input_value("#temperature input[type=number]") == "0.7"
+    await visitor.page.wait_for_selector("#text-state-left .state[data-state=ready]")
+    await visitor.page.click("#text-settings > button")
+    assert await visitor.page.input_value("#text-temperature input[type=number]") == "0.7"
     assert visitor.faults == []
 
 
@@ -181,27 +181,27 @@ async def test_edit_asks_both_again_from_there(visitor: Visitor, puppet: Puppet)
     await compare(visitor, puppet, "First", "A1.", "B1.")
     await compare(visitor, puppet, "Second", "A2.", "B2.")
     page = visitor.page
-    await page.hover("#conversation-left .user-row >> nth=0")
-    await page.click("#conversation-left .user-row >> nth=0 >> [aria-label=Edit]")
-    await page.fill("#conversation-left textarea", "First, but better")
-    await page.click("#conversation-left [aria-label=Submit]")
+    await page.hover("#text-conversation-left .user-row >> nth=0")
+    await page.click("#text-conversation-left .user-row >> nth=0 >> [aria-label=Edit]")
+    await page.fill("#text-conversation-left textarea", "First, but better")
+    await page.click("#text-conversation-left [aria-label=Submit]")
     puppet.answer("one", "A3.")
     puppet.answer("two", "B3.")
-    await visitor.sees("#conversation-right", "B3.")
+    await visitor.sees("#text-conversation-right", "B3.")
     await visitor.finished()
-    text = await visitor.text("#conversation-right")
+    text = await visitor.text("#text-conversation-right")
     assert "First, but better" in text and "Second" not in text and "B1." not in text
 
 
 async def test_undo_and_clear(visitor: Visitor, puppet: Puppet) -> None:
     await compare(visitor, puppet, "First", "A1.", "B1.")
     await compare(visitor, puppet, "Second", "A2.", "B2.")
-    await visitor.page.click("#undo")
+    await visitor.page.click("#text-undo")
     await visitor.has_prompt("Second")
-    assert "A2." not in await visitor.text("#conversation-left")
-    await visitor.page.click("#clear")
-    await visitor.page.wait_for_selector("#clear", state="hidden")
-    assert "A1." not in await visitor.text("#conversation-left")
+    assert "A2." not in await visitor.text("#text-conversation-left")
+    await visitor.page.click("#text-clear")
+    await visitor.page.wait_for_selector("#text-clear", state="hidden")
+    assert "A1." not in await visitor.text("#text-conversation-left")
     assert await visitor.prompt() == "Second"
 
 
@@ -218,11 +218,11 @@ async def test_earlier_turns_are_sent_along(visitor: Visitor, puppet: Puppet) ->
 
 async def test_settings_reach_the_models(visitor: Visitor, puppet: Puppet) -> None:
     page = visitor.page
-    await page.click("#settings > button")
-    await page.fill("#system textarea", "Answer briefly.")
-    await page.fill("#seed input, #seed textarea", "7")
-    await page.fill("#temperature input[type=number]", "0")
-    await page.fill("#stop-texts textarea", "###")
+    await page.click("#text-settings > button")
+    await page.fill("#text-system textarea", "Answer briefly.")
+    await page.fill("#text-seed input, #text-seed textarea", "7")
+    await page.fill("#text-temperature input[type=number]", "0")
+    await page.fill("#text-stop-texts textarea", "###")
     await compare(visitor, puppet, "Go", "Yes.", "Yes.")
     _, messages, params = puppet.asked[0]
     assert messages[0].role == "system" and messages[0].text == "Answer briefly."
@@ -233,7 +233,7 @@ async def test_settings_reach_the_models(visitor: Visitor, puppet: Puppet) -> No
 async def test_a_link_opens_the_same_page(context: BrowserContext, served, puppet: Puppet) -> None:
     visitor = Visitor(await context.new_page(), served)
     await visitor.open("?left=puppet/two&right=puppet/one&temperature=0.3&prompt=Hello+there")
-    assert await visitor.page.input_value("#model-left input") == "Two"
+    assert await visitor.page.input_value("#text-model-left input") == "Two"
     assert await visitor.prompt() == "Hello there"
     await compare(visitor, puppet, "Hello there", "Yes.", "Yes.")
     assert puppet.asked[0][2].temperature == 0.3
@@ -242,8 +242,8 @@ async def test_a_link_opens_the_same_page(context: BrowserContext, served, puppe
 async def test_the_conversation_survives_a_reload(visitor: Visitor, puppet: Puppet) -> None:
     await compare(visitor, puppet, "Remember me", "I do.", "So do I.")
     await visitor.page.reload()
-    await visitor.sees("#conversation-left", "I do.")
-    await visitor.sees("#conversation-right", "So do I.")
+    await visitor.sees("#text-conversation-left", "I do.")
+    await visitor.sees("#text-conversation-right", "So do I.")
     await compare(visitor, puppet, "Still there?", "Yes.", "Yes.")
     assert [m.text for m in puppet.asked[-1][1]] == ["Remember me", "So do I.", "Still there?"]
 
@@ -253,7 +253,7 @@ async def test_a_reload_in_the_middle_gives_the_prompt_back(
 ) -> None:
     await visitor.ask("Do not lose me")
     puppet.feed("one", "Half")
-    await visitor.sees("#answer-left", "Half")
+    await visitor.sees("#text-answer-left", "Half")
     await visitor.page.reload()
     await visitor.has_prompt("Do not lose me")
     assert puppet.wait_open("one", 0) and puppet.wait_open("two", 0)
@@ -263,20 +263,20 @@ async def test_a_reload_in_the_middle_gives_the_prompt_back(
 async def test_one_side_fails_and_the_prompt_comes_back(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Hold on")
     puppet.feed("two", "Half", BackendConnectionError("The server hung up.", "Press Regenerate."))
-    await visitor.sees("#line-right", "The server hung up. Press Regenerate.")
+    await visitor.sees("#text-line-right", "The server hung up. Press Regenerate.")
     puppet.answer("one", "All of it.")
-    await visitor.sees("#conversation-left", "All of it.")
+    await visitor.sees("#text-conversation-left", "All of it.")
     await visitor.finished()
     assert await visitor.prompt() == "Hold on"
-    assert "Half" in await visitor.text("#conversation-right")
+    assert "Half" in await visitor.text("#text-conversation-right")
     await compare(visitor, puppet, "Again", "Good.", "Good.")
 
 
 async def test_the_language_of_the_answer_stands_out(visitor: Visitor, puppet: Puppet) -> None:
     chinese, english = "小型语言模型可以在手机上运行吗？", "Yes, they run on a phone quite well."
     await compare(visitor, puppet, chinese, "可以，它们在手机上运行得很好。", english)
-    assert "Answered in English; you asked in Chinese" in await visitor.text("#line-right")
-    assert "Answered in" not in await visitor.text("#line-left")
+    assert "Answered in English; you asked in Chinese" in await visitor.text("#text-line-right")
+    assert "Answered in" not in await visitor.text("#text-line-left")
 
 
 async def test_right_to_left_text_stands_on_the_right(visitor: Visitor, puppet: Puppet) -> None:
@@ -284,10 +284,10 @@ async def test_right_to_left_text_stands_on_the_right(visitor: Visitor, puppet: 
     await visitor.ask("ما هي؟")
     for model in ("one", "two"):
         puppet.feed(model, arabic, last(1, 1), None)
-    await visitor.sees("#conversation-left", "أولا")
+    await visitor.sees("#text-conversation-left", "أولا")
     sides = await visitor.page.evaluate(
         """() => {
-          const box = document.querySelector('#conversation-left .bot-row .prose');
+          const box = document.querySelector('#text-conversation-left .bot-row .prose');
           const edge = (node) => {
             const range = document.createRange();
             range.selectNodeContents(node);
@@ -306,25 +306,25 @@ async def test_code_keeps_its_indentation(visitor: Visitor, puppet: Puppet) -> N
     code = "```python\ndef f():\n\tif True:\n\t\treturn 1\n```"
     for model in ("one", "two"):
         puppet.feed(model, code, last(1, 1), None)
-    await visitor.sees("#conversation-left", "return 1")
-    shown = await visitor.page.inner_text("#conversation-left pre code")
+    await visitor.sees("#text-conversation-left", "return 1")
+    shown = await visitor.page.inner_text("#text-conversation-left pre code")
     assert shown.splitlines()[:3] == ["def f():", "    if True:", "        return 1"]
 
 
 async def test_a_prompt_is_shown_as_it_was_typed(visitor: Visitor, puppet: Puppet) -> None:
     prompt = "# include <stdio.h>\nWhat does <div class='x'>  **do**</div> &lt; here?"
     await compare(visitor, puppet, prompt, "Nothing.", "Nothing.")
-    shown = "#conversation-left .user-row .message-content"
+    shown = "#text-conversation-left .user-row .message-content"
     assert await visitor.page.inner_text(shown) == prompt
-    await visitor.page.hover("#conversation-left .user-row")
-    await visitor.page.click("#conversation-left [aria-label=Edit]")
-    assert await visitor.page.input_value("#conversation-left textarea") == prompt
-    assert not await visitor.page.locator("#conversation-left .typed").is_visible()
-    await visitor.page.fill("#conversation-left textarea", "And <b>?")
-    await visitor.page.click("#conversation-left [aria-label=Submit]")
+    await visitor.page.hover("#text-conversation-left .user-row")
+    await visitor.page.click("#text-conversation-left [aria-label=Edit]")
+    assert await visitor.page.input_value("#text-conversation-left textarea") == prompt
+    assert not await visitor.page.locator("#text-conversation-left .typed").is_visible()
+    await visitor.page.fill("#text-conversation-left textarea", "And <b>?")
+    await visitor.page.click("#text-conversation-left [aria-label=Submit]")
     puppet.answer("one", "Bold.")
     puppet.answer("two", "Bold.")
-    await visitor.sees("#conversation-right", "Bold.")
+    await visitor.sees("#text-conversation-right", "Bold.")
     await visitor.finished()
     assert await visitor.page.inner_text(shown) == "And <b>?"
 
@@ -334,7 +334,7 @@ async def test_no_picture_is_fetched_from_an_answer(visitor: Visitor, puppet: Pu
     await visitor.ask("Draw")
     for model in ("one", "two"):
         puppet.feed(model, evil, last(1, 1), None)
-    await visitor.sees("#conversation-left", "end")
+    await visitor.sees("#text-conversation-left", "end")
     await visitor.finished()
     assert await visitor.page.title() == "Phi Playground"
     blocked = [fault for fault in visitor.faults if "Content Security Policy" in fault]
@@ -347,12 +347,12 @@ async def test_copy_the_comparison(visitor: Visitor, puppet: Puppet, context) ->
     await context.grant_permissions(["clipboard-read", "clipboard-write"])
     await compare(visitor, puppet, "Hello", "Left says.", "Right says.")
     clip = "() => navigator.clipboard.readText()"
-    await visitor.page.click("#copy-markdown")
+    await visitor.page.click("#text-copy-markdown")
     await visitor.page.wait_for_selector(".copied")
     text = await visitor.page.evaluate(clip)
     assert "### Left: One (Puppet)\n\nLeft says." in text and "2 tokens" in text
     await visitor.page.wait_for_selector(".copied", state="detached")
-    await visitor.page.click("#copy-json")
+    await visitor.page.click("#text-copy-json")
     await visitor.page.wait_for_selector(".copied")
     data = json.loads(await visitor.page.evaluate(clip))
     assert data["turns"][0]["answers"][1]["text"] == "Right says."
@@ -360,7 +360,7 @@ async def test_copy_the_comparison(visitor: Visitor, puppet: Puppet, context) ->
 
 async def test_keyboard_alone(visitor: Visitor, puppet: Puppet) -> None:
     page = visitor.page
-    await page.focus("#prompt textarea")
+    await page.focus("#text-prompt textarea")
     await page.keyboard.type("One line")
     await page.keyboard.press("Shift+Enter")
     await page.keyboard.type("another")
@@ -368,17 +368,17 @@ async def test_keyboard_alone(visitor: Visitor, puppet: Puppet) -> None:
     await page.keyboard.press("Enter")
     puppet.answer("one", "A.")
     puppet.answer("two", "B.")
-    await visitor.sees("#conversation-right", "B.")
+    await visitor.sees("#text-conversation-right", "B.")
     assert puppet.asked[0][1][-1].text == "One line\nanother"
 
 
 async def test_enter_that_ends_a_composition_does_not_send(
     visitor: Visitor, puppet: Puppet
 ) -> None:
-    await visitor.page.fill("#prompt textarea", "长沙")
+    await visitor.page.fill("#text-prompt textarea", "长沙")
     for event in ("{isComposing: true}", "{keyCode: 229}"):
         await visitor.page.evaluate(
-            f"""() => document.querySelector('#prompt textarea').dispatchEvent(
+            f"""() => document.querySelector('#text-prompt textarea').dispatchEvent(
                 new KeyboardEvent('keydown', {{key: 'Enter', bubbles: true, ...{event}}}))"""
         )
     await compare(visitor, puppet, "长沙在哪里", "湖南。", "湖南。")
@@ -400,68 +400,68 @@ async def test_one_live_region_says_that_a_side_is_done(visitor: Visitor, puppet
 
 async def test_typing_lets_the_models_get_ready(visitor: Visitor, puppet: Puppet) -> None:
     assert puppet.prepared == []
-    await visitor.page.focus("#prompt textarea")
+    await visitor.page.focus("#text-prompt textarea")
     await visitor.page.keyboard.type("Hello")
     assert puppet.wait_for(lambda: sorted(puppet.prepared) == ["one", "two"])
 
 
 async def test_the_prompt_box_stands_at_the_bottom(visitor: Visitor, puppet: Puppet) -> None:
-    bottom = "innerHeight - document.querySelector('#composer').getBoundingClientRect().bottom"
+    bottom = "innerHeight - document.querySelector('#text-composer').getBoundingClientRect().bottom"
     assert abs(await visitor.page.evaluate(bottom)) <= 1
     await compare(visitor, puppet, "Much", "word " * 2000 + "end", "A few words.")
     assert abs(await visitor.page.evaluate(bottom)) <= 1
 
 
 async def test_focus_on_one_pane(visitor: Visitor) -> None:
-    await visitor.page.click("#focus-left")
-    await visitor.page.wait_for_selector("#pane-right", state="hidden")
-    await visitor.page.click("#focus-both")
-    await visitor.page.wait_for_selector("#pane-right", state="visible")
+    await visitor.page.click("#text-focus-left")
+    await visitor.page.wait_for_selector("#text-pane-right", state="hidden")
+    await visitor.page.click("#text-focus-both")
+    await visitor.page.wait_for_selector("#text-pane-right", state="visible")
 
 
 async def test_examples_fill_the_prompt(visitor: Visitor) -> None:
-    await visitor.page.click("#examples-language label:has-text('中文')")
-    await visitor.page.wait_for_selector("#example-7", state="visible")
-    await visitor.page.click("#example-7")
+    await visitor.page.click("#text-examples-language label:has-text('中文')")
+    await visitor.page.wait_for_selector("#text-example-7", state="visible")
+    await visitor.page.click("#text-example-7")
     await visitor.page.wait_for_function(
-        "() => document.querySelector('#prompt textarea').value.includes('长沙')"
+        "() => document.querySelector('#text-prompt textarea').value.includes('长沙')"
     )
-    assert "人工智能助手" in await visitor.page.input_value("#system textarea")
+    assert "人工智能助手" in await visitor.page.input_value("#text-system textarea")
 
 
 async def test_a_download_waits_for_a_yes(visitor: Visitor, puppet: Puppet) -> None:
     page = visitor.page
-    await page.click("#model-left input")
+    await page.click("#text-model-left input")
     await page.get_by_role("option", name="Away").click()
-    await visitor.sees("#state-left", "Not on this machine yet.")
-    await page.click("#download-left")
-    await visitor.sees("#state-left", "Download Away? 7.6 GB")
+    await visitor.sees("#text-state-left", "Not on this machine yet.")
+    await page.click("#text-download-left")
+    await visitor.sees("#text-state-left", "Download Away? 7.6 GB")
     assert puppet.asked == []
-    await page.click("#confirm-left")
+    await page.click("#text-confirm-left")
     puppet.feed("one", Progress("downloading", 0.25, "1.9 of 7.6 GB"))
-    await visitor.sees("#state-left", "25 % 1.9 of 7.6 GB")
-    await page.click("#cancel-left")
-    await visitor.sees("#state-left", "Not on this machine yet.")
+    await visitor.sees("#text-state-left", "25 % 1.9 of 7.6 GB")
+    await page.click("#text-cancel-left")
+    await visitor.sees("#text-state-left", "Not on this machine yet.")
     assert puppet.wait_open("one", 0)
-    await page.click("#download-left")
-    await page.click("#confirm-left")
+    await page.click("#text-download-left")
+    await page.click("#text-confirm-left")
     puppet.feed("one", BackendConnectionError("The line broke.", "Try again; it goes on."))
     await page.get_by_text("The line broke. Try again; it goes on.").wait_for()
-    await visitor.sees("#state-left", "Not on this machine yet.")
+    await visitor.sees("#text-state-left", "Not on this machine yet.")
 
 
 async def test_a_phone(browser, served: str, puppet: Puppet) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     context = await browser.new_context(**phone)
     visitor = await Visitor(await context.new_page(), served).open()
-    await visitor.page.fill("#prompt textarea", "Hello")
-    await visitor.page.tap("#compare")
+    await visitor.page.fill("#text-prompt textarea", "Hello")
+    await visitor.page.tap("#text-compare")
     puppet.answer("one", "Left " * 80)
     puppet.answer("two", "Right " * 80)
     await visitor.finished()
     left_end, right_start = await visitor.page.evaluate(
-        """() => [document.querySelector('#pane-left').getBoundingClientRect().bottom,
-                  document.querySelector('#pane-right').getBoundingClientRect().top]"""
+        """() => [document.querySelector('#text-pane-left').getBoundingClientRect().bottom,
+                  document.querySelector('#text-pane-right').getBoundingClientRect().top]"""
     )
     assert right_start >= left_end
     assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -473,6 +473,6 @@ async def test_nothing_that_streams_is_lost(visitor: Visitor, puppet: Puppet) ->
     await visitor.ask("Much")
     puppet.feed("one", *(Chunk(text=word, tokens=1) for word in words), last(1, 2000), None)
     puppet.answer("two", "Little.")
-    await visitor.sees("#conversation-left", words[-1].strip())
-    shown = await visitor.page.inner_text("#conversation-left .bot-row .prose")
+    await visitor.sees("#text-conversation-left", words[-1].strip())
+    shown = await visitor.page.inner_text("#text-conversation-left .bot-row .prose")
     assert shown.split() == "".join(words).split()

@@ -128,7 +128,7 @@ async def test_two_pockets_are_compared_on_a_space(space: str, context: BrowserC
     await visitor.open("?left=pocket/pocket-3&right=pocket/pocket-3.5")
     await visitor.ask("What is a small language model?")
     for side in ("left", "right"):
-        await visitor.sees(f"#conversation-{side}", "language model")
-        await visitor.sees(f"#line-{side}", "tok")
+        await visitor.sees(f"#text-conversation-{side}", "language model")
+        await visitor.sees(f"#text-line-{side}", "tok")
     await visitor.finished()
     assert [f for f in visitor.faults if not any(own in f for own in GRADIOS_OWN)] == []

@@ -1,5 +1,6 @@
 """The board on the page: asked when the page opens, on request, after a failure, every minute."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -23,10 +24,11 @@ class BoardWatch:
     ) -> None:
         self.limits, self.keyring, self.models, self.pickers = limits, keyring, models, pickers
 
-    def begin(self, opened: Any) -> None:
-        """Look from now on; `opened` is the event that has drawn the page."""
+    def begin(self, opened: Sequence[Any]) -> None:
+        """Look from now on; `opened` are the events that open the tabs."""
         everything = frozenset(card.backend.id for card in self.models.cards)
-        self._after(opened.then)
+        for event in opened:
+            self._after(event.then)
         self._after(gr.Timer(FRESH).tick)
         # Pressed by the page itself when a side has failed: its backend is in doubt.
         self._after(gr.Button(visible="hidden", elem_id="recheck").click)
@@ -59,4 +61,4 @@ class BoardWatch:
         rest = iter(watched)
         for picker in self.pickers:
             updates |= picker.follow(every, *(next(rest) for _ in picker.watched))
-        return updates
+        return updates or gr.skip()

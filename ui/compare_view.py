@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from backends import REGISTRY, BackendError
+from backends import REGISTRY, BackendError, Modality
 from playground.board import BOARD, check_offered
 from playground.conversation import Conversation, Turn, to_json, to_markdown
 from playground.limits import Limits
@@ -13,41 +13,73 @@ from playground.limits import Limits
 from .composer import build_composer, notice_html
 from .convert import Form, to_chatbot, turn_of
 from .events import PRIVATE, Updates
+from .examples import Examples
 from .pane import build_pane
 from .params import build_params
+from .pickers import Pickers
 from .program import program_of
 from .session import Session
 from .status import allowed, model_label
 from .texts import t
 
-_SIDES = """<div role="group" aria-label="Which side to show">
-<button id="focus-left" aria-pressed="false" onclick="phi.focus('left')">Left</button>
-<button id="focus-both" aria-pressed="true" onclick="phi.focus('both')">Both</button>
-<button id="focus-right" aria-pressed="false" onclick="phi.focus('right')">Right</button>
-</div>"""
+_KEPT = "phi-playground"
+"""Where the browser keeps the Text view's conversation; another view's name is put behind it."""
 
 
 class CompareView:
-    """The comparison on a tab: its components, and what happens when they are used."""
+    """The comparison on a tab: its components, and what happens when they are used.
 
-    def __init__(self, limits: Limits, examples: Any = None) -> None:
-        """Draw it. `examples` draws what stands between the panes and the prompt."""
-        self.limits = limits
+    A tab that asks for more than text has a subclass: it draws what it adds in `draw_above_prompt`
+    and `draw_beside_model`, sends it with `form`, keeps it in a `turn`, and changes it with
+    `shown`, whose components are in `changed`.
+    """
+
+    modality: Modality = "text"
+    """What its models must be able to read."""
+    invitation = "prompt_placeholder"
+    """The text that an empty prompt box shows."""
+
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        keyring: gr.State,
+        examples: Examples[Any] | None = None,
+    ) -> None:
+        """Draw it. The ids of all its elements begin with its name, which is its tab's."""
+        self.name, self.limits, self.keyring, self.examples = name, limits, keyring, examples
         self.backends = allowed(limits)
         self.session = gr.State(Session(), delete_callback=Session.stop)
         # The secret goes to every page: it protects nothing, but a new one would lose what is kept.
-        self.kept = gr.BrowserState("", storage_key="phi-playground", secret="no secret")
-        gr.HTML(_SIDES, elem_id="sides", padding=False)
-        with gr.Row(elem_id="panes", equal_height=False):
-            self.panes = (
-                build_pane("left", self.backends),
-                build_pane("right", self.backends),
-            )
-        with gr.Column(elem_id="below"):
-            self.examples = examples() if examples else None
-            self.params = build_params(limits)
-        self.composer = build_composer()
+        key = _KEPT if name == "text" else f"{_KEPT}-{name}"
+        self.kept = gr.BrowserState("", storage_key=key, secret="no secret")
+        with gr.Column(elem_id=f"{name}-view", elem_classes="view"):
+            self._draw()
+        self.pickers = [Pickers(pane, limits, keyring, self.modality) for pane in self.panes]
         self._connect()
+
+    # ── What is on the page ────────────────────────────────────────────────────────────────────
+
+    def _draw(self) -> None:
+        name = self.name
+        self.sentence = gr.HTML(elem_id=f"{name}-opening", elem_classes="opening")
+        gr.HTML(_sides(name), elem_id=f"{name}-sides", elem_classes="sides", padding=False)
+        with gr.Row(elem_id=f"{name}-panes", elem_classes="panes", equal_height=False):
+            self.panes = (
+                build_pane(name, "left", self.backends, self.draw_beside_model),
+                build_pane(name, "right", self.backends, self.draw_beside_model),
+            )
+        with gr.Column(elem_classes="below"):
+            if self.examples:
+                self.examples.draw(name)
+            self.params = build_params(name, self.limits)
+        self.composer = build_composer(name, self.invitation, self.draw_above_prompt)
+
+    def draw_above_prompt(self) -> None:
+        """Draw what goes along with a prompt; here nothing does."""
+
+    def draw_beside_model(self, side: str) -> None:
+        """Draw what else one side is asked with, beside its pickers; here that is nothing."""
 
     # ── What the events read and write ─────────────────────────────────────────────────────────
 
@@ -59,20 +91,25 @@ class CompareView:
         return [self.composer.prompt, *pickers, *self.params.inputs]
 
     @property
+    def settings(self) -> dict[str, gr.Component]:
+        """The components of the settings, by the names of their fields in a `Form`."""
+        return dict(list(zip(Form.model_fields, self.form, strict=False))[5:])
+
+    @property
     def drawn(self) -> list[gr.Component]:
         """The components that a growing answer changes, and no others."""
         left, right = self.panes
         return [left.live, left.line, right.live, right.line]
 
     @property
-    def changed(self) -> list[gr.Component]:
+    def changed(self) -> list[Any]:
         """The components that a beginning or ending run changes."""
         c = self.composer
         buttons = [c.compare, c.stop, c.regenerate, c.undo, c.clear]
         copies = [c.copy_markdown, c.copy_json]
         panes = [x for p in self.panes for x in (p.conversation, p.regenerate, p.stop)]
         panes += [x for p in self.panes for x in (p.code, p.program)]
-        rest = [self.examples] if self.examples else []
+        rest = [self.examples.box] if self.examples else []
         return [c.prompt, c.notice, *buttons, *copies, *panes, *self.drawn, self.kept, *rest]
 
     def _connect(self) -> None:
@@ -91,7 +128,12 @@ class CompareView:
         state = [self.session, c.prompt]
         c.undo.click(self.undo, state, self.changed, queue=False, **PRIVATE)
         c.clear.click(self.clear, self.session, self.changed, queue=False, **PRIVATE)
-        c.prompt.change(None, c.prompt, js="(p) => phi.draft(p)", api_visibility="private")
+        for picker in self.pickers:
+            c.typing.click(picker.prepare, picker.picked, queue=False, **PRIVATE)
+        if self.examples:
+            self.examples.connect(self.picked, self.session, self.filled)
+        draft = f"(prompt) => phi.draft('{self.name}', prompt)"
+        c.prompt.change(None, c.prompt, js=draft, api_visibility="private")
         for button, write in ((c.copy_markdown, to_markdown), (c.copy_json, to_json)):
             hidden = gr.Textbox(visible=False)
             button.click(_export(write), self.session, hidden, queue=False, **PRIVATE).then(
@@ -177,7 +219,9 @@ class CompareView:
             self.limits.check_prompt(form.prompt)
             for backend, model in form.sides:
                 await check_offered(self.limits, REGISTRY[backend], model, session.keyring, BOARD)
-            earlier = session.conversation.until(turn).adding(Turn(prompt=form.prompt))
+            asked = self.turn(session, form, turn)
+            earlier = session.conversation.until(turn).adding(asked)
+            self.limits.check_pictures(earlier.pictures())
             for side in sides:
                 self.limits.check_history(earlier.messages(side))
         except BackendError as error:
@@ -186,15 +230,24 @@ class CompareView:
         if session.answering:
             return self._refused("The models are still answering. Press Stop first.")
         first = not session.conversation.turns
-        session.begin(form, labels, turn, form.prompt, set(sides))
+        session.begin(form, labels, turn, asked, set(sides))
         updates = self.shown(session)
         for side in tuple(session.programs):
             updates |= await self._programmed(session, side, values)
         if first and self.examples:
-            updates[self.examples] = gr.Accordion(open=False)
+            updates[self.examples.box] = gr.Accordion(open=False)
         # Until there are answers, a reload brings back what was (and page.js the prompt).
         del updates[self.kept]
         return updates
+
+    def turn(self, session: Session, form: Form, index: int) -> Turn:
+        """The turn that a form asks: the one that is there, if its prompt is the same, or anew."""
+        turns = session.conversation.turns
+        if index >= len(turns):
+            return Turn(prompt=form.prompt, pictures=session.pictures)
+        old = turns[index]
+        same = old.prompt == form.prompt
+        return old if same else Turn(prompt=form.prompt, pictures=old.pictures)
 
     async def finish(self, session: Session, prompt: str) -> Updates:
         """The run has ended: its answers join the conversation."""
@@ -205,6 +258,8 @@ class CompareView:
             return gr.skip()
         last = session.conversation.last
         back = last.prompt if failures and last and not prompt else ""
+        if back and last:
+            session.pictures = session.pictures or last.pictures
         updates = self.shown(session)
         if back:  # else what is being typed meanwhile stays as it is
             updates[self.composer.prompt] = back
@@ -220,6 +275,7 @@ class CompareView:
         if session.answering or last is None:
             return gr.skip()
         session.conversation = session.conversation.until(-1)
+        session.pictures = session.pictures or last.pictures
         session.redraw_lines()
         updates = self.shown(session) | self._hide_code(session)
         return updates | {self.composer.prompt: prompt or last.prompt}
@@ -232,7 +288,7 @@ class CompareView:
         session.redraw_lines()
         updates = self.shown(session) | self._hide_code(session)
         if self.examples:
-            updates[self.examples] = gr.Accordion(open=True)
+            updates[self.examples.box] = gr.Accordion(open=True)
         return updates
 
     def _code(self, side: int) -> Any:
@@ -261,6 +317,19 @@ class CompareView:
             updates[pane.code] = gr.Button(t("show_code"))
             updates[pane.program] = gr.Markdown("", visible=False)
         return updates
+
+    @property
+    def filled(self) -> list[Any]:
+        """The components that `picked` changes."""
+        return [self.composer.prompt, self.params.system, self.params.box]
+
+    async def picked(self, example: Any, session: Session) -> Updates:
+        """An example was picked: it goes into the prompt box, not to the models yet."""
+        c, params = self.composer, self.params
+        system = getattr(example, "system", None)
+        updates: Updates = {c.prompt: example.prompt, params.system: system or ""}
+        # A system prompt that nobody sees would be a riddle: the settings open to show it.
+        return updates | ({params.box: gr.Accordion(open=True)} if system else {})
 
     # ── Drawing ────────────────────────────────────────────────────────────────────────────────
 
@@ -292,6 +361,16 @@ class CompareView:
     def _refused(self, why: BackendError | str) -> Updates:
         """Say why nothing was asked; everything else stays as it is, the prompt too."""
         return {self.composer.notice: notice_html(str(why))}
+
+
+def _sides(view: str) -> str:
+    """The buttons that show one side alone, or both."""
+    buttons = "".join(
+        f'<button id="{view}-focus-{side}" aria-pressed="{str(side == "both").lower()}" '
+        f"onclick=\"phi.focus('{view}', '{side}')\">{side.capitalize()}</button>"
+        for side in ("left", "both", "right")
+    )
+    return f'<div role="group" aria-label="Which side to show">{buttons}</div>'
 
 
 def _stop(side: int | None) -> Any:

@@ -1,5 +1,6 @@
 """The prompt box, its buttons, and the sentence that says why nothing was asked."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 
@@ -26,27 +27,35 @@ class Composer:
     """Pressed by the page itself when a prompt is begun."""
 
 
-def build_composer() -> Composer:
-    """Draw the prompt box and its buttons."""
-    with gr.Column(elem_id="composer"):
-        notice = gr.HTML(elem_id="notice")
+def build_composer(view: str, invitation: str, draw_above_prompt: Callable[[], None]) -> Composer:
+    """Draw the prompt box of a view and its buttons; `invitation` is what an empty box says."""
+    with gr.Column(elem_id=f"{view}-composer", elem_classes="composer"):
+        notice = gr.HTML(elem_id=f"{view}-notice")
+        draw_above_prompt()
         with gr.Row(elem_classes="ask"):
             prompt = gr.Textbox(
                 label=t("prompt"), show_label=False, container=False, lines=2, max_lines=10,
-                placeholder=t("prompt_placeholder"), elem_id="prompt", scale=1, interactive=True,
+                placeholder=t(invitation), elem_id=f"{view}-prompt",
+                elem_classes="prompt", scale=1, interactive=True,
             )  # type: ignore[arg-type]  # fmt: skip
-            compare = gr.Button(t("compare"), variant="primary", elem_id="compare", scale=0)
-            stop = gr.Button(t("stop"), variant="stop", visible=False, elem_id="stop", scale=0)
-        with gr.Row(elem_classes="tools"):
-            regenerate = gr.Button(t("regenerate"), size="sm", visible=False, elem_id="regenerate")
-            undo = gr.Button(t("undo"), size="sm", visible=False, elem_id="undo")
-            clear = gr.Button(t("clear"), size="sm", visible=False, elem_id="clear")
-            copy_markdown = gr.Button(
-                t("copy_markdown"), size="sm", visible=False, elem_id="copy-markdown"
+            compare = gr.Button(t("compare"), variant="primary", elem_id=f"{view}-compare", scale=0)
+            stop = gr.Button(
+                t("stop"), variant="stop", visible=False, elem_id=f"{view}-stop", scale=0
             )
-            copy_json = gr.Button(t("copy_json"), size="sm", visible=False, elem_id="copy-json")
-            copy_link = gr.Button(t("copy_link"), size="sm", elem_id="copy-link")
-        typing = gr.Button(visible="hidden", elem_id="typing")
+        with gr.Row(elem_classes="tools"):
+            regenerate = gr.Button(
+                t("regenerate"), size="sm", visible=False, elem_id=f"{view}-regenerate"
+            )
+            undo = gr.Button(t("undo"), size="sm", visible=False, elem_id=f"{view}-undo")
+            clear = gr.Button(t("clear"), size="sm", visible=False, elem_id=f"{view}-clear")
+            copy_markdown = gr.Button(
+                t("copy_markdown"), size="sm", visible=False, elem_id=f"{view}-copy-markdown"
+            )
+            copy_json = gr.Button(
+                t("copy_json"), size="sm", visible=False, elem_id=f"{view}-copy-json"
+            )
+            copy_link = gr.Button(t("copy_link"), size="sm", elem_id=f"{view}-copy-link")
+        typing = gr.Button(visible="hidden", elem_id=f"{view}-typing")
     return Composer(
         prompt,
         compare,

@@ -1,8 +1,10 @@
 """Between the page and the playground: what comes in is checked, what goes out is drawn."""
 
+import base64
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -18,7 +20,14 @@ from playground.conversation import (
 )
 from playground.keyring import Keyring
 from playground.limits import Limits
+from playground.pictures import Picture
 from playground.text import clean
+
+_GONE = "data:image/svg+xml;base64," + base64.b64encode(
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="120" height="90">'
+    b'<rect width="119" height="89" fill="none" stroke="#999" stroke-dasharray="4 4"/></svg>'
+).decode("ascii")
+"""Stands where a picture was that was lost with a reload."""
 
 
 def _text(value: object) -> object:
@@ -29,8 +38,17 @@ def _optional(value: object) -> object:
     return None if value == "" else value
 
 
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() else _optional(value)
+
+
 Text = Annotated[str, BeforeValidator(_text)]
 Whole = Annotated[int | None, BeforeValidator(_optional)]
+
+
+CROPS = (1, 4, 16)
+"""What a visitor chooses from; the model's own choice is none of them."""
+Crops = Annotated[Literal[1, 4, 16] | None, BeforeValidator(_number)]
 
 
 class Form(BaseModel):
@@ -50,6 +68,8 @@ class Form(BaseModel):
     top_k: Whole = None
     seed: Whole = None
     stop: Text = ""
+    left_crops: Crops = None
+    right_crops: Crops = None
 
     @classmethod
     def read(cls, values: Sequence[Any]) -> "Form":
@@ -84,6 +104,10 @@ class Form(BaseModel):
             (self.right_backend, self.right_model),
         )
 
+    def params_of(self, side: int) -> GenerationParams:
+        """The knobs for one side: the crops are its own."""
+        return replace(self.params, num_crops=(self.left_crops, self.right_crops)[side])
+
     def checked(self, limits: Limits) -> "Form":
         """The same form if everything in it may be asked for here. Raises `BadRequestError`."""
         limits.check_system(self.system)
@@ -109,7 +133,7 @@ class Form(BaseModel):
             REGISTRY[backend],
             model,
             conversation.messages(side),
-            self.params,
+            self.params_of(side),
             keyring.connection(backend),
         )
 
@@ -141,20 +165,52 @@ def to_chatbot(conversation: Conversation, side: int) -> list[dict[str, Any]]:
 
     The last answer's numbers stand below the conversation, so they are not repeated here.
     """
-    messages: list[dict[str, Any]] = []
-    for turn in conversation.turns:
-        messages.append({"role": "user", "content": _part(turn.prompt)})
+    return [message for _, message in _messages(conversation, side)]
+
+
+def turn_of(conversation: Conversation, side: int, index: int) -> int | None:
+    """Which turn's prompt a message of `to_chatbot` is; `None` if it is no prompt."""
+    messages = _messages(conversation, side)
+    return messages[index][0] if 0 <= index < len(messages) else None
+
+
+def _messages(conversation: Conversation, side: int) -> list[tuple[int | None, dict[str, Any]]]:
+    """The messages; those that are prompts with the numbers of their turns."""
+    messages: list[tuple[int | None, dict[str, Any]]] = []
+    for number, turn in enumerate(conversation.turns):
+        if turn.pictures:
+            messages.append((None, {"role": "user", "content": _part(_pictures(turn))}))
+        messages.append((number, {"role": "user", "content": _part(turn.prompt)}))
         if said := turn.answers[side]:
             if said.text:
-                messages.append({"role": "assistant", "content": _part(said.text)})
+                messages.append((None, {"role": "assistant", "content": _part(said.text)}))
             if turn is not conversation.turns[-1]:
-                messages.append(_numbers(said, turn))
+                messages.append((None, _numbers(said, turn)))
     return messages
 
 
 def _part(text: str) -> list[dict[str, str]]:
     # A bare string would lose its tabs and common indentation (inspect.cleandoc).
     return [{"type": "text", "text": text}]
+
+
+def _pictures(turn: Turn) -> str:
+    """A turn's pictures in Markdown, drawn small; `page.js` knows them by how they begin."""
+    return "\n".join(f"![{_alt(picture)}]({small(picture)})" for picture in turn.pictures)
+
+
+def _alt(picture: Picture) -> str:
+    return "".join(c for c in picture.name if c not in "[]()!\\`*_<>")
+
+
+def small(picture: Picture) -> str:
+    """A picture as a small one in a `data:` address; of one that is gone, an empty frame."""
+    return data_url(picture.thumbnail, "webp") if picture.here else _GONE
+
+
+def data_url(data: bytes, kind: str) -> str:
+    """An image as an address that holds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def _numbers(said: Said, turn: Turn) -> dict[str, Any]:
@@ -166,11 +222,3 @@ def _numbers(said: Said, turn: Turn) -> dict[str, Any]:
         "content": _part(detail),
         "metadata": {"title": title, "status": "done"},
     }
-
-
-def turn_of(conversation: Conversation, side: int, index: int) -> int | None:
-    """Which turn a message of `to_chatbot` belongs to; `None` if there is no such message."""
-    messages = to_chatbot(conversation, side)[: index + 1]
-    if not 0 <= index < len(messages):
-        return None
-    return sum(message["role"] == "user" for message in messages) - 1

@@ -7,11 +7,11 @@ from playground.limits import Limits
 
 from .board import BoardWatch
 from .headers import middleware
-from .tabs import models, text
+from .tabs import models, text, vision
 from .texts import EN, I18N, t
 from .theme import ASSETS, css, js, theme
 
-TABS = (text,)
+TABS = (text, vision)
 """The tabs in the order in which they stand. A new tab is one file and its name here.
 
 The Models tab stands behind them: it shows what all of them can be answered by.
@@ -30,16 +30,16 @@ def build(limits: Limits) -> gr.Blocks:
         gr.HTML('<div id="announcer" role="status" aria-live="polite"></div>', elem_id="announce")
         # What the visitor types to reach backends: in the memory of this server, for this visit.
         keyring = gr.State(Keyring())
+        pickers, opened = [], []
         with gr.Tabs(elem_id="tabs"):
-            tabs = []
             for tab in TABS:
-                with gr.Tab(t(tab.LABEL), id=tab.ID, elem_id=f"tab-{tab.ID}"):
-                    tabs.append(tab.Tab(limits, keyring))
+                with gr.Tab(t(tab.LABEL), id=tab.ID, elem_id=f"tab-{tab.ID}") as place:
+                    drawn = tab.Tab(limits, keyring)
+                    pickers += drawn.pickers
+                    opened.append(drawn.open_on(page, place))
             with gr.Tab(t(models.LABEL), id=models.ID, elem_id=f"tab-{models.ID}"):
                 board = models.ModelsTab(limits, keyring)
-        pickers = [picker for tab in tabs for picker in tab.pickers]
-        opened = [tab.open_on(page) for tab in tabs]
-        BoardWatch(limits, keyring, board, pickers).begin(opened[-1])
+        BoardWatch(limits, keyring, board, pickers).begin(opened)
     page.queue(max_size=256, default_concurrency_limit=None, api_open=False)
     return page
 
@@ -70,7 +70,7 @@ def launch(
         enable_monitoring=False,
         run_history=False,
         max_threads=MAX_EVENTS,
-        max_file_size="10mb",
+        max_file_size=max(limits.picture.file_bytes, limits.picture.video_bytes),
         strict_cors=True,
         mcp_server=False,
         pwa=False,

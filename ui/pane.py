@@ -1,5 +1,6 @@
 """One side of a comparison: its pickers, its conversation, its growing answer, its numbers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import gradio as gr
@@ -26,51 +27,54 @@ class Pane:
     program: gr.Markdown
 
 
-def build_pane(side: str, backends: list[tuple[str, str]]) -> Pane:
-    """Draw one side; `side` is `left` or `right`."""
-    with gr.Column(min_width=320, elem_id=f"pane-{side}", elem_classes=["pane", side]):
+def build_pane(
+    view: str, side: str, backends: list[tuple[str, str]], draw_beside_model: Callable[[str], None]
+) -> Pane:
+    """Draw one side of a view; `side` is `left` or `right`."""
+    with gr.Column(min_width=320, elem_id=f"{view}-pane-{side}", elem_classes=["pane", side]):
         with gr.Row(elem_classes="pickers"):
             backend = gr.Dropdown(
-                backends, label=t("backend"), elem_id=f"backend-{side}", scale=2, min_width=120,
-                filterable=False,
+                backends, label=t("backend"), elem_id=f"{view}-backend-{side}", scale=2,
+                min_width=120, filterable=False,
             )  # fmt: skip
             model = gr.Dropdown(
-                [], label=t("model"), elem_id=f"model-{side}", scale=3, min_width=140,
+                [], label=t("model"), elem_id=f"{view}-model-{side}", scale=3, min_width=140,
                 filterable=False,
             )  # fmt: skip
+            draw_beside_model(side)
         with gr.Row(elem_classes="state-row"):
-            state = gr.HTML(elem_id=f"state-{side}", scale=1)
+            state = gr.HTML(elem_id=f"{view}-state-{side}", scale=1)
             download = gr.Button(
-                t("download"), size="sm", visible=False, elem_id=f"download-{side}", scale=0
+                t("download"), size="sm", visible=False, elem_id=f"{view}-download-{side}", scale=0
             )
             confirm = gr.Button(
                 t("download_confirm"), size="sm", visible=False, variant="primary", scale=0,
-                elem_id=f"confirm-{side}",
+                elem_id=f"{view}-confirm-{side}",
             )  # fmt: skip
             cancel = gr.Button(
-                t("cancel"), size="sm", visible=False, elem_id=f"cancel-{side}", scale=0
+                t("cancel"), size="sm", visible=False, elem_id=f"{view}-cancel-{side}", scale=0
             )
         conversation = gr.Chatbot(
             label=t(f"conversation_{side}"), show_label=False, container=False, height="auto",
-            layout="panel", buttons=["copy"], editable="user", elem_id=f"conversation-{side}",
-            elem_classes="conversation", allow_tags=False, autoscroll=False, feedback_options=None,
-            placeholder=t("conversation_placeholder"),
+            layout="panel", buttons=["copy"], editable="user", elem_classes="conversation",
+            elem_id=f"{view}-conversation-{side}", allow_tags=False, autoscroll=False,
+            feedback_options=None, placeholder=t("conversation_placeholder"),
         )  # fmt: skip
         live = gr.Markdown(
-            elem_id=f"answer-{side}", elem_classes="live", label=t(f"answer_{side}"),
+            elem_id=f"{view}-answer-{side}", elem_classes="answer", label=t(f"answer_{side}"),
             container=False,
         )  # fmt: skip
-        line = gr.HTML(elem_id=f"line-{side}", elem_classes="line")
+        line = gr.HTML(elem_id=f"{view}-line-{side}", elem_classes="line")
         with gr.Row(elem_classes="side-actions"):
             regenerate = gr.Button(
-                t("regenerate_one"), size="sm", visible=False, elem_id=f"regenerate-{side}"
+                t("regenerate_one"), size="sm", visible=False, elem_id=f"{view}-regenerate-{side}"
             )
-            stop = gr.Button(t("stop_one"), size="sm", visible=False, elem_id=f"stop-{side}")
-            code = gr.Button(t("show_code"), size="sm", elem_id=f"code-{side}")
+            stop = gr.Button(t("stop_one"), size="sm", visible=False, elem_id=f"{view}-stop-{side}")
+            code = gr.Button(t("show_code"), size="sm", elem_id=f"{view}-code-{side}")
         # A translated program would not run.
         program = gr.Markdown(
-            visible=False, elem_id=f"program-{side}", elem_classes=["program", "notranslate"],
-            label=t(f"program_{side}"), container=False, latex_delimiters=[],
+            visible=False, elem_id=f"{view}-program-{side}", label=t(f"program_{side}"),
+            elem_classes=["program", "notranslate"], container=False, latex_delimiters=[],
         )  # fmt: skip
     return Pane(
         backend,

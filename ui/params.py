@@ -29,39 +29,48 @@ class Params:
         return [self.system, *knobs]
 
 
-def build_params(limits: Limits) -> Params:
-    """Draw the settings."""
-    with gr.Accordion(t("settings"), open=False, elem_id="settings") as box:
+def build_params(view: str, limits: Limits) -> Params:
+    """Draw the settings of a view."""
+    with gr.Accordion(
+        t("settings"), open=False, elem_id=f"{view}-settings", elem_classes="settings"
+    ) as box:
         system = gr.Textbox(
             label=t("system"),
             placeholder=t("system_placeholder"),  # type: ignore[arg-type]
             lines=2,
-            elem_id="system",
+            elem_id=f"{view}-system",
+            elem_classes="system",
         )
         with gr.Row(elem_classes="knobs"):
             temperature = gr.Slider(
                 0, 2, 0.7, step=0.05, label=t("temperature"), info=t("temperature_info"),
-                elem_id="temperature",
+                elem_id=f"{view}-temperature",
             )  # fmt: skip
             max_tokens = gr.Slider(
                 1, limits.max_tokens, min(512, limits.max_tokens), step=1, label=t("max_tokens"),
-                info=t("max_tokens_info"), elem_id="max-tokens",
+                info=t("max_tokens_info"), elem_id=f"{view}-max-tokens",
             )  # fmt: skip
             top_p = gr.Slider(
-                0.01, 1, 0.95, step=0.01, label=t("top_p"), info=t("top_p_info"), elem_id="top-p"
+                0.01,
+                1,
+                0.95,
+                step=0.01,
+                label=t("top_p"),
+                info=t("top_p_info"),
+                elem_id=f"{view}-top-p",
             )
         with gr.Row(elem_classes="knobs"):
             top_k = gr.Number(
-                50, precision=0, label=t("top_k"), info=t("top_k_info"), elem_id="top-k"
+                50, precision=0, label=t("top_k"), info=t("top_k_info"), elem_id=f"{view}-top-k"
             )
             # Not a gr.Number: an empty one becomes 0 in the page, and 0 is a seed.
             seed = gr.Textbox(
-                label=t("seed"), info=t("seed_info"), lines=1, max_lines=1, elem_id="seed",
+                label=t("seed"), info=t("seed_info"), lines=1, max_lines=1, elem_id=f"{view}-seed",
                 placeholder=t("seed_placeholder"),
                 html_attributes=gr.InputHTMLAttributes(autocomplete="off"),
             )  # fmt: skip
             stop = gr.Textbox(
                 label=t("stop_texts"), info=t("stop_texts_info"), lines=1, max_lines=4,
-                elem_id="stop-texts",
+                elem_id=f"{view}-stop-texts",
             )  # fmt: skip
     return Params(box, system, temperature, max_tokens, top_p, top_k, seed, stop)

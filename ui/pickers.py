@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from html import escape
 from typing import ClassVar
 from weakref import WeakSet
 
 import gradio as gr
 
-from backends import REGISTRY, BackendError, Offer, Progress
+from backends import REGISTRY, BackendError, Modality, Offer, Progress
 from playground.board import BOARD, Checked
 from playground.keyring import Keyring
 from playground.limits import Limits
@@ -24,8 +25,11 @@ class Pickers:
     _preparing: ClassVar[set[tuple[str, str]]] = set()
     """What is getting ready, for whomever: once is enough."""
 
-    def __init__(self, pane: Pane, limits: Limits, keyring: gr.State) -> None:
-        self.pane, self.limits = pane, limits
+    def __init__(
+        self, pane: Pane, limits: Limits, keyring: gr.State, modality: Modality = "text"
+    ) -> None:
+        """Connect a pane's pickers, which offer the models that read `modality`."""
+        self.pane, self.limits, self.modality = pane, limits, modality
         self._ended: WeakSet[Keyring] = WeakSet()
         """The visitors whose download has come to its own end, and is not drawn yet."""
         self.picked = picked = [keyring, pane.backend, pane.model]
@@ -63,7 +67,7 @@ class Pickers:
 
         Tab leaves the list as if the same backend had been chosen again: then the model stays.
         """
-        checked = await look(backend, keyring)
+        checked = self._fitting(await look(backend, keyring))
         typed = bool(checked and checked.backend.names_models)
         keeps = typed and not BOARD.offered(model, besides=backend)  # else it is another one's
         choices = _choices(checked, model if keeps else "")
@@ -82,7 +86,19 @@ class Pickers:
         """The chosen model's state, and a way to get it if it is not here."""
         if _is_asked_about(model, shown):
             return gr.skip()
-        return self._state(await look(backend, keyring), model or "")
+        return self._state(self._fitting(await look(backend, keyring)), model or "")
+
+    def _fitting(self, checked: Checked | None) -> Checked | None:
+        """A backend with those of its models that read what is shown here."""
+        if checked is None:
+            return None
+        offers = (offer for offer in checked.offers if self.modality in offer.spec.modalities)
+        return replace(checked, offers=tuple(offers))
+
+    def _can_fit(self, checked: Checked) -> bool:
+        """Whether a backend has, or may have, a model that reads what is shown here."""
+        fitting = any(self.modality in offer.spec.modalities for offer in checked.offers)
+        return fitting or checked.backend.names_models or not checked.offers
 
     def _state(self, checked: Checked | None, model: str) -> Updates:
         offer = offer_of(checked, model)
@@ -103,9 +119,12 @@ class Pickers:
         self, every: list[Checked], backend: str, model: str | None, shown: str | None
     ) -> Updates:
         """What has become of the backends: their names in the list, and what is chosen now."""
-        checked = next((one for one in every if one.backend.id == backend), None)
+        if not shown:  # this view has not been opened yet: it is just being, or will be told then
+            return {}
+        checked = self._fitting(next((one for one in every if one.backend.id == backend), None))
+        fitting = [one for one in every if one.backend.id == backend or self._can_fit(one)]
         updates: Updates = {
-            self.pane.backend: gr.Dropdown(choices=backend_choices(every)),
+            self.pane.backend: gr.Dropdown(choices=backend_choices(fitting)),
             self.pane.model: gr.Dropdown(choices=_choices(checked, model or "")),
         }
         state = self._state(checked, model or "")
@@ -126,7 +145,7 @@ class Pickers:
         """The same after a download: the model's name in the list changes too."""
         if backend in REGISTRY:
             BOARD.doubt(REGISTRY[backend], keyring)
-        checked = await look(backend, keyring)
+        checked = self._fitting(await look(backend, keyring))
         return {
             self.pane.backend: gr.Dropdown(interactive=True),
             self.pane.model: gr.Dropdown(choices=_choices(checked, model), interactive=True),

@@ -47,7 +47,8 @@ def _asking(session: Session, side: int, form: Form, limits: Limits) -> Request:
     conversation = session.conversation
     if not conversation.turns:
         conversation = conversation.model_copy(update={"system": form.system})
-        conversation = conversation.adding(Turn(prompt=form.prompt.strip() or HELLO))
+        turn = Turn(prompt=form.prompt.strip() or HELLO, pictures=session.pictures)
+        conversation = conversation.adding(turn)
     return form.request(side, conversation, session.keyring)
 
 

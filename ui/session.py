@@ -10,6 +10,7 @@ from playground.board import BOARD
 from playground.compare import Run
 from playground.conversation import Conversation, Said, Turn, language_of
 from playground.keyring import Keyring
+from playground.pictures import Picture
 
 from .convert import Form
 from .numbers import final_line, live_line
@@ -33,6 +34,12 @@ class Session:
     run: Run | None = None
     requests: list[Request | None] = field(default_factory=lambda: [None, None], repr=False)
     """What each side was asked last."""
+    pictures: tuple[Picture, ...] = ()
+    """Those that go with the next prompt."""
+    form: Form = field(default_factory=Form)
+    """As the page last sent it: what pictures cost follows from it."""
+    sheets: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
+    """Pictures drawn as the models see them; see `ui.strip`."""
     programs: set[int] = field(default_factory=set)
     """The sides whose code is shown."""
     labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
@@ -49,15 +56,15 @@ class Session:
         return self.run is not None and not self.run.ended
 
     def begin(
-        self, form: Form, labels: Sequence[tuple[str, str]], turn: int, prompt: str, sides: set[int]
+        self, form: Form, labels: Sequence[tuple[str, str]], turn: int, asked: Turn, sides: set[int]
     ) -> None:
         """Ask some sides at a turn, the last one from now on; `draw` starts the run."""
+        if turn >= len(self.conversation.turns):
+            self.pictures = ()  # they are the turn's now
         self.before = self.conversation
         earlier = self.conversation.until(turn).model_copy(
             update={"system": form.system, "params": form.params}
         )
-        old = self.conversation.turns[turn] if turn < len(self.conversation.turns) else None
-        asked = old if old and old.prompt == prompt else Turn(prompt=prompt)
         for side in sides:
             asked = asked.with_answer(side, None)
             self.lines[side] = ""

@@ -22,8 +22,6 @@ _WORDS = {
     "missing_packages": "Not installed",
     "untried": "Not tried yet",
 }
-_SOON = 0.4
-"""Seconds that an opening page waits for the board: servers of this house answer in less."""
 
 
 def word(status: Status) -> str:
@@ -154,57 +152,3 @@ def size(parameters: float) -> str:
     """A number of parameters as people write it: `3.8 B`, `41.9 B`, `3.9 M`."""
     unit, scale = ("B", 1e9) if parameters >= 1e9 else ("M", 1e6)
     return f"{parameters / scale:.1f}".removesuffix(".0") + f" {unit}"
-
-
-Side = tuple[Checked, Offer]
-
-
-async def opening_pair(limits: Limits, keyring: Keyring) -> tuple[Side, Side, str]:
-    """The best two models that can answer now, and one sentence that says which and why."""
-    checked = {
-        one.backend.id: one for one in await BOARD.look_at_all(limits, keyring, within=_SOON)
-    }
-    for backend, why in (
-        ("transformers", "both are on this computer"),
-        ("ollama", "your Ollama has both"),
-    ):
-        if backend in checked and (pair := _pair(checked[backend])):
-            return *pair, _sentence(*pair, why)
-    pocket = checked.get("pocket") or await BOARD.look(REGISTRY["pocket"])
-    offers = {offer.model: offer for offer in pocket.offers}
-    left, right = (pocket, offers["pocket-3"]), (pocket, offers["pocket-3.5"])
-    return left, right, _pocket_sentence(limits)
-
-
-def _pair(checked: Checked) -> tuple[Side, Side] | None:
-    """Phi-3-mini and Phi-3.5-mini, if a backend can answer with both."""
-    ready = [offer for offer in checked.offers if offer.status.ready]
-    for family in ("phi-3-mini", "phi-3.5-mini"):
-        if not any(offer.spec.key.startswith(family) for offer in ready):
-            return None
-    left, right = (
-        next(offer for offer in ready if offer.spec.key.startswith(family))
-        for family in ("phi-3-mini", "phi-3.5-mini")
-    )
-    return (checked, left), (checked, right)
-
-
-def _sentence(left: Side, right: Side, why: str) -> str:
-    return (
-        f"Comparing <b>{escape(left[1].spec.label)}</b> with "
-        f"<b>{escape(right[1].spec.label)}</b>: {escape(why)}."
-    )
-
-
-def _pocket_sentence(limits: Limits) -> str:
-    head = (
-        "Comparing the two built-in <b>Pocket</b> models: tiny demonstrations that know this "
-        "lesson and little else, not Microsoft models. "
-    )
-    if limits.public:
-        return head + "For the real Phi models, run this page on your own computer."
-    return head + (
-        "For real Phi models, choose <b>Transformers</b> under “Runs on”, pick one and press "
-        "Download; every other way is on the "
-        '<a href="#models" onclick="phi.tab(\'models\'); return false">Models tab</a>.'
-    )

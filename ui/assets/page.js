@@ -2,9 +2,7 @@
   // One function, run once when the page has loaded. Everything else hangs on `window.phi`.
   const ROOT = document.querySelector("gradio-app") || document.body;
   const $ = (selector) => document.querySelector(selector);
-  const SETTINGS = ["left_backend", "left_model", "right_backend", "right_model",
-    "system", "temperature", "max_tokens", "top_p", "top_k", "seed", "stop"];
-  const DEFAULTS = { temperature: 0.7, max_tokens: 512, top_p: 0.95, top_k: 50 };
+  const MAIN = "text"; // the tab that an address means if it names none
 
   document.documentElement.lang = "en"; // the page's words; answers have their own
 
@@ -18,35 +16,9 @@
 
   // ── What the reader hears: one polite region, not every token ─────────────────────────────
   const announce = (text) => { const region = $("#announcer"); if (region) region.textContent = text; };
-  const lastState = { left: "", right: "" };
-  const hear = (side) => {
-    const line = $(`#line-${side} .numbers`);
-    const state = line ? line.dataset.state : "";
-    if (state === lastState[side]) return;
-    lastState[side] = state;
-    const words = line ? line.dataset.words : "";
-    const name = side === "left" ? "Left" : "Right";
-    if (state === "done") announce(`${name}: done, ${words}`);
-    if (state === "stopped") announce(`${name}: stopped, ${words}`);
-    if (state === "failed") { announce(`${name}: ${words}`); setTimeout(() => $("#recheck")?.click(), 300); }
-    if (state === "waiting") announce(`${name}: thinking`);
-  };
 
-  // ── Follow the growing answer, unless the reader has scrolled away ────────────────────────
-  let following = false; // from the start of a run on, until the reader scrolls away
-  const scroller = () => document.scrollingElement || document.documentElement;
-  const atEnd = () => scroller().scrollHeight - scroller().scrollTop - window.innerHeight < 140;
-  window.addEventListener("scroll", () => { following = atEnd(); }, { passive: true });
-  let scheduled = false;
-  const follow = () => {
-    if (!following || scheduled) return;
-    scheduled = true;
-    requestAnimationFrame(() => { scheduled = false; scroller().scrollTop = scroller().scrollHeight; });
-  };
-
-  // ── Watch what Gradio draws ───────────────────────────────────────────────────────────────
-  // A message has one direction, that of most of its letters; code does not count. Its paragraphs
-  // may still each go their own way.
+  // ── A message has one direction, that of most of its letters; code does not count ──────────
+  // Its paragraphs may still each go their own way.
   const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/g, LTR = /[A-Za-z\u00c0-\u024f\u0370-\u052f\u3040-\ud7af]/g;
   const MESSAGE = ".message-content > .prose, .md.prose";
   const direct = (messages) => messages.forEach((message) => {
@@ -56,35 +28,80 @@
     const direction = (text.match(RTL) || []).length > (text.match(LTR) || []).length ? "rtl" : "ltr";
     if (message.getAttribute("dir") !== direction) message.setAttribute("dir", direction);
   });
-  // Gradio would draw a prompt as Markdown, without its tags: it is shown as it was typed.
-  const asTyped = (rows) => rows.forEach((row) => {
-    const label = row.querySelector("[data-testid=user]")?.getAttribute("aria-label");
-    const content = row.querySelector(".message-content");
-    if (!label || !content) return;
+  // Gradio would draw a prompt as Markdown, without its tags: it is shown as it was typed. What
+  // stands before it are pictures (ui/convert.py), which are read out by their names.
+  const PICTURES = /^user's message: !\[[^\]]*\]\(data:image\//;
+  const asTyped = (prompts) => prompts.forEach((prompt) => {
+    const label = prompt.getAttribute("aria-label");
+    const content = prompt.querySelector(".message-content");
+    if (!label || !content || prompt.closest(".shown-pictures")) return;
+    if (PICTURES.test(label)) {
+      prompt.parentElement.classList.add("shown-pictures");
+      const names = [...content.querySelectorAll("img")].map((picture) => picture.alt);
+      return prompt.setAttribute("aria-label", `Pictures: ${names.join(", ")}`);
+    }
     const shown = content.querySelector(".typed") || content.appendChild(document.createElement("p"));
     shown.className = "typed";
     const text = label.replace(/^user's message: /, "");
     if (shown.textContent !== text) shown.textContent = text;
   });
-  const watch = (side) => {
-    const line = $(`#line-${side}`), live = $(`#answer-${side}`);
-    if (!line || !live) return setTimeout(() => watch(side), 100);
-    new MutationObserver(() => hear(side)).observe(line, { childList: true, subtree: true });
-    new MutationObserver(() => { direct(live.querySelectorAll(MESSAGE)); follow(); }).observe(live, { childList: true, subtree: true, characterData: true });
-    live.setAttribute("translate", "no");
-    const conversation = $(`#conversation-${side}`);
-    if (conversation) {
+  const write = (box, text) => {
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text);
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+
+  // ── A view: one comparison, on a tab of its own. All of this once it has been drawn ────────
+  const watch = (view) => {
+    const $$ = (name) => document.getElementById(`${view}-${name}`);
+    const root = $$("view"), promptBox = () => $$("prompt").querySelector("textarea");
+    const seen = () => root.checkVisibility();
+    const onPrompt = (type, react) => root.addEventListener(type, (event) => {
+      if (event.target === promptBox()) react(event);
+    }, true);
+
+    const lastState = { left: "", right: "" };
+    const hear = (side) => {
+      const line = $$(`line-${side}`).querySelector(".numbers");
+      const state = line ? line.dataset.state : "";
+      if (state === lastState[side]) return;
+      lastState[side] = state;
+      const words = line ? line.dataset.words : "";
+      const name = side === "left" ? "Left" : "Right";
+      if (state === "done") announce(`${name}: done, ${words}`);
+      if (state === "stopped") announce(`${name}: stopped, ${words}`);
+      if (state === "failed") { announce(`${name}: ${words}`); setTimeout(() => $("#recheck")?.click(), 300); }
+      if (state === "waiting") announce(`${name}: thinking`);
+    };
+
+    // Follow the growing answer, unless the reader has scrolled away, or looks at another tab.
+    let following = false; // from the start of a run on, until the reader scrolls away
+    const scroller = () => document.scrollingElement || document.documentElement;
+    const atEnd = () => scroller().scrollHeight - scroller().scrollTop - window.innerHeight < 140;
+    window.addEventListener("scroll", () => { if (seen()) following = atEnd(); }, { passive: true });
+    let scheduled = false;
+    const follow = () => {
+      if (!following || scheduled) return;
+      scheduled = true;
+      requestAnimationFrame(() => { scheduled = false; if (seen()) scroller().scrollTop = scroller().scrollHeight; });
+    };
+
+    // Watch what Gradio draws.
+    const watchSide = (side) => {
+      const line = $$(`line-${side}`), answer = $$(`answer-${side}`), conversation = $$(`conversation-${side}`);
+      new MutationObserver(() => hear(side)).observe(line, { childList: true, subtree: true });
+      new MutationObserver(() => { direct(answer.querySelectorAll(MESSAGE)); follow(); }).observe(answer, { childList: true, subtree: true, characterData: true });
+      answer.setAttribute("translate", "no");
       conversation.setAttribute("translate", "no");
-      const every = (root, selector) => [...(root.matches(selector) ? [root] : []), ...root.querySelectorAll(selector)];
-      const quiet = (root) => {
-        every(root, "[aria-live]:not([aria-live=off])").forEach((node) => node.setAttribute("aria-live", "off"));
+      const every = (node, selector) => [...(node.matches(selector) ? [node] : []), ...node.querySelectorAll(selector)];
+      const quiet = (fresh) => {
+        every(fresh, "[aria-live]:not([aria-live=off])").forEach((node) => node.setAttribute("aria-live", "off"));
         // A button within a button, without a name: the outer one does it all.
-        every(root, ".thought-group .arrow").forEach((node) => { node.inert = true; });
-        every(root, "[role=complementary]").forEach((node) => node.removeAttribute("role"));
-        every(root, "[role=log]").forEach((node) =>
+        every(fresh, ".thought-group .arrow").forEach((node) => { node.inert = true; });
+        every(fresh, "[role=complementary]").forEach((node) => node.removeAttribute("role"));
+        every(fresh, "[role=log]").forEach((node) =>
           node.setAttribute("aria-label", `${side === "left" ? "Left" : "Right"} conversation`));
-        direct(every(root, MESSAGE));
-        asTyped(every(root, ".user-row"));
+        direct(every(fresh, MESSAGE));
+        asTyped(every(fresh, "[data-testid=user]"));
       };
       // Only what is new: in a long conversation all of it would take longer than a frame.
       new MutationObserver((changes) => {
@@ -97,89 +114,152 @@
         fresh.forEach(quiet);
       }).observe(conversation, { childList: true, subtree: true });
       quiet(conversation);
-    }
-  };
-  ["left", "right"].forEach(watch);
+    };
+    ["left", "right"].forEach(watchSide);
 
-  // ── Keyboard: Enter compares, Shift+Enter is a new line; never while an input method composes ─
-  const inPrompt = (event) => event.target.closest && event.target.closest("#prompt textarea");
-  document.addEventListener("keypress", (event) => {
-    // Gradio would take Shift+Enter as "send".
-    if (inPrompt(event) && event.key === "Enter") event.stopPropagation();
-  }, true);
-  document.addEventListener("keydown", (event) => {
-    const box = inPrompt(event);
-    if (!box || event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;
-    const touch = matchMedia("(pointer: coarse)").matches;
-    const command = event.ctrlKey || event.metaKey;
-    if (event.shiftKey || event.altKey || (touch && !command)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const compare = $("#compare");
-    if (compare) compare.click();
-  }, true);
-  // ── What is typed, or asked and not yet answered, survives a reload ────────────────────────
-  const unsent = kept("draft");
-  let asked = "";
-  const draft = (text) => keep("draft", text || asked);
-  const settle = () => {
-    const box = $("#prompt textarea");
-    if (!box) return setTimeout(settle, 100);
-    box.setAttribute("dir", "auto");
+    // Keyboard: Enter compares, Shift+Enter is a new line; never while an input method composes.
+    onPrompt("keypress", (event) => {
+      // Gradio would take Shift+Enter as "send".
+      if (event.key === "Enter") event.stopPropagation();
+    });
+    onPrompt("keydown", (event) => {
+      if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;
+      const touch = matchMedia("(pointer: coarse)").matches;
+      const command = event.ctrlKey || event.metaKey;
+      if (event.shiftKey || event.altKey || (touch && !command)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      $$("compare")?.click();
+    });
+
+    // What is typed, or asked and not yet answered, survives a reload.
+    const unsent = kept(`draft-${view}`);
+    let asked = "";
+    drafts[view] = (text) => keep(`draft-${view}`, text || asked);
+    promptBox().setAttribute("dir", "auto");
     const restore = () => {
-      if (!$(".state[data-state]")) return setTimeout(restore, 100);
-      if (!box.value && unsent) write(box, unsent);
+      if (!root.querySelector(".state[data-state]")) return setTimeout(restore, 100);
+      if (!promptBox().value && unsent) write(promptBox(), unsent);
     };
     restore();
     // Where a keyboard is at hand, type at once; on a phone one would pop up and hide the page.
-    if (matchMedia("(pointer: fine)").matches) box.focus({ preventScroll: true });
+    const fine = matchMedia("(pointer: fine)").matches;
+    if (fine && seen()) promptBox().focus({ preventScroll: true });
     // Gradio has a live region of its own, for progress that this page says in words.
     document.querySelectorAll(".sr-only[aria-live]").forEach((node) => node.setAttribute("aria-live", "off"));
-  };
-  settle();
 
-  // ── A prompt is begun: the models may get ready ────────────────────────────────────────────
-  let prepared = "";
-  const prepare = () => {
-    if (prepared === location.search) return;
-    prepared = location.search;
-    $("#typing")?.click();
-  };
-  document.addEventListener("input", (event) => { if (inPrompt(event)) prepare(); }, true);
-  document.addEventListener("click", (event) => { if (event.target.closest(".chip")) prepare(); }, true);
-  const write = (box, text) => {
-    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text);
-    box.dispatchEvent(new Event("input", { bubbles: true }));
+    // A prompt is begun: the models may get ready.
+    let prepared = null;
+    const prepare = () => {
+      const query = String(queryOf(view));
+      if (prepared === query) return;
+      prepared = query;
+      $$("typing")?.click();
+    };
+    onPrompt("input", prepare);
+    root.addEventListener("click", (event) => { if (event.target.closest(".chip")) prepare(); }, true);
+
+    // A prompt is sent: once the models answer, the box is emptied of it, and of no more.
+    let sent = null, answering = false;
+    root.addEventListener("click", (event) => { if ($$("compare")?.contains(event.target)) sent = promptBox().value; }, true);
+    const noticeRun = () => {
+      const busy = Boolean($$("stop"));
+      if (busy === answering) return;
+      answering = busy;
+      const box = promptBox();
+      asked = busy ? sent || "" : "";
+      if (!busy) return drafts[view](box.value);
+      following = true;
+      if (sent !== null && box.value.startsWith(sent)) write(box, box.value.slice(sent.length));
+      sent = null;
+      if (fine && seen() && document.activeElement === document.body) box.focus({ preventScroll: true });
+    };
+    new MutationObserver(noticeRun).observe($$("composer"), { childList: true, subtree: true, attributes: true, attributeFilter: ["class", "style"] });
+
+    // Pictures come from the button, or are dropped anywhere on the view, or pasted.
+    const input = $$("add")?.parentElement.querySelector("input[type=file]");
+    if (input) {
+      const add = (files) => {
+        if (!files.length || !seen()) return false;
+        const given = new DataTransfer();
+        [...files].forEach((file) => given.items.add(file));
+        input.files = given.files;
+        input.dispatchEvent(new Event("change", { bubbles: true }));
+        return true;
+      };
+      document.addEventListener("paste", (event) => { if (add(event.clipboardData?.files || [])) event.preventDefault(); });
+      const carries = (event) => event.dataTransfer?.types.includes("Files");
+      root.addEventListener("dragover", (event) => {
+        if (!carries(event)) return;
+        event.preventDefault();
+        root.classList.add("dropping");
+      });
+      root.addEventListener("dragleave", (event) => { if (!root.contains(event.relatedTarget)) root.classList.remove("dropping"); });
+      root.addEventListener("drop", (event) => {
+        root.classList.remove("dropping");
+        if (!carries(event)) return;
+        event.preventDefault();
+        event.stopPropagation();
+        add(event.dataTransfer.files);
+      }, true);
+    }
+
+    // Opened settings come out from under the prompt box.
+    $$("settings").addEventListener("click", (event) => {
+      if (event.target.closest(".settings > button")) setTimeout(() => $$("settings").scrollIntoView({ block: "end" }), 120);
+    });
+
+    $$("open")?.click(); // a view that does not open with the page does so when it is first seen
   };
 
-  // ── A prompt is sent: once the models answer, the box is emptied of it, and of no more ──────
-  let sent = null, answering = false;
-  document.addEventListener("click", (event) => {
-    if (event.target.closest("#compare")) sent = $("#prompt textarea").value;
-  }, true);
-  const noticeRun = () => {
-    const busy = Boolean($("#stop"));
-    if (busy === answering) return;
-    answering = busy;
-    const box = $("#prompt textarea");
-    asked = busy ? sent || "" : "";
-    if (!busy) return draft(box.value);
-    following = true;
-    if (sent !== null && box.value.startsWith(sent)) write(box, box.value.slice(sent.length));
-    sent = null;
-    if (matchMedia("(pointer: fine)").matches && document.activeElement === document.body) box.focus({ preventScroll: true });
+  const PARTS = ["prompt", "composer", "settings", "line-left", "line-right", "answer-left", "answer-right",
+    "conversation-left", "conversation-right"];
+  const begun = new Set(), drafts = {};
+  const begin = (view) => {
+    if (begun.has(view)) return;
+    begun.add(view);
+    const whenDrawn = () => {
+      const drawn = PARTS.every((part) => document.getElementById(`${view}-${part}`));
+      if (drawn && $(`#${view}-prompt textarea`)) watch(view);
+      else setTimeout(whenDrawn, 100);
+    };
+    whenDrawn();
   };
-  const watchComposer = () => {
-    const composer = $("#composer");
-    if (!composer) return setTimeout(watchComposer, 100);
-    new MutationObserver(noticeRun).observe(composer, { childList: true, subtree: true, attributes: true, attributeFilter: ["class", "style"] });
-  };
-  watchComposer();
 
-  // ── Opened settings come out from under the prompt box ─────────────────────────────────────
-  document.addEventListener("click", (event) => {
-    if (event.target.closest("#settings > button")) setTimeout(() => $("#settings").scrollIntoView({ block: "end" }), 120);
-  });
+  // ── The address bar: the settings of the view that is open ────────────────────────────────
+  const link = new URLSearchParams(location.search), meant = link.get("tab") || MAIN;
+  const queries = { [meant]: link };
+  const queryOf = (view) => queries[view] ||= new URLSearchParams(view === MAIN ? "" : { tab: view });
+  let open = MAIN;
+  const showAddress = () => {
+    const query = String(queryOf(open)).replace(/%2F/g, "/");
+    history.replaceState(null, "", location.pathname + (query && `?${query}`));
+  };
+  const address = (view, usual, values) => {
+    const query = queryOf(view), set = Object.fromEntries(Object.keys(usual).map((name, n) => [name, values[n]]));
+    for (const side of ["left", "right"]) {
+      const backend = set[`${side}_backend`], model = set[`${side}_model`];
+      if (backend && model) query.set(side, `${backend}/${model}`);
+      delete set[`${side}_backend`];
+      delete set[`${side}_model`];
+    }
+    for (const [name, value] of Object.entries(set)) {
+      if (value === null || value === undefined || value === "" || value === usual[name]) query.delete(name);
+      else query.set(name, value);
+    }
+    query.delete("prompt");
+    if (view === open) showAddress();
+  };
+  const opened = (view) => { open = view; showAddress(); };
+  const tab = (id) => {
+    const button = [...document.querySelectorAll("#tabs [role=tab]")].find((one) => one.dataset.tabId === id);
+    button?.click();
+    return Boolean(button);
+  };
+  const followLink = () => {
+    if (!$("#tabs [role=tab]")) return setTimeout(followLink, 50);
+    if (tab(meant)) opened(meant);
+  };
 
   // ── In the pickers, what cannot work can be read, not chosen ───────────────────────────────
   const CANNOT = /— (retired|unreachable|too large)$/;
@@ -227,35 +307,19 @@
     document.body.append(toast);
     setTimeout(() => toast.remove(), 1600);
   };
-  const address = (values) => {
-    const set = Object.fromEntries(SETTINGS.map((name, n) => [name, values[n]]));
-    const query = new URLSearchParams(location.search);
-    for (const side of ["left", "right"]) {
-      if (set[`${side}_backend`] && set[`${side}_model`]) {
-        query.set(side, `${set[`${side}_backend`]}/${set[`${side}_model`]}`);
-      }
-    }
-    for (const name of SETTINGS.slice(4)) {
-      const value = set[name];
-      if (value === null || value === undefined || value === "" || value === DEFAULTS[name]) query.delete(name);
-      else query.set(name, value);
-    }
-    query.delete("prompt");
-    history.replaceState(null, "", `${location.pathname}?${query}`.replace(/%2F/g, "/"));
-  };
-
   window.phi = {
-    address, copy, draft,
+    address, copy, tab,
+    draft: (view, text) => drafts[view]?.(text),
     copyLink: (prompt) => {
-      const link = new URL(location.href);
-      if (prompt) link.searchParams.set("prompt", prompt);
-      return copy(link.href);
+      const url = new URL(location.href);
+      if (prompt) url.searchParams.set("prompt", prompt);
+      return copy(url.href);
     },
-    tab: (id) => $(`#tabs [role=tab][data-tab-id=${id}]`)?.click(),
-    focus: (side) => {
+    opened: (view) => { opened(view); begin(view); },
+    focus: (view, side) => {
       for (const name of ["left", "both", "right"]) {
-        document.body.classList.toggle(`focus-${name}`, name === side);
-        $(`#focus-${name}`).setAttribute("aria-pressed", name === side);
+        document.getElementById(`${view}-view`).classList.toggle(`focus-${name}`, name === side);
+        document.getElementById(`${view}-focus-${name}`).setAttribute("aria-pressed", name === side);
       }
     },
     theme: () => {
@@ -264,4 +328,7 @@
       keep("theme", theme);
     },
   };
+
+  begin(MAIN);
+  if (meant !== MAIN) followLink();
 }

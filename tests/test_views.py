@@ -1,0 +1,215 @@
+"""Two views on one page: neither is drawn before its time, and neither disturbs the other."""
+
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+import pytest_asyncio
+from playwright.async_api import BrowserContext, expect
+
+from backends import REGISTRY
+from playground.board import BOARD
+from playground.keyring import Keyring
+from playground.limits import LOCAL, Limits
+from tests.pages import Puppet, Visitor, free_port
+from ui import page
+from ui.compare_view import CompareView
+from ui.events import Updates
+from ui.examples import Examples
+from ui.opening import Opening
+from ui.pairs import Pair
+from ui.session import Session
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@dataclass(frozen=True)
+class Noted:
+    """An example with something that the Text tab's examples have not."""
+
+    title: str
+    prompt: str
+    note: str
+
+
+class TwinView(CompareView):
+    """A view with a note above its prompt, and one more control on each side."""
+
+    def draw_above_prompt(self) -> None:
+        self.note = gr.Textbox(label="Note", elem_id=f"{self.name}-note", interactive=True)
+
+    def draw_beside_model(self, side: str) -> None:
+        gr.Dropdown(["a", "b"], label="More", elem_id=f"{self.name}-more-{side}", min_width=60)
+
+    @property
+    def filled(self) -> list[Any]:
+        return [*super().filled, self.note]
+
+    async def picked(self, example: Noted, session: Session) -> Updates:
+        return {self.composer.prompt: example.prompt, self.note: example.note}
+
+
+async def puppets(limits: Limits, keyring: Keyring) -> Pair:
+    """The pair that the second tab opens on."""
+    checked = await BOARD.look(REGISTRY["puppet"], keyring)
+    one, two, *_ = checked.offers
+    return Pair((checked, two), (checked, one), "Two puppets.")
+
+
+class TwinTab:
+    """A second tab with a view, opened when it is first seen."""
+
+    def __init__(self, limits: Limits, keyring: gr.State) -> None:
+        examples = Examples({"en": [Noted("Look", "What is it?", "A cat")]})
+        self.view = TwinView("twin", limits, keyring, examples)
+        self.pickers = self.view.pickers
+        self._opening = Opening(self.view, puppets)
+
+    def open_on(self, page: gr.Blocks, tab: gr.Tab) -> Any:
+        return self._opening.when_seen(tab)
+
+
+@pytest.fixture(scope="module")
+def both(served: str) -> Iterator[str]:
+    """The address of a page with the Text tab and its twin."""
+    with pytest.MonkeyPatch.context() as patch:
+        twin = SimpleNamespace(ID="twin", LABEL="tab_text", Tab=TwinTab)
+        patch.setattr(page, "TABS", (*page.TABS, twin))
+        port = free_port()
+        page.launch(LOCAL, "127.0.0.1", port, open_browser=False, block=False)
+    yield f"http://127.0.0.1:{port}"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def text(context: BrowserContext, both: str, puppet: Puppet) -> AsyncGenerator[Visitor, None]:
+    """Somebody on the Text tab of the page with two views."""
+    visitor = await Visitor(await context.new_page(), both).open()
+    yield visitor
+    assert visitor.faults == [], visitor.faults
+
+
+async def turn_to(visitor: Visitor, tab: str) -> Visitor:
+    """The same visitor, on another tab."""
+    await visitor.page.click(f"#tabs [data-tab-id={tab}]")
+    await visitor.page.wait_for_selector(f"#{tab}-view .state[data-state]")
+    other = Visitor(visitor.page, visitor.address, tab)
+    other.faults = visitor.faults
+    return other
+
+
+async def shows(visitor: Visitor, left: str, right: str) -> None:
+    """Wait until these models are chosen."""
+    for side, model in (("left", left), ("right", right)):
+        box = visitor.page.locator(f"#{visitor.view}-model-{side} input")
+        await expect(box).to_have_value(model)
+
+
+async def test_a_view_opens_once_when_its_tab_is_first_chosen(text: Visitor) -> None:
+    # The board has been drawn, and has told the view that is not there yet.
+    await text.page.wait_for_selector("#text-state-right [data-state=ready]")
+    assert await text.page.locator("#twin-view").count() == 0
+    twin = await turn_to(text, "twin")
+    await shows(twin, "Two", "One")
+    assert await twin.text("#twin-opening") == "Two puppets."
+    await twin.page.click("#twin-model-right input")
+    await twin.page.get_by_role("option", name="Two").click()
+    await shows(twin, "Two", "Two")
+    await turn_to(text, "text")
+    await turn_to(text, "twin")
+    await shows(twin, "Two", "Two")
+    assert (
+        await text.page.evaluate(
+            """() => {
+          const ids = [...document.querySelectorAll("[id^=text-], [id^=twin-]")].map(e => e.id);
+          return ids.filter((id, n) => ids.indexOf(id) !== n);
+        }"""
+        )
+        == []
+    )
+
+
+async def test_both_answer_at_once_and_each_keeps_its_own(text: Visitor, puppet: Puppet) -> None:
+    await text.ask("In the text view")
+    puppet.feed("one", "Text left")
+    await text.sees("#text-answer-left", "Text left")
+    puppet.answer("two", "Text right.")
+    await text.sees("#text-line-right", "2 tokens")
+    twin = await turn_to(text, "twin")
+    await twin.ask("In its twin")
+    assert puppet.wait_open("one", 2)
+    puppet.answer("two", "Twin left.")
+    puppet.answer("one", "Twin right.")
+    await twin.sees("#twin-conversation-right", "Twin right.")
+    await twin.finished()
+    assert "In the text view" not in await twin.text("#twin-conversation-left")
+    await turn_to(text, "text")
+    await text.page.click("#text-stop")
+    await text.finished()
+    await text.sees("#text-conversation-left", "Text left")
+    assert "In its twin" not in await text.text("#text-conversation-right")
+
+
+async def test_drafts_conversations_and_settings_survive_a_reload(
+    text: Visitor, puppet: Puppet
+) -> None:
+    await text.page.fill("#text-prompt textarea", "Mine")
+    await text.page.click("#text-settings > button")
+    await text.page.fill("#text-temperature input[type=number]", "0.3")
+    await text.page.wait_for_url("**temperature=0.3*")
+    twin = await turn_to(text, "twin")
+    await twin.page.wait_for_url("**?tab=twin&left=puppet/two&right=puppet/one")
+    await twin.ask("Remember")
+    puppet.answer("one", "I do.")
+    puppet.answer("two", "So do I.")
+    await twin.finished()
+    await twin.page.fill("#twin-prompt textarea", "Also mine")
+    await turn_to(text, "text")
+    assert "temperature=0.3" in text.page.url and "tab=" not in text.page.url
+    await turn_to(text, "twin")
+    await text.page.reload()
+    await twin.sees("#twin-conversation-left", "So do I.")
+    await twin.has_prompt("Also mine")
+    await shows(twin, "Two", "One")
+    await turn_to(text, "text")
+    await text.has_prompt("Mine")
+    assert "Remember" not in await text.text("#text-conversation-left")
+
+
+async def test_a_link_opens_its_tab_and_no_other(
+    context: BrowserContext, both: str, puppet: Puppet
+) -> None:
+    twin = Visitor(await context.new_page(), both, "twin")
+    await twin.open("?tab=twin&left=puppet/one&right=puppet/one&temperature=0.3&prompt=Hello")
+    await shows(twin, "One", "One")
+    assert await twin.prompt() == "Hello"
+    text = await turn_to(twin, "text")
+    assert await text.prompt() == ""
+    temperature = "#text-temperature input[type=number]"
+    await text.page.click("#text-settings > button")
+    assert await text.page.input_value(temperature) == "0.7"
+    assert twin.faults == []
+
+
+async def test_a_link_to_the_models_tab(context: BrowserContext, both: str) -> None:
+    visitor = Visitor(await context.new_page(), both)
+    await visitor.page.goto(f"{both}/?tab=models")
+    await visitor.sees("#card-puppet, #card-pocket", "Ready")
+    assert visitor.faults == []
+
+
+async def test_an_example_fills_in_what_its_view_adds(text: Visitor) -> None:
+    twin = await turn_to(text, "twin")
+    await twin.page.click("#twin-example-0")
+    await twin.has_prompt("What is it?")
+    await expect(twin.page.locator("#twin-note textarea, #twin-note input")).to_have_value("A cat")
+    assert await twin.page.locator(".pickers #twin-more-right").count() == 1
+
+
+async def test_one_side_alone_is_for_one_view(text: Visitor) -> None:
+    await text.page.click("#text-focus-left")
+    await text.page.wait_for_selector("#text-pane-right", state="hidden")
+    twin = await turn_to(text, "twin")
+    assert await twin.page.is_visible("#twin-pane-right")
