@@ -56,13 +56,11 @@ class Random(Transformers):
         return self.folder
 
 
-def build(folder: Path) -> int:
-    """Write the random checkpoint; returns its number of parameters."""
-    import torch
+def write_tokenizer(folder: Path, size: int) -> None:
+    """Write a tokenizer of `size` rows that knows letters, and many words that nobody says."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
-    size = 32_064
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = ["<|end|>", *letters, *(f"word{n}" for n in range(size - len(letters) - 1))]
     tokenizer = Tokenizer(models.BPE({word: n for n, word in enumerate(words)}, []))
@@ -72,6 +70,15 @@ def build(folder: Path) -> int:
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|end|>", chat_template=template
     ).save_pretrained(folder)
+
+
+def build(folder: Path) -> int:
+    """Write the random checkpoint; returns its number of parameters."""
+    import torch
+    from transformers import Phi3Config, Phi3ForCausalLM
+
+    size = 32_064
+    write_tokenizer(folder, size)
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)
     model = Phi3ForCausalLM(

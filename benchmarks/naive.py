@@ -16,14 +16,14 @@ def launch(port: int) -> None:
     """Serve it at a port of this computer until the process ends."""
     with gr.Blocks(analytics_enabled=False) as page:
         with gr.Row():
-            panes = [gr.Chatbot(elem_id=f"conversation-{side}") for side in ("left", "right")]
-        prompt = gr.Textbox(elem_id="prompt", interactive=True)
+            panes = [gr.Chatbot(elem_id=f"text-conversation-{side}") for side in ("left", "right")]
+        prompt = gr.Textbox(elem_id="text-prompt", interactive=True)
         for name, backend, pane in zip(
             ("left", "right"), (PacedLeft(), PacedRight()), panes, strict=True
         ):
             go = gr.Button(name, elem_id=f"go-{name}")
             go.click(_answer(backend), [prompt, pane], pane)
-        gr.Button("Compare", elem_id="compare").click(None, js=_START_BOTH)
+        gr.Button("Compare", elem_id="text-compare").click(None, js=_START_BOTH)
     page.launch(server_name="127.0.0.1", server_port=port, quiet=True)
 
 

@@ -96,8 +96,8 @@ def after_history(page: Any, server: Served, repeat: int) -> dict[str, list[Watc
         for rate, tokens in TOKENS.items():
             script = Script(tokens, rate, f"LATER-{rate}-{n}")
             seen.setdefault(f"history {rate}", []).append(watch(page, server, "page", script))
-            page.click("#undo")
-            page.locator("#conversation-right", has_text=script.end).wait_for(state="detached")
+            page.click("#text-undo")
+            page.locator("#text-conversation-right", has_text=script.end).wait_for(state="detached")
             page.wait_for_timeout(500)
     return seen
 

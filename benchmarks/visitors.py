@@ -57,9 +57,9 @@ class Visitor:
 
     def _data(self, event: str) -> list[Any]:
         """An event's inputs as they stand on the page, with this visitor's choices."""
-        chosen: dict[str | None, Any] = {"prompt": self.visit.script.prompt}
+        chosen: dict[str | None, Any] = {"text-prompt": self.visit.script.prompt}
         for side in ("left", "right"):
-            chosen |= {f"backend-{side}": f"paced-{side}", f"model-{side}": "paced"}
+            chosen |= {f"text-backend-{side}": f"paced-{side}", f"text-model-{side}": "paced"}
         parts = [self.parts[number] for number in self.events[event]["inputs"]]
         return [chosen.get(part.get("elem_id"), part.get("value")) for part in parts]
 

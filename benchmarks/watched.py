@@ -17,9 +17,9 @@ from tests.browser import ARGUMENTS, executable
 _WATCH = (Path(__file__).parent / "watch.js").read_text(encoding="utf-8")
 _SETTLE_MS = 700
 """After the last character: the page moves the answers to where they stay. That blocks too."""
-_BOT = "#conversation-{side} [data-testid=bot]"
+_BOT = "#text-conversation-{side} [data-testid=bot]"
 WAYS = {
-    "page": ("?left=paced-left/paced&right=paced-right/paced", "#answer-{side} .md"),
+    "page": ("?left=paced-left/paced&right=paced-right/paced", "#text-answer-{side} .md"),
     "naive": ("", _BOT),
 }
 """The page's address behind the server's, and where its answers grow."""
@@ -68,9 +68,9 @@ def opened(browser: Browser, server: Served, way: str) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.goto(server.url + WAYS[way][0])
-    page.wait_for_selector("#prompt textarea")
+    page.wait_for_selector("#text-prompt textarea")
     if way == "page":  # the opening event has drawn the models that the address asks for
-        page.wait_for_selector("#state-right [data-state=ready]")
+        page.wait_for_selector("#text-state-right [data-state=ready]")
     page.wait_for_timeout(1000)
     yield page
     context.close()
@@ -78,8 +78,8 @@ def opened(browser: Browser, server: Served, way: str) -> Iterator[Page]:
 
 def ask(page: Page, script: Script) -> None:
     """Type the prompt and press Compare."""
-    page.fill("#prompt textarea", script.prompt)
-    page.click("#compare")
+    page.fill("#text-prompt textarea", script.prompt)
+    page.click("#text-compare")
 
 
 def converse(page: Page, turns: int) -> None:
@@ -95,7 +95,7 @@ def wait_for_turn(page: Page, script: Script) -> None:
     for side in ("left", "right"):
         bubble = page.locator(_BOT.format(side=side), has_text=script.end)
         bubble.first.wait_for(state="attached")
-    page.wait_for_selector("#compare")
+    page.wait_for_selector("#text-compare")
 
 
 def _computed(trace: bytes) -> float:
@@ -125,9 +125,9 @@ def watch(page: Page, server: Served, way: str, script: Script, limit: float = 6
     assert browser
     browser.start_tracing(page=page, categories=["-*", "toplevel"])
     page.evaluate(_WATCH, {"sides": sides, "end": script.end})
-    page.fill("#prompt textarea", script.prompt)
+    page.fill("#text-prompt textarea", script.prompt)
     cpu, clicked = server.cpu(), time.perf_counter()
-    page.click("#compare")
+    page.click("#text-compare")
     takes = READING + script.count / script.rate
     complete = False
     while not complete and time.perf_counter() - clicked < takes + limit:
