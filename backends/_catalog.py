@@ -298,6 +298,20 @@ MODELS: dict[str, ModelSpec] = {
             lifecycle="demonstration",
             architecture="phi3",
         ),
+        ModelSpec(
+            key="pocket-vision",
+            label="Pocket-Vision",
+            family="Pocket",
+            parameters=3_393_472,
+            active_parameters=3_393_472,
+            context=4096,
+            languages=("en", "es", "zh", "ar"),
+            modalities=("text", "image"),
+            licence="MIT",
+            source="backends/pocket/README.md",
+            lifecycle="demonstration",
+            architecture="phi3_v",
+        ),
     )
 }
 """Every model the playground knows, by key, in the order in which pickers show them."""

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -100,6 +101,8 @@ class Transformers(Backend):
         self.check_packages()
         spec = self._spec(model)
         check_pictures(spec, messages)
+        pictures = sum(len(message.images) for message in messages)
+        params = replace(params, num_crops=self.crops(model, params, pictures))
         answers = self._run(spec, lambda loaded: loaded.answer(messages, params))
         async with aclosing(answers) as steps:
             async for step in steps:

@@ -6,11 +6,13 @@ from random import Random
 import numpy as np
 import torch
 
-from backends._phi3_vision import Phi3VForCausalLM
+from backends.pocket.lesson import FOLDER
 from backends.pocket.vision import train
-from backends.pocket.vision.drawing import LAYOUTS, scene
-from backends.pocket.vision.eyes import PassingHead
-from backends.pocket.vision.lesson import exam, languages
+from backends.pocket.vision.conversations import collate, pack
+from backends.pocket.vision.drawing import COLOURS, LAYOUTS, PLACES, scene
+from backends.pocket.vision.exam import examine, prior, share
+from backends.pocket.vision.eyes import KINDS, Labels, PassingHead, View, laid_out
+from backends.pocket.vision.lesson import Exchange, exam_questions, languages
 
 
 def test_drawing_is_the_same_for_the_same_seed() -> None:
@@ -27,18 +29,62 @@ def test_questions_of_the_exam_are_never_taught() -> None:
             assert not {*phrasings.learned} & {*phrasings.held_out}, topic
             assert phrasings.held_out
     asked = defaultdict(set)
-    for turn in exam(scene(5, "two"), Random(1)):
+    for turn in exam_questions(scene(5, "two"), Random(1)):
         asked[turn.language].add(turn.task)
     assert set(asked) == set(languages())
+
+
+def test_labels_say_what_there_is_to_see() -> None:
+    seen = scene(7, "one", 336)
+    (thing,) = seen.things
+    labels = Labels.of([View(laid_out(seen, 1), seen)])
+    assert labels.counts == [144] and labels.outlines.shape[0] == 144
+    kind, colour, covered, centre, place, count, row, column = labels.cells.unbind(1)
+    (middle,) = centre.nonzero().flatten().tolist()
+    assert (row[middle], column[middle]) == (int(thing.y / 28), int(thing.x / 28))
+    on = covered > 0
+    assert {KINDS[n] for n in kind[on]} == {thing.kind}
+    assert {COLOURS[n] for n in colour[on]} == {thing.colour}
+    assert {PLACES[n] for n in place[on]} == {seen.place(thing)}
+    assert set(count[on].tolist()) == {0} and labels.named.tolist() == [
+        [KINDS.index(thing.kind), COLOURS.index(thing.colour)]
+    ]
+
+
+def test_what_stands_beside_another_talk_is_not_read() -> None:
+    processor = train.new_processor()
+    talks = [[Exchange("en", "shape", text, "It is a star.", "star")] for text in ("A?", "B?", "C")]
+    row = pack(processor, 4, talks[:2], talks[2:])
+    mask, at = collate([row])["attention_mask"][0, 0], row.talks.index
+    assert mask[at(2), at(0)] and not mask[at(2), at(1)], "a picture is seen, other talk is not"
+    assert not mask[at(-3), at(0)], "where there is no picture, none is seen"
+    alone = pack(processor, 4, talks[:1], [])
+    assert row.ids[: len(alone.ids)] == alone.ids
+    asked = processor.encode("<|user|>\n<|image_1|>\nA?<|end|>\n<|assistant|>\n", [4])
+    assert alone.ids[: len(asked)] == asked
 
 
 def test_a_few_steps_of_the_training_run() -> None:
     torch.manual_seed(0)
     processor = train.new_processor()
-    model = Phi3VForCausalLM(train.config(processor.tokenizer))
+    model = train.new_model(processor)
     head = PassingHead(model.config.hidden_size)
-    before = model.lm_head.weight.clone()
-    train.warm_up(model, processor, head, steps=2, pieces=2, plain=0.5, mute=0.5)
-    train.train(model, processor, head, steps=3, pictures=1, dialogues=1)
-    assert torch.isfinite(model.lm_head.weight).all()
-    assert not torch.equal(before, model.lm_head.weight)
+    tower = model.model.vision_embed_tokens.img_processor
+    eyes, words = tower.encoder.layers[0].mlp.fc1.weight, model.lm_head.weight
+    before = eyes.clone(), words.clone()
+    for side in (112, 336):
+        train.look(model, head, train.Pieces(processor, side, 1, 2))
+    assert not torch.equal(before[0], eyes) and torch.equal(before[1], words)
+    before = eyes.clone(), words.clone()
+    train.talk(model, train.Pieces(processor, 168, 2, 2, talk=True))
+    assert torch.equal(before[0], eyes) and not torch.equal(before[1], words)
+    train.answer(model, head, train.Pictures(processor, 3, 4), fixed=0.5)
+    assert not torch.equal(before[0], eyes)
+    assert torch.isfinite(eyes).all() and torch.isfinite(words).all()
+
+
+def test_it_tells_colours_and_shapes_that_it_never_saw() -> None:
+    found = examine(FOLDER / "models" / "pocket-vision", scenes=4)
+    for task in ("colour", "shape"):
+        results = [one for (asked, *_), some in found.items() if asked == task for one in some]
+        assert share(results) >= 0.9 > 0.6 > prior(results), task

@@ -164,10 +164,11 @@ async def test_drafts_conversations_and_settings_survive_a_reload(
     await twin.ask("Remember")
     puppet.answer("one", "I do.")
     puppet.answer("two", "So do I.")
+    await twin.sees("#twin-conversation-left", "So do I.")
     await twin.finished()
     await twin.page.fill("#twin-prompt textarea", "Also mine")
     await turn_to(text, "text")
-    assert "temperature=0.3" in text.page.url and "tab=" not in text.page.url
+    await text.page.wait_for_url(lambda url: "temperature=0.3" in url and "tab=" not in url)
     await turn_to(text, "twin")
     await text.page.reload()
     await twin.sees("#twin-conversation-left", "So do I.")

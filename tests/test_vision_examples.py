@@ -42,7 +42,7 @@ def test_every_language_has_every_task_once_and_the_same_pictures(language: str)
     assert tuple(example.task for example in examples) == VISION_TASKS
     for ours, english in zip(examples, load_vision("en"), strict=True):
         assert ours.language == language
-        for fact in ("pictures", "clip", "frames", "spacing", "crops", "pocket", "source"):
+        for fact in ("pictures", "clip", "frames", "spacing", "pocket", "source"):
             assert getattr(ours, fact) == getattr(english, fact)
 
 
@@ -87,7 +87,7 @@ def test_the_demonstrations_of_the_course_are_asked_as_the_course_asks() -> None
         )
         assert frames.source == "19-slm/python/phi35-vision-demo.ipynb"
         assert frames.prompt == "Summarize the video."
-        assert (frames.frames, frames.spacing, frames.crops) == (21, "even", 4)
+        assert (frames.frames, frames.spacing) == (21, "even")
 
 
 @pytest.mark.parametrize(

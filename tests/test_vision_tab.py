@@ -13,7 +13,6 @@ from playwright.async_api import BrowserContext, expect
 
 from backends import TextPart
 from playground.examples.vision import picture_bytes
-from playground.pictures import PictureLimits, read
 from tests.pages import Puppet, Visitor
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -254,18 +253,40 @@ async def test_an_example_brings_its_picture(visitor: Visitor):
     await expect(visitor.page.locator("#vision-strip li")).to_have_count(2)
 
 
-async def test_the_tab_opens_on_the_phi_models_and_says_what_is_missing(
+async def test_the_tab_opens_on_the_built_in_model_in_one_crop_and_in_four(
     visitor: Visitor, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     await visitor.open("?tab=vision")
+    for side, crops in (("left", "1"), ("right", "4")):
+        box = visitor.page.locator(f"#vision-model-{side} input")
+        await expect(box).to_have_value("Pocket-Vision")
+        await expect(visitor.page.locator(f"#vision-crops-{side} input")).to_have_value(crops)
+    assert "not a Microsoft model" in await visitor.text("#vision-opening")
+    await visitor.page.click("#vision-example-0")
+    await visitor.sees("#vision-strip .costs", "Right up to 4 crops: 757 tokens")
+    await visitor.page.click("#vision-compare")
+    for side in ("left", "right"):
+        await visitor.sees(f"#vision-conversation-{side}", "red circle")
+    await visitor.finished()
+
+
+async def test_the_phi_models_say_what_is_missing(visitor: Visitor, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    sides = [
+        f"{side}=transformers/microsoft/{name}"
+        for side, name in (
+            ("left", "Phi-3-vision-128k-instruct"),
+            ("right", "Phi-3.5-vision-instruct"),
+        )
+    ]
+    await visitor.open(f"?tab=vision&{'&'.join(sides)}")
     for side, model in (("left", "Phi-3-vision"), ("right", "Phi-3.5-vision")):
         shown = await visitor.page.input_value(f"#vision-model-{side} input")
         assert shown.startswith(model)
-    assert "No model that sees pictures is ready" in await visitor.text("#vision-opening")
     await visitor.page.click("#vision-example-0")
     await expect(visitor.page.locator("#vision-strip li")).to_have_count(1)
-    assert "up to 16 crops" in await visitor.text("#vision-strip .costs")
+    await visitor.sees("#vision-strip .costs", "up to 16 crops")
     await visitor.page.click("#vision-code-right")
     await visitor.sees("#vision-program-right", "num_crops=16")
     await visitor.sees("#vision-program-right", "picture-1.png")
@@ -280,7 +301,3 @@ async def test_on_a_phone_nothing_sticks_out(visitor: Visitor):
     await add(visitor, *(file(f"{n}.png", png("red", (900, 300))) for n in range(4)), expected=4)
     await visitor.page.click("#vision-strip summary")
     assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
-def test_the_picture_of_a_test_is_one() -> None:
-    assert read(HEIC, "photo.heic", PictureLimits()).width

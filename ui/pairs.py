@@ -48,7 +48,7 @@ async def text_pair(limits: Limits, keyring: Keyring) -> Pair:
 async def vision_pair(limits: Limits, keyring: Keyring) -> Pair:
     """Phi-3-vision and Phi-3.5-vision if they are here, or one of them compared with itself.
 
-    If neither is, both all the same: to be downloaded, or to be exchanged for a server's.
+    If neither is, the built-in one is compared with itself: in 1 crop and in 4.
     """
     here = await BOARD.look(REGISTRY["transformers"], keyring)
     families = ("phi-3-vision", "phi-3.5-vision")
@@ -63,17 +63,21 @@ async def vision_pair(limits: Limits, keyring: Keyring) -> Pair:
             "picture in up to 4 crops, the right side in up to 16."
         )
         return Pair(one, one, sentence, {"left_crops": "4", "right_crops": "16"})
-    offers = {offer.spec.key: offer for offer in here.offers}
-    left, right = ((here, offers[family]) for family in families)
-    press = "press Download under one of them, or connect a server that has one."
-    return Pair(left, right, _NO_EYES + _other_ways(limits, press))
+    pocket = await BOARD.look(REGISTRY["pocket"], keyring)
+    (one,) = _ready(pocket, ("pocket-vision",))
+    sentence = _BUILT_IN_EYES + _other_ways(limits, f"for Phi-3.5-vision, {_DOWNLOAD}")
+    return Pair(one, one, sentence, {"left_crops": "1", "right_crops": "4"})
 
 
 _BUILT_IN = (
     "Comparing the two built-in <b>Pocket</b> models: tiny demonstrations that know this "
     "lesson and little else, not Microsoft models. "
 )
-_NO_EYES = "No model that sees pictures is ready here yet. "
+_BUILT_IN_EYES = (
+    "Comparing the built-in <b>Pocket-Vision</b> with itself: the left side sees a picture in 1 "
+    "crop, the right side in up to 4. It is a tiny demonstration that tells shapes, colours "
+    "and digits, and little else, not a Microsoft model. "
+)
 _DOWNLOAD = "choose <b>Transformers</b> under “Runs on”, pick one and press Download."
 
 

@@ -81,7 +81,7 @@ class VisionView(CompareView):
     @property
     def filled(self) -> list[Any]:
         """Those of every view, and what an example shows."""
-        return [*super().filled, *self.crops, self.spacing, self.frames, *self._held]
+        return [*super().filled, self.spacing, self.frames, *self._held]
 
     @property
     def _held(self) -> list[Any]:
@@ -157,9 +157,6 @@ class VisionView(CompareView):
     async def picked(self, example: VisionExample, session: Session) -> Updates:
         """An example was picked: its pictures take the place of those that were there."""
         updates = await super().picked(example, session)
-        for crops in self.crops:
-            if example.crops is not None:
-                updates[crops] = example.crops
         if example.clip:
             updates |= {self.spacing: example.spacing, self.frames: example.frames}
         try:

@@ -6,14 +6,16 @@ from typing import ClassVar
 
 from .._base import register
 from .._catalog import MODELS, ModelSpec
+from .._types import GenerationParams
 from ..transformers import Transformers
 
+MOST_CROPS = 4
 _SPECS = tuple(spec for spec in MODELS.values() if spec.family == "Pocket")
 
 
 @register
 class Pocket(Transformers):
-    """Pocket-3 and Pocket-3.5, whose weights come with the program: one lesson and little else.
+    """The Pocket models, whose weights come with the program: one lesson each and little else.
 
     Not Microsoft models. They go through the same code as the real Phi models.
     """
@@ -24,6 +26,11 @@ class Pocket(Transformers):
     def specs(self) -> Sequence[ModelSpec]:
         """The catalog's Pocket models."""
         return _SPECS
+
+    def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
+        """See `Backend.crops`: at most as many as Pocket-Vision was taught to look at."""
+        sees = self._spec(model).architecture == "phi3_v"
+        return min(params.num_crops or MOST_CROPS, MOST_CROPS) if sees else None
 
     def written(self, spec: ModelSpec) -> tuple[str, str]:
         """Its folder as seen from the folder of this program."""

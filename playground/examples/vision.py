@@ -49,8 +49,6 @@ class VisionExample:
     frames: int | None = None
     """How many frames to take from the clip, with `scenes` at most; `None` without a clip."""
     spacing: Spacing = "even"
-    crops: int | None = None
-    """Into how many pieces at most a picture is cut (`num_crops`); `None`: the model decides."""
     pocket: bool = False
     """Whether Pocket-Vision, the built-in model, can answer it."""
     source: str | None = None

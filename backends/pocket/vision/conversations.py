@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..._phi3_vision import Phi3VProcessor
+from ..._phi3_vision import Phi3VForCausalLM, Phi3VProcessor
 from ..batches import IGNORED
 from .drawing import Scene
 from .lesson import (
@@ -96,7 +96,7 @@ def lesson(scene: Scene, rng: Random, dialogues: int) -> tuple[list[Dialogue], l
                 return exchange
 
     def typed(exchange: Exchange) -> Exchange:
-        question = varied(exchange.question, rng)
+        question = varied(exchange.question, exchange.language, rng)
         return Exchange(exchange.language, exchange.task, question, exchange.answer, exchange.truth)
 
     seen = []
@@ -107,3 +107,27 @@ def lesson(scene: Scene, rng: Random, dialogues: int) -> tuple[list[Dialogue], l
     language = rng.choice(words)
     absent = rng.choice((ask_without_picture, ask_without_picture, ask_anything_else))
     return seen, [[typed(absent(language, rng))]]
+
+
+def embed(
+    model: Phi3VForCausalLM, batch: dict[str, torch.Tensor], pictures: dict[str, torch.Tensor]
+) -> torch.Tensor:
+    """The vectors of packed rows and their pictures: (rows, tokens, hidden)."""
+    return model.model.vision_embed_tokens(
+        batch["input_ids"], pictures["pixel_values"], pictures["image_sizes"]
+    )
+
+
+def read(
+    model: Phi3VForCausalLM, vectors: torch.Tensor, batch: dict[str, torch.Tensor]
+) -> torch.Tensor:
+    """What the decoder makes of them: (rows, tokens, hidden)."""
+    mask = torch.zeros(batch["attention_mask"].shape, dtype=vectors.dtype)
+    mask.masked_fill_(~batch["attention_mask"], torch.finfo(vectors.dtype).min)
+    out = model.model(
+        inputs_embeds=vectors,
+        attention_mask=mask,
+        position_ids=batch["position_ids"],
+        use_cache=False,
+    )
+    return out.last_hidden_state

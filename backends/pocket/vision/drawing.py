@@ -127,11 +127,11 @@ def scene(seed: int, layout: str | None = None, side: int | None = None) -> Scen
 
 
 def patchwork(rng: Random, side: int, *, alone: bool = False) -> Scene:
-    """Things of all sizes anywhere in a small square, or one alone: exercises for the eyes."""
+    """A thing of any size anywhere in a small square, or a few small ones: exercises for eyes."""
     ground = _ground(rng)
     things: list[Thing] = []
     large = rng.random() < 0.75
-    for _ in range(1 if large or alone else 3):
+    for _ in range(1 if large or alone or rng.random() < 0.5 else 3):
         size = side * rng.uniform(0.3, 0.95) if large else rng.uniform(24, 60)
         for _ in range(10):
             x, y = (rng.uniform(0.45 * size, side - 0.45 * size) for _ in "xy")

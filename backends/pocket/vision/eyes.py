@@ -11,15 +11,13 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import CLIPVisionModel
 
-from ..._phi3_vision.crops import Layout
+from ..._phi3_vision.crops import LINES, Layout
 from ..._phi3_vision.modeling import Phi3ImageEmbedding
 from .drawing import COLOURS, DIGITS, PLACES, SHAPES, Scene
 
 PATCH = 14
 CELL = 2 * PATCH
 """Pixels of a side of what becomes one token: two by two patches."""
-PIECE = 168
-"""Side of a patchwork in pixels: half a crop, for a sixth of the work."""
 FINE, COARSE = 8, 4
 """Points of a side of a cell, in the masks that the head draws of it and of its neighbours."""
 KINDS = (*SHAPES, *DIGITS)
@@ -38,8 +36,32 @@ class View(NamedTuple):
     """The picture, if all of it is in view: then a place in it can be told."""
 
 
+class Labels(NamedTuple):
+    """What there is to see in some views."""
+
+    cells: torch.Tensor
+    """Of all their cells, see `cells`."""
+    outlines: torch.Tensor
+    """Of all their cells, see `outlines`."""
+    counts: list[int]
+    """How many cells each view has."""
+    named: torch.Tensor
+    """Kind and colour of what each view shows (views, 2); -1 where that is not one."""
+
+    @classmethod
+    def of(cls, views: list[View]) -> "Labels":
+        """Find out what there is to see."""
+        found = [cells(view) for view in views]
+        return cls(
+            torch.from_numpy(np.concatenate(found)),
+            torch.from_numpy(np.concatenate([outlines(view.seen) for view in views])),
+            [len(some) for some in found],
+            torch.tensor([_named(view.seen) for view in views]),
+        )
+
+
 class PassingHead(nn.Module):
-    """Reads from each picture token what kind and colour its thing has; thrown away afterwards."""
+    """Tells from picture tokens what they show; thrown away afterwards."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -50,35 +72,59 @@ class PassingHead(nn.Module):
         self.mask = nn.Linear(hidden, FINE**2 + (3 * COARSE) ** 2)
         self.place = nn.Linear(hidden, len(PLACES))
         self.count = nn.Linear(hidden, MOST)
+        self.row, self.column = nn.Linear(hidden, LINES), nn.Linear(hidden, LINES)
+        self.gaze = nn.Linear(hidden, 1)
+        self.named = nn.Linear(hidden, len(KINDS) + len(COLOURS))
 
     def loss(
-        self, tokens: torch.Tensor, views: list[View]
+        self, tokens: torch.Tensor, labels: Labels, start: tuple[int, int] = (0, 0)
     ) -> tuple[torch.Tensor, dict[str, float]]:
-        """The loss of the tokens (n, hidden) of these views, one after the other; shares right."""
-        tokens = self.norm(tokens)
-        labels = torch.from_numpy(np.concatenate([cells(view) for view in views]))
-        masks = torch.from_numpy(np.concatenate([outlines(view.seen) for view in views]))
-        kind, colour, covered, centre, place, count = labels.unbind(1)
-        on, near = covered > 0, masks.amax(1) > 0
-        kinds, colours = self.kind(tokens[on]), self.colour(tokens[on])
+        """The loss of the tokens (n, hidden) of some views, one after the other; shares right.
+
+        `start` is where pieces begin in their crop: row and column of their first cell.
+        """
+        tokens = self.norm(tokens.float())
+        kind, colour, covered, centre, place, count, row, column = labels.cells.unbind(1)
+        on, near = covered > 0, labels.outlines.amax(1) > 0
+        kinds = self.kind(tokens[on])
         marks = torch.stack([covered, centre], dim=1).float()
         loss = (
-            2 * cross_entropy(kinds, kind[on])
-            + cross_entropy(colours, colour[on])
-            + 3 * binary_cross_entropy_with_logits(self.covered(tokens), marks)
-            + 5 * binary_cross_entropy_with_logits(self.mask(tokens[near]), masks[near])
+            cross_entropy(kinds, kind[on])
+            + 0.5 * cross_entropy(self.colour(tokens[on]), colour[on])
+            + binary_cross_entropy_with_logits(self.covered(tokens), marks)
+            + 5 * binary_cross_entropy_with_logits(self.mask(tokens[near]), labels.outlines[near])
         )
-        right = {
-            "kind": _share(kinds.argmax(1) == kind[on]),
-            "mask": _share((self.mask(tokens[near]) > 0) == (masks[near] > 0.5)),
-            "colour": _share(colours.argmax(1) == colour[on]),
-        }
+        for told, at, first in ((self.row, row, start[0]), (self.column, column, start[1])):
+            loss = loss + 0.5 * cross_entropy(told(tokens), (at + first) % LINES)
+        right = {"cells": _share(kinds.argmax(1) == kind[on])}
+        right["row"] = _share(self.row(tokens).argmax(1) == (row + start[0]) % LINES)
+        one = labels.named[:, 0] >= 0
+        if one.any():
+            named = self._named(tokens, labels.counts)[one].split((len(KINDS), len(COLOURS)), dim=1)
+            for name, logits, truth in zip(
+                ("kind", "colour"), named, labels.named[one].unbind(1), strict=True
+            ):
+                loss = loss + cross_entropy(logits, truth)
+                right[name] = _share(logits.argmax(1) == truth)
         if (known := on & (place >= 0)).any():
             places, counts = self.place(tokens[known]), self.count(tokens[known])
-            loss = loss + 2 * cross_entropy(places, place[known])
-            loss = loss + cross_entropy(counts, count[known])
+            loss = loss + cross_entropy(places, place[known]) + cross_entropy(counts, count[known])
             right["place"] = _share(places.argmax(1) == place[known])
+            right["count"] = _share(counts.argmax(1) == count[known])
         return loss, right
+
+    def _named(self, tokens: torch.Tensor, counts: list[int]) -> torch.Tensor:
+        """What each view as a whole shows, told from the tokens that matter."""
+        weighed = [(self.gaze(some).softmax(0) * some).sum(0) for some in tokens.split(counts)]
+        return self.named(torch.stack(weighed))
+
+
+def _named(scene: Scene) -> tuple[int, int]:
+    alike = {(thing.kind, thing.colour) for thing in scene.things}
+    if len(alike) > 1:
+        return -1, -1
+    ((kind, colour),) = alike
+    return KINDS.index(kind), COLOURS.index(colour)
 
 
 def _share(right: torch.Tensor) -> float:
@@ -86,11 +132,12 @@ def _share(right: torch.Tensor) -> float:
 
 
 def cells(view: View) -> np.ndarray:
-    """What each cell shows: (cells, 6) of kind, colour, covered or not, centre or not, and where
-    its thing is and among how many less one; -1 where the whole picture is not in view."""
+    """What each cell shows: (cells, 8) of kind, colour, covered or not, centre or not; where its
+    thing is and among how many less one, -1 where the whole picture is not in view; its own row
+    and column."""
     scene, whole = view
     rows, columns = scene.height // CELL, scene.width // CELL
-    found = np.zeros((rows, columns, 6), dtype=np.int64)
+    found = np.zeros((rows, columns, 8), dtype=np.int64)
     found[..., 4:] = -1
     inked = _grid(scene.mask(), rows, columns) > 0.03
     down, across = np.indices((rows, columns)) * CELL + PATCH
@@ -102,8 +149,12 @@ def cells(view: View) -> np.ndarray:
         middle = (min(int(thing.y / CELL), rows - 1), min(int(thing.x / CELL), columns - 1))
         found[middle][3] = 1
         if whole:
-            found[mine, 4:] = PLACES.index(whole.place(whole.things[number])), len(whole.things) - 1
-    return found.reshape(-1, 6)
+            found[mine, 4:6] = (
+                PLACES.index(whole.place(whole.things[number])),
+                len(whole.things) - 1,
+            )
+    found[..., 6], found[..., 7] = np.indices((rows, columns))
+    return found.reshape(-1, 8)
 
 
 def outlines(scene: Scene) -> np.ndarray:
@@ -136,17 +187,18 @@ def laid_out(scene: Scene, crops: int) -> Scene:
 
 
 def see_piece(
-    embedding: Phi3ImageEmbedding, pixels: torch.Tensor, top: int, left: int
+    embedding: Phi3ImageEmbedding, pixels: torch.Tensor, start: tuple[int, int]
 ) -> torch.Tensor:
-    """The tokens of pieces of pictures: (pieces, 3, PIECE, PIECE) to (pieces, 36, hidden).
+    """The tokens of square pieces of pictures: (pieces, 3, side, side) to (pieces, cells, hidden).
 
-    What `embed_image` does, for a part of a crop that begins at this patch.
+    What `embed_image` does, for a part of a crop that begins at this row and column of cells.
     """
     tower: Any = embedding.img_processor
-    side = PIECE // PATCH
+    side = pixels.shape[-1] // PATCH
     grid = tower.config.image_size // PATCH
-    rows = torch.arange(top, top + side)[:, None] * grid
-    places = 1 + (rows + torch.arange(left, left + side)).flatten()
+    row, column = (2 * cell for cell in start)
+    rows = torch.arange(row, row + side)[:, None] * grid
+    places = 1 + (rows + torch.arange(column, column + side)).flatten()
     inner = tower.embeddings
     patches = inner.patch_embedding(pixels).flatten(2).transpose(1, 2)
     start = inner.class_embedding.expand(len(pixels), 1, -1)

@@ -14,7 +14,7 @@ from .drawing import DIGITS, Scene, Thing
 FOLDER = Path(__file__).parent / "questions"
 TASKS = (
     *("colour", "shape", "count", "position", "digit", "description", "one of two"),
-    *("small colour", "small shape", "small digit", "small position"),
+    *("small colour", "small shape", "small digit", "small position", "small description"),
     *("no digit", "no picture", "anything else"),
 )
 """What is asked and reported; each belongs to one or several topics of the question files."""
@@ -92,7 +92,11 @@ def languages() -> dict[str, Language]:
 def points(scene: Scene) -> list[Point]:
     """All that can be asked about a scene."""
     things, first = scene.things, scene.things[:1]
-    told = Point("description", "description", things)
+    if scene.layout == "patchwork":  # where it is would be another place in the whole picture
+        topics = ["colour", *(["digit", "shape"] if first[0].kind in DIGITS else ["shape"] * 2)]
+        return [Point(topic, topic, first) for topic in topics]
+    small = "small " if scene.layout == "small" else ""
+    told = Point(f"{small}description", "description", things)
     counted = Point("count", "count", things)
     if scene.layout == "many":
         return [counted, counted, Point("colour", "colours", things), told]
@@ -103,10 +107,6 @@ def points(scene: Scene) -> list[Point]:
             for topic in ("colour", "position")
         ]
         return [*named, counted, told]
-    if scene.layout == "patchwork":  # where it is would be another place in the whole picture
-        topics = ["colour", *(["digit", "shape"] if first[0].kind in DIGITS else ["shape"] * 2)]
-        return [Point(topic, topic, first) for topic in topics]
-    small = "small " if scene.layout == "small" else ""
     asked = [Point(f"{small}colour", "colour", first), Point(f"{small}position", "position", first)]
     if things[0].kind in DIGITS:
         asked += [Point(f"{small}digit", topic, first) for topic in ("digit", "digit", "shape")]
@@ -114,7 +114,7 @@ def points(scene: Scene) -> list[Point]:
         asked += [Point(f"{small}shape", "shape", first)] * 2
         if not small:
             asked.append(Point("no digit", "digit", first))
-    return asked if small else [*asked, counted, told]
+    return [*asked, told] if small else [*asked, counted, told]
 
 
 def ask(
@@ -166,8 +166,12 @@ def _elsewhere(code: str) -> Sequence[str]:
     return [question for topic in topics for question in topic.questions]
 
 
-def varied(question: str, rng: Random) -> str:
-    """The question as hurried people type it, now and then."""
+def varied(question: str, code: str, rng: Random) -> str:
+    """The question as people type it now and then: with a greeting or thanks, or in a hurry."""
+    if rng.random() < 0.2:
+        question = rng.choice(dialogues()[code].prefixes) + question
+    if rng.random() < 0.1:
+        question += rng.choice(dialogues()[code].suffixes)
     if rng.random() < 0.15:
         question = question.lower()
     if rng.random() < 0.15:
@@ -178,7 +182,7 @@ def varied(question: str, rng: Random) -> str:
 def _filled(phrase: str, kind: dict[str, Any]) -> str:
     plural = kind.get("plural", "")
     text = phrase.format(the=kind["the"], plural=plural, Plural=_capital(plural))
-    return _capital(text)
+    return _capital(text.replace(" de el ", " del "))  # Spanish has one word for the two
 
 
 def _capital(text: str) -> str:
@@ -241,7 +245,7 @@ def _description(
     return _capital(text), truth
 
 
-def exam(scene: Scene, rng: Random) -> Iterator[Exchange]:
+def exam_questions(scene: Scene, rng: Random) -> Iterator[Exchange]:
     """Each point of a scene once in each language, in words never trained on."""
     for language in languages().values():
         for point in dict.fromkeys(points(scene)):

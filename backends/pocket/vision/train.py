@@ -3,56 +3,45 @@
 import argparse
 import shutil
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader, IterableDataset
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from ..._phi3_vision import Phi3VConfig, Phi3VForCausalLM, Phi3VImageProcessor, Phi3VProcessor
+from ..._phi3_vision.crops import CROP
 from ..._phi3_vision.modeling import Phi3ImageEmbedding
 from ..batches import IGNORED
 from ..lesson import FOLDER
-from .conversations import Dialogue, collate, lesson, pack
+from .conversations import collate, embed, lesson, pack, read
 from .drawing import LAYOUTS, Scene, patchwork, scene
-from .eyes import (
-    CELL,
-    PIECE,
-    PassingHead,
-    View,
-    laid_out,
-    look_around,
-    see_piece,
-)
-from .lesson import (
-    TASKS,
-    Exchange,
-    ask_anything_else,
-    ask_without_picture,
-    exam,
-    languages,
-)
+from .exam import examine, report, share
+from .eyes import CELL, Labels, PassingHead, View, laid_out, look_around, see_piece
 
 SEED = 336
-WARM_UP, STEPS = 1700, 400
-"""Steps on pieces of pictures, and then on pictures."""
-PIECES, PICTURES = 16, 8
-"""In one step."""
-DIALOGUES = 6
+LOOKS = ((112, 64, 1600), (224, 20, 600), (336, 8, 600))
+"""What the eyes are taught alone: pictures of so many pixels a side, so many at once, steps."""
+TALKS = (168, 10, 800)
+"""What the decoder is taught first, the same of it: to understand questions about pieces."""
+STEPS, PICTURES = 800, 8
+"""Steps on whole pictures, and pictures in each."""
+DIALOGUES = 7
 """About each picture."""
-WARM_UP_RATE, RATE = 3e-3, 1.5e-3
+LOOK_RATE, RATE = 3e-3, 1.5e-3
+FIXED = 0.4
+"""Share of the steps on whole pictures in which the eyes stay as they are."""
 EYES_SHARE = 0.2
 """Weight of what the passing head still teaches the eyes, beside the answers."""
-FOUR_CROPS = 0.4
-"""Of the steps after the first third, how many show the pictures in four crops."""
-EXAM_SEED = 10**9
-"""Pictures from this seed on are never trained on."""
-CROPS = (1, 4)
+FOUR_CROPS = 0.3
+"""Of the steps, how many show the pictures in four crops."""
 
 
 def config(tokenizer: PreTrainedTokenizerFast) -> Phi3VConfig:
@@ -78,7 +67,7 @@ def config(tokenizer: PreTrainedTokenizerFast) -> Phi3VConfig:
             "name": "clip_vision_model",
             "hidden_size": 128,
             "intermediate_size": 384,
-            "num_hidden_layers": 4,
+            "num_hidden_layers": 6,
             "num_attention_heads": 4,
             "projection_dim": 128,
         },
@@ -92,134 +81,116 @@ def new_processor() -> Phi3VProcessor:
     return Phi3VProcessor(Phi3VImageProcessor(num_crops=1), tokenizer)
 
 
-def look_once(embedding: Phi3ImageEmbedding) -> None:
-    """A picture in one crop is that crop twice: let CLIP look at it once."""
-    look = embedding.get_img_features
+class Lesson(NamedTuple):
+    """Some pictures, what they show, and what is said about them."""
 
-    def features(img_embeds: torch.Tensor) -> torch.Tensor:
-        if len(img_embeds) == 2 and torch.equal(img_embeds[0], img_embeds[1]):
-            return look(img_embeds[:1]).expand(2, -1, -1)
-        return look(img_embeds)
-
-    embedding.get_img_features = features
-
-
-def loss_of(
-    model: Phi3VForCausalLM, vectors: torch.Tensor, batch: dict[str, torch.Tensor]
-) -> torch.Tensor:
-    """Mean loss over the assistant's tokens of packed rows whose vectors `embed` made."""
-    hidden = read(model, vectors, batch)[:, :-1]
-    wanted = batch["labels"][:, 1:]
-    kept = wanted != IGNORED
-    return cross_entropy(model.lm_head(hidden[kept]), wanted[kept])
+    scenes: list[Scene]
+    views: list[View]
+    labels: Labels
+    pictures: dict[str, torch.Tensor]
+    """As the image processor makes them; of pieces just `pixel_values` (pieces, 3, side, side)."""
+    crops: int = 1
+    batch: dict[str, torch.Tensor] = {}  # noqa: RUF012
 
 
-def picture_tokens(
-    vectors: torch.Tensor, ids: torch.Tensor, scenes: list[Scene], crops: int
-) -> tuple[torch.Tensor, list[View]]:
-    """The tokens of packed rows that show cells, and what they show.
+class Pieces(IterableDataset):
+    """Small squares with things in them, or, of a crop's size, whole pictures as one crop."""
 
-    The whole picture, and before it, if it is not the same, its crops laid together.
-    """
-    found, views = [], []
-    for row, places, one in zip(vectors, ids < 0, scenes, strict=True):
-        tokens, hidden = row[places], row.shape[-1]
-        whole = View(laid_out(one, 1), one)
-        for view in (View(laid_out(one, crops)), whole) if crops > 1 else (whole,):
+    def __init__(
+        self, processor: Phi3VProcessor, side: int, pieces: int, steps: int, *, talk: bool = False
+    ) -> None:
+        self.processor, self.side, self.pieces, self.steps = processor, side, pieces, steps
+        self.talk = talk
+        """Whether there are questions about them, so about one thing in each."""
+
+    def __iter__(self) -> Iterator[Lesson]:
+        rng, tokens = Random(SEED + self.side), (self.side // CELL) ** 2
+        for _ in range(self.steps):
+            if self.side == CROP:
+                scenes = [scene(rng.getrandbits(29)) for _ in range(self.pieces)]
+                views = [view for one in scenes for view in views_of(one, 1)]
+            else:
+                scenes = [patchwork(rng, self.side, alone=self.talk) for _ in range(self.pieces)]
+                views = [View(one) for one in scenes]
+            said = [lesson(one, rng, DIALOGUES) for one in scenes] if self.talk else []
+            batch = collate([pack(self.processor, tokens, *one) for one in said]) if said else {}
+            pixels = {"pixel_values": self._pixels(scenes)}
+            yield Lesson(scenes, views, Labels.of(views), pixels, batch=batch)
+
+    def _pixels(self, scenes: list[Scene]) -> torch.Tensor:
+        look, shown = self.processor.image_processor, [one.draw() for one in scenes]
+        if self.side == CROP:
+            return look(shown, num_crops=1, return_tensors="pt")["pixel_values"][:, 0]
+        pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in shown]))
+        shift, scale = (torch.tensor(v).view(3, 1, 1) for v in (look.image_mean, look.image_std))
+        return (pixels.permute(0, 3, 1, 2) / 255 - shift) / scale
+
+
+class Pictures(IterableDataset):
+    """Whole pictures in one crop or in four, and dialogues about them."""
+
+    def __init__(self, processor: Phi3VProcessor, pictures: int, steps: int) -> None:
+        self.processor, self.pictures, self.steps = processor, pictures, steps
+
+    def __iter__(self) -> Iterator[Lesson]:
+        rng, look, number = Random(SEED), self.processor.image_processor, 0
+        for _ in range(self.steps):
+            crops = 4 if rng.random() < FOUR_CROPS else 1
+            weights = (7, 6, 4, 6, 9) if crops == 4 else (8, 7, 5, 7, 3)
+            rows, scenes, shown = [], [], []
+            # Four crops are as much work as three pictures in one.
+            count = self.pictures if crops == 1 else max(1, self.pictures // 3)
+            for layout in rng.choices(LAYOUTS, weights, k=count):
+                number += 1
+                scenes.append(scene(number, layout))
+                shown.append(scenes[-1].draw())
+                (tokens,) = look.calc_num_image_tokens(shown[-1:], num_crops=crops)
+                rows.append(pack(self.processor, tokens, *lesson(scenes[-1], rng, DIALOGUES)))
+            pixels: Any = look(shown, num_crops=crops, return_tensors="pt")
+            views = [view for one in scenes for view in views_of(one, crops)]
+            yield Lesson(scenes, views, Labels.of(views), dict(pixels), crops, collate(rows))
+
+
+def views_of(one: Scene, crops: int) -> tuple[View, ...]:
+    """What the tokens of a picture show: its crops laid together, and the whole of it."""
+    whole = View(laid_out(one, 1), one)
+    return (View(laid_out(one, crops)), whole) if crops > 1 else (whole,)
+
+
+def tokens_of(vectors: torch.Tensor, given: Lesson) -> torch.Tensor:
+    """The tokens of packed rows that show cells, in the order of `views_of`."""
+    found: list[torch.Tensor] = []
+    for row, ids, one in zip(vectors, given.batch["input_ids"], given.scenes, strict=True):
+        tokens = row[ids < 0]
+        for view in views_of(one, given.crops):
             lines, columns = view.seen.height // CELL, view.seen.width // CELL
             count = lines * (columns + 1)  # each line has its end
-            part = tokens[-count:] if view is whole else tokens[:count]
-            found.append(part.view(lines, columns + 1, hidden)[:, :-1].reshape(-1, hidden))
-            views.append(view)
-    return torch.cat(found), views
-
-
-def embed(
-    model: Phi3VForCausalLM, batch: dict[str, torch.Tensor], pictures: dict[str, torch.Tensor]
-) -> torch.Tensor:
-    """The vectors of packed rows and their pictures: (rows, tokens, hidden)."""
-    return model.model.vision_embed_tokens(
-        batch["input_ids"], pictures["pixel_values"], pictures["image_sizes"]
-    )
-
-
-def read(
-    model: Phi3VForCausalLM, vectors: torch.Tensor, batch: dict[str, torch.Tensor]
-) -> torch.Tensor:
-    """What the decoder makes of them: (rows, tokens, hidden)."""
-    mask = torch.zeros(batch["attention_mask"].shape, dtype=vectors.dtype)
-    mask.masked_fill_(~batch["attention_mask"], torch.finfo(vectors.dtype).min)
-    out = model.model(
-        inputs_embeds=vectors,
-        attention_mask=mask,
-        position_ids=batch["position_ids"],
-        use_cache=False,
-    )
-    return out.last_hidden_state
-
-
-def warm_up(
-    model: Phi3VForCausalLM,
-    processor: Phi3VProcessor,
-    head: PassingHead,
-    *,
-    steps: int,
-    pieces: int = PIECES,
-    plain: float = 0.2,
-    mute: float = 0.45,
-) -> None:
-    """Teach the eyes on small pieces of pictures, and then the decoder to look at what they see.
-
-    At first the pieces are black on white, and nothing is asked about them.
-    """
-    pupil = Pupil(model, head, steps, WARM_UP_RATE)
-    looks = processor.image_processor
-    shift, scale = (torch.tensor(v).view(3, 1, 1) for v in (looks.image_mean, looks.image_std))
-    rng, log = Random(SEED), Log("warm-up")
-    for step in range(1, steps + 1):
-        asked = step > mute * steps
-        scenes = [
-            scene(rng.getrandbits(32), "many", PIECE)
-            if asked and rng.random() < 0.25
-            else patchwork(rng, PIECE, alone=asked)
-            for _ in range(pieces)
-        ]
-        if step <= plain * steps:
-            scenes = [one.in_black_and_white() for one in scenes]
-        drawn = np.stack([np.asarray(one.draw()) for one in scenes])
-        pixels = (torch.from_numpy(drawn).permute(0, 3, 1, 2) / 255 - shift) / scale
-        top, left = (rng.randrange(0, 13, 2) for _ in "yx")
-        tokens = see_piece(model.model.vision_embed_tokens, pixels, top, left)
-        loss, right = head.loss(tokens.flatten(0, 1), [View(one) for one in scenes])
-        if asked:
-            rows = [pack(processor, tokens.shape[1], *lesson(one, rng, 3)) for one in scenes]
-            batch = collate(rows)
-            ids = batch["input_ids"]
-            vectors = model.model.embed_tokens(ids.clamp_min(0))
-            vectors = vectors.masked_scatter((ids < 0)[..., None], tokens)
-            answers = loss_of(model, vectors, batch)
-            loss = EYES_SHARE * loss + answers
-            right["loss"] = answers.item()
-        pupil.learn(loss)
-        log.add(step, right)
+            part = tokens[-count:] if view.whole else tokens[:count]
+            found.append(part.unflatten(0, (lines, columns + 1))[:, :-1].flatten(0, 1))
+    return torch.cat(found)
 
 
 class Pupil:
-    """A model and its passing head, and how their weights follow the loss."""
+    """What learns, and how its weights follow the loss."""
 
-    def __init__(self, model: Phi3VForCausalLM, head: PassingHead, steps: int, rate: float) -> None:
-        self.parameters = [*model.parameters(), *head.parameters()]
-        layers = [
-            *model.model.layers,
-            *model.model.vision_embed_tokens.img_processor.encoder.layers,
-        ]
-        inner = {id(p): p for layer in layers for p in layer.parameters() if p.dim() == 2}
-        rest = [p for p in self.parameters if id(p) not in inner]
+    def __init__(self, *modules: torch.nn.Module, steps: int, rate: float) -> None:
+        self.parameters = list({id(p): p for m in modules for p in m.parameters()}.values())
+        inner = {
+            id(p)
+            for module in modules
+            for name, p in module.named_parameters()
+            if ".layers." in name and p.dim() == 2
+        }
         # Muon learns such small layers in half the steps that AdamW takes.
         self.optimizers = [
-            torch.optim.Muon(list(inner.values()), lr=10 * rate, weight_decay=0.01),
-            torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
-        ]
+            torch.optim.Muon(
+                [p for p in self.parameters if id(p) in inner], lr=10 * rate, weight_decay=0.1
+            ),
+            torch.optim.AdamW(
+                [p for p in self.parameters if id(p) not in inner],
+                lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True,
+            ),
+        ]  # fmt: skip
 
         def course(step: int) -> float:
             return min(1.0, (step + 1) / 50) * (0.02 + 0.98 * min(1.0, 1.6 * (1 - step / steps)))
@@ -240,55 +211,112 @@ class Log:
     """Prints every fifty steps how the lesson goes."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.began = name, time.monotonic()
+        self.name, self.began, self.steps = name, time.monotonic(), 0
         self.recent: dict[str, list[float]] = defaultdict(list)
 
-    def add(self, step: int, values: dict[str, float]) -> None:
+    def add(self, values: dict[str, float]) -> None:
         """Keep a step's figures; print and forget the means."""
+        self.steps += 1
         for name, value in values.items():
             self.recent[name].append(value)
-        if step % 50 == 0:
+        if self.steps % 50 == 0:
             means = [f"{name} {sum(v) / len(v):.3f}" for name, v in self.recent.items()]
             spent = time.monotonic() - self.began
-            print(f"  {self.name} {step}: {', '.join(means)}, {spent:.0f} s", flush=True)
+            print(f"  {self.name} {self.steps}: {', '.join(means)}, {spent:.0f} s", flush=True)
             self.recent.clear()
 
 
-def train(
-    model: Phi3VForCausalLM,
-    processor: Phi3VProcessor,
-    head: PassingHead,
-    *,
-    steps: int,
-    pictures: int = PICTURES,
-    dialogues: int = DIALOGUES,
-) -> None:
-    """Teach eyes and decoder together to answer questions about drawn scenes."""
+def drawn(source: IterableDataset) -> Any:
+    """What a process of its own draws meanwhile."""
+    return DataLoader(source, batch_size=None, num_workers=1, prefetch_factor=4)
+
+
+def look(model: Phi3VForCausalLM, head: PassingHead, source: Pieces) -> None:
+    """Teach the eyes alone."""
     embedding = model.model.vision_embed_tokens
-    pupil = Pupil(model, head, steps, RATE)
-    look_once(embedding)
-    rng, log, number = Random(SEED), Log("step"), 0
-    for step in range(1, steps + 1):
-        crops = 4 if step > steps / 3 and rng.random() < FOUR_CROPS else 1
-        weights = (7, 6, 4, 6, 9) if crops == 4 else (8, 7, 5, 7, 3)
-        rows, scenes, shown = [], [], []
-        for layout in rng.choices(LAYOUTS, weights, k=pictures):
-            number += 1
-            seen = scene(number, layout)
-            scenes.append(seen)
-            shown.append(seen.draw())
-            said = lesson(seen, rng, dialogues)
-            tokens = processor.image_processor.calc_num_image_tokens(shown[-1:], num_crops=crops)
-            rows.append(pack(processor, tokens[0], *said))
-        pixels: Any = processor.image_processor(shown, num_crops=crops, return_tensors="pt")
-        batch = collate(rows)
-        vectors = embed(model, batch, pixels)
-        loss = loss_of(model, vectors, batch)
-        tokens, views = picture_tokens(vectors, batch["input_ids"], scenes, crops)
-        seeing, right = head.loss(tokens, views)
+    pupil = Pupil(
+        embedding.img_processor, embedding.img_projection, head,
+        steps=source.steps, rate=LOOK_RATE * (112 / source.side) ** 0.5,
+    )  # fmt: skip
+    rng, log = Random(SEED), Log(f"looking at {source.side} pixels")
+    for given in drawn(source):
+        start = somewhere(source.side, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            tokens = see_piece(embedding, given.pictures["pixel_values"], start)
+        loss, right = head.loss(tokens.flatten(0, 1), given.labels, start)
+        pupil.learn(loss)
+        log.add(right)
+
+
+def somewhere(side: int, rng: Random) -> tuple[int, int]:
+    """Where in a crop a piece may begin: row and column of its first cell."""
+    room = (CROP - side) // CELL
+    return rng.randint(0, room), rng.randint(0, room)
+
+
+def talk(model: Phi3VForCausalLM, source: Pieces) -> None:
+    """Teach the decoder to understand questions, on pieces: a fifth of the work of pictures."""
+    pupil = Pupil(model, steps=source.steps, rate=RATE)
+    rng, log = Random(SEED), Log("talking about pieces")
+    for given in drawn(source):
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                pixels = given.pictures["pixel_values"]
+                tokens = see_piece(
+                    model.model.vision_embed_tokens, pixels, somewhere(source.side, rng)
+                )
+            ids = given.batch["input_ids"]
+            words = model.model.embed_tokens(ids.clamp_min(0))
+            vectors = words.masked_scatter((ids < 0)[..., None], tokens.to(words))
+            loss = loss_of(model, vectors, given.batch)
+        pupil.learn(loss)
+        log.add({"loss": loss.item()})
+
+
+def answer(
+    model: Phi3VForCausalLM, head: PassingHead, source: Pictures, fixed: float = FIXED
+) -> None:
+    """Teach the decoder to answer questions about whole pictures, then the eyes with it."""
+    eyes = Eyes(model.model.vision_embed_tokens)
+    pupil, log = Pupil(model, head, steps=source.steps, rate=RATE), Log("pictures")
+    for step, given in enumerate(drawn(source)):
+        eyes.fixed = step < fixed * source.steps
+        with torch.autocast("cpu", torch.bfloat16):
+            vectors = embed(model, given.batch, given.pictures)
+            loss = loss_of(model, vectors, given.batch)
+        seeing, right = head.loss(tokens_of(vectors, given), given.labels)
         pupil.learn(loss + EYES_SHARE * seeing)
-        log.add(step, {f"loss at {crops}": loss.item(), **right})
-    del embedding.get_img_features
+        log.add({f"loss at {given.crops}": loss.item(), **right})
+    eyes.close()
+
+
+def loss_of(
+    model: Phi3VForCausalLM, vectors: torch.Tensor, batch: dict[str, torch.Tensor]
+) -> torch.Tensor:
+    """Mean loss over the assistant's tokens of packed rows."""
+    hidden, wanted = read(model, vectors, batch)[:, :-1], batch["labels"][:, 1:]
+    kept = wanted != IGNORED
+    return cross_entropy(model.lm_head(hidden[kept]).float(), wanted[kept])
+
+
+class Eyes:
+    """What the embedding sees through while it learns: cheaper, and for a time unchanged."""
+
+    def __init__(self, embedding: Phi3ImageEmbedding) -> None:
+        self._embedding, self._look = embedding, embedding.get_img_features
+        self.fixed = True
+        embedding.get_img_features = self
+
+    def __call__(self, crops: torch.Tensor) -> torch.Tensor:
+        """As `get_img_features`; a picture in one crop is that crop twice, looked at once."""
+        twice = len(crops) == 2 and torch.equal(crops[0], crops[1])
+        with torch.set_grad_enabled(not self.fixed):
+            seen = self._look(crops[:1] if twice else crops)
+        return seen.expand(len(crops), -1, -1)
+
+    def close(self) -> None:
+        """Let the embedding look for itself again."""
+        del self._embedding.get_img_features
 
 
 def save(model: Phi3VForCausalLM, processor: Phi3VProcessor, folder: Path) -> None:
@@ -305,90 +333,14 @@ def save(model: Phi3VForCausalLM, processor: Phi3VProcessor, folder: Path) -> No
     (folder / "model.safetensors").chmod(0o644)  # saved for its owner alone
 
 
-@torch.no_grad()
-def right_answers(
-    model: Phi3VForCausalLM,
-    processor: Phi3VProcessor,
-    dialogues: list[Dialogue],
-    picture: Any,
-    crops: int,
-) -> list[bool]:
-    """For each dialogue of one turn, whether the greedy answer is exactly right, to its end."""
-    tokens = processor.image_processor.calc_num_image_tokens([picture], num_crops=crops)
-    row = pack(processor, tokens[0], dialogues, [])
-    pictures: Any = processor.image_processor([picture], num_crops=crops, return_tensors="pt")
-    pictures["pixel_values"] = pictures["pixel_values"].to(model.dtype)
-    batch = collate([row])
-    hidden = read(model, embed(model, batch, pictures), batch)[0, :-1]
-    labels = batch["labels"][0, 1:]
-    kept = labels != IGNORED
-    hits = model.lm_head(hidden[kept]).argmax(-1) == labels[kept]
-    talks = torch.tensor(row.talks)[1:][kept]
-    return [bool(hits[talks == number].all()) for number in range(1, len(dialogues) + 1)]
-
-
-@torch.no_grad()
-def is_right(model: Phi3VForCausalLM, processor: Phi3VProcessor, turn: Exchange) -> bool:
-    """Whether the greedy answer to a question without a picture is exactly right."""
-    tokenizer: Any = processor.tokenizer
-    asked = tokenizer(f"<|user|>\n{turn.question}<|end|>\n<|assistant|>\n").input_ids
-    told = tokenizer(f"<|assistant|>\n{turn.answer}<|end|>\n").input_ids[1:]
-    logits = model(input_ids=torch.tensor([asked + told]), use_cache=False).logits[0]
-    return logits[len(asked) - 1 : -1].argmax(-1).tolist() == told
-
-
-Results = dict[tuple[str, str, int], list[tuple[str, bool]]]
-"""By task, language and crops: what is true, and whether it was said."""
-
-
-def examine(folder: Path, scenes: int, seed: int = EXAM_SEED) -> Results:
-    """Ask a saved model about this many new scenes of each layout, in words held out."""
-    model = Phi3VForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
-    processor = Phi3VProcessor.from_pretrained(folder)
-    found: Results = defaultdict(list)
-    for number in range(scenes * len(LAYOUTS)):
-        seen = scene(seed + number, LAYOUTS[number % len(LAYOUTS)])
-        rng = Random(seed + number)
-        asked = list(exam(seen, rng))
-        asked += [ask_anything_else(words, rng, held_out=True) for words in languages().values()]
-        for crops in CROPS:
-            right = right_answers(model, processor, [[turn] for turn in asked], seen.draw(), crops)
-            for turn, hit in zip(asked, right, strict=True):
-                found[turn.task, turn.language, crops].append((turn.truth, hit))
-        for words in languages().values():
-            turn = ask_without_picture(words, rng, held_out=True)
-            found[turn.task, turn.language, 0].append(
-                (turn.truth, is_right(model, processor, turn))
-            )
-    return found
-
-
-def share(results: list[tuple[str, bool]]) -> float:
-    """The share of right answers."""
-    return sum(hit for _, hit in results) / len(results)
-
-
-def prior(results: list[tuple[str, bool]]) -> float:
-    """The share that is right by always giving the most frequent answer."""
-    return max(Counter(truth for truth, _ in results).values()) / len(results)
-
-
-def report(found: Results) -> None:
-    """Print the results as a table: by task, language and crops, beside the answers' prior."""
-    codes = list(languages())
-    print("| task | crops | asked | " + " | ".join(codes) + " | prior |")
-    print("| --- | ---: | ---: |" + " ---: |" * len(codes) + " ---: |")
-    for task in TASKS:
-        for crops in (0, *CROPS):
-            rows = [found.get((task, code, crops), []) for code in codes]
-            if not all(rows):
-                continue
-            shares = " | ".join(f"{share(row):.1%}" for row in rows)
-            every = [result for row in rows for result in row]
-            print(
-                f"| {task} | {crops or 'none'} | {len(every)} | {shares} | {prior(every):.1%} |",
-                flush=True,
-            )
+def new_model(processor: Phi3VProcessor) -> Phi3VForCausalLM:
+    """A model that knows nothing yet, except where its neighbouring patches are."""
+    model = Phi3VForCausalLM(config(processor.tokenizer))
+    # On processors its gradient is several times faster than that of the fused attention.
+    model.set_attn_implementation("eager")
+    model.model.vision_embed_tokens.img_processor.set_attn_implementation("eager")
+    look_around(model.model.vision_embed_tokens.img_processor)
+    return model
 
 
 def main() -> None:
@@ -397,21 +349,20 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=FOLDER / "models" / "pocket-vision", metavar="DIR"
     )
-    parser.add_argument("--warm-up", type=int, default=WARM_UP)
-    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--scenes", type=int, default=60, help="of each layout, in the exam")
     given = parser.parse_args()
-    # One thread: sums in one order, so that the same seed gives the same weights.
-    torch.set_num_threads(1)
+    # A fixed number of threads: sums in one order, so that the same seed gives the same weights.
+    torch.set_num_threads(2)
     torch.manual_seed(SEED)
     began = time.monotonic()
     processor = new_processor()
-    model = Phi3VForCausalLM(config(processor.tokenizer))
+    model = new_model(processor)
     print(f"Pocket-Vision, {model.num_parameters():,} parameters", flush=True)
-    look_around(model.model.vision_embed_tokens.img_processor)
     head = PassingHead(model.config.hidden_size)
-    warm_up(model, processor, head, steps=given.warm_up)
-    train(model, processor, head, steps=given.steps)
+    for course in LOOKS:
+        look(model, head, Pieces(processor, *course))
+    talk(model, Pieces(processor, *TALKS, talk=True))
+    answer(model, head, Pictures(processor, PICTURES, STEPS))
     save(model, processor, given.out)
     print(f"  trained in {time.monotonic() - began:.0f} s", flush=True)
     found = examine(given.out, given.scenes)
