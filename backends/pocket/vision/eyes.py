@@ -201,9 +201,9 @@ def see_piece(
     places = 1 + (rows + torch.arange(column, column + side)).flatten()
     inner = tower.embeddings
     patches = inner.patch_embedding(pixels).flatten(2).transpose(1, 2)
-    start = inner.class_embedding.expand(len(pixels), 1, -1)
+    whole = inner.class_embedding.expand(len(pixels), 1, -1)
     numbered = inner.position_embedding(torch.cat([torch.zeros(1, dtype=torch.long), places]))
-    hidden = tower.pre_layrnorm(torch.cat([start, patches], dim=1) + numbered)
+    hidden = tower.pre_layrnorm(torch.cat([whole, patches], dim=1) + numbered)
     for layer in tower.encoder.layers[:-1]:
         out = layer(hidden, attention_mask=None)
         hidden = out if isinstance(out, torch.Tensor) else out[0]

@@ -307,12 +307,13 @@ class Eyes:
         self.fixed = True
         embedding.get_img_features = self
 
-    def __call__(self, crops: torch.Tensor) -> torch.Tensor:
+    def __call__(self, img_embeds: torch.Tensor) -> torch.Tensor:
         """As `get_img_features`; a picture in one crop is that crop twice, looked at once."""
-        twice = len(crops) == 2 and torch.equal(crops[0], crops[1])
+        count = len(img_embeds)
+        twice = count == 2 and torch.equal(img_embeds[0], img_embeds[1])
         with torch.set_grad_enabled(not self.fixed):
-            seen = self._look(crops[:1] if twice else crops)
-        return seen.expand(len(crops), -1, -1)
+            seen = self._look(img_embeds[:1] if twice else img_embeds)
+        return seen.expand(count, -1, -1)
 
     def close(self) -> None:
         """Let the embedding look for itself again."""
