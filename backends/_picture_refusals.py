@@ -19,8 +19,8 @@ Sources: studio-dots-ai/dots.ocr#61 (vLLM), ggml-org/llama.cpp#13566 and its `se
 lmstudio-bug-tracker#908, `ErrNoVisionModel` in ollama/ollama, browser-use/web-ui#274 (Azure).
 """
 _TOO_MANY = re.compile(
-    r"at most (?P<limit>\d+) (image|vision_chunk)\(s\)"  # vLLM, and NVIDIA's models on it
-    r"|set image=(?P<older>\d+) .*limit-mm-per-prompt"  # vLLM of early 2025
+    r"at most (?P<limit>\d{1,6}) (image|vision_chunk)\(s\)"  # vLLM, and NVIDIA's models on it
+    r"|set image=(?P<older>\d{1,6}) .{0,300}limit-mm-per-prompt"  # vLLM of early 2025
     r"|only supports one image|not support multi-?image|(multiple|too many) images",
     re.IGNORECASE | re.DOTALL,
 )

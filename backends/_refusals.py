@@ -77,7 +77,8 @@ class Refusal:
         """The names it gives the failure: code and type, in whatever field they stand."""
         body = _mapping(self.body)
         inner = _mapping(body.get("error")) or body
-        return " ".join(str(inner[name]) for name in ("code", "type", "title") if inner.get(name))
+        names = (str(inner[name]) for name in ("code", "type", "title") if inner.get(name))
+        return " ".join(names)[:_MOST_WORDS]
 
     @property
     def retry_after(self) -> float | None:

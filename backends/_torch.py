@@ -85,6 +85,8 @@ class Prompt:
     """Whether it is read with LongRoPE's long factors, from its first token on."""
     notes: tuple[str, ...] = ()
     """What a reader of the answer should know about it, in a few words."""
+    promise: object = None
+    """What holds the memory for it as long as this is there."""
 
 
 class TorchModel:

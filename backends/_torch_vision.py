@@ -6,14 +6,16 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 from ._engine import Step
 from ._errors import BadRequestError, OutOfMemoryError
 from ._machine import gigabytes
 from ._phi3_vision.crops import Layout
 from ._text import Tags
-from ._torch import Prompt, TorchModel, cache_bytes, free_on, most_tokens
+from ._torch import Prompt, TorchModel, cache_bytes, damaged, free_on, most_tokens
 from ._types import GenerationParams, ImagePart, Message, Progress
 
 if TYPE_CHECKING:
@@ -54,8 +56,11 @@ class VisionModel(TorchModel):
         from ._phi3_vision import Phi3VImageProcessor, Phi3VProcessor, register
 
         register()
+        try:
+            pictures = Phi3VImageProcessor.from_pretrained(folder)
+        except (OSError, ValueError) as error:
+            raise damaged(label, folder) from error
         loaded = super().load(folder, label, device, dtype, report)
-        pictures = Phi3VImageProcessor.from_pretrained(folder)
         loaded._processor = Phi3VProcessor(pictures, loaded._template)
         return loaded
 
@@ -74,12 +79,11 @@ class VisionModel(TorchModel):
         crops = crops_of(params, len(pictures))
         layouts = [Layout.of(*picture.size, crops) for picture in pictures]
         ids: list[int] = self._processor.encode(text, [layout.tokens for layout in layouts])
-        long = len(ids) + most_tokens(params) > self._context
+        long = self._longest > self._context < len(ids) + most_tokens(params)
         context = self._longest if long else self._context
         if len(ids) >= context:
             raise self._too_long(len(ids), context)
-        if long:
-            self._check_memory(len(ids), params)
+        promise = self._reserve(len(ids), params) if long else None
 
         features: list[torch.Tensor] = []
         for n, (image, picture) in enumerate(zip(tags.images, pictures, strict=True), 1):
@@ -88,7 +92,7 @@ class VisionModel(TorchModel):
             features.append(seen)
         notes = (f"{crops} crop{'s' * (crops > 1)}",) if pictures else ()
         notes += ("long context",) if long else ()
-        return Prompt(self._embedded(ids, features), context, long, notes)
+        return Prompt(self._embedded(ids, features), context, long, notes, promise)
 
     def _see(
         self, image: ImagePart, picture: "Image.Image", crops: int, detail: str
@@ -136,19 +140,37 @@ class VisionModel(TorchModel):
                 words[tokens == -n] = seen.to(words)
             return words
 
-    def _check_memory(self, tokens: int, params: GenerationParams) -> None:
-        """Refuse beforehand what would run out of memory half-way."""
+    def _reserve(self, tokens: int, params: GenerationParams) -> "Promise":
+        """Memory for a long conversation; refused beforehand where it would run out half-way."""
         length = min(tokens + most_tokens(params), self._longest)
         config, width = self._model.config.to_dict(), self._model.dtype.itemsize
-        need, free = cache_bytes(config, length, width), free_on(str(self._model.device))
-        if need > free:
-            raise OutOfMemoryError(
-                f"A conversation of {tokens:,} tokens needs {gigabytes(need)} of memory beside "
-                f"{self._label}; {gigabytes(free)} is free.",
-                "Take fewer frames or pictures, fewer crops, or close other programs.",
-                need=need,
-                free=free,
-            )
+        device = str(self._model.device)
+        need = cache_bytes(config, length, width)
+        with _RESERVING:
+            # What others took of theirs already counts twice: too careful, but never too late.
+            free = free_on(device) - sum(one.size for one in _PROMISED if one.device == device)
+            if need <= free:
+                promise = Promise(device, need)
+                _PROMISED.add(promise)
+                return promise
+        raise OutOfMemoryError(
+            f"A conversation of {tokens:,} tokens needs {gigabytes(need)} of memory beside "
+            f"{self._label}; {gigabytes(max(0, free))} is free.",
+            "Take fewer frames or pictures, fewer crops, or close other programs.",
+            need=need,
+            free=free,
+        )
+
+
+class Promise:
+    """Memory that is promised to a long conversation for as long as its `Prompt` is there."""
+
+    def __init__(self, device: str, size: int) -> None:
+        self.device, self.size = device, size
+
+
+_PROMISED: WeakSet[Promise] = WeakSet()
+_RESERVING = Lock()
 
 
 def _opened(image: ImagePart) -> "Image.Image":

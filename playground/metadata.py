@@ -19,6 +19,8 @@ _TIFF_KEPT = {
 }
 """Tags of TIFF 6.0 (and its technical notes) that are needed to decode a picture."""
 _TIFF_TILES = frozenset((322, 323, 324, 325))
+_TIFF_SHORT = frozenset((259, 262))
+"""Compression and kind of colours: one number of two bytes each."""
 _TIFF_UNUSUAL = {(259, 6), (259, 7), (262, 6)}
 """JPEG inside a TIFF, and YCbCr: a tag and its value."""
 _TIFF_MOST = 2_000_000
@@ -103,9 +105,11 @@ def _tiff(data: bytes) -> Bare:
         raise DamagedError("its directory is larger than any picture needs")
     # Pillow before 13 reads beyond its buffers there (GHSA-462x-pgg6-55fp, GHSA-c6hw-5grf-ff96),
     # or returns memory that is not the picture's (GHSA-q45j-58j2-45rg).
-    for tag, *_, at in all_entries:
+    for tag, kind, count, at in all_entries:
         (value,) = struct.unpack_from(order + "H", data, at)
-        if tag in _TIFF_TILES or (tag, value) in _TIFF_UNUSUAL:
+        # Read as another type, or from another place, the value would be another one.
+        plain = tag not in _TIFF_SHORT or (kind == 3 and count == 1)
+        if tag in _TIFF_TILES or (tag, value) in _TIFF_UNUSUAL or not plain:
             raise UnusualError("a kind of TIFF")
     after = start + 2 + 12 * len(all_entries)
     (next_page,) = struct.unpack_from(order + "I", data.ljust(after + 4, b"\0"), after)

@@ -151,6 +151,7 @@ def encode(image: "Image", name: str, *, lossy: bool, notes: Sequence[str] = ())
 
     The name must be clean already.
     """
+    image.info.clear()  # WebP goes to its decoder whole, and PNG would be written with its profile
     media_type, data = "image/png", b"" if lossy else _written(image, "PNG")
     if lossy or len(data) > PNG_BYTES:
         media_type, data = "image/jpeg", _written(image, "JPEG", quality=QUALITY, subsampling=0)
@@ -329,6 +330,8 @@ def _decode_deep(image: "Image", size: tuple[int, int]) -> "tuple[Image, bool]":
     from PIL.Image import Resampling
 
     values = numpy.array(image, dtype=numpy.float32)
+    if isinstance(clear := image.info.get("transparency"), int):
+        values[values == clear] = 65535.0  # on white
     numpy.nan_to_num(values, copy=False, posinf=0.0, neginf=0.0)
     low, high, stretched = 0.0, 65535.0, False
     # Cameras and scanners put 12 bits into 16, which would be all but black.

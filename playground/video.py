@@ -49,6 +49,8 @@ MAX_FRAMES = 500_000
 """Of a clip: an hour at 120 a second, with some to spare."""
 MAX_DECODED = 9_000
 """Frames decoded one after the other, five minutes of an ordinary clip; beyond, keyframes only."""
+LARGE_FRAME = 2_100_000
+"""Pixels up to which a frame counts as one; larger ones count as several."""
 LONG_STRETCH = 5.0
 """Seconds from which on an evenly spaced frame may be a keyframe near the middle of its stretch."""
 NEAR = Fraction(1, 10)
@@ -196,7 +198,9 @@ def _even(index: _Index, count: int) -> list[int]:
     for number in range(count):
         middle = times[0] + stretch * Fraction(2 * number + 1, 2)
         shown = times[max(0, bisect_right(times, middle) - 1)]
-        key = min(keys, key=lambda key: abs(key - middle), default=shown)
+        place = bisect_right(keys, middle)
+        around = keys[max(0, place - 1) : place + 1]
+        key = min(around, key=lambda key: abs(key - middle), default=shown)
         chosen.append(key if abs(key - middle) <= near else shown)
     return sorted(set(chosen))
 
@@ -310,6 +314,7 @@ class _Clip:
                 name=self._name,
             )
         check_pixels((context.width, context.height), self._limits.pixels, self._name)
+        context.options = {"max_pixels": str(self._limits.pixels)}
         context.thread_count = 2
         context.thread_type = "AUTO"
         for other in self._container.streams:
@@ -377,7 +382,7 @@ class _Clip:
             if place and keys[place - 1] > at:
                 frames = self._decode_from(keys[place - 1])
             found = next(((time, frame) for time, frame in frames if time >= wanted), None)
-            if found is None or (found[0] > wanted and wanted > at):
+            if keys and (found is None or (found[0] > wanted and wanted > at)):
                 # Seeking led too far: this clip is read from the start.
                 self._open_again()
                 frames, keys = self._decode(), ()
@@ -399,7 +404,7 @@ class _Clip:
     def _decode(self, only_keys: bool = False) -> "Iterator[tuple[int, VideoFrame]]":
         from av.error import FFmpegError
 
-        decoded = 0
+        most, decoded = self._limits.pixels, 0.0
         try:
             for packet in self._packets(flush=True):
                 if only_keys and packet.size and not packet.is_keyframe:
@@ -410,9 +415,11 @@ class _Clip:
                     continue  # a damaged frame; the next may be whole
                 for frame in frames:
                     time = frame.pts if frame.pts is not None else frame.dts
-                    if time is not None:
+                    pixels = frame.width * frame.height
+                    # A frame may be larger than the header said.
+                    if time is not None and pixels <= most:
                         yield time, frame
-                    decoded += 1
+                    decoded += max(1.0, pixels / LARGE_FRAME)
                 if decoded > 4 * MAX_DECODED:
                     return
         except FFmpegError:

@@ -215,6 +215,15 @@ async def test_pictures_come_before_a_text_or_have_marks_in_it(stub: Stub, parts
     assert last == {"role": "user", "content": "What is it?", "images": DATA[:1]}
 
 
+async def test_pictures_are_numbered_through_the_conversation(stub: Stub) -> None:
+    stub.on(TAGS, Reply.of({"models": [row("llava:latest")]}))
+    stub.on(CHAT, stream(lines(said("x"), DONE)))
+    messages = (*SHOWN, Message.of("assistant", "A cat"), Message("user", (TextPart("And"), TWO)))
+    await steps_of(stub, messages, model="llava")
+    *_, last = stub.asked(CHAT)[0].json["messages"]
+    assert last["content"] == "And\n[picture 2]"
+
+
 @pytest.mark.parametrize(
     ("told", "modalities"),
     [

@@ -585,6 +585,30 @@ def test_a_tiff_of_a_kind_that_is_not_read() -> None:
         assert error.values["reason"] == "unusual" and "PNG" in error.hint
 
 
+@pytest.mark.parametrize("kind", [1, 4])
+def test_a_tiff_whose_compression_is_written_as_another_type(kind: int) -> None:
+    value = struct.pack(">I", 7) if kind == 4 else b"\x07\xff\0\0"
+    tags = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1), (273, 3, 1, 200)]
+    rows = [struct.pack(">HHIHH", *tag, 0) for tag in tags]
+    rows.insert(3, struct.pack(">HHI", 259, kind, 1) + value)
+    data = b"MM\0*" + struct.pack(">IH", 8, len(rows)) + b"".join(rows) + bytes(300)
+    assert refused(data, "scan.tiff").values["reason"] == "unusual"
+
+
+def test_nothing_of_a_webp_but_its_pixels_goes_on() -> None:
+    profile = b"a colour profile " * 20
+    data = written(quarters(), "WEBP", lossless=True, icc_profile=profile)
+    assert profile in data
+    assert b"iCCP" not in read(data, "drawing.webp", PictureLimits()).data
+
+
+def test_what_a_deep_grey_calls_clear_is_white() -> None:
+    image = Image.fromarray(numpy.full((4, 4), 30_000, dtype=numpy.uint16))
+    data = written(image, "PNG", transparency=30_000)
+    shown = read(data, "grey.png", PictureLimits())
+    assert Image.open(BytesIO(shown.data)).convert("RGB").getpixel((1, 1)) == (255, 255, 255)
+
+
 def test_a_photo_of_two_sizes_is_refused() -> None:
     data = written(quarters(), "JPEG")
     at = data.index(b"\xff\xc0")

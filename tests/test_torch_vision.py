@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,9 +18,11 @@ from backends import (
     GenerationParams,
     ImagePart,
     Message,
+    MissingDependencyError,
     OutOfMemoryError,
     Progress,
     TextPart,
+    _torch_vision,
 )
 from backends._phi3_vision import Phi3VForCausalLM, Phi3VProcessor
 from backends._phi3_vision.modeling import Phi3ImageEmbedding
@@ -212,6 +215,36 @@ async def test_what_does_not_fit_is_refused_before_it_is_looked_at(backend, seen
     with pytest.raises(ContextLengthError, match="32,768"):
         await ask(backend, say(*images * 2, "?"), params)
     assert seen == []
+
+
+async def test_memory_promised_to_one_long_answer_is_not_there_for_another(backend, monkeypatch):
+    images = [picture(336, 336, seed) for seed in range(3)]
+    question, params = say(*images, "?"), GenerationParams(max_tokens=50, num_crops=16)
+    promised: list[int] = []
+    monkeypatch.setattr("backends._torch_vision.free_on", lambda device: 10**9)
+    real = _torch_vision.Promise.__init__
+
+    def noted(self, device, size):
+        promised.append(size)
+        real(self, device, size)
+
+    monkeypatch.setattr(_torch_vision.Promise, "__init__", noted)
+    async with aclosing(backend.stream(PHI, question, params)) as first:
+        async for step in first:
+            if isinstance(step, Chunk):
+                break
+        monkeypatch.setattr("backends._torch_vision.free_on", lambda device: promised[0] * 3 // 2)
+        with pytest.raises(OutOfMemoryError, match="is free"):
+            await ask(backend, question, params)
+    again = await ask(backend, question, replace(params, max_tokens=1))
+    assert again[-1].finish_reason
+
+
+async def test_a_checkpoint_without_its_picture_settings_is_damaged(backend, tmp_path):
+    folder = backend.checkpoint(next(s for s in backend.specs() if s.hub_id == PHI))
+    shutil.copytree(folder, tmp_path / "half", ignore=shutil.ignore_patterns("preprocessor*"))
+    with pytest.raises(MissingDependencyError, match="damaged or incomplete"):
+        _torch_vision.VisionModel.load(tmp_path / "half", "Half", "cpu", "float32", lambda _: None)
 
 
 async def test_a_tag_in_a_text_is_no_picture(backend):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -463,6 +464,23 @@ def test_a_damaged_middle_leaves_the_rest() -> None:
     middle = len(data) // 2
     data[middle : middle + 60] = bytes(60)
     assert len(read(bytes(data), count=4)) >= 3
+
+
+def test_a_frame_larger_than_the_header_says_is_left_out() -> None:
+    file = BytesIO()
+    with av.open(file, "w", format="avi") as output:
+        stream = output.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for place, size in enumerate([(64, 48), (64, 48), (800, 600), (64, 48)]):
+            drawn = BytesIO()
+            Image.new("RGB", size, "red").save(drawn, "JPEG")
+            packet = av.Packet(drawn.getvalue())
+            packet.stream, packet.pts, packet.dts = stream, place, place
+            packet.time_base, packet.is_keyframe = Fraction(1, 10), True
+            output.mux(packet)
+    limits = replace(PictureLimits(), pixels=10_000)
+    found = video.read_frames(BytesIO(file.getvalue()), "clip.avi", "even", 4, limits)
+    assert {(picture.width, picture.height) for picture in found} == {(64, 48)}
 
 
 def test_one_who_has_gone_gets_nothing() -> None:

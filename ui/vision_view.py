@@ -177,17 +177,17 @@ class VisionView(CompareView):
             count = frames if isinstance(frames, int) else FRAMES
             how = "scenes" if spacing == "scenes" else "even"
             count = max(1, min(count, limits.frames))
-            return read_frames(path, name, how, count, limits, gone.is_set)
+            return _ready(read_frames(path, name, how, count, limits, gone.is_set))
         check_size(path.stat().st_size, limits.file_bytes, name)  # before it is in memory
-        return [read(path.read_bytes(), name, limits)]
+        return _ready([read(path.read_bytes(), name, limits)])
 
     def _shown_with(self, example: VisionExample) -> Sequence[Picture]:
         limits = self.limits.picture
         if example.clip:
             file, count = BytesIO(picture_bytes(example.clip)), example.frames or FRAMES
             count = min(count, limits.frames)
-            return read_frames(file, example.clip, example.spacing, count, limits)
-        return [read(picture_bytes(name), name, limits) for name in example.pictures]
+            return _ready(read_frames(file, example.clip, example.spacing, count, limits))
+        return _ready([read(picture_bytes(name), name, limits) for name in example.pictures])
 
     def _hold(self, session: Session, pictures: Iterable[Picture]) -> None:
         """Put pictures behind those that are there, if there is room for them."""
@@ -225,6 +225,13 @@ class VisionView(CompareView):
     def shown(self, session: Session) -> Updates:
         """Everything that follows from the state of the session, the pictures too."""
         return super().shown(session) | {self.strip: self._strip(session)}
+
+
+def _ready(pictures: Sequence[Picture]) -> Sequence[Picture]:
+    """The pictures with their small copies made: on the event loop that would hold up others."""
+    for picture in pictures:
+        picture.thumbnail  # noqa: B018
+    return pictures
 
 
 _CLICKS = """

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import count
@@ -220,6 +220,7 @@ class Ollama(Served):
         self, model: str, messages: Sequence[Message], params: GenerationParams
     ) -> dict[str, Any]:
         """The request as it goes over the wire."""
+        numbers = count(1)
         stop = list(params.stop)
         if stop and self.spec_of(model).key in MODELS:
             stop += [end for end in _TURN_ENDS if end not in stop]
@@ -235,7 +236,7 @@ class Ollama(Served):
         }
         return {
             "model": model,
-            "messages": [_message(message) for message in messages],
+            "messages": [_message(message, numbers) for message in messages],
             "options": {name: value for name, value in options.items() if value is not None},
             "keep_alive": KEEP_ALIVE,
             # Since 0.12.6: a conversation that does not fit is refused, not shortened in silence.
@@ -355,22 +356,24 @@ class Ollama(Served):
         return name in names or not isinstance(told.get("models"), list)
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message, numbers: Iterator[int]) -> dict[str, Any]:
     if not message.images:
         return {"role": message.role, "content": message.text}
     return {
         "role": message.role,
-        "content": _text_with_pictures(message.parts),
+        "content": _text_with_pictures(message.parts, numbers),
         "images": [base64.b64encode(image.data).decode("ascii") for image in message.images],
     }
 
 
-def _text_with_pictures(parts: Sequence[Part]) -> str:
-    """The texts of a message with pictures, with marks where pictures do not stand before all."""
+def _text_with_pictures(parts: Sequence[Part], numbers: Iterator[int]) -> str:
+    """The texts of a message with pictures, with marks where pictures do not stand before all.
+
+    `numbers` are those of its pictures: they go on through the conversation.
+    """
     kept = [part for part in parts if isinstance(part, ImagePart) or part.text]
     pictures = sum(isinstance(part, ImagePart) for part in kept)
     in_front = all(isinstance(part, ImagePart) for part in kept[:pictures])
-    numbers = count(1)
     pieces = [
         f"[picture {next(numbers)}]"
         if isinstance(part, ImagePart)

@@ -108,7 +108,8 @@ class PassingHead(nn.Module):
                 right[name] = _share(logits.argmax(1) == truth)
         if (known := on & (place >= 0)).any():
             places, counts = self.place(tokens[known]), self.count(tokens[known])
-            loss = loss + cross_entropy(places, place[known]) + cross_entropy(counts, count[known])
+            loss = loss + 2 * cross_entropy(places, place[known])
+            loss = loss + cross_entropy(counts, count[known])
             right["place"] = _share(places.argmax(1) == place[known])
             right["count"] = _share(counts.argmax(1) == count[known])
         return loss, right

@@ -107,14 +107,15 @@ def points(scene: Scene) -> list[Point]:
             for topic in ("colour", "position")
         ]
         return [*named, counted, told]
-    asked = [Point(f"{small}colour", "colour", first), Point(f"{small}position", "position", first)]
+    asked = [Point(f"{small}colour", "colour", first)]
+    asked += [Point(f"{small}position", "position", first)] * 2
     if things[0].kind in DIGITS:
         asked += [Point(f"{small}digit", topic, first) for topic in ("digit", "digit", "shape")]
     else:
         asked += [Point(f"{small}shape", "shape", first)] * 2
         if not small:
             asked.append(Point("no digit", "digit", first))
-    return [*asked, told] if small else [*asked, counted, told]
+    return [*asked, told, told] if small else [*asked, counted, counted, told, told]
 
 
 def ask(

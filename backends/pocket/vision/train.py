@@ -27,19 +27,15 @@ from .exam import examine, report, share
 from .eyes import CELL, Labels, PassingHead, View, laid_out, look_around, see_piece
 
 SEED = 336
-LOOKS = ((112, 64, 1600), (224, 20, 600), (336, 8, 600))
-"""What the eyes are taught alone: pictures of so many pixels a side, so many at once, steps."""
-TALKS = (168, 10, 800)
-"""What the decoder is taught first, the same of it: to understand questions about pieces."""
+LOOKS = ((112, 64, 1600, 3e-3), (224, 20, 600, 2.1e-3), (336, 8, 1400, 1e-3))
+"""What the eyes learn from: pictures of so many pixels a side, so many at once, steps, rate."""
+TALKS = (168, 10, 500)
+"""What the decoder learns first, on pieces: side, pieces at once, steps."""
 STEPS, PICTURES = 800, 8
-"""Steps on whole pictures, and pictures in each."""
-DIALOGUES = 7
+"""What it learns then, on whole pictures: steps, pictures at once."""
+RATE = 1.5e-3
+DIALOGUES = 6
 """About each picture."""
-LOOK_RATE, RATE = 3e-3, 1.5e-3
-FIXED = 0.4
-"""Share of the steps on whole pictures in which the eyes stay as they are."""
-EYES_SHARE = 0.2
-"""Weight of what the passing head still teaches the eyes, beside the answers."""
 FOUR_CROPS = 0.3
 """Of the steps, how many show the pictures in four crops."""
 
@@ -82,15 +78,13 @@ def new_processor() -> Phi3VProcessor:
 
 
 class Lesson(NamedTuple):
-    """Some pictures, what they show, and what is said about them."""
+    """Some pictures, and what they show or what is said about them."""
 
-    scenes: list[Scene]
-    views: list[View]
-    labels: Labels
     pictures: dict[str, torch.Tensor]
     """As the image processor makes them; of pieces just `pixel_values` (pieces, 3, side, side)."""
+    labels: Labels | None = None
+    batch: dict[str, torch.Tensor] | None = None
     crops: int = 1
-    batch: dict[str, torch.Tensor] = {}  # noqa: RUF012
 
 
 class Pieces(IterableDataset):
@@ -108,14 +102,17 @@ class Pieces(IterableDataset):
         for _ in range(self.steps):
             if self.side == CROP:
                 scenes = [scene(rng.getrandbits(29)) for _ in range(self.pieces)]
-                views = [view for one in scenes for view in views_of(one, 1)]
+                views = [View(laid_out(one, 1), one) for one in scenes]
             else:
                 scenes = [patchwork(rng, self.side, alone=self.talk) for _ in range(self.pieces)]
                 views = [View(one) for one in scenes]
-            said = [lesson(one, rng, DIALOGUES) for one in scenes] if self.talk else []
-            batch = collate([pack(self.processor, tokens, *one) for one in said]) if said else {}
-            pixels = {"pixel_values": self._pixels(scenes)}
-            yield Lesson(scenes, views, Labels.of(views), pixels, batch=batch)
+            pictures = {"pixel_values": self._pixels(scenes)}
+            if not self.talk:
+                yield Lesson(pictures, Labels.of(views))
+                continue
+            said = [lesson(one, rng, DIALOGUES) for one in scenes]
+            rows = [pack(self.processor, tokens, *one) for one in said]
+            yield Lesson(pictures, batch=collate(rows))
 
     def _pixels(self, scenes: list[Scene]) -> torch.Tensor:
         look, shown = self.processor.image_processor, [one.draw() for one in scenes]
@@ -137,37 +134,17 @@ class Pictures(IterableDataset):
         for _ in range(self.steps):
             crops = 4 if rng.random() < FOUR_CROPS else 1
             weights = (7, 6, 4, 6, 9) if crops == 4 else (8, 7, 5, 7, 3)
-            rows, scenes, shown = [], [], []
+            rows, shown = [], []
             # Four crops are as much work as three pictures in one.
             count = self.pictures if crops == 1 else max(1, self.pictures // 3)
             for layout in rng.choices(LAYOUTS, weights, k=count):
                 number += 1
-                scenes.append(scene(number, layout))
-                shown.append(scenes[-1].draw())
+                seen = scene(number, layout)
+                shown.append(seen.draw())
                 (tokens,) = look.calc_num_image_tokens(shown[-1:], num_crops=crops)
-                rows.append(pack(self.processor, tokens, *lesson(scenes[-1], rng, DIALOGUES)))
+                rows.append(pack(self.processor, tokens, *lesson(seen, rng, DIALOGUES)))
             pixels: Any = look(shown, num_crops=crops, return_tensors="pt")
-            views = [view for one in scenes for view in views_of(one, crops)]
-            yield Lesson(scenes, views, Labels.of(views), dict(pixels), crops, collate(rows))
-
-
-def views_of(one: Scene, crops: int) -> tuple[View, ...]:
-    """What the tokens of a picture show: its crops laid together, and the whole of it."""
-    whole = View(laid_out(one, 1), one)
-    return (View(laid_out(one, crops)), whole) if crops > 1 else (whole,)
-
-
-def tokens_of(vectors: torch.Tensor, given: Lesson) -> torch.Tensor:
-    """The tokens of packed rows that show cells, in the order of `views_of`."""
-    found: list[torch.Tensor] = []
-    for row, ids, one in zip(vectors, given.batch["input_ids"], given.scenes, strict=True):
-        tokens = row[ids < 0]
-        for view in views_of(one, given.crops):
-            lines, columns = view.seen.height // CELL, view.seen.width // CELL
-            count = lines * (columns + 1)  # each line has its end
-            part = tokens[-count:] if view.whole else tokens[:count]
-            found.append(part.unflatten(0, (lines, columns + 1))[:, :-1].flatten(0, 1))
-    return torch.cat(found)
+            yield Lesson(dict(pixels), batch=collate(rows), crops=crops)
 
 
 class Pupil:
@@ -231,12 +208,12 @@ def drawn(source: IterableDataset) -> Any:
     return DataLoader(source, batch_size=None, num_workers=1, prefetch_factor=4)
 
 
-def look(model: Phi3VForCausalLM, head: PassingHead, source: Pieces) -> None:
+def look(model: Phi3VForCausalLM, head: PassingHead, source: Pieces, rate: float) -> None:
     """Teach the eyes alone."""
     embedding = model.model.vision_embed_tokens
     pupil = Pupil(
         embedding.img_processor, embedding.img_projection, head,
-        steps=source.steps, rate=LOOK_RATE * (112 / source.side) ** 0.5,
+        steps=source.steps, rate=rate,
     )  # fmt: skip
     rng, log = Random(SEED), Log(f"looking at {source.side} pixels")
     for given in drawn(source):
@@ -273,21 +250,17 @@ def talk(model: Phi3VForCausalLM, source: Pieces) -> None:
         log.add({"loss": loss.item()})
 
 
-def answer(
-    model: Phi3VForCausalLM, head: PassingHead, source: Pictures, fixed: float = FIXED
-) -> None:
-    """Teach the decoder to answer questions about whole pictures, then the eyes with it."""
-    eyes = Eyes(model.model.vision_embed_tokens)
-    pupil, log = Pupil(model, head, steps=source.steps, rate=RATE), Log("pictures")
-    for step, given in enumerate(drawn(source)):
-        eyes.fixed = step < fixed * source.steps
+def answer(model: Phi3VForCausalLM, source: Pictures) -> None:
+    """Teach the decoder to answer questions about whole pictures."""
+    embedding = model.model.vision_embed_tokens
+    look_once(embedding)
+    pupil, log = Pupil(model, steps=source.steps, rate=RATE), Log("pictures")
+    for given in drawn(source):
         with torch.autocast("cpu", torch.bfloat16):
-            vectors = embed(model, given.batch, given.pictures)
-            loss = loss_of(model, vectors, given.batch)
-        seeing, right = head.loss(tokens_of(vectors, given), given.labels)
-        pupil.learn(loss + EYES_SHARE * seeing)
-        log.add({f"loss at {given.crops}": loss.item(), **right})
-    eyes.close()
+            loss = loss_of(model, embed(model, given.batch, given.pictures), given.batch)
+        pupil.learn(loss)
+        log.add({f"loss at {given.crops}": loss.item()})
+    del embedding.get_img_features
 
 
 def loss_of(
@@ -299,25 +272,16 @@ def loss_of(
     return cross_entropy(model.lm_head(hidden[kept]).float(), wanted[kept])
 
 
-class Eyes:
-    """What the embedding sees through while it learns: cheaper, and for a time unchanged."""
+def look_once(embedding: Phi3ImageEmbedding) -> None:
+    """Keep the eyes as they are, and let them look once at a picture that is its only crop."""
+    see = embedding.get_img_features
 
-    def __init__(self, embedding: Phi3ImageEmbedding) -> None:
-        self._embedding, self._look = embedding, embedding.get_img_features
-        self.fixed = True
-        embedding.get_img_features = self
+    @torch.no_grad()
+    def features(img_embeds: torch.Tensor) -> torch.Tensor:
+        twice = len(img_embeds) == 2 and torch.equal(img_embeds[0], img_embeds[1])
+        return see(img_embeds[:1]).expand(2, -1, -1) if twice else see(img_embeds)
 
-    def __call__(self, img_embeds: torch.Tensor) -> torch.Tensor:
-        """As `get_img_features`; a picture in one crop is that crop twice, looked at once."""
-        count = len(img_embeds)
-        twice = count == 2 and torch.equal(img_embeds[0], img_embeds[1])
-        with torch.set_grad_enabled(not self.fixed):
-            seen = self._look(img_embeds[:1] if twice else img_embeds)
-        return seen.expand(count, -1, -1)
-
-    def close(self) -> None:
-        """Let the embedding look for itself again."""
-        del self._embedding.get_img_features
+    embedding.get_img_features = features
 
 
 def save(model: Phi3VForCausalLM, processor: Phi3VProcessor, folder: Path) -> None:
@@ -360,10 +324,10 @@ def main() -> None:
     model = new_model(processor)
     print(f"Pocket-Vision, {model.num_parameters():,} parameters", flush=True)
     head = PassingHead(model.config.hidden_size)
-    for course in LOOKS:
-        look(model, head, Pieces(processor, *course))
+    for *pieces, rate in LOOKS:
+        look(model, head, Pieces(processor, *pieces), rate)
     talk(model, Pieces(processor, *TALKS, talk=True))
-    answer(model, head, Pictures(processor, PICTURES, STEPS))
+    answer(model, Pictures(processor, PICTURES, STEPS))
     save(model, processor, given.out)
     print(f"  trained in {time.monotonic() - began:.0f} s", flush=True)
     found = examine(given.out, given.scenes)
