@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 ENGINES = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "accelerate"}
 BUILDERS = (
     *("train.py", "tokenizer.py", "batches.py"),
-    *("vision/train.py", "vision/conversations.py", "vision/eyes.py"),
+    *("vision/train.py", "vision/conversations.py", "vision/eyes.py", "vision/exam.py"),
 )
 PROGRAMS = {ROOT / "backends" / "pocket" / name for name in BUILDERS}
 """What builds Pocket: run by hand, imported by no backend."""

@@ -66,7 +66,7 @@ async def vision_pair(limits: Limits, keyring: Keyring) -> Pair:
     pocket = await BOARD.look(REGISTRY["pocket"], keyring)
     (one,) = _ready(pocket, ("pocket-vision",))
     sentence = _BUILT_IN_EYES + _other_ways(limits, f"for Phi-3.5-vision, {_DOWNLOAD}")
-    return Pair(one, one, sentence, {"left_crops": "1", "right_crops": "4"})
+    return Pair(one, one, sentence, {"left_crops": "1", "right_crops": "4", "temperature": "0"})
 
 
 _BUILT_IN = (
