@@ -105,6 +105,11 @@ class Turn(_Record):
     language: str | None = Field(default=None, max_length=10)
     answers: tuple[Said | None, Said | None] = (None, None)
 
+    @property
+    def answered(self) -> bool:
+        """Whether any side had something to say: if none had, it was as good as not asked."""
+        return any(said and said.text for said in self.answers)
+
     def message(self, first: int = 1) -> Message:
         """The prompt as a model is sent it: its pictures, then its text.
 
@@ -144,8 +149,9 @@ class Conversation(_Record):
         return self.model_copy(update={"turns": self.turns[:turn]})
 
     def pictures(self, until: int | None = None) -> tuple[Picture, ...]:
-        """All pictures of the turns before `until`, as they are numbered."""
-        return tuple(picture for turn in self.turns[:until] for picture in turn.pictures)
+        """The pictures of the answered turns before `until`, as they are numbered."""
+        answered = (turn for turn in self.turns[:until] if turn.answered)
+        return tuple(picture for turn in answered for picture in turn.pictures)
 
     @property
     def last(self) -> Turn | None:
@@ -171,7 +177,8 @@ class Conversation(_Record):
         messages = [Message.of("system", self.system)] if self.system.strip() else []
         first = 1
         for turn in self.turns:
-            message, first = turn.message(first), first + len(turn.pictures)
+            message = turn.message(first)
+            first += len(turn.pictures) if turn.answered else 0
             if turn is self.turns[-1]:
                 return (*messages, message)
             if (said := turn.answers[side]) and said.text:

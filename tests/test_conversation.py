@@ -183,14 +183,20 @@ def test_numbers_go_on_through_the_conversation() -> None:
             Turn(prompt="B <|image_2|> C", pictures=(two,)),
         )
     )
-    assert talk.pictures() == (one, two) and talk.pictures(1) == (one,)
+    assert talk.pictures() == (one,)  # nobody has answered the second turn yet
     assert [message.images for message in talk.messages(0)] == [(one.part,), (), (two.part,)]
     assert talk.messages(0)[2].parts == (TextPart("B "), two.part, TextPart(" C"))
     assert talk.messages(1) == (talk.messages(0)[2],)  # it could not answer the first turn
+    failed = Said(model="One", backend="Here", text="", error="It fell over.")
+    nobody = talk.turns[0].with_answer(0, failed)
+    again = Conversation(turns=(nobody, Turn(prompt="B <|image_1|> C", pictures=(two,))))
+    assert again.messages(0)[-1].parts == (TextPart("B "), two.part, TextPart(" C"))
 
 
 def test_pictures_are_never_written_down() -> None:
-    talk = Conversation(turns=(Turn(prompt="A", pictures=(shown("photo.png"),)),))
+    said = Said(model="One", backend="Here", text="Seen.")
+    turn = Turn(prompt="A", pictures=(shown("photo.png"),), answers=(said, None))
+    talk = Conversation(turns=(turn,))
     assert "photo.png (40 × 30)" in to_markdown(talk)
     back = Conversation.model_validate_json(to_json(talk))
     (gone,) = back.pictures()

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from playwright.async_api import BrowserContext, expect
 from backends import TextPart
 from playground.examples.vision import picture_bytes
 from tests.pages import Puppet, Visitor
+from ui.vision_view import VisionView
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -96,6 +98,7 @@ async def test_what_they_cost_and_how_they_are_seen_is_said_before(visitor: Visi
     await visitor.page.click("#vision-crops-left input")
     await visitor.page.click(".options [aria-label='16']")
     await visitor.sees("#vision-strip .costs", "Left up to 16 crops: 2,353 tokens")
+    assert await visitor.page.locator("#vision-strip details[open]").count() == 1
     await visitor.page.click("#vision-strip [data-act=remove]")
     await expect(visitor.page.locator("#vision-strip li")).to_have_count(0)
     assert "left_crops=16" in visitor.page.url and "tab=vision" in visitor.page.url
@@ -192,7 +195,8 @@ async def test_what_is_no_picture_is_said_and_nothing_is_lost(
 ):
     await add(visitor, file("red.png", png("red")), expected=1)
     await visitor.page.fill("#vision-prompt textarea", "Unsent")
-    await add(visitor, file(name, data), file("blue.png", png("blue")), expected=2)
+    bad = file(name, data, "application/octet-stream")
+    await add(visitor, bad, file("blue.png", png("blue"), ""), expected=2)
     await visitor.sees("#vision-notice", words)
     assert await names(visitor) == ["red.png", "blue.png"]
     assert await visitor.prompt() == "Unsent"
@@ -229,6 +233,72 @@ async def test_when_a_question_fails_its_pictures_come_back(visitor: Visitor, pu
     await visitor.finished()
     await visitor.has_prompt("What is this?")
     assert await names(visitor) == ["red.png"]
+    assert await visitor.text("#vision-strip li > b") == "1"
+    assert "earlier" not in await visitor.text("#vision-strip .costs")
+    await visitor.ask("What is this <|image_1|>?")
+    await answers(visitor, puppet)
+    parts = puppet.asked[-1][1][-1].parts
+    assert [getattr(part, "text", "picture") for part in parts] == ["What is this ", "picture", "?"]
+
+
+async def test_undo_after_a_reload_brings_back_the_words_alone(visitor: Visitor, puppet: Puppet):
+    await add(visitor, file("red.png", png("red")), expected=1)
+    await visitor.ask("What is this?")
+    await answers(visitor, puppet)
+    await visitor.open(PUPPETS)
+    await visitor.sees("#vision-conversation-left", "Seen.")
+    await visitor.page.click("#vision-undo")
+    await visitor.has_prompt("What is this?")
+    await add(visitor, file("blue.png", png("blue")), expected=1)
+    assert await names(visitor) == ["blue.png"]
+
+
+async def test_more_files_at_once_while_others_are_read(visitor: Visitor, monkeypatch):
+    held, real = threading.Event(), VisionView._read
+
+    def slow(self, path, name, *rest):
+        if name == "slow.png":
+            held.wait(20)
+        return real(self, path, name, *rest)
+
+    monkeypatch.setattr(VisionView, "_read", slow)
+    await add(visitor, file("slow.png", png("red")))
+    await visitor.sees("#vision-strip .reading", "Reading slow.png… 1 s")
+    await visitor.ask("What is this?")
+    await visitor.sees("#vision-notice", "still being read")
+    await add(visitor, file("quick.png", png("blue")))
+    await visitor.sees("#vision-strip", "quick.png")
+    held.set()
+    await expect(visitor.page.locator("#vision-strip li")).to_have_count(2)
+    assert await visitor.prompt() == "What is this?"
+    await visitor.sees("#announcer", "picture 2: slow.png")
+
+
+async def test_moved_by_keyboard_the_focus_stays_with_the_picture(visitor: Visitor):
+    files = [file(f"{colour}.png", png(colour)) for colour in ("red", "green", "blue")]
+    await add(visitor, *files, expected=3)
+    await visitor.page.locator("#vision-strip [aria-label='Move picture 1 later']").focus()
+    await visitor.page.keyboard.press("Enter")
+    await visitor.sees("#announcer", "picture 1: green.png, picture 2: red.png")
+    focused = "document.activeElement.getAttribute('aria-label')"
+    assert await visitor.page.evaluate(focused) == "Move picture 2 later"
+    await visitor.page.keyboard.press("Enter")
+    await visitor.sees("#announcer", "picture 2: blue.png, picture 3: red.png")
+    assert await names(visitor) == ["green.png", "blue.png", "red.png"]
+
+
+async def test_text_that_comes_with_a_picture_is_pasted_as_text(visitor: Visitor):
+    taken = await visitor.page.evaluate(
+        """() => {
+      const given = new DataTransfer();
+      given.items.add(new File([new Uint8Array(9)], "cell.png", { type: "image/png" }));
+      given.setData("text/plain", "1\t2");
+      const options = { clipboardData: given, bubbles: true, cancelable: true };
+      const place = document.querySelector("#vision-prompt textarea");
+      return !place.dispatchEvent(new ClipboardEvent("paste", options));
+    }"""
+    )
+    assert not taken and not await visitor.page.locator("#vision-strip li").count()
 
 
 async def test_nothing_of_a_picture_stays_on_the_disk(

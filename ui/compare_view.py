@@ -7,7 +7,7 @@ import gradio as gr
 
 from backends import REGISTRY, BackendError, Modality
 from playground.board import BOARD, check_offered
-from playground.conversation import Conversation, Turn, to_json, to_markdown
+from playground.conversation import Turn, to_json, to_markdown
 from playground.limits import Limits
 
 from .composer import build_composer, notice_html
@@ -221,7 +221,7 @@ class CompareView:
                 await check_offered(self.limits, REGISTRY[backend], model, session.keyring, BOARD)
             asked = self.turn(session, form, turn)
             earlier = session.conversation.until(turn).adding(asked)
-            self.limits.check_pictures(earlier.pictures())
+            self.limits.check_pictures((*earlier.pictures(turn), *asked.pictures))
             for side in sides:
                 self.limits.check_history(earlier.messages(side))
         except BackendError as error:
@@ -259,7 +259,7 @@ class CompareView:
         last = session.conversation.last
         back = last.prompt if failures and last and not prompt else ""
         if back and last:
-            session.pictures = session.pictures or last.pictures
+            session.take_back(last)
         updates = self.shown(session)
         if back:  # else what is being typed meanwhile stays as it is
             updates[self.composer.prompt] = back
@@ -275,17 +275,14 @@ class CompareView:
         if session.answering or last is None:
             return gr.skip()
         session.conversation = session.conversation.until(-1)
-        session.pictures = session.pictures or last.pictures
+        session.take_back(last)
         session.redraw_lines()
         updates = self.shown(session) | self._hide_code(session)
         return updates | {self.composer.prompt: prompt or last.prompt}
 
     async def clear(self, session: Session) -> Updates:
         """Forget the conversation; an unsent prompt stays."""
-        session.stop()
-        session.run = None
-        session.conversation = Conversation()
-        session.redraw_lines()
+        session.forget()
         updates = self.shown(session) | self._hide_code(session)
         if self.examples:
             updates[self.examples.box] = gr.Accordion(open=True)

@@ -36,6 +36,10 @@ class Session:
     """What each side was asked last."""
     pictures: tuple[Picture, ...] = ()
     """Those that go with the next prompt."""
+    reading: int = 0
+    """Uploads whose pictures are being read."""
+    picks: int = 0
+    """Examples that were picked so far: only the last one counts."""
     form: Form = field(default_factory=Form)
     """As the page last sent it: what pictures cost follows from it."""
     sheets: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
@@ -167,6 +171,20 @@ class Session:
         last, turn = self.conversation.last, len(self.conversation.turns) - 1
         old = self.before.turns[turn] if turn < len(self.before.turns) else None
         return old.answers[side] if old and last and old.prompt == last.prompt else None
+
+    def take_back(self, turn: Turn) -> None:
+        """A turn's pictures go with the next prompt again, unless others do."""
+        self.pictures = self.pictures or tuple(one for one in turn.pictures if one.here)
+
+    def forget(self) -> None:
+        """Forget the conversation, and all that is left of what was asked."""
+        self.stop()
+        self.run = None
+        self.conversation = self.before = Conversation()
+        self.requests = [None, None]
+        there = {picture.digest for picture in self.pictures}
+        self.sheets = {key: sheet for key, sheet in self.sheets.items() if key[0] in there}
+        self.redraw_lines()
 
     def redraw_lines(self, *sides: int) -> None:
         """The lines under the last turn's finished answers."""

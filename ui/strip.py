@@ -23,6 +23,8 @@ class Sight:
     """In how many at most each picture is cut; `None` where that cannot be told."""
     earlier: tuple[Picture, ...]
     """Those of the turns before."""
+    context: int = CONTEXT_CAP
+    """Tokens that its model could take at most."""
 
     def tokens(self, pictures: Sequence[Picture]) -> int:
         """What some pictures take of the context; only where the crops are known."""
@@ -38,7 +40,7 @@ def draw_sheets(pictures: Sequence[Picture], sights: Sequence[Sight], sheets: Sh
     for sight in sights:
         for picture in pictures:
             key = (picture.digest, sight.crops or 0)
-            if sight.crops and key not in sheets:
+            if sight.crops and picture.here and key not in sheets:
                 sheets[key] = data_url(draw_tiles(picture, sight.crops), "webp")
 
 
@@ -65,7 +67,7 @@ def _card(picture: Picture, n: int, number: int, last: bool) -> str:
     name = escape(picture.name)
     notes = "".join(f"<span>{escape(note)}</span>" for note in picture.notes)
     moves = "".join(
-        _button(action, n, sign, words.format(f"picture {number}"))
+        _button(action, picture, n, sign, words.format(f"picture {number}"))
         for action, (sign, words) in ACTIONS.items()
         if not (n == 0 and action == "earlier") and not (last and action == "later")
     )
@@ -73,14 +75,14 @@ def _card(picture: Picture, n: int, number: int, last: bool) -> str:
         f'<li><img src="{small(picture)}" alt="{name}" title="{name}">'
         f'<b aria-label="Picture {number}">{number}</b>'
         f"<p><span>{name}</span><span>{picture.width:,} × {picture.height:,}</span>{notes}</p>"
-        f"<div>{moves}{_button('remove', n, '×', f'Remove picture {number}')}</div></li>"
+        f"<div>{moves}{_button('remove', picture, n, '×', f'Remove picture {number}')}</div></li>"
     )
 
 
-def _button(action: str, n: int, sign: str, words: str) -> str:
+def _button(action: str, picture: Picture, n: int, sign: str, words: str) -> str:
     return (
-        f'<button type="button" data-act="{action}" data-n="{n}" aria-label="{words}" '
-        f'title="{words}">{sign}</button>'
+        f'<button type="button" data-act="{action}" data-n="{n}" data-picture="{picture.digest}" '
+        f'aria-label="{words}" title="{words}">{sign}</button>'
     )
 
 
@@ -101,10 +103,10 @@ def _cost(pictures: Sequence[Picture], sight: Sight) -> str:
         f"{share} % of the {CONTEXT_CAP:,}-token context"
     )
     if all_of_them >= CONTEXT_CAP:
-        window = (
-            f'<span class="warning">more than {CONTEXT_CAP:,} tokens: it reads on in its long '
-            "context, slower and with more memory</span>"
-        )
+        what = "it reads on in its long context, slower and with more memory"
+        if sight.context <= CONTEXT_CAP:
+            what = "too much for this model. Take fewer pictures or crops"
+        window = f'<span class="warning">more than {CONTEXT_CAP:,} tokens: {what}</span>'
     return f"<p>{side}{crops}: <strong>{new:,} tokens</strong>{per}{before} · {window}</p>"
 
 

@@ -1,18 +1,21 @@
 """The comparison with pictures: what is shown with a prompt, and in how many crops it is seen."""
 
 import asyncio
+import logging
 import threading
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
-from backends import REGISTRY, BackendError, BadRequestError
+from backends import CONTEXT_CAP, REGISTRY, BackendError
 from playground.examples.vision import VisionExample, picture_bytes
-from playground.pictures import Picture, check_size, read
+from playground.pictures import Picture, PictureLimits, check_size, read
 from playground.video import is_clip, read_frames
 
 from .compare_view import CompareView
@@ -24,8 +27,10 @@ from .strip import Sight, draw_sheets, strip_html
 from .texts import t
 
 SIDES = ("left", "right")
+CROPS_OF = ("left_crops", "right_crops")
 FRAMES = 8
 """Frames that are taken from a video unless the visitor wants another number."""
+_LOG = logging.getLogger(__name__)
 AT_ONCE = 2
 """Visitors whose files are read at the same time: decoding keeps a processor busy."""
 
@@ -54,8 +59,9 @@ class VisionView(CompareView):
         )
         with gr.Row(elem_classes="adding"):
             self.add_button = gr.UploadButton(
-                t("add_pictures"), file_count="multiple", file_types=["image", "video"],
-                size="sm", elem_id=f"{self.name}-add", scale=0,
+                # Of any type: what a file is, is told from its content, and with better words.
+                t("add_pictures"), file_count="multiple", size="sm",
+                elem_id=f"{self.name}-add", scale=0,
             )  # type: ignore[arg-type]  # fmt: skip
             self.spacing = gr.Dropdown(
                 [(t("frames_even"), "even"), (t("frames_scenes"), "scenes")], value="even",
@@ -89,12 +95,14 @@ class VisionView(CompareView):
 
     def _connect(self) -> None:
         super()._connect()
+        self._uploads: Counter[Path] = Counter()
+        self._readers = 0
         form = [self.session, *self.form]
         choices = [self.spacing, self.frames]
         self.add_button.upload(
             self.add, [self.session, self.add_button, *choices, *self.form],
-            [*self._held, self.add_button], preprocess=False, concurrency_limit=AT_ONCE,
-            concurrency_id="pictures", **PRIVATE,
+            [*self._held, self.add_button], preprocess=False, concurrency_limit=None,
+            trigger_mode="multiple", **PRIVATE,
         )  # fmt: skip
         self.strip.click(self.arrange, form, self._held, queue=False, preprocess=False, **PRIVATE)
         gr.on(
@@ -107,32 +115,71 @@ class VisionView(CompareView):
     async def add(
         self, session: Session, files: Any, spacing: Any, frames: Any, *values: Any
     ) -> AsyncGenerator[Updates, None]:
-        """Files were chosen, dropped or pasted: pictures, or videos whose frames are taken."""
-        paths = [(Path(file["path"]), str(file.get("orig_name") or "")) for file in files or ()]
+        """Files were chosen, dropped or pasted: pictures, or videos whose frames are taken.
+
+        It yields every second while it waits: only then is a closed tab noticed.
+        """
+        # Once each, and no more than there is room for: a request may name thousands.
+        named = {Path(file["path"]): str(file.get("orig_name") or "") for file in files or ()}
+        room = max(1, self.limits.pictures - len(session.pictures))
+        paths, failures = [*named.items()][:room], list[str]()
+        if len(named) > room:
+            failures.append(
+                f"Only the first {room} of {len(named)} files were taken: more do not fit."
+            )
         gone = threading.Event()
-        failures: list[str] = []
+        self._uploads.update(named.keys())
+        session.reading += 1
         try:
             self._note_form(session, values)
-            for path, name in paths:
-                yield {self.strip: self._strip(session, busy=f"Reading {name}…")}
-                try:
-                    found = await asyncio.to_thread(
-                        self._read, path, name or path.name, spacing, frames, gone
+            while self._readers >= AT_ONCE:
+                yield {
+                    self.strip: self._strip(session, busy="Waiting for other visitors’ pictures…")
+                }
+                await asyncio.sleep(1)
+            self._readers += 1
+            try:
+                for path, name in paths:
+                    name = name or path.name
+                    reading = asyncio.ensure_future(
+                        asyncio.to_thread(self._read, path, name, spacing, frames, gone)
                     )
-                    self._hold(session, found)
-                except BackendError as error:
-                    failures.append(str(error))
-            await self._draw_sheets(session)
+                    async for waited in _seconds(reading):
+                        busy = f"Reading {name}…" + (f" {waited} s" if waited else "")
+                        yield {self.strip: self._strip(session, busy)}
+                    try:
+                        self._hold(session, reading.result())
+                    except BackendError as error:
+                        failures.append(str(error))
+                    except Exception:  # a file that no decoder foresaw: ours to mend, so logged
+                        _LOG.exception("a file that a visitor added could not be read")
+                        failures.append(
+                            f"“{name}” could not be read. Add it again, or another one."
+                        )
+                await self._draw_sheets(session)
+            finally:
+                self._readers -= 1
         finally:
             gone.set()
-            for path, _ in paths:  # nothing of a visitor stays on the disk
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
+            session.reading -= 1
+            self._uploads.subtract(named.keys())
+            # Nothing of a visitor stays on the disk. Who adds the same file has the same path.
+            for path in named:
+                if self._uploads[path] <= 0:
+                    del self._uploads[path]
+                    with suppress(OSError):
+                        path.unlink(missing_ok=True)
         yield {
             self.strip: self._strip(session),
             self.composer.notice: notice_html(" ".join(dict.fromkeys(failures))),
             self.add_button: None,
         }
+
+    async def ask(self, session: Session, *values: Any) -> Updates:
+        """Compare, once all the pictures are there that were added."""
+        if session.reading:
+            return self._refused("The pictures are still being read. Ask again in a moment.")
+        return await super().ask(session, *values)
 
     async def arrange(self, event: gr.EventData, session: Session, *values: Any) -> Updates:
         """A picture is moved or taken away."""
@@ -140,6 +187,8 @@ class VisionView(CompareView):
         pictures, n, action = [*session.pictures], told.get("n"), told.get("act")
         if not isinstance(n, int) or not 0 <= n < len(pictures):
             return gr.skip()
+        if pictures[n].digest != told.get("picture"):  # the strip has changed since
+            return {self.strip: self._strip(session)}
         to = {"earlier": n - 1, "later": n + 1}.get(str(action))
         picture = pictures.pop(n)
         if to is not None:
@@ -157,11 +206,19 @@ class VisionView(CompareView):
     async def picked(self, example: VisionExample, session: Session) -> Updates:
         """An example was picked: its pictures take the place of those that were there."""
         updates = await super().picked(example, session)
+        limits = self.limits.picture
+        frames = min(example.frames or FRAMES, limits.frames)
         if example.clip:
-            updates |= {self.spacing: example.spacing, self.frames: example.frames}
+            updates |= {self.spacing: example.spacing, self.frames: frames}
+        session.picks += 1
+        pick = session.picks
         try:
+            files = (example.clip,) if example.clip else example.pictures
+            found = await asyncio.to_thread(_drawn_here, files, example.spacing, frames, limits)
+            if pick != session.picks:  # another one was picked meanwhile
+                return gr.skip()
             session.pictures = ()
-            self._hold(session, await asyncio.to_thread(self._shown_with, example))
+            self._hold(session, found)
         except BackendError as error:
             updates[self.composer.notice] = notice_html(str(error))
         await self._draw_sheets(session)
@@ -181,14 +238,6 @@ class VisionView(CompareView):
         check_size(path.stat().st_size, limits.file_bytes, name)  # before it is in memory
         return _ready([read(path.read_bytes(), name, limits)])
 
-    def _shown_with(self, example: VisionExample) -> Sequence[Picture]:
-        limits = self.limits.picture
-        if example.clip:
-            file, count = BytesIO(picture_bytes(example.clip)), example.frames or FRAMES
-            count = min(count, limits.frames)
-            return _ready(read_frames(file, example.clip, example.spacing, count, limits))
-        return _ready([read(picture_bytes(name), name, limits) for name in example.pictures])
-
     def _hold(self, session: Session, pictures: Iterable[Picture]) -> None:
         """Put pictures behind those that are there, if there is room for them."""
         held = (*session.pictures, *pictures)
@@ -198,18 +247,23 @@ class VisionView(CompareView):
     # ── What they cost, and how they are drawn ─────────────────────────────────────────────────
 
     def _note_form(self, session: Session, values: Sequence[Any]) -> None:
-        with suppress(BadRequestError):  # what is wrong with it is said when it is sent
-            session.form = Form.read(values)
+        picked = dict(zip(Form.model_fields, values, strict=False))
+        names = ("left_backend", "left_model", "right_backend", "right_model", *CROPS_OF)
+        with suppress(ValueError):  # what is wrong with it is said when it is sent
+            session.form = Form.model_validate({name: picked.get(name) for name in names})
 
     def _sights(self, session: Session) -> list[Sight]:
-        earlier = session.conversation.pictures()
+        earlier, last = session.conversation.pictures(), session.conversation.last
+        if session.answering and last and not last.answered:
+            earlier += last.pictures
         sights: list[Sight] = []
         for side, (backend, model) in enumerate(session.form.sides):
-            crops, count = None, len(earlier) + len(session.pictures)
+            crops, count, context = None, len(earlier) + len(session.pictures), CONTEXT_CAP
             if backend in REGISTRY and model:
                 with suppress(BackendError):
                     crops = REGISTRY[backend].crops(model, session.form.params_of(side), count)
-            sights.append(Sight(SIDES[side], crops, earlier))
+                context = REGISTRY[backend].spec_of(model).context or CONTEXT_CAP
+            sights.append(Sight(SIDES[side], crops, earlier, context))
         return sights
 
     async def _draw_sheets(self, session: Session) -> None:
@@ -227,6 +281,32 @@ class VisionView(CompareView):
         return super().shown(session) | {self.strip: self._strip(session)}
 
 
+async def _seconds(task: asyncio.Future[Any]) -> AsyncGenerator[int, None]:
+    """0 at once, then every second how many have gone by, until the task has ended."""
+    waited = 0
+    while True:
+        yield waited
+        await asyncio.wait({task}, timeout=1)
+        if task.done():
+            return
+        waited += 1
+
+
+@lru_cache(maxsize=16)
+def _drawn_here(
+    files: tuple[str, ...], spacing: Literal["even", "scenes"], frames: int, limits: PictureLimits
+) -> Sequence[Picture]:
+    """The pictures of an example, or frames of its clip."""
+    found: list[Picture] = []
+    for name in files:
+        if name.endswith(".mp4"):
+            clip = BytesIO(picture_bytes(name))
+            found += read_frames(clip, name, spacing, frames, limits)
+        else:
+            found.append(read(picture_bytes(name), name, limits))
+    return _ready(found)
+
+
 def _ready(pictures: Sequence[Picture]) -> Sequence[Picture]:
     """The pictures with their small copies made: on the event loop that would hold up others."""
     for picture in pictures:
@@ -237,6 +317,6 @@ def _ready(pictures: Sequence[Picture]) -> Sequence[Picture]:
 _CLICKS = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
-  if (button) trigger("click", { act: button.dataset.act, n: Number(button.dataset.n) });
+  if (button) trigger("click", { ...button.dataset, n: Number(button.dataset.n) });
 });
 """

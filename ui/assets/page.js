@@ -187,8 +187,14 @@
         input.dispatchEvent(new Event("change", { bubbles: true }));
         return true;
       };
-      document.addEventListener("paste", (event) => { if (add(event.clipboardData?.files || [])) event.preventDefault(); });
+      document.addEventListener("paste", (event) => {
+        // Office puts a picture of every text beside it: who types wants the text.
+        const typing = event.target.closest?.("textarea, input") && event.clipboardData?.types.includes("text/plain");
+        if (!typing && add(event.clipboardData?.files || [])) event.preventDefault();
+      });
       const carries = (event) => event.dataTransfer?.types.includes("Files");
+      // Beside the view the browser would open the file, and the page would be gone.
+      ["dragover", "drop"].forEach((type) => document.addEventListener(type, (event) => { if (carries(event)) event.preventDefault(); }));
       root.addEventListener("dragover", (event) => {
         if (!carries(event)) return;
         event.preventDefault();
@@ -202,6 +208,32 @@
         event.stopPropagation();
         add(event.dataTransfer.files);
       }, true);
+    }
+
+    // The strip is drawn anew at every change: what was open stays open, the keyboard stays with
+    // its picture, and who cannot see it hears what is there.
+    const strip = $$("strip");
+    if (strip) {
+      let unfolded = false, moved = null, heard = "";
+      strip.addEventListener("click", (event) => {
+        if (event.target.closest("summary")) unfolded = !strip.querySelector("details").open;
+        const button = event.target.closest("[data-act]");
+        if (button) moved = { ...button.dataset }; // the button itself may soon be another picture's
+      }, true);
+      new MutationObserver(() => {
+        const fold = strip.querySelector("details");
+        if (fold && unfolded && !fold.open) fold.open = true;
+        const names = [...strip.querySelectorAll("li")].map((card) => card.querySelector("p span").textContent);
+        const said = names.map((name, n) => `picture ${n + 1}: ${name}`).join(", ") || "no pictures";
+        const now = strip.querySelector(".reading")?.textContent.replace(/ \d+ s$/, "") || said;
+        if (now === heard) return;
+        if (heard || names.length) announce(now);
+        heard = now;
+        if (!moved || strip.querySelector(".reading")) return;
+        const own = [...strip.querySelectorAll("[data-act]")].filter((one) => one.dataset.picture === moved.picture);
+        (own.find((one) => one.dataset.act === moved.act) || own[0] || strip.querySelector("[data-act]") || $$("add"))?.focus();
+        moved = null;
+      }).observe(strip, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["open"] });
     }
 
     // Opened settings come out from under the prompt box.
