@@ -1,7 +1,6 @@
 """Teaches Pocket-Vision: `python -m backends.pocket.vision.train` rebuilds it."""
 
 import argparse
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,13 +13,14 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, IterableDataset
-from transformers import GenerationConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from ..._phi3_vision import Phi3VConfig, Phi3VForCausalLM, Phi3VImageProcessor, Phi3VProcessor
 from ..._phi3_vision.crops import CROP
 from ..._phi3_vision.modeling import Phi3ImageEmbedding
 from ..batches import IGNORED
 from ..lesson import FOLDER
+from ..train import save
 from .conversations import collate, embed, lesson, pack, read
 from .drawing import LAYOUTS, Scene, patchwork, scene
 from .exam import examine, report, share
@@ -284,20 +284,6 @@ def look_once(embedding: Phi3ImageEmbedding) -> None:
     embedding.get_img_features = features
 
 
-def save(model: Phi3VForCausalLM, processor: Phi3VProcessor, folder: Path) -> None:
-    """Write a checkpoint that plain `from_pretrained` loads: bf16 weights, both end tokens."""
-    shutil.rmtree(folder, ignore_errors=True)
-    model.generation_config = GenerationConfig(
-        bos_token_id=model.config.bos_token_id,
-        eos_token_id=model.config.eos_token_id,
-        pad_token_id=model.config.pad_token_id,
-    )
-    model.bfloat16().save_pretrained(folder)
-    processor.image_processor.save_pretrained(folder)
-    processor.tokenizer.save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # saved for its owner alone
-
-
 def new_model(processor: Phi3VProcessor) -> Phi3VForCausalLM:
     """A model that knows nothing yet, except where its neighbouring patches are."""
     model = Phi3VForCausalLM(config(processor.tokenizer))
@@ -328,7 +314,8 @@ def main() -> None:
         look(model, head, Pieces(processor, *pieces), rate)
     talk(model, Pieces(processor, *TALKS, talk=True))
     answer(model, Pictures(processor, PICTURES, STEPS))
-    save(model, processor, given.out)
+    save(model, processor.tokenizer, given.out)  # type: ignore[attr-defined]
+    processor.image_processor.save_pretrained(given.out)
     print(f"  trained in {time.monotonic() - began:.0f} s", flush=True)
     found = examine(given.out, given.scenes)
     report(found)
