@@ -156,7 +156,7 @@ def preprocessing() -> tuple[list[Figure], dict[str, object]]:
         "normalise": lambda: (image_processing._tensor(padded) - 0.5) / 0.3,
         "tile": lambda: (
             torch.nn.functional.interpolate(values[None], (CROP, CROP), mode="bicubic"),
-            image_processing._crops(values).contiguous(),
+            image_processing._tiles(values).contiguous(),
         ),
     }
     split = {name: statistics.median(seconds(step) for _ in range(PAIRS)) for name, step in

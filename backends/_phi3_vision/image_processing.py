@@ -76,13 +76,14 @@ class Phi3VImageProcessor(BaseImageProcessor):
         padded = [hd_transform(picture, most) for picture in pictures]
         pixels = torch.zeros(len(padded), most + 1, 3, CROP, CROP)
         for k, picture in enumerate(padded):
-            values = (_tensor(picture) - mean) / std
-            crops = _crops(values)
+            values = _tensor(picture).sub_(mean).div_(std)
+            tiles = _tiles(values)
             # The whole picture is made of the padded one, white stripes and all.
             pixels[k, 0] = torch.nn.functional.interpolate(
                 values[None], (CROP, CROP), mode="bicubic"
             )
-            pixels[k, 1 : 1 + len(crops)] = crops
+            count = tiles.shape[0] * tiles.shape[1]
+            pixels[k, 1 : 1 + count].unflatten(0, tiles.shape[:2]).copy_(tiles)
         data = {
             "pixel_values": pixels,
             "image_sizes": [[picture.height, picture.width] for picture in padded],
@@ -107,16 +108,17 @@ def _pictures(images: ImageInput) -> list[Image.Image]:
     pictures: Any = make_flat_list_of_images(images)
     if not valid_images(pictures):
         raise ValueError("A picture must be a PIL image, an array or a tensor.")
-    return [to_pil_image(picture).convert("RGB") for picture in pictures]
+    found = (to_pil_image(picture) for picture in pictures)
+    return [picture if picture.mode == "RGB" else picture.convert("RGB") for picture in found]
 
 
 def _tensor(picture: Image.Image) -> torch.Tensor:
     """A picture's pixels from 0 to 1: (3, height, width)."""
     flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return flat.view(picture.height, picture.width, 3).permute(2, 0, 1).contiguous() / 255
+    lines = flat.view(picture.height, picture.width, 3).permute(2, 0, 1)
+    return lines.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
-def _crops(values: torch.Tensor) -> torch.Tensor:
-    """(3, rows * 336, columns * 336) into (rows * columns, 3, 336, 336)."""
-    tiles = values.unflatten(2, (-1, CROP)).unflatten(1, (-1, CROP))
-    return tiles.permute(1, 3, 0, 2, 4).flatten(0, 1)
+def _tiles(values: torch.Tensor) -> torch.Tensor:
+    """(3, rows * 336, columns * 336) as (rows, columns, 3, 336, 336), without a copy."""
+    return values.unflatten(2, (-1, CROP)).unflatten(1, (-1, CROP)).permute(1, 3, 0, 2, 4)
