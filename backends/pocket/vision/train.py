@@ -33,6 +33,8 @@ TALKS = (168, 10, 500)
 """What the decoder learns first, on pieces: side, pieces at once, steps."""
 STEPS, PICTURES = 800, 8
 """What it learns then, on whole pictures: steps, pictures at once."""
+ROUNDS = 2
+"""How often, each time on new pictures: where things are it understands last."""
 RATE = 1.5e-3
 DIALOGUES = 6
 """About each picture."""
@@ -126,11 +128,16 @@ class Pieces(IterableDataset):
 class Pictures(IterableDataset):
     """Whole pictures in one crop or in four, and dialogues about them."""
 
-    def __init__(self, processor: Phi3VProcessor, pictures: int, steps: int) -> None:
+    def __init__(
+        self, processor: Phi3VProcessor, pictures: int, steps: int, number: int = 0
+    ) -> None:
         self.processor, self.pictures, self.steps = processor, pictures, steps
+        self.number = number
+        """Of the round."""
 
     def __iter__(self) -> Iterator[Lesson]:
-        rng, look, number = Random(SEED), self.processor.image_processor, 0
+        rng, look = Random(SEED + self.number), self.processor.image_processor
+        number = 10**6 * self.number
         for _ in range(self.steps):
             crops = 4 if rng.random() < FOUR_CROPS else 1
             weights = (7, 6, 4, 6, 9) if crops == 4 else (8, 7, 5, 7, 3)
@@ -313,7 +320,8 @@ def main() -> None:
     for *pieces, rate in LOOKS:
         look(model, head, Pieces(processor, *pieces), rate)
     talk(model, Pieces(processor, *TALKS, talk=True))
-    answer(model, Pictures(processor, PICTURES, STEPS))
+    for number in range(ROUNDS):
+        answer(model, Pictures(processor, PICTURES, STEPS, number))
     save(model, processor.tokenizer, given.out)  # type: ignore[attr-defined]
     processor.image_processor.save_pretrained(given.out)
     print(f"  trained in {time.monotonic() - began:.0f} s", flush=True)
