@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -85,8 +85,6 @@ class Prompt:
     """Whether it is read with LongRoPE's long factors, from its first token on."""
     notes: tuple[str, ...] = ()
     """What a reader of the answer should know about it, in a few words."""
-    promise: object = None
-    """What holds the memory for it as long as this is there."""
 
 
 class TorchModel:
@@ -146,9 +144,14 @@ class TorchModel:
             yield from self._answer(messages, params)
 
     def _answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
+        with ExitStack() as held:
+            prompt = yield from self.read(messages, params, held)
+            yield from self._continue(prompt, params)
+
+    def _continue(self, prompt: Prompt, params: GenerationParams) -> Steps:
+        """Prefill a prompt in chunks, then decode token by token."""
         from transformers import DynamicCache
 
-        prompt = yield from self.read(messages, params)
         length = len(prompt.tokens)
         most = min(most_tokens(params), prompt.context - length)
         choose = chooser(params)
@@ -188,9 +191,12 @@ class TorchModel:
             return
 
     def read(
-        self, messages: Sequence[Message], params: GenerationParams
+        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
     ) -> Generator[Step, None, Prompt]:
-        """What the model is given; each step is at most one forward pass of what it sees with."""
+        """What the model is given; each step is at most one forward pass of what it sees with.
+
+        What is put into `held` is kept until the answer has ended, however it ends.
+        """
         yield from ()
         return Prompt(self.encode(messages), self._context)
 

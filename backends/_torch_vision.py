@@ -1,14 +1,13 @@
 """A vision model in PyTorch: pictures become vectors, and then it reads on like any other."""
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakSet
 
 from ._engine import Step
 from ._errors import BadRequestError, OutOfMemoryError
@@ -65,7 +64,7 @@ class VisionModel(TorchModel):
         return loaded
 
     def read(
-        self, messages: Sequence[Message], params: GenerationParams
+        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
     ) -> Generator[Step, None, Prompt]:
         """The conversation as vectors; each step is at most `CROPS_AT_ONCE` crops seen.
 
@@ -83,7 +82,8 @@ class VisionModel(TorchModel):
         context = self._longest if long else self._context
         if len(ids) >= context:
             raise self._too_long(len(ids), context)
-        promise = self._reserve(len(ids), params) if long else None
+        if long:
+            held.enter_context(self._reserved(len(ids), params))
 
         features: list[torch.Tensor] = []
         for n, (image, picture) in enumerate(zip(tags.images, pictures, strict=True), 1):
@@ -92,7 +92,7 @@ class VisionModel(TorchModel):
             features.append(seen)
         notes = (f"{crops} crop{'s' * (crops > 1)}",) if pictures else ()
         notes += ("long context",) if long else ()
-        return Prompt(self._embedded(ids, features), context, long, notes, promise)
+        return Prompt(self._embedded(ids, features), context, long, notes)
 
     def _see(
         self, image: ImagePart, picture: "Image.Image", crops: int, detail: str
@@ -140,36 +140,33 @@ class VisionModel(TorchModel):
                 words[tokens == -n] = seen.to(words)
             return words
 
-    def _reserve(self, tokens: int, params: GenerationParams) -> "Promise":
+    @contextmanager
+    def _reserved(self, tokens: int, params: GenerationParams) -> Generator[None, None, None]:
         """Memory for a long conversation; refused beforehand where it would run out half-way."""
         length = min(tokens + most_tokens(params), self._longest)
         config, width = self._model.config.to_dict(), self._model.dtype.itemsize
-        device = str(self._model.device)
-        need = cache_bytes(config, length, width)
+        device, need = str(self._model.device), cache_bytes(config, length, width)
         with _RESERVING:
             # What others took of theirs already counts twice: too careful, but never too late.
-            free = free_on(device) - sum(one.size for one in _PROMISED if one.device == device)
-            if need <= free:
-                promise = Promise(device, need)
-                _PROMISED.add(promise)
-                return promise
-        raise OutOfMemoryError(
-            f"A conversation of {tokens:,} tokens needs {gigabytes(need)} of memory beside "
-            f"{self._label}; {gigabytes(max(0, free))} is free.",
-            "Take fewer frames or pictures, fewer crops, or close other programs.",
-            need=need,
-            free=free,
-        )
+            free = free_on(device) - _RESERVED[device]
+            if need > free:
+                raise OutOfMemoryError(
+                    f"A conversation of {tokens:,} tokens needs {gigabytes(need)} of memory beside "
+                    f"{self._label}; {gigabytes(max(0, free))} is free.",
+                    "Take fewer frames or pictures, fewer crops, or close other programs.",
+                    need=need,
+                    free=free,
+                )
+            _RESERVED[device] += need
+        try:
+            yield
+        finally:
+            with _RESERVING:
+                _RESERVED[device] -= need
 
 
-class Promise:
-    """Memory that is promised to a long conversation for as long as its `Prompt` is there."""
-
-    def __init__(self, device: str, size: int) -> None:
-        self.device, self.size = device, size
-
-
-_PROMISED: WeakSet[Promise] = WeakSet()
+_RESERVED: Counter[str] = Counter()
+"""Bytes that long conversations may still take, by device."""
 _RESERVING = Lock()
 
 

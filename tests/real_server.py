@@ -69,7 +69,7 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer
         )
     try:
         server = RealServer(f"http://127.0.0.1:{port}", psutil.Process(process.pid), log)
-        _wait_until_up(server, process)
+        wait_until_up(f"{server.url}/health", process, server.log)
         yield server
     finally:
         process.terminate()
@@ -88,14 +88,14 @@ def lay_out(cache: Path, model: str, checkpoint: Path) -> None:
     shutil.copytree(checkpoint, folder / "snapshots" / COMMIT)
 
 
-def _wait_until_up(server: RealServer, process: subprocess.Popen[bytes]) -> None:
-    """Return when it is healthy; fail with its log when it ends or never is."""
+def wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return at the first HTTP 200; fail with the log when it ends or never answers."""
     end = time.monotonic() + BUSY
     while process.poll() is None and time.monotonic() < end:
         try:
-            with urllib.request.urlopen(f"{server.url}/health", timeout=BUSY) as answer:
+            with urllib.request.urlopen(address, timeout=BUSY) as answer:
                 assert answer.status == 200
                 return
         except urllib.error.URLError:
-            time.sleep(0.1)
-    pytest.fail(f"`transformers serve` did not start:\n{server.log.read_text()}")
+            time.sleep(0.1)  # another process tells nobody when it listens
+    pytest.fail(f"{address} did not start:\n{log.read_text()}")

@@ -3,9 +3,6 @@
 import os
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +11,10 @@ import yaml
 from playwright.async_api import BrowserContext
 
 from tests.pages import Visitor, free_port
+from tests.real_server import BUSY, wait_until_up
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
-BUSY = 180.0
 """Seconds that a busy machine may take for what a free one does in five."""
 
 # On a Space, Gradio's page asks for Google's fonts and for the Space's entry on the Hub. Our
@@ -68,19 +65,6 @@ def space(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         process.wait(30)
     # The `spaces` package complains of its own reload server; our own files must not appear.
     assert f'File "{folder}' not in log.read_text()
-
-
-def wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return at the first HTTP 200; fail with the log when the page ends or never comes."""
-    end = time.monotonic() + BUSY
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(address, timeout=BUSY) as answer:
-                assert answer.status == 200
-                return
-        except urllib.error.URLError:
-            time.sleep(0.1)
-    pytest.fail(f"The Space did not start:\n{log.read_text()}")
 
 
 def test_the_folder_holds_the_program_and_nothing_else(folder: Path) -> None:

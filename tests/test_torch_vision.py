@@ -87,6 +87,10 @@ def picture(width: int, height: int, seed: int = 0) -> ImagePart:
     return ImagePart(file.getvalue(), "image/png")
 
 
+def half(whole: ImagePart) -> ImagePart:
+    return ImagePart(whole.data[: len(whole.data) // 2], whole.media_type)
+
+
 def say(*parts: str | ImagePart) -> list[Message]:
     return [Message("user", tuple(TextPart(p) if isinstance(p, str) else p for p in parts))]
 
@@ -217,27 +221,29 @@ async def test_what_does_not_fit_is_refused_before_it_is_looked_at(backend, seen
     assert seen == []
 
 
-async def test_memory_promised_to_one_long_answer_is_not_there_for_another(backend, monkeypatch):
+async def test_memory_of_one_long_answer_is_not_there_for_another(backend, monkeypatch):
     images = [picture(336, 336, seed) for seed in range(3)]
     question, params = say(*images, "?"), GenerationParams(max_tokens=50, num_crops=16)
-    promised: list[int] = []
+    reserved = _torch_vision._RESERVED
     monkeypatch.setattr("backends._torch_vision.free_on", lambda device: 10**9)
-    real = _torch_vision.Promise.__init__
-
-    def noted(self, device, size):
-        promised.append(size)
-        real(self, device, size)
-
-    monkeypatch.setattr(_torch_vision.Promise, "__init__", noted)
     async with aclosing(backend.stream(PHI, question, params)) as first:
         async for step in first:
             if isinstance(step, Chunk):
                 break
-        monkeypatch.setattr("backends._torch_vision.free_on", lambda device: promised[0] * 3 // 2)
+        need = reserved["cpu"]
+        assert need > 0
+        monkeypatch.setattr("backends._torch_vision.free_on", lambda device: need * 3 // 2)
         with pytest.raises(OutOfMemoryError, match="is free"):
             await ask(backend, question, params)
     again = await ask(backend, question, replace(params, max_tokens=1))
-    assert again[-1].finish_reason
+    assert again[-1].finish_reason and reserved["cpu"] == 0
+
+
+async def test_memory_is_given_back_when_looking_fails(backend, monkeypatch):
+    broken = say(*[picture(336, 336, seed) for seed in range(2)], half(picture(900, 900)), "?")
+    with pytest.raises(BadRequestError, match="cannot be read"):
+        await ask(backend, broken, GenerationParams(max_tokens=2, num_crops=16))
+    assert _torch_vision._RESERVED["cpu"] == 0
 
 
 async def test_a_checkpoint_without_its_picture_settings_is_damaged(backend, tmp_path):

@@ -1,20 +1,18 @@
 """The comparison with pictures: what is shown with a prompt, and in how many crops it is seen."""
 
 import asyncio
-import logging
 import threading
-from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 
 from backends import CONTEXT_CAP, REGISTRY, BackendError
-from playground.examples.vision import VisionExample, picture_bytes
+from playground.examples.vision import Spacing, VisionExample, picture_bytes
 from playground.pictures import Picture, PictureLimits, check_size, read
 from playground.video import is_clip, read_frames
 
@@ -25,14 +23,12 @@ from .events import PRIVATE, Updates
 from .session import Session
 from .strip import Sight, draw_sheets, strip_html
 from .texts import t
+from .uploads import Uploads
 
 SIDES = ("left", "right")
 CROPS_OF = ("left_crops", "right_crops")
 FRAMES = 8
 """Frames that are taken from a video unless the visitor wants another number."""
-_LOG = logging.getLogger(__name__)
-AT_ONCE = 2
-"""Visitors whose files are read at the same time: decoding keeps a processor busy."""
 
 
 class VisionView(CompareView):
@@ -95,8 +91,7 @@ class VisionView(CompareView):
 
     def _connect(self) -> None:
         super()._connect()
-        self._uploads: Counter[Path] = Counter()
-        self._readers = 0
+        self._uploads = Uploads()
         form = [self.session, *self.form]
         choices = [self.spacing, self.frames]
         self.add_button.upload(
@@ -115,60 +110,30 @@ class VisionView(CompareView):
     async def add(
         self, session: Session, files: Any, spacing: Any, frames: Any, *values: Any
     ) -> AsyncGenerator[Updates, None]:
-        """Files were chosen, dropped or pasted: pictures, or videos whose frames are taken.
-
-        It yields every second while it waits: only then is a closed tab noticed.
-        """
+        """Files were chosen, dropped or pasted: pictures, or videos whose frames are taken."""
         # Once each, and no more than there is room for: a request may name thousands.
-        named = {Path(file["path"]): str(file.get("orig_name") or "") for file in files or ()}
+        paths = {Path(file["path"]): file.get("orig_name") for file in files or ()}
+        named = {path: str(name or path.name) for path, name in paths.items()}
         room = max(1, self.limits.pictures - len(session.pictures))
-        paths, failures = [*named.items()][:room], list[str]()
+        failures: list[str] = []
         if len(named) > room:
-            failures.append(
-                f"Only the first {room} of {len(named)} files were taken: more do not fit."
-            )
-        gone = threading.Event()
-        self._uploads.update(named.keys())
+            failures.append(f"Only {room} of {len(named)} files were taken: more do not fit.")
+
+        def look(path: Path, name: str, gone: threading.Event) -> Sequence[Picture]:
+            return self._look(path, name, spacing, frames, gone)
+
+        self._note_form(session, values)
         session.reading += 1
         try:
-            self._note_form(session, values)
-            while self._readers >= AT_ONCE:
-                yield {
-                    self.strip: self._strip(session, busy="Waiting for other visitors’ pictures…")
-                }
-                await asyncio.sleep(1)
-            self._readers += 1
-            try:
-                for path, name in paths:
-                    name = name or path.name
-                    reading = asyncio.ensure_future(
-                        asyncio.to_thread(self._read, path, name, spacing, frames, gone)
-                    )
-                    async for waited in _seconds(reading):
-                        busy = f"Reading {name}…" + (f" {waited} s" if waited else "")
-                        yield {self.strip: self._strip(session, busy)}
-                    try:
-                        self._hold(session, reading.result())
-                    except BackendError as error:
-                        failures.append(str(error))
-                    except Exception:  # a file that no decoder foresaw: ours to mend, so logged
-                        _LOG.exception("a file that a visitor added could not be read")
-                        failures.append(
-                            f"“{name}” could not be read. Add it again, or another one."
-                        )
-                await self._draw_sheets(session)
-            finally:
-                self._readers -= 1
+            async with aclosing(self._uploads.read(named, room, look)) as steps:
+                async for step in steps:
+                    if isinstance(step, str):
+                        yield {self.strip: self._strip(session, busy=step)}
+                    else:
+                        failures += self._held_back(session, step)
+            await self._draw_sheets(session)
         finally:
-            gone.set()
             session.reading -= 1
-            self._uploads.subtract(named.keys())
-            # Nothing of a visitor stays on the disk. Who adds the same file has the same path.
-            for path in named:
-                if self._uploads[path] <= 0:
-                    del self._uploads[path]
-                    with suppress(OSError):
-                        path.unlink(missing_ok=True)
         yield {
             self.strip: self._strip(session),
             self.composer.notice: notice_html(" ".join(dict.fromkeys(failures))),
@@ -214,7 +179,7 @@ class VisionView(CompareView):
         pick = session.picks
         try:
             files = (example.clip,) if example.clip else example.pictures
-            found = await asyncio.to_thread(_drawn_here, files, example.spacing, frames, limits)
+            found = await asyncio.to_thread(_shown_with, files, example.spacing, frames, limits)
             if pick != session.picks:  # another one was picked meanwhile
                 return gr.skip()
             session.pictures = ()
@@ -226,7 +191,7 @@ class VisionView(CompareView):
 
     # ── The pictures that are held for the next prompt ─────────────────────────────────────────
 
-    def _read(
+    def _look(
         self, path: Path, name: str, spacing: Any, frames: Any, gone: threading.Event
     ) -> Sequence[Picture]:
         limits = self.limits.picture
@@ -234,9 +199,21 @@ class VisionView(CompareView):
             count = frames if isinstance(frames, int) else FRAMES
             how = "scenes" if spacing == "scenes" else "even"
             count = max(1, min(count, limits.frames))
-            return _ready(read_frames(path, name, how, count, limits, gone.is_set))
+            return _drawn_small(read_frames(path, name, how, count, limits, gone.is_set))
         check_size(path.stat().st_size, limits.file_bytes, name)  # before it is in memory
-        return _ready([read(path.read_bytes(), name, limits)])
+        return _drawn_small([read(path.read_bytes(), name, limits)])
+
+    def _held_back(
+        self, session: Session, found: Sequence[Picture] | BackendError
+    ) -> Sequence[str]:
+        """Hold what was found; what could not be, in words."""
+        if isinstance(found, BackendError):
+            return [str(found)]
+        try:
+            self._hold(session, found)
+        except BackendError as error:
+            return [str(error)]
+        return []
 
     def _hold(self, session: Session, pictures: Iterable[Picture]) -> None:
         """Put pictures behind those that are there, if there is room for them."""
@@ -281,34 +258,23 @@ class VisionView(CompareView):
         return super().shown(session) | {self.strip: self._strip(session)}
 
 
-async def _seconds(task: asyncio.Future[Any]) -> AsyncGenerator[int, None]:
-    """0 at once, then every second how many have gone by, until the task has ended."""
-    waited = 0
-    while True:
-        yield waited
-        await asyncio.wait({task}, timeout=1)
-        if task.done():
-            return
-        waited += 1
-
-
 @lru_cache(maxsize=16)
-def _drawn_here(
-    files: tuple[str, ...], spacing: Literal["even", "scenes"], frames: int, limits: PictureLimits
+def _shown_with(
+    files: tuple[str, ...], spacing: Spacing, frames: int, limits: PictureLimits
 ) -> Sequence[Picture]:
-    """The pictures of an example, or frames of its clip."""
+    """What an example shows: pictures, or frames of its clip."""
     found: list[Picture] = []
     for name in files:
-        if name.endswith(".mp4"):
-            clip = BytesIO(picture_bytes(name))
-            found += read_frames(clip, name, spacing, frames, limits)
+        data = picture_bytes(name)
+        if is_clip(data):
+            found += read_frames(BytesIO(data), name, spacing, frames, limits)
         else:
-            found.append(read(picture_bytes(name), name, limits))
-    return _ready(found)
+            found.append(read(data, name, limits))
+    return _drawn_small(found)
 
 
-def _ready(pictures: Sequence[Picture]) -> Sequence[Picture]:
-    """The pictures with their small copies made: on the event loop that would hold up others."""
+def _drawn_small(pictures: Sequence[Picture]) -> Sequence[Picture]:
+    """The same, with their small copies made: on the event loop that would hold up others."""
     for picture in pictures:
         picture.thumbnail  # noqa: B018
     return pictures

@@ -1,5 +1,9 @@
-"""Asks Pocket-Vision about pictures that it never saw, in words that it never read."""
+"""Asks Pocket-Vision about pictures that it never saw, in words that it never read.
 
+`python -m backends.pocket.vision.exam` prints the table that stands in `backends/pocket/README.md`.
+"""
+
+import argparse
 from collections import Counter, defaultdict
 from pathlib import Path
 from random import Random
@@ -10,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from ..._phi3_vision import Phi3VForCausalLM, Phi3VProcessor
 from ..batches import IGNORED
+from ..lesson import FOLDER
 from .conversations import Dialogue, collate, embed, pack, read
 from .drawing import LAYOUTS, scene
 from .lesson import (
@@ -24,12 +29,15 @@ from .lesson import (
 SEED = 10**9
 """Pictures from this seed on are never trained on."""
 CROPS = (1, 4)
+SCENES = 60
+"""Of each layout."""
+SHIPPED = FOLDER / "models" / "pocket-vision"
 
 Results = dict[tuple[str, str, int], list[tuple[str, bool]]]
 """By task, language and crops: what is true, and whether it was said."""
 
 
-def examine(folder: Path, scenes: int) -> Results:
+def examine(folder: Path, scenes: int = SCENES) -> Results:
     """Ask a saved model about so many new scenes of each layout, in words held out."""
     model = Phi3VForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
     processor = Phi3VProcessor.from_pretrained(folder)
@@ -106,3 +114,16 @@ def report(found: Results) -> None:
                 f"| {task} | {crops or 'none'} | {len(every)} | {shares} | {prior(every):.1%} |",
                 flush=True,
             )
+
+
+def main() -> None:
+    """Parse the command line, examine, report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=SHIPPED, metavar="DIR")
+    parser.add_argument("--scenes", type=int, default=SCENES, help="of each layout")
+    given = parser.parse_args()
+    report(examine(given.model, given.scenes))
+
+
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,7 @@ from ..lesson import FOLDER
 from ..train import save
 from .conversations import collate, embed, lesson, pack, read
 from .drawing import LAYOUTS, Scene, patchwork, scene
-from .exam import examine, report, share
+from .exam import SHIPPED, examine, report, share
 from .eyes import CELL, Labels, PassingHead, View, laid_out, look_around, see_piece
 
 SEED = 336
@@ -304,10 +304,7 @@ def new_model(processor: Phi3VProcessor) -> Phi3VForCausalLM:
 def main() -> None:
     """Parse the command line, train, save, examine."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--out", type=Path, default=FOLDER / "models" / "pocket-vision", metavar="DIR"
-    )
-    parser.add_argument("--scenes", type=int, default=60, help="of each layout, in the exam")
+    parser.add_argument("--out", type=Path, default=SHIPPED, metavar="DIR")
     given = parser.parse_args()
     # A fixed number of threads: sums in one order, so that the same seed gives the same weights.
     torch.set_num_threads(2)
@@ -325,7 +322,7 @@ def main() -> None:
     save(model, processor.tokenizer, given.out)  # type: ignore[attr-defined]
     processor.image_processor.save_pretrained(given.out)
     print(f"  trained in {time.monotonic() - began:.0f} s", flush=True)
-    found = examine(given.out, given.scenes)
+    found = examine(given.out)
     report(found)
     print(f"  all in all {time.monotonic() - began:.0f} s")
     low = {

@@ -1,0 +1,144 @@
+"""Files that visitors add: read in turn, each failure said, and nothing left on the disk."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+import gradio as gr
+from PIL import Image
+
+from backends import BackendError
+from playground.keyring import Keyring
+from playground.limits import LOCAL, PUBLIC
+from playground.pictures import Picture, PictureLimits, read
+from ui.session import Session
+from ui.uploads import AT_ONCE, Uploads
+from ui.vision_view import VisionView
+
+
+def files(folder: Path, count: int) -> dict[Path, str]:
+    """Pictures of several sizes on the disk, with their names."""
+    found = {}
+    for n in range(1, count + 1):
+        path = folder / f"{n}.png"
+        Image.new("RGB", (n, 1)).save(path)
+        found[path] = path.name
+    return found
+
+
+def look(path: Path, name: str, gone: threading.Event) -> Sequence[Picture]:
+    return [read(path.read_bytes(), name, PictureLimits())]
+
+
+async def all_of(steps) -> list:
+    async with aclosing(steps) as found:
+        return [step async for step in found if not isinstance(step, str)]
+
+
+async def test_as_many_as_there_is_room_for_and_none_stays(tmp_path: Path) -> None:
+    given = files(tmp_path, 4)
+    found = await all_of(Uploads().read(given, 2, look))
+    assert [pictures[0].width for pictures in found] == [1, 2]
+    assert not any(path.exists() for path in given)
+
+
+async def test_what_nobody_foresaw_is_said_and_the_next_is_read(tmp_path: Path) -> None:
+    def falls(path: Path, name: str, gone: threading.Event) -> Sequence[Picture]:
+        if name == "1.png":
+            raise ZeroDivisionError
+        return look(path, name, gone)
+
+    error, pictures = await all_of(Uploads().read(files(tmp_path, 2), 9, falls))
+    assert isinstance(error, BackendError) and "“1.png” could not be read" in str(error)
+    assert pictures[0].width == 2
+
+
+async def test_who_leaves_is_noticed_and_leaves_nothing(tmp_path: Path) -> None:
+    given, left, told = files(tmp_path, 2), threading.Event(), threading.Event()
+
+    def waits(path: Path, name: str, gone: threading.Event) -> Sequence[Picture]:
+        left.set()
+        if gone.wait(20):
+            told.set()
+        return []
+
+    uploads = Uploads()
+    steps = uploads.read(given, 9, waits)
+    assert await anext(steps) == "Reading 1.png…"
+    assert await asyncio.to_thread(left.wait, 20)
+    await steps.aclose()
+    assert await asyncio.to_thread(told.wait, 20)
+    assert not any(path.exists() for path in given)
+    (pictures,) = await all_of(uploads.read(files(tmp_path, 1), 9, look))
+    assert pictures[0].width == 1  # its turn was given back
+
+
+async def test_the_same_file_of_two_visitors(tmp_path: Path) -> None:
+    given, uploads = files(tmp_path, 1), Uploads()
+    first, second = uploads.read(given, 9, look), uploads.read(given, 9, look)
+    assert await anext(second) == "Reading 1.png…"
+    assert len(await all_of(first)) == 1
+    assert all(path.exists() for path in given)
+    assert len(await all_of(second)) == 1
+    assert not any(path.exists() for path in given)
+
+
+async def test_more_visitors_wait_and_are_told(tmp_path: Path) -> None:
+    given, uploads = files(tmp_path, 1), Uploads()
+    reading = [uploads.read(given, 9, look) for _ in range(AT_ONCE)]
+    for steps in reading:
+        assert "Reading" in await anext(steps)
+    late = uploads.read(given, 9, look)
+    assert "other visitors" in await anext(late)
+    for steps in reading:
+        await steps.aclose()
+    assert len(await all_of(late)) == 1
+
+
+def view(limits) -> VisionView:
+    with gr.Blocks():
+        return VisionView("vision", limits, gr.State(Keyring()))
+
+
+async def add(view: VisionView, session: Session, given: dict[Path, str]) -> dict:
+    sent = [{"path": str(path), "orig_name": name} for path, name in given.items()]
+    async with aclosing(view.add(session, sent, "even", 8)) as updates:
+        return [update async for update in updates][-1]
+
+
+async def test_a_public_page_takes_no_more_than_it_says(tmp_path: Path) -> None:
+    page, session = view(PUBLIC), Session()
+    last = await add(page, session, files(tmp_path, 12))
+    assert len(session.pictures) == PUBLIC.pictures == 8
+    assert "Only 8 of 12 files" in last[page.composer.notice] and session.reading == 0
+    last = await add(page, session, files(tmp_path, 1))
+    assert len(session.pictures) == 8 and "at most 8" in last[page.composer.notice]
+
+
+async def test_one_file_named_a_thousand_times_is_read_once(tmp_path: Path) -> None:
+    page, session = view(LOCAL), Session()
+    ((path, name),) = files(tmp_path, 1).items()
+    sent = [{"path": str(path), "orig_name": name}] * 1000
+    async with aclosing(page.add(session, sent, None, -5)) as updates:
+        assert [update async for update in updates][-1][page.composer.notice] == ""
+    assert [picture.name for picture in session.pictures] == ["1.png"]
+
+
+async def test_what_the_strip_was_told_long_ago_moves_nothing(tmp_path: Path) -> None:
+    page, session = view(LOCAL), Session()
+    await add(page, session, files(tmp_path, 2))
+    before = session.pictures
+    for told in (
+        {"act": "remove", "n": 0, "picture": before[1].digest},
+        {"act": "remove", "n": 7, "picture": before[1].digest},
+        {"act": "remove", "n": "0"},
+        None,
+    ):
+        await page.arrange(gr.EventData(None, told), session)
+        assert session.pictures == before
+    await page.arrange(
+        gr.EventData(None, {"act": "later", "n": 0, "picture": before[0].digest}), session
+    )
+    assert session.pictures == before[::-1]
