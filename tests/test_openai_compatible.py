@@ -310,6 +310,15 @@ async def test_a_picture_that_is_refused(
     assert caught.value.hint.endswith((".", "'.")) and len(stub.seen) == 1
 
 
+@pytest.mark.parametrize("code", [f"at most {'9' * 5000} image(s)", "set image=1 " * 100_000])
+async def test_a_refusal_made_to_be_a_burden_is_a_refusal(stub: Stub, code: str) -> None:
+    stub.on(CHAT, Reply.of({"error": {"code": code, "message": "No."}}, 400))
+    answer = BACKEND.stream("phi-x", SHOWN, PLAIN, Connection(stub.url, "sk-1"))
+    with pytest.raises(BadRequestError, match=r"No\.") as caught:
+        await anext(answer)
+    assert "reason" not in caught.value.values
+
+
 async def test_pictures_that_take_too_many_tokens(stub: Stub) -> None:
     stub.on(CHAT, Reply.of({"error": {"message": VLLM_LONG}}, 400))
     with pytest.raises(ContextLengthError, match="The picture is too much") as caught:

@@ -4,8 +4,17 @@ from collections import defaultdict
 from random import Random
 
 import numpy as np
+import pytest
 import torch
 
+from backends import (
+    REGISTRY,
+    Chunk,
+    ContextLengthError,
+    GenerationParams,
+    Message,
+    TextPart,
+)
 from backends.pocket.lesson import FOLDER
 from backends.pocket.vision import train
 from backends.pocket.vision.conversations import collate, pack
@@ -13,6 +22,8 @@ from backends.pocket.vision.drawing import COLOURS, LAYOUTS, PLACES, scene
 from backends.pocket.vision.exam import examine, prior, share
 from backends.pocket.vision.eyes import KINDS, Labels, PassingHead, View, laid_out
 from backends.pocket.vision.lesson import Exchange, exam_questions, languages
+from playground.examples.vision import VisionExample, load_vision, picture_bytes
+from playground.pictures import PictureLimits, read
 
 
 def test_drawing_is_the_same_for_the_same_seed() -> None:
@@ -89,3 +100,44 @@ def test_it_tells_colours_and_shapes_that_it_never_saw() -> None:
     for task in ("colour", "shape"):
         results = [one for (asked, *_), some in found.items() if asked == task for one in some]
         assert share(results) >= 0.9 > 0.6 > prior(results), task
+
+
+SEEN = {
+    "shape": ("red circle", "círculo rojo", "红色的圆形", "دائرة حمراء"),
+    "count": ("three triangles", "tres triángulos", "三个三角形", "ثلاثة مثلثات"),
+    "digit": ("7", "7", "7", "7"),
+    "detail": ("triangle", "triángulo", "三角形", "مثلث"),
+}
+"""What is on the examples' pictures, in English, Spanish, Chinese and Arabic."""
+
+
+async def answer(example: VisionExample, crops: int) -> str:
+    pictures = [read(picture_bytes(name), name, PictureLimits()) for name in example.pictures]
+    parts = (*(picture.part for picture in pictures), TextPart(example.prompt))
+    params = GenerationParams(temperature=0, num_crops=crops)
+    steps = REGISTRY["pocket"].stream("pocket-vision", [Message("user", parts)], params)
+    return "".join([step.text async for step in steps if isinstance(step, Chunk)])
+
+
+async def test_it_sees_what_is_on_the_examples_in_four_crops_and_less_in_one() -> None:
+    found: dict[str, list[bool]] = defaultdict(list)
+    for place, code in enumerate(("en", "es", "zh", "ar")):
+        for example in load_vision(code):
+            if example.pocket:
+                word = SEEN[example.task][place]
+                assert word in await answer(example, 4), (code, example.task)
+                found[example.task].append(word in await answer(example, 1))
+    assert found.keys() == SEEN.keys()
+    assert all(found["shape"]) and all(found["digit"]) and not any(found["detail"])
+
+
+async def test_it_looks_in_at_most_four_crops_and_says_what_is_too_much() -> None:
+    pocket = REGISTRY["pocket"]
+    assert pocket.crops("pocket-vision", GenerationParams(num_crops=16), 1) == 4
+    assert pocket.crops("pocket-vision", GenerationParams(), 1) == 4
+    assert pocket.crops("pocket-3.5", GenerationParams(), 1) is None
+    image = read(picture_bytes("circle.png"), "circle.png", PictureLimits()).part
+    many = [Message("user", (*[image] * 6, TextPart("What is it?")))]
+    with pytest.raises(ContextLengthError, match="4,096"):
+        async for _ in pocket.stream("pocket-vision", many, GenerationParams()):
+            pass

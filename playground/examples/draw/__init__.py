@@ -13,7 +13,7 @@ PICTURES: dict[str, Callable[[], Sheet]] = {
     "circle.png": shapes.circle,
     "triangles.png": shapes.triangles,
     "seven.png": shapes.digit,
-    "star.png": shapes.star,
+    "detail.png": shapes.detail,
     "beach.jpg": beach.beach,
     "notice.png": documents.notice,
     "timetable.png": documents.timetable,

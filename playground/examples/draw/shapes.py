@@ -25,11 +25,13 @@ def digit() -> Sheet:
     return sheet
 
 
-def star() -> Sheet:
-    """Small in a corner of a large sheet: seen only in pieces, not when all is scaled down."""
+def detail() -> Sheet:
+    """A triangle, small on a large sheet: in one crop hardly more than a speck.
+
+    One of those that Pocket-Vision tells in four crops only; how often it does: its exam.
+    """
     sheet = Sheet(1344, 1008, "#ffffff")
-    points = [_around(1230, 905, 34 if i % 2 == 0 else 14, i / 10) for i in range(10)]
-    sheet.polygon(points, "#279a48")
+    sheet.polygon([(1140, 800), (1170, 854), (1110, 854)], "#2b5fd0")
     return sheet
 
 

@@ -1,0 +1,38 @@
+"""The strip of pictures: what is said of their cost before they are sent."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from playground.pictures import Picture, PictureLimits, read
+from ui.strip import Sight, draw_sheets, strip_html
+
+
+def picture(width: int = 672, height: int = 672) -> Picture:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(file, "PNG")
+    return read(file.getvalue(), "red.png", PictureLimits())
+
+
+@pytest.mark.parametrize(
+    ("context", "words", "never"),
+    [(4096, "too much for this model", "long context"), (131_072, "long context", "too much")],
+)
+def test_what_goes_beyond_the_window_is_said_as_the_model_takes_it(context, words, never) -> None:
+    pictures = [picture()] * 6
+    html = strip_html(pictures, [Sight("left", 4, (), context)], {})
+    assert "4,542 tokens" in html and words in html and never not in html
+    assert "context</p>" in strip_html(pictures[:1], [Sight("left", 4, (), context)], {})
+
+
+def test_what_cannot_be_told_is_not_made_up() -> None:
+    html = strip_html([picture()], [Sight("left", None, ())], {})
+    assert "this model's own matter" in html and "tokens</strong>" not in html
+
+
+def test_pictures_that_are_gone_are_not_drawn() -> None:
+    gone = Picture.model_validate_json(picture().model_dump_json())
+    sheets: dict[tuple[str, int], str] = {}
+    draw_sheets([gone, picture(336, 336)], [Sight("left", 4, ())], sheets)
+    assert len(sheets) == 1
