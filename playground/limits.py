@@ -80,22 +80,18 @@ class Limits:
 
     def check_pictures(self, pictures: Sequence[Picture]) -> None:
         """Raise `BadRequestError` for too many pictures, or for some that are gone."""
-        self.check_count(len(pictures))
+        if len(pictures) > self.pictures:
+            raise BadRequestError(
+                f"There are {len(pictures)} pictures; at most {self.pictures} fit here.",
+                "Remove some, or clear the conversation and start a new one.",
+                pictures=len(pictures),
+                limit=self.pictures,
+            )
         if not all(picture.here for picture in pictures):
             raise BadRequestError(
                 "The pictures of this conversation are no longer here: they are kept in memory "
                 "only, until the page is closed or reloaded.",
                 "Clear the conversation and add them again.",
-            )
-
-    def check_count(self, pictures: int) -> None:
-        """Raise `BadRequestError` for too many pictures in a conversation."""
-        if pictures > self.pictures:
-            raise BadRequestError(
-                f"There are {pictures} pictures; at most {self.pictures} fit here.",
-                "Remove some, or clear the conversation and start a new one.",
-                pictures=pictures,
-                limit=self.pictures,
             )
 
     def cut(self, conversation: Conversation) -> Conversation:

@@ -146,6 +146,18 @@ async def test_pasted_and_dropped(visitor: Visitor):
     assert not await visitor.page.locator(".view.dropping").count()
 
 
+async def test_a_file_dropped_beside_the_view_does_not_replace_the_page(visitor: Visitor):
+    opened = await visitor.page.evaluate(
+        """() => {
+      const given = new DataTransfer();
+      given.items.add(new File([new Uint8Array(9)], "a.png", { type: "image/png" }));
+      const options = { dataTransfer: given, bubbles: true, cancelable: true };
+      return document.querySelector("h1").dispatchEvent(new DragEvent("drop", options));
+    }"""
+    )
+    assert not opened and not await visitor.page.locator("#vision-strip li").count()
+
+
 async def test_pictures_stay_over_regenerate_edit_and_undo(visitor: Visitor, puppet: Puppet):
     await add(visitor, file("red.png", png("red")), expected=1)
     await visitor.ask("What is this?")
@@ -317,7 +329,7 @@ async def test_nothing_of_a_picture_stays_on_the_disk(
 async def test_an_example_brings_its_picture(visitor: Visitor):
     await visitor.page.click("#vision-example-0")
     await expect(visitor.page.locator("#vision-strip li")).to_have_count(1)
-    assert await visitor.prompt()
+    await expect(visitor.page.locator("#vision-prompt textarea")).not_to_have_value("")
     await visitor.page.locator("#vision-examples-language").get_by_text("中文").click()
     await visitor.page.click("#vision-example-9")
     await expect(visitor.page.locator("#vision-strip li")).to_have_count(2)

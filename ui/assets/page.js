@@ -50,6 +50,12 @@
     box.dispatchEvent(new Event("input", { bubbles: true }));
   };
 
+  // A file that is dropped where none is wanted: the browser would open it, and the page be gone.
+  const carries = (event) => event.dataTransfer?.types.includes("Files");
+  ["dragover", "drop"].forEach((type) => document.addEventListener(type, (event) => {
+    if (carries(event)) event.preventDefault();
+  }));
+
   // ── A view: one comparison, on a tab of its own. All of this once it has been drawn ────────
   const watch = (view) => {
     const $$ = (name) => document.getElementById(`${view}-${name}`);
@@ -192,9 +198,6 @@
         const typing = event.target.closest?.("textarea, input") && event.clipboardData?.types.includes("text/plain");
         if (!typing && add(event.clipboardData?.files || [])) event.preventDefault();
       });
-      const carries = (event) => event.dataTransfer?.types.includes("Files");
-      // Beside the view the browser would open the file, and the page would be gone.
-      ["dragover", "drop"].forEach((type) => document.addEventListener(type, (event) => { if (carries(event)) event.preventDefault(); }));
       root.addEventListener("dragover", (event) => {
         if (!carries(event)) return;
         event.preventDefault();
