@@ -82,6 +82,8 @@ class Backend(ABC):
     """Where `download` fetches models from, in words; empty if it fetches none."""
     names_models: ClassVar[bool] = False
     """Whether a visitor may type the name of a model that it does not list."""
+    reports_routing: ClassVar[bool] = False
+    """Whether it tells which experts of a mixture work on each token: `Chunk.routing`."""
     max_concurrent: ClassVar[int] = 8
     """Answers it gives at once; more wait in line."""
 

@@ -57,6 +57,11 @@ class ModelSpec:
         return self.architecture in NATIVE_ARCHITECTURES
 
     @property
+    def is_mixture(self) -> bool:
+        """True if only some of its parameters work on each token: a mixture of experts."""
+        return self.active_parameters < self.parameters
+
+    @property
     def weights_size(self) -> int:
         """Bytes of its weights in bf16, two for each parameter: about what a download takes."""
         return round(2 * self.parameters)

@@ -203,7 +203,7 @@ class Engine(Generic[M]):
             self._end(answer, error)
             return
         if isinstance(step, Chunk):
-            answer.begun = True
+            answer.begun = answer.begun or step.tokens is not None
             answer.put(self._timed(step, answer))
         elif isinstance(step, Progress):
             answer.say(step)

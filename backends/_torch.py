@@ -4,16 +4,27 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from ._base import CONTEXT_CAP
 from ._engine import Step, Steps
 from ._errors import ContextLengthError, MissingDependencyError, OutOfMemoryError
 from ._machine import free_memory, has_native_bf16, physical_cores
+from ._placement import Placement
 from ._sampling import chooser
 from ._text import DEFAULT_PARAMS, STOP_TOKENS, Detokenizer, StopStrings, clean, harmless, turns
-from ._types import Chunk, FinishReason, GenerationParams, Message, Progress, Timings, Usage
+from ._types import (
+    Chunk,
+    ExpertRouting,
+    FinishReason,
+    GenerationParams,
+    Message,
+    Progress,
+    Timings,
+    Usage,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -31,11 +42,24 @@ _PROBE = "3f9c"
 """A text that no template has of its own."""
 
 
-def best_device() -> str:
-    """Where a model runs fastest here: `cuda:0`, `mps` or `cpu`."""
+ACCELERATE = "That takes Accelerate: pip install accelerate==1.15.0"
+
+
+def gpus() -> tuple[int, ...]:
+    """Bytes of each GPU that torch can use and that has memory of its own."""
     import torch
 
-    if torch.cuda.is_available():
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return tuple(torch.cuda.get_device_properties(n).total_memory for n in range(count))
+
+
+def device_for(placement: Placement | None, gpus: Sequence[int]) -> str:
+    """The device a model is asked on: `cuda:0`, `mps`, `cpu`. One that fits nowhere is refused."""
+    import torch
+
+    if placement and placement.where == "gpu":
+        return f"cuda:{gpus.index(max(gpus))}" if gpus else "cuda:0"
+    if gpus and (placement is None or placement.where != "memory"):
         return "cuda:0"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
@@ -65,6 +89,19 @@ def free_on(device: str) -> int:
     return torch.cuda.mem_get_info(device)[0] + reserve
 
 
+def free_over(device: str, spread: Placement | None) -> int:
+    """Bytes free for a model on a device, or on all those over which it is spread."""
+    if spread is None:
+        return free_on(device)
+    return sum(_room(spread).values())
+
+
+def _room(spread: Placement) -> dict[int | str, int]:
+    """Bytes free on each of the devices over which a model is spread, by Accelerate's names."""
+    room: dict[int | str, int] = {n: free_on(f"cuda:{n}") for n in range(spread.gpus)}
+    return room if spread.where == "gpus" else {**room, "cpu": free_memory()}
+
+
 def cache_bytes(config: Mapping[str, Any], tokens: int, width: int) -> int:
     """Bytes that keys and values of so many tokens take, each number in `width` bytes."""
     heads = config["num_attention_heads"]
@@ -87,8 +124,22 @@ class Prompt:
     """What a reader of the answer should know about it, in a few words."""
 
 
+class Pass(NamedTuple):
+    """What a forward pass made of some tokens."""
+
+    logits: "torch.Tensor"
+    """After the last of them: (vocabulary,)."""
+    routing: tuple[ExpertRouting, ...] = ()
+    """Of each of them, if the model is a mixture of experts."""
+
+
 class TorchModel:
     """A loaded model. Everything happens on its engine's thread."""
+
+    spreads: ClassVar[bool] = True
+    """Whether its code runs when Accelerate lays it over several devices."""
+    warnings: tuple[str, ...] = ()
+    """What a reader of every answer must not overlook, in sentences."""
 
     def __init__(self, label: str, model: Any, tokenizer: Any) -> None:
         self._label = label
@@ -111,32 +162,48 @@ class TorchModel:
 
     @classmethod
     def load(
-        cls, folder: Path, label: str, device: str, dtype: str, report: Callable[[float], None]
+        cls,
+        folder: Path,
+        label: str,
+        device: str,
+        dtype: str,
+        report: Callable[[float], None],
+        spread: Placement | None = None,
     ) -> Self:
-        """Read a checkpoint. `report` gets the fraction of the weights that is in place."""
+        """Read a checkpoint. `report` gets the fraction of the weights that is in place.
+
+        A model that is `spread` over several devices is laid out by Accelerate, which does not
+        tell how far it is. Raises `MissingDependencyError` if that is not installed, or if the
+        files are damaged.
+        """
         import torch
         from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
+        layout = _layout(label, spread, getattr(torch, dtype))
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
-                dtype="auto",
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
+                **layout,
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise damaged(label, folder) from error
         model, info = loaded
         if info["missing_keys"]:  # they would be random numbers, and so would the answers
             raise damaged(label, folder)
-        with _memory_errors(f"The memory ran out while {label} was loaded."):
-            _settle(model, device, getattr(torch, dtype), report)
-        return cls(label, model.eval(), tokenizer)
+        if spread is None:
+            with _memory_errors(f"The memory ran out while {label} was loaded."):
+                _settle(model, device, getattr(torch, dtype), report)
+        loaded = cls(label, model.eval(), tokenizer)
+        if spread and spread.where == "spread":
+            loaded.warnings = (spread.words,)
+        return loaded
 
     def answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
         """Answer a conversation; each step is at most one forward pass."""
@@ -160,34 +227,41 @@ class TorchModel:
         yield Progress("prefill", 0.0)
 
         prefill = decode = 0.0  # seconds of the device's time, not of the waits in between
-        token = 0
+        token, routing = 0, ()
         for start in range(0, length, PREFILL_CHUNK):
             resumed = time.monotonic()
             end = min(start + PREFILL_CHUNK, length)
-            logits = self._forward(prompt.tokens[start:end], cache, prompt.long)
+            logits, routing = self._forward(prompt.tokens[start:end], cache, prompt.long)
             if end == length:
                 token = choose(logits)
             else:
                 logits[0].item()  # waits for a GPU, or the chunks would pile up there
             prefill += time.monotonic() - resumed
             if end < length:
+                yield Chunk(routing=routing) if routing else None
                 yield Progress("prefill", end / length)
 
-        device, notes = str(self._model.device), prompt.notes
+        device, notes, warnings = str(self._model.device), prompt.notes, self.warnings
         for n in range(1, most + 1):
             text, finish = writer.push(token)
             if finish is None and n < most:
                 where = Timings(device=device) if n == 1 else None
-                yield Chunk(text, 1, time.monotonic(), timings=where, notes=notes)
-                notes = ()
+                yield Chunk(text, 1, time.monotonic(), None, None, where, routing, notes, warnings)
+                notes = warnings = ()
                 resumed = time.monotonic()
-                token = choose(self._forward([token], cache, prompt.long))
+                logits, routing = self._forward([token], cache, prompt.long, in_prompt=False)
+                token = choose(logits)
                 decode += time.monotonic() - resumed
                 continue
             usage = Usage(length, n)
             timings = Timings(prefill=prefill, decode=decode, device=device)
             text += writer.flush()
-            yield Chunk(text, 1, time.monotonic(), finish or "length", usage, timings, notes=notes)
+            finish, at = finish or "length", time.monotonic()
+            yield Chunk(text, 1, at, finish, usage, timings, routing, notes, warnings)
+            if routing:  # nothing follows the last token, but it has its experts too
+                yield Chunk(
+                    routing=self._forward([token], cache, prompt.long, in_prompt=False).routing
+                )
             return
 
     def read(
@@ -222,9 +296,14 @@ class TorchModel:
         )
 
     def _forward(
-        self, tokens: "Sequence[int] | torch.Tensor", cache: "DynamicCache", long: bool
-    ) -> "torch.Tensor":
-        """One forward pass: the logits after the last of `tokens`. All of them join the cache."""
+        self,
+        tokens: "Sequence[int] | torch.Tensor",
+        cache: "DynamicCache",
+        long: bool,
+        *,
+        in_prompt: bool = True,
+    ) -> Pass:
+        """One forward pass over `tokens`, all of which join the cache."""
         import torch
 
         torch.set_num_threads(self._threads)  # partly one number for the whole process
@@ -233,9 +312,8 @@ class TorchModel:
                 given = {"inputs_embeds": tokens[None]}
             else:
                 given = {"input_ids": torch.tensor([tokens], device=self._model.device)}
-            return self._model(
-                **given, past_key_values=cache, use_cache=True, logits_to_keep=1
-            ).logits[0, -1]
+            made = self._model(**given, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            return Pass(made.logits[0, -1])
 
     @contextmanager
     def _factors(self, long: bool) -> Generator[None, None, None]:
@@ -298,6 +376,17 @@ def _stop_tokens(model: Any, tokenizer: Any) -> set[int]:
         found.update(ids if isinstance(ids, list) else [ids])
     found.update(tokenizer.backend_tokenizer.token_to_id(text) for text in STOP_TOKENS)
     return found - {None}
+
+
+def _layout(label: str, spread: Placement | None, dtype: "torch.dtype") -> dict[str, Any]:
+    """How `from_pretrained` brings the weights into memory."""
+    if spread is None:
+        return {"dtype": "auto"}  # as they are in the file, mapped: `_settle` does the rest
+    if find_spec("accelerate") is None:
+        raise MissingDependencyError(
+            f"{label} has to be laid over several devices here.", ACCELERATE
+        )
+    return {"dtype": dtype, "device_map": "auto", "max_memory": _room(spread)}
 
 
 def _settle(model: Any, device: str, dtype: "torch.dtype", report: Callable[[float], None]) -> None:

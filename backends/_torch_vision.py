@@ -7,12 +7,13 @@ from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ._engine import Step
 from ._errors import BadRequestError, OutOfMemoryError
 from ._machine import gigabytes
 from ._phi3_vision.crops import Layout
+from ._placement import Placement
 from ._text import Tags
 from ._torch import Prompt, TorchModel, cache_bytes, damaged, free_on, most_tokens
 from ._types import GenerationParams, ImagePart, Message, Progress
@@ -41,6 +42,8 @@ def crops_of(params: GenerationParams, pictures: int) -> int:
 class VisionModel(TorchModel):
     """A loaded Phi-3-vision. What it saw once, it remembers for the next question."""
 
+    spreads: ClassVar[bool] = False
+
     def __init__(self, label: str, model: Any, tokenizer: Any) -> None:
         super().__init__(label, model, tokenizer)
         self._processor: Any = None
@@ -49,7 +52,13 @@ class VisionModel(TorchModel):
 
     @classmethod
     def load(
-        cls, folder: Path, label: str, device: str, dtype: str, report: Callable[[float], None]
+        cls,
+        folder: Path,
+        label: str,
+        device: str,
+        dtype: str,
+        report: Callable[[float], None],
+        spread: Placement | None = None,
     ) -> Self:
         """Read a checkpoint; see `TorchModel.load`."""
         from ._phi3_vision import Phi3VImageProcessor, Phi3VProcessor, register
@@ -59,7 +68,7 @@ class VisionModel(TorchModel):
             pictures = Phi3VImageProcessor.from_pretrained(folder)
         except (OSError, ValueError) as error:
             raise damaged(label, folder) from error
-        loaded = super().load(folder, label, device, dtype, report)
+        loaded = super().load(folder, label, device, dtype, report, spread)
         loaded._processor = Phi3VProcessor(pictures, loaded._template)
         return loaded
 

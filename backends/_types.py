@@ -98,11 +98,16 @@ class ExpertRouting:
     """Which experts worked on one token of a mixture-of-experts model.
 
     `experts[layer]` are the chosen experts' numbers and `weights[layer]` their weights, in the
-    same order. SparseMixer's weights do not sum to one.
+    same order. SparseMixer's weights do not sum to one: each lies between 0 and 1 by itself
+    (Liu et al. 2024, arXiv:2409.12136).
     """
 
+    id: int
+    """The token's number in the vocabulary."""
     token: str
+    """Its text; a byte of a character that has no token of its own is `<0xE4>`."""
     in_prompt: bool
+    """Whether the model was given it, or wrote it."""
     experts: tuple[tuple[int, ...], ...]
     weights: tuple[tuple[float, ...], ...]
 
@@ -120,6 +125,8 @@ class Chunk:
     usage: Usage | None = None
     timings: Timings | None = None
     routing: tuple[ExpertRouting, ...] = ()
+    """Of tokens that were read in this step, in order. A token that the model wrote is read in the
+    step after that, so its routing comes one step later than its text."""
     notes: tuple[str, ...] = ()
     """What its reader should know about this answer, in a few words: `Q4_0 weights`."""
     warnings: tuple[str, ...] = ()

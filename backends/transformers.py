@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from . import _download, _torch, _torch_vision, _weights
+from . import _download, _torch, _torch_moe, _torch_vision, _weights
 from ._base import CONTEXT_CAP, Backend, Kind, Offer, Status, check_pictures, register
 from ._catalog import MODELS, Modality, ModelSpec
 from ._code import opening
@@ -18,6 +19,7 @@ from ._engine import Steps
 from ._errors import BackendError, MissingDependencyError, ModelNotFoundError
 from ._generate import has_system_slot, program
 from ._machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
+from ._placement import Placement, gpu_memory, place
 from ._pool import POOL, Plan
 from ._text import clean
 from ._types import Chunk, Connection, GenerationParams, Message, Progress
@@ -28,11 +30,15 @@ if TYPE_CHECKING:
 _OVERHEAD = 300e6
 """Bytes that torch and a forward pass take beside weights and cache."""
 
-_NATIVE = tuple(
-    spec for spec in MODELS.values() if spec.hub_id and spec.architecture in ("phi3", "phi3_v")
-)
-"""What there is code of: `phi3` in Transformers, `phi3_v` here. Code from the Hub never runs."""
+_CLASSES = {
+    "phi3": _torch.TorchModel,
+    "phi3_v": _torch_vision.VisionModel,
+    "phimoe": _torch_moe.MoeModel,
+}
+"""How each architecture is run: `phi3` and `phimoe` by Transformers' own code, `phi3_v` by code
+here. Code from the Hub never runs."""
 
+_NATIVE = tuple(spec for spec in MODELS.values() if spec.hub_id and spec.architecture in _CLASSES)
 
 _PORT = (
     "Run it in the folder of Phi Playground: backends/_phi3_vision is what runs this model on "
@@ -42,7 +48,7 @@ _PORT = (
 
 @register
 class Transformers(Backend):
-    """The Phi text and vision models in PyTorch: exact, and open to inspection.
+    """The Phi models in PyTorch, mixture of experts too: exact, and open to inspection.
 
     Knobs left at `None` are `_text.DEFAULT_PARAMS`. The stop token counts as one of the answer's
     tokens. `Timings.prefill` and `.decode` are the device's time, without waits for others.
@@ -54,6 +60,7 @@ class Transformers(Backend):
     requires: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     install: ClassVar[str] = "pip install torch transformers"
     downloads_from: ClassVar[str] = "the Hugging Face Hub"
+    reports_routing: ClassVar[bool] = True
 
     def specs(self) -> Sequence[ModelSpec]:
         """The catalog's models that it offers."""
@@ -202,21 +209,29 @@ class Transformers(Backend):
         """A model as it stands: here or not, and whether this machine's memory can hold it."""
         folder = self.checkpoint(spec)
         size = None if folder else spec.weights_size
-        need = self._least_memory(spec)
-        if need > total_memory() and not has_gpu():
+        need, memory, gpus = self._least_memory(spec), total_memory(), gpu_memory()
+        spreads = _CLASSES[spec.architecture or "phi3"].spreads
+        placement = place(need, gpus, memory, spreads=spreads)
+        if placement is None and has_gpu() and not gpus:
+            placement = Placement("gpu", 1)  # nobody knows how large it is
+        if placement is None:
+            has = [gigabytes(memory), *(f"a GPU of {gigabytes(gpu)}" for gpu in gpus)]
             status = Status(
                 "unreachable",
                 f"Too large for this machine: needs {gigabytes(need)} of memory, "
-                f"it has {gigabytes(total_memory())}.",
+                f"it has {' and '.join(has)}.{_instead(spec)}",
                 "too_large",
-                {"need": need, "total": total_memory()},
+                {"need": need, "total": memory, "gpus": gpus},
             )
         elif folder:
-            status = Status("ready", "On this machine.", "ready_local")
+            status = Status(
+                "ready", " ".join(["On this machine.", *_how(placement)]), "ready_local"
+            )
         else:
+            download = f"Not on this machine yet: a download of about {gigabytes(size or 0)}."
             status = Status(
                 "not installed",
-                f"Not on this machine yet: a download of about {gigabytes(size or 0)}.",
+                " ".join([download, *_how(placement)]),
                 "not_downloaded",
                 {"size": size},
             )
@@ -229,19 +244,23 @@ class Transformers(Backend):
             config = json.loads((folder / "config.json").read_text("utf-8"))
         except (OSError, ValueError, KeyError) as error:
             raise _torch.damaged(spec.label, folder) from error
-        device = _torch.best_device()
+        kind = _CLASSES.get(config.get("model_type"), _torch.TorchModel)
+        tokens = min(CONTEXT_CAP, config.get("max_position_embeddings", CONTEXT_CAP))
+        # The number format depends on where it goes, and where it goes on how wide its numbers are.
+        gpus = _torch.gpus()
+        weights = parameters * 2 + _torch.cache_bytes(config, tokens, 2) + _OVERHEAD
+        placement = place(int(weights), gpus, total_memory(), spreads=kind.spreads)
+        device = _torch.device_for(placement, gpus)
         dtype = _torch.best_dtype(device, parameters)
         width = 4 if dtype == "float32" else 2
-        tokens = min(CONTEXT_CAP, config.get("max_position_embeddings", CONTEXT_CAP))
         per_answer = _torch.cache_bytes(config, tokens, width)
-        sees = config.get("model_type") == "phi3_v"
-        kind = _torch_vision.VisionModel if sees else _torch.TorchModel
+        spread = placement if placement and placement.where in ("gpus", "spread") else None
         return Plan(
             device=device,
             need=int(parameters * width + per_answer + _OVERHEAD),
             per_answer=per_answer,
-            free=lambda: _torch.free_on(device),
-            load=lambda report: kind.load(folder, spec.label, device, dtype, report),
+            free=partial(_torch.free_over, device, spread),
+            load=lambda report: kind.load(folder, spec.label, device, dtype, report, spread),
             hint=partial(self._fitting, spec.modalities),
         )
 
@@ -255,6 +274,23 @@ class Transformers(Backend):
         largest = sorted(fitting, key=lambda spec: spec.parameters)[-2:]
         names = [*(spec.label for spec in reversed(largest)), "the built-in Pocket models"]
         return f"What fits: {' or '.join(names)}. Closing other programs helps too."
+
+
+def _how(placement: Placement) -> Sequence[str]:
+    """What to know beforehand about where a model goes, in sentences."""
+    if not placement.words:
+        return ()
+    return (placement.words, *([] if find_spec("accelerate") else [_torch.ACCELERATE]))
+
+
+def _instead(spec: ModelSpec) -> str:
+    """What does run of a kind of model that is too large here."""
+    if not spec.is_mixture:
+        return ""
+    return (
+        " A server can have it, without telling its routing; the built-in Pocket-MoE is of the "
+        "same kind."
+    )
 
 
 def _dtype(spec: ModelSpec) -> str:

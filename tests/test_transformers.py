@@ -60,9 +60,9 @@ def passes(monkeypatch):
     passes: list[int] = []
     forward = _torch.TorchModel._forward
 
-    def counted(self, tokens, cache, long):
+    def counted(self, tokens, *given, **more):
         passes.append(len(tokens))
-        return forward(self, tokens, cache, long)
+        return forward(self, tokens, *given, **more)
 
     monkeypatch.setattr(_torch.TorchModel, "_forward", counted)
     return passes
@@ -146,13 +146,14 @@ async def test_every_end_of_a_turn_ends_the_answer(backend, monkeypatch, end):
     tokenizer = _tokenizer()
     forward, made = _torch.TorchModel._forward, [0]
 
-    def ends(self, tokens, cache, long):
-        logits = forward(self, tokens, cache, long)
+    def ends(self, tokens, cache, long, **more):
+        step = forward(self, tokens, cache, long, **more)
         made[0] += 1
         if made[0] == 3:
-            logits = logits.clone()
+            logits = step.logits.clone()
             logits[tokenizer.token_to_id(end)] = 1e4
-        return logits
+            return step._replace(logits=logits)
+        return step
 
     monkeypatch.setattr(_torch.TorchModel, "_forward", ends)
     steps = await ask(backend, COUNT)
@@ -525,7 +526,7 @@ async def test_memory_that_runs_out_on_the_way_is_told_apart(backend, monkeypatc
 
 
 def _raising(error):
-    def forward(self, tokens, cache, long):
+    def forward(self, *given, **more):
         raise error
 
     return forward
@@ -544,7 +545,7 @@ async def test_offers_say_what_is_here_and_what_fits(backend, monkeypatch):
     large = offers["microsoft/phi-4"]
     assert large.status.code == "too_large"
     assert "29.6 GB" in large.status.message and "16.0 GB" in large.status.message
-    assert {offer.spec.architecture for offer in offers.values()} == {"phi3", "phi3_v"}
+    assert {offer.spec.architecture for offer in offers.values()} == {"phi3", "phi3_v", "phimoe"}
     assert (await backend.status()).ready
 
 

@@ -65,7 +65,7 @@ def _make(folder: Path) -> None:
     import torch
     from transformers import Phi3Config, Phi3ForCausalLM
 
-    tokenizer = _tokenizer()
+    tokenizer = new_tokenizer()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a model this small only loses by sharing
     torch.manual_seed(0)
@@ -99,7 +99,7 @@ def _make(folder: Path) -> None:
     torch.set_num_threads(threads)
 
 
-def _tokenizer():
+def new_tokenizer():
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, trainers
     from transformers import PreTrainedTokenizerFast
 

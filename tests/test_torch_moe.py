@@ -1,0 +1,223 @@
+"""Mixtures of experts: which experts worked on each token, told rightly and to the right visitor."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, PhimoeConfig
+from transformers.models.phimoe.modeling_phimoe import PhimoeRotaryEmbedding, sparsemixer
+
+from backends import Chunk, ExpertRouting, GenerationParams, Message, Progress, _torch
+from backends._pool import POOL
+from backends._text import Detokenizer
+from backends._torch_moe import MoeModel, hold_angles
+from backends.transformers import Transformers
+from tests import tiny, tiny_moe
+
+MOE = "microsoft/Phi-3.5-MoE-instruct"
+LONG = "Count on and on, and on. " * 40
+"""More tokens than one chunk of the prefill."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_moe.checkpoint(tmp_path_factory.mktemp("models") / "Phi-3.5-MoE-instruct")
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return MoeModel.load(folder, "Phi-3.5-MoE", "cpu", "float32", lambda done: None)
+
+
+@pytest.fixture
+def backend(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("PHI_MODELS_DIR", str(folder.parent))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    yield Transformers()
+    for key in POOL.loaded():
+        POOL.unload(key)
+
+
+def say(text: str) -> list[Message]:
+    return [Message.of("user", text)]
+
+
+def routing_of(steps) -> list[ExpertRouting]:
+    return [one for step in steps if isinstance(step, Chunk) for one in step.routing]
+
+
+def hooks(model: MoeModel) -> int:
+    return sum(len(module._forward_hooks) for module in model._model.modules())
+
+
+def second_forward(folder, ids):
+    """Experts and weights of each layer, computed anew from the finished text."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.inference_mode():
+        out = model(torch.tensor([ids]), output_router_logits=True)
+    return [sparsemixer(one, model.config.router_jitter_noise, False) for one in out.router_logits]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        GenerationParams(temperature=0, max_tokens=60),
+        GenerationParams(temperature=1.5, seed=7, max_tokens=60),
+        GenerationParams(temperature=0, max_tokens=1),
+    ],
+    ids=["greedy", "sampled", "one token"],
+)
+@pytest.mark.parametrize("prompt", ["Hi", LONG], ids=["short", "long"])
+def test_routing_is_what_a_second_forward_finds(model, folder, prompt, params):
+    steps = [*model.answer(say(prompt), params)]
+    routing = routing_of(steps)
+    usage = next(step.usage for step in steps if isinstance(step, Chunk) and step.usage)
+    assert sum(one.in_prompt for one in routing) == usage.input_tokens
+    assert sum(not one.in_prompt for one in routing) == usage.output_tokens
+    assert [one.in_prompt for one in routing] == sorted((o.in_prompt for o in routing))[::-1]
+    again = second_forward(folder, [one.id for one in routing])
+    assert len(again) == tiny_moe.LAYERS
+    for layer, (weights, experts) in enumerate(again):
+        assert [one.experts[layer] for one in routing] == [tuple(row) for row in experts.tolist()]
+        told = torch.tensor([one.weights[layer] for one in routing])
+        torch.testing.assert_close(told, weights, atol=1e-5, rtol=1e-4)
+
+
+def test_tokens_and_their_texts_are_those_of_the_answer(model, folder):
+    steps = [*model.answer(say("Hi"), GenerationParams(temperature=0, max_tokens=30))]
+    routing = routing_of(steps)
+    assert model._tokenizer.encode("<|user|>\nHi<|end|>\n<|assistant|>\n").ids == [
+        one.id for one in routing if one.in_prompt
+    ]
+    shown = "".join(step.text for step in steps if isinstance(step, Chunk))
+    detokenizer = Detokenizer(model._tokenizer)
+    written = [one for one in routing if not one.in_prompt]
+    assert "".join(detokenizer.push(one.id) for one in written) == shown
+    assert all(len(one.experts) == len(one.weights) == tiny_moe.LAYERS for one in routing)
+    assert all(0 < weight <= 1 for one in routing for pair in one.weights for weight in pair)
+    assert all(len(set(pair)) == 2 for one in routing for pair in one.experts)
+
+
+def test_a_written_tokens_routing_comes_one_step_later(model):
+    chunks = [
+        step
+        for step in model.answer(say("Hi"), GenerationParams(temperature=0, max_tokens=5))
+        if isinstance(step, Chunk)
+    ]
+    assert all(one.in_prompt for one in chunks[0].routing)
+    assert [len(chunk.routing) for chunk in chunks[1:]] == [1] * 5
+    assert chunks[-2].finish_reason == "length"
+    assert (chunks[-1].text, chunks[-1].tokens) == ("", None)
+
+
+def test_the_prompts_routing_comes_while_it_is_read(model):
+    steps = model.answer(say(LONG), GenerationParams(temperature=0, max_tokens=5))
+    before = []
+    for step in steps:
+        before.append(step)
+        if isinstance(step, Progress) and step.fraction:
+            break
+    steps.close()
+    assert len(routing_of(before)) == _torch.PREFILL_CHUNK
+
+
+def test_hooks_leave_no_trace_after_the_end_a_stop_and_an_error(model, monkeypatch):
+    params = GenerationParams(temperature=0, max_tokens=5)
+    steps = model.answer(say("Hi"), params)
+    for _ in steps:
+        assert hooks(model) == 0  # not even between two steps: another may be answered then
+    stopped = model.answer(say("Hi"), params)
+    next(stopped), next(stopped)
+    stopped.close()
+    assert hooks(model) == 0
+
+    def breaks(*given, **more):
+        raise ValueError("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model._model.model.layers[1].mlp.experts, "forward", breaks)
+        with pytest.raises(ValueError, match="broken"):
+            list(model.answer(say("Hi"), params))
+        assert hooks(model) == 0
+    assert len(routing_of(model.answer(say("Hi"), params))) > 5
+
+
+def test_a_dense_model_tells_no_routing(tmp_path):
+    dense = _torch.TorchModel.load(tiny.checkpoint(), "Tiny", "cpu", "float32", lambda done: None)
+    steps = [*dense.answer(say("Count to twelve."), GenerationParams(temperature=0))]
+    assert routing_of(steps) == []
+
+
+@pytest.mark.parametrize("rope", ["default", "longrope"])
+def test_angles_that_are_held_are_those_of_the_library(folder, rope):
+    config = PhimoeConfig.from_pretrained(folder)
+    if rope == "default":
+        config.rope_parameters = {"rope_type": "default", "rope_theta": 10_000.0}
+    theirs, ours = PhimoeRotaryEmbedding(config), PhimoeRotaryEmbedding(config)
+    hold_angles(ours)
+    for dtype in (torch.float32, torch.bfloat16):
+        x = torch.zeros(1, 2, 4, 16, dtype=dtype)
+        for positions in (torch.arange(300)[None], torch.tensor([[4095]])):
+            for expected, got in zip(theirs(x, positions), ours(x, positions), strict=True):
+                assert got.dtype == dtype
+                assert torch.equal(expected, got)
+
+
+async def test_two_visitors_routings_never_mix(backend):
+    def params(seed):
+        return GenerationParams(temperature=1.2, seed=seed, max_tokens=40)
+
+    async def ask(prompt, seed):
+        stream = backend.stream(MOE, say(prompt), params(seed))
+        return routing_of([step async for step in stream])
+
+    asked = [("Hi", 1), ("Count to twelve.", 2), (LONG, 3)]
+    alone = [await ask(*one) for one in asked]
+    together = await asyncio.gather(*(ask(*one) for one in asked))
+    assert together == alone
+    assert len({tuple(one.id for one in routing) for routing in alone}) == 3
+
+
+async def test_nothing_is_left_of_a_closed_stream_or_an_unloaded_model(backend):
+    async with aclosing(backend.stream(MOE, say("Hi"), GenerationParams(max_tokens=400))) as steps:
+        async for step in steps:
+            if isinstance(step, Chunk) and step.text:
+                break
+    found = []
+    async for _ in POOL.stream(POOL.loaded()[0], "x", _never, lambda model: _look(model, found)):
+        pass
+    assert found == [0]
+    (key,) = POOL.loaded()
+    assert POOL.unload(key)
+    assert POOL.loaded() == ()
+
+
+def _never():
+    raise AssertionError("it is loaded")
+
+
+def _look(model, found):
+    found.append(hooks(model))
+    yield None
+
+
+async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
+    folder, model, monkeypatch, tmp_path
+):
+    layers = {f"model.layers.{n}": "disk" if n == 1 else "cpu" for n in range(tiny_moe.LAYERS)}
+    rest = ("model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head")
+    layout = {
+        "dtype": torch.float32,
+        "device_map": {**layers, **dict.fromkeys(rest, "cpu")},
+        "offload_folder": str(tmp_path),
+    }
+    monkeypatch.setattr(_torch, "_layout", lambda label, spread, dtype: layout)
+    spread = _torch.Placement("spread", 1, 50_000_000_000)
+    laid = MoeModel.load(folder, "Laid out", "cpu", "float32", lambda done: None, spread)
+    assert any(p.device.type == "meta" for p in laid._model.parameters())  # on the disk, in truth
+    params = GenerationParams(temperature=0, max_tokens=12)
+    here, there = [*model.answer(say("Hi"), params)], [*laid.answer(say("Hi"), params)]
+    assert routing_of(there) == routing_of(here)
+    (warning,) = [w for step in there if isinstance(step, Chunk) for w in step.warnings]
+    assert "50.0 GB" in warning and "2.0 s each" in warning
