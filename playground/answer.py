@@ -10,7 +10,6 @@ from backends import (
     BackendError,
     Chunk,
     Connection,
-    ExpertRouting,
     FinishReason,
     GenerationParams,
     Message,
@@ -20,6 +19,7 @@ from backends import (
 )
 
 from .clock import Clock, TokenSource, estimate_tokens
+from .experts import Routing
 from .text import valid
 
 State = Literal["waiting", "streaming", "done", "stopped", "failed"]
@@ -49,7 +49,8 @@ class Completion:
     error: BackendError | None = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
-    routing: tuple[ExpertRouting, ...] = ()
+    routing: Routing | None = None
+    """Which experts worked on its tokens, if that is told. It goes on growing with the answer."""
     notes: tuple[str, ...] = ()
     """What its reader should know about it, in a few words."""
     warnings: tuple[str, ...] = ()
@@ -77,7 +78,7 @@ class Answer:
         """How long the answer is so far."""
         self._tokens = self._first_tokens = self._steps = 0
         self._token_source: TokenSource = "engine"
-        self._routing: list[ExpertRouting] = []
+        self.routing: Routing | None = None
         self.notes: tuple[str, ...] = ()
         self.warnings: tuple[str, ...] = ()
         self.timings: Timings | None = None
@@ -126,7 +127,10 @@ class Answer:
             self.characters += len(chunk.text)
         if chunk.text or chunk.tokens:
             self._count(chunk)
-        self._routing.extend(chunk.routing)
+        if chunk.routing:
+            self.routing = self.routing or Routing()
+            for one in chunk.routing:
+                self.routing.add(one)
         self.notes += chunk.notes
         self.warnings += chunk.warnings
         self.timings = chunk.timings or self.timings
@@ -178,7 +182,7 @@ class Answer:
             error=self.error,
             finish_reason=self.finish_reason,
             usage=self.usage,
-            routing=tuple(self._routing),
+            routing=self.routing,
             notes=self.notes,
             warnings=self.warnings,
             clock=clock,

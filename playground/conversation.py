@@ -5,12 +5,13 @@ import re
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from backends import GenerationParams, ImagePart, Message, Part, TextPart
 
 from .answer import Completion, State
 from .clock import TokenSource
+from .experts import Routing
 from .languages import LANGUAGES, detect
 from .pictures import Picture
 from .text import valid
@@ -32,7 +33,14 @@ _TAG = re.compile(r"<\|image_(\d+)\|>\n?")
 
 class _Record(BaseModel):
     # Records come back from browsers too: unknown fields go, and every text has a limit.
-    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+
+def _own(value: object) -> Routing | None:
+    """A routing of this program's own; what comes back from a browser is none."""
+    return value if isinstance(value, Routing) else None
 
 
 class Said(_Record):
@@ -65,6 +73,8 @@ class Said(_Record):
     """What a reader should know about it, in a few words: `Q4_0 weights`."""
     warnings: tuple[Sentence, ...] = Field(default=(), max_length=20)
     """What a reader must not overlook: that something was left out."""
+    routing: Annotated[Routing | None, BeforeValidator(_own)] = Field(default=None, exclude=True)
+    """Which experts worked on its tokens; kept as long as the page is open, and in files."""
 
     @classmethod
     async def of(cls, completion: Completion, model: str, backend: str) -> "Said":
@@ -93,6 +103,7 @@ class Said(_Record):
             cold=clock.cold,
             notes=tuple(valid(note)[:400] for note in completion.notes[:20]),
             warnings=tuple(valid(warning)[:400] for warning in completion.warnings[:20]),
+            routing=completion.routing,
         )
 
 

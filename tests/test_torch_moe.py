@@ -1,4 +1,4 @@
-"""Mixtures of experts: which experts worked on each token, told rightly and to the right visitor."""
+"""Mixtures of experts: which experts worked on each token, and for whom."""
 
 import asyncio
 from contextlib import aclosing
@@ -75,7 +75,7 @@ def test_routing_is_what_a_second_forward_finds(model, folder, prompt, params):
     usage = next(step.usage for step in steps if isinstance(step, Chunk) and step.usage)
     assert sum(one.in_prompt for one in routing) == usage.input_tokens
     assert sum(not one.in_prompt for one in routing) == usage.output_tokens
-    assert [one.in_prompt for one in routing] == sorted((o.in_prompt for o in routing))[::-1]
+    assert [one.in_prompt for one in routing] == sorted(o.in_prompt for o in routing)[::-1]
     again = second_forward(folder, [one.id for one in routing])
     assert len(again) == tiny_moe.LAYERS
     for layer, (weights, experts) in enumerate(again):

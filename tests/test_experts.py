@@ -1,0 +1,152 @@
+"""Routings: how they grow, what the page is sent of them, and what a file may hold."""
+
+import json
+from typing import Any
+
+import pytest
+
+from backends import BadRequestError, Chunk, ExpertRouting
+from playground.answer import Answer, Completion
+from playground.conversation import Conversation, Said, Turn, to_json
+from playground.experts import Routing, drawing, from_file, to_file
+
+
+def token(n: int, in_prompt: bool = False, layers: int = 3) -> ExpertRouting:
+    """Some token: by layer l it meets the experts n+l and n+l+1 of 16."""
+    experts = tuple(((n + layer) % 16, (n + layer + 1) % 16) for layer in range(layers))
+    weights = tuple((1.0, 0.25 + layer / 8) for layer in range(layers))
+    return ExpertRouting(1000 + n, f" word{n}", in_prompt, experts, weights)
+
+
+def grown(prompt: int, answer: int, layers: int = 3) -> Routing:
+    routing = Routing()
+    for n in range(prompt + answer):
+        routing.add(token(n, n < prompt, layers))
+    return routing
+
+
+def test_what_was_added_comes_back() -> None:
+    routing = grown(4, 6)
+    assert [*routing] == [token(n, n < 4) for n in range(10)]
+    assert (len(routing), routing.prompt_tokens, routing.layers, routing.chosen) == (10, 4, 3, 2)
+    with pytest.raises(IndexError):
+        routing[10]
+
+
+def test_loads_count_the_prompt_and_the_answer_apart() -> None:
+    routing = grown(40, 23)
+    for part, tokens in enumerate((range(40), range(40, 63))):
+        for layer in range(3):
+            taken = [0] * 16
+            for n in tokens:
+                for expert in token(n).experts[layer]:
+                    taken[expert] += 1
+            told = drawing(routing, 16)["loads"][part][layer * 16 : layer * 16 + 16]
+            assert told == taken
+            assert sum(told) == 2 * len(tokens)
+
+
+def test_the_page_is_sent_what_is_new_and_no_more() -> None:
+    sizes = set()
+    for answer in (100, 2000):
+        told = drawing(grown(100, answer), 16, since=97 + answer)
+        assert [row[0] for row in told["tokens"]] == [f" word{97 + answer + n}" for n in range(3)]
+        assert told["from"] == 97 + answer
+        assert told["tokens"][0][2][:2] == [1.0, 0.25]
+        sizes.add(len(told["loads"][0]) + len(told["loads"][1]) + len(told["tokens"]))
+    assert len(sizes) == 1
+
+
+def test_an_answer_gathers_its_routing_and_shares_it() -> None:
+    answer = Answer()
+    assert answer.snapshot().routing is None
+    answer.add(Chunk(routing=(token(0, True), token(1, True))))
+    assert answer.state == "waiting"  # the prompt has been read; nothing was said yet
+    answer.add(Chunk("Hi", 1, routing=(token(2),)))
+    before = answer.snapshot()
+    answer.add(Chunk("!", 1, routing=(token(3),)))
+    assert answer.snapshot().routing is before.routing
+    assert [one.id for one in answer.snapshot().routing or ()] == [1000, 1001, 1002, 1003]
+
+
+async def test_a_routing_stays_with_its_answer_and_leaves_with_none_of_its_copies() -> None:
+    routing = grown(2, 3)
+    said = await Said.of(Completion(state="done", text="Hi", routing=routing), "M", "B")
+    talk = Conversation(turns=(Turn(prompt="x", answers=(said, None)),))
+    assert talk.turns[0].answers[0].routing is routing  # type: ignore[union-attr]
+    assert "routing" not in to_json(talk)
+    assert "routing" not in talk.model_dump_json()
+    back = Conversation.model_validate_json(
+        talk.model_dump_json().replace('"text"', '"routing":[1],"text"')
+    )
+    assert back.turns[0].answers[0].routing is None  # type: ignore[union-attr]
+
+
+def test_saved_and_opened_again_it_is_equal() -> None:
+    routing = grown(5, 9)
+    text = to_file(routing, "Pocket-MoE", 16)
+    opened = from_file(text)
+    assert [*opened.routing] == [*routing]
+    assert (opened.model, opened.experts) == ("Pocket-MoE", 16)
+    assert to_file(opened.routing, opened.model, opened.experts) == text
+    told = json.loads(text)
+    assert told["tokens"][0] == {
+        "id": 1000,
+        "text": " word0",
+        "in_prompt": True,
+        "experts": [[0, 1], [1, 2], [2, 3]],
+        "weights": [[1.0, 0.25], [1.0, 0.375], [1.0, 0.5]],
+    }
+
+
+def test_any_weight_survives_a_file() -> None:
+    routing = Routing()
+    odd = 0.5019606351852417
+    routing.add(ExpertRouting(1, "🙂", False, ((0, 1),), ((odd, 1 / 3),)))
+    (back,) = from_file(to_file(routing, "M", 16)).routing
+    assert back == routing[0]
+
+
+def changed(**fields: Any) -> str:
+    told = json.loads(to_file(grown(2, 2), "M", 16))
+    first = {**told["tokens"][0], **fields.pop("first", {})}
+    return json.dumps({**told, "tokens": [first, *told["tokens"][1:]]} | fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "Invalid JSON"),
+        ("{", "Invalid JSON"),
+        ("[]", "object"),
+        ('{"format": "phi-playground/routing/1"}', "Field required"),
+        (changed(format="other"), "'phi-playground/routing/1'"),
+        (changed(tokens=[]), "at least 1 item"),
+        (changed(experts=3), "there are only 3 experts"),
+        (changed(experts=10**9), "less than or equal to 256"),
+        (changed(first={"experts": [[0, 1]]}), "not every token has met as many experts"),
+        (changed(first={"experts": [[0], [1], [2]]}), "not every token has met as many experts"),
+        (changed(first={"experts": [[-1, 1], [1, 2], [2, 3]]}), "greater than or equal to 0"),
+        (changed(first={"experts": [[], [], []], "weights": [[], [], []]}), "not every token"),
+        (changed(first={"weights": [["x", 1], [1, 2], [2, 3]]}), "valid number"),
+        (changed().replace("0.25", "NaN", 1), "number"),
+        (changed(first={"in_prompt": False}), "stands within the answer"),
+        (changed(first={"text": "x" * 401}), "at most 400 characters"),
+        (changed(first={"id": 2**40}), "less than"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_routing_is_refused_in_words(text: str, why: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        from_file(text)
+    assert why in caught.value.message
+    assert "Open one that this page saved." in caught.value.hint
+
+
+def test_a_file_too_large_is_refused_before_it_is_read(monkeypatch) -> None:
+    monkeypatch.setattr("playground.experts.MOST_BYTES", 100)
+    with pytest.raises(BadRequestError, match="too large"):
+        from_file(changed())
+    monkeypatch.undo()
+    with pytest.raises(BadRequestError, match="at most 20000 items"):
+        rows = [json.loads(changed())["tokens"][3]] * 20_001
+        from_file(changed(tokens=rows))
