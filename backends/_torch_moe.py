@@ -25,6 +25,7 @@ class MoeModel(TorchModel):
     def __init__(self, label: str, model: Any, tokenizer: Any) -> None:
         super().__init__(label, model, tokenizer)
         self._routers = [layer.mlp.router for layer in model.model.layers]
+        self._experts: int = model.config.num_local_experts
         self._pieces = pieces(self._tokenizer)
         hold_angles(model.model.rotary_emb)
 
@@ -58,6 +59,7 @@ class MoeModel(TorchModel):
                 in_prompt,
                 tuple(map(tuple, experts)),
                 tuple(map(tuple, weights)),
+                self._experts,
             )
             for number, experts, weights in zip(ids, chosen, weighed, strict=True)
         )

@@ -110,6 +110,8 @@ class ExpertRouting:
     """Whether the model was given it, or wrote it."""
     experts: tuple[tuple[int, ...], ...]
     weights: tuple[tuple[float, ...], ...]
+    of: int
+    """Experts in each layer, of which those were chosen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Which experts worked on which token: of one answer while it grows, and as a file."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import count
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -31,8 +31,8 @@ class Routing:
     def __init__(self) -> None:
         self.key = next(_keys)
         """Tells this one from any other, as long as the program runs."""
-        self.layers = self.chosen = 0
-        """Layers of the model; experts that work on a token in each of them."""
+        self.layers = self.experts = self.chosen = 0
+        """Layers of the model, experts in each of them, and those that work on a token."""
         self.prompt_tokens = 0
         """How many of the tokens are the prompt's: the first ones."""
         self.load: tuple[list[array[int]], list[array[int]]] = ([], [])
@@ -55,6 +55,7 @@ class Routing:
             n < self.prompt_tokens,
             self._by_layer(self._experts[row]),
             self._by_layer(self._weights[row]),
+            self.experts,
         )
 
     def __iter__(self) -> Iterator[ExpertRouting]:
@@ -67,9 +68,9 @@ class Routing:
     def add(self, one: ExpertRouting) -> None:
         """One more token."""
         if not self._ids:
-            self.layers, self.chosen = len(one.experts), len(one.experts[0])
+            self.layers, self.experts, self.chosen = len(one.experts), one.of, len(one.experts[0])
             for part in self.load:
-                part += [array("l", b"") for _ in range(self.layers)]
+                part += [array("l", [0] * one.of) for _ in range(self.layers)]
         self._ids.append(one.id)
         self._texts.append(valid(one.token))
         self.prompt_tokens += one.in_prompt
@@ -78,8 +79,6 @@ class Routing:
             self._experts.extend(experts)
             self._weights.extend(weights)
             for expert in experts:
-                if expert >= len(row):
-                    row.extend([0] * (expert + 1 - len(row)))
                 row[expert] += 1
 
 
@@ -131,11 +130,12 @@ class RoutingFile(_Record):
         routing = Routing()
         for one in self.tokens:
             experts, weights = tuple(map(tuple, one.experts)), tuple(map(tuple, one.weights))
-            routing.add(ExpertRouting(one.id, one.text, one.in_prompt, experts, weights))
+            told = ExpertRouting(one.id, one.text, one.in_prompt, experts, weights, self.experts)
+            routing.add(told)
         return routing
 
 
-def to_file(routing: Routing, model: str, experts: int) -> str:
+def to_file(routing: Routing, model: str) -> str:
     """The routing of one answer, with its tokens, their numbers, experts and weights, as JSON."""
     tokens = [
         Token.model_construct(
@@ -147,7 +147,7 @@ def to_file(routing: Routing, model: str, experts: int) -> str:
         )
         for one in routing
     ]
-    told = RoutingFile.model_construct(model=model, experts=experts, tokens=tokens)
+    told = RoutingFile.model_construct(model=model, experts=routing.experts, tokens=tokens)
     return told.model_dump_json()
 
 
@@ -169,7 +169,7 @@ def from_file(text: str) -> RoutingFile:
         ) from error
 
 
-def drawing(routing: Routing, experts: int, since: int = 0) -> dict[str, Any]:
+def drawing(routing: Routing, since: int = 0) -> dict[str, Any]:
     """What the page needs to draw a routing of which it knows the first `since` tokens.
 
     The loads are whole, the tokens only those that are new: what is sent does not grow with the
@@ -178,18 +178,14 @@ def drawing(routing: Routing, experts: int, since: int = 0) -> dict[str, Any]:
     return {
         "key": routing.key,
         "layers": routing.layers,
-        "experts": experts,
+        "experts": routing.experts,
         "chosen": routing.chosen,
         "prompt": routing.prompt_tokens,
         "total": len(routing),
-        "loads": [_flat(part, experts) for part in routing.load],
+        "loads": [[n for row in part for n in row] for part in routing.load],
         "from": since,
         "tokens": [_row(routing[n]) for n in range(since, len(routing))],
     }
-
-
-def _flat(load: Sequence["array[int]"], experts: int) -> list[int]:
-    return [n for row in load for n in (*row, *([0] * (experts - len(row))))]
 
 
 def _row(one: ExpertRouting) -> list[Any]:

@@ -15,7 +15,7 @@ def token(n: int, in_prompt: bool = False, layers: int = 3) -> ExpertRouting:
     """Some token: by layer l it meets the experts n+l and n+l+1 of 16."""
     experts = tuple(((n + layer) % 16, (n + layer + 1) % 16) for layer in range(layers))
     weights = tuple((1.0, 0.25 + layer / 8) for layer in range(layers))
-    return ExpertRouting(1000 + n, f" word{n}", in_prompt, experts, weights)
+    return ExpertRouting(1000 + n, f" word{n}", in_prompt, experts, weights, 16)
 
 
 def grown(prompt: int, answer: int, layers: int = 3) -> Routing:
@@ -41,7 +41,7 @@ def test_loads_count_the_prompt_and_the_answer_apart() -> None:
             for n in tokens:
                 for expert in token(n).experts[layer]:
                     taken[expert] += 1
-            told = drawing(routing, 16)["loads"][part][layer * 16 : layer * 16 + 16]
+            told = drawing(routing)["loads"][part][layer * 16 : layer * 16 + 16]
             assert told == taken
             assert sum(told) == 2 * len(tokens)
 
@@ -49,7 +49,7 @@ def test_loads_count_the_prompt_and_the_answer_apart() -> None:
 def test_the_page_is_sent_what_is_new_and_no_more() -> None:
     sizes = set()
     for answer in (100, 2000):
-        told = drawing(grown(100, answer), 16, since=97 + answer)
+        told = drawing(grown(100, answer), since=97 + answer)
         assert [row[0] for row in told["tokens"]] == [f" word{97 + answer + n}" for n in range(3)]
         assert told["from"] == 97 + answer
         assert told["tokens"][0][2][:2] == [1.0, 0.25]
@@ -84,11 +84,11 @@ async def test_a_routing_stays_with_its_answer_and_leaves_with_none_of_its_copie
 
 def test_saved_and_opened_again_it_is_equal() -> None:
     routing = grown(5, 9)
-    text = to_file(routing, "Pocket-MoE", 16)
+    text = to_file(routing, "Pocket-MoE")
     opened = from_file(text)
     assert [*opened.routing] == [*routing]
     assert (opened.model, opened.experts) == ("Pocket-MoE", 16)
-    assert to_file(opened.routing, opened.model, opened.experts) == text
+    assert to_file(opened.routing, opened.model) == text
     told = json.loads(text)
     assert told["tokens"][0] == {
         "id": 1000,
@@ -102,13 +102,13 @@ def test_saved_and_opened_again_it_is_equal() -> None:
 def test_any_weight_survives_a_file() -> None:
     routing = Routing()
     odd = 0.5019606351852417
-    routing.add(ExpertRouting(1, "🙂", False, ((0, 1),), ((odd, 1 / 3),)))
-    (back,) = from_file(to_file(routing, "M", 16)).routing
+    routing.add(ExpertRouting(1, "🙂", False, ((0, 1),), ((odd, 1 / 3),), 16))
+    (back,) = from_file(to_file(routing, "M")).routing
     assert back == routing[0]
 
 
 def changed(**fields: Any) -> str:
-    told = json.loads(to_file(grown(2, 2), "M", 16))
+    told = json.loads(to_file(grown(2, 2), "M"))
     first = {**told["tokens"][0], **fields.pop("first", {})}
     return json.dumps({**told, "tokens": [first, *told["tokens"][1:]]} | fields)
 
