@@ -86,16 +86,17 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
+Expert = Annotated[int, Field(ge=0, lt=MOST_EXPERTS)]
+
+
 class Token(_Record):
     """One token in a file: what is known of it, and its experts and their weights by layer."""
 
     id: int = Field(ge=0, lt=2**31)
     text: str = Field(max_length=400)
     in_prompt: bool
-    experts: list[list[Annotated[int, Field(ge=0, lt=MOST_EXPERTS)]]] = Field(
-        min_length=1, max_length=256
-    )
-    weights: list[list[float]] = Field(min_length=1, max_length=256)
+    experts: tuple[tuple[Expert, ...], ...] = Field(min_length=1, max_length=256)
+    weights: tuple[tuple[float, ...], ...] = Field(min_length=1, max_length=256)
 
 
 class RoutingFile(_Record):
@@ -129,9 +130,8 @@ class RoutingFile(_Record):
         """What the file tells."""
         routing = Routing()
         for one in self.tokens:
-            experts, weights = tuple(map(tuple, one.experts)), tuple(map(tuple, one.weights))
-            told = ExpertRouting(one.id, one.text, one.in_prompt, experts, weights, self.experts)
-            routing.add(told)
+            told = one.id, one.text, one.in_prompt, one.experts, one.weights
+            routing.add(ExpertRouting(*told, self.experts))
         return routing
 
 

@@ -19,6 +19,7 @@ from backends import (
     GenerationParams,
     Message,
     MissingDependencyError,
+    ModelSpec,
     Offer,
     Progress,
     Status,
@@ -37,6 +38,7 @@ class Puppet(Backend):
     label = "Puppet"
     kind = "local"
     downloads_from = "the Hugging Face Hub"
+    reports_routing = True
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
@@ -90,6 +92,12 @@ class Puppet(Backend):
             Offer("two", replace(SEEING, key="two", label="Two"), here),
             Offer("away", replace(SPEC, key="away", label="Away"), away, 7_640_000_000),
         ]
+
+    def spec_of(self, model: str) -> ModelSpec:
+        """The first is a mixture of experts, the others are dense."""
+        active = 4e6 if model == "one" else 16e6
+        label = model.capitalize()
+        return replace(SEEING, key=model, label=label, parameters=16e6, active_parameters=active)
 
     def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
         return params.num_crops or 4

@@ -9,7 +9,9 @@ from playground import examples
 from playground.examples import EXAMPLES, TASKS, Example, load
 from playground.languages import LANGUAGES, detect, script_share
 
-FILES = sorted(Path(examples.__file__).parent.glob("*.json"))
+FILES = sorted(
+    file for file in Path(examples.__file__).parent.glob("*.json") if file.stem in LANGUAGES
+)
 CODES = [file.stem for file in FILES]
 
 

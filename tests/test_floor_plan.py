@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ENGINES = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "accelerate"}
 BUILDERS = (
-    *("train.py", "tokenizer.py", "batches.py"),
+    *("train.py", "train_moe.py", "tokenizer.py", "batches.py"),
     *("vision/train.py", "vision/conversations.py", "vision/eyes.py", "vision/exam.py"),
 )
 PROGRAMS = {ROOT / "backends" / "pocket" / name for name in BUILDERS}

@@ -1,5 +1,7 @@
 """Two panes and one prompt: from the click on Compare to the last number under the answers."""
 
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
 from html import escape
 from typing import Any
 
@@ -29,15 +31,17 @@ _KEPT = "phi-playground"
 class CompareView:
     """The comparison on a tab: its components, and what happens when they are used.
 
-    A tab that asks for more than text has a subclass: it draws what it adds in `draw_above_prompt`
-    and `draw_beside_model`, sends it with `form`, keeps it in a `turn`, and changes it with
-    `shown`, whose components are in `changed`.
+    A tab with more than that has a subclass: it draws what it adds in the `draw_…` methods, sends
+    it with `form`, keeps it in a `turn`, and changes it with `shown`, whose components are in
+    `changed`, or while an answer grows with `draw`, whose components are in `drawn`.
     """
 
     modality: Modality = "text"
     """What its models must be able to read."""
     invitation = "prompt_placeholder"
     """The text that an empty prompt box shows."""
+    shows_steps = False
+    """Whether the answer of an agent with tools is shown as its steps."""
 
     def __init__(
         self,
@@ -66,10 +70,11 @@ class CompareView:
         gr.HTML(_sides(name), elem_id=f"{name}-sides", elem_classes="sides", padding=False)
         with gr.Row(elem_id=f"{name}-panes", elem_classes="panes", equal_height=False):
             self.panes = (
-                build_pane(name, "left", self.backends, self.draw_beside_model),
-                build_pane(name, "right", self.backends, self.draw_beside_model),
+                build_pane(name, "left", self.backends, self),
+                build_pane(name, "right", self.backends, self),
             )
         with gr.Column(elem_classes="below"):
+            self.draw_below_panes()
             if self.examples:
                 self.examples.draw(name)
             self.params = build_params(name, self.limits)
@@ -78,8 +83,17 @@ class CompareView:
     def draw_above_prompt(self) -> None:
         """Draw what goes along with a prompt; here nothing does."""
 
+    def draw_below_panes(self) -> None:
+        """Draw what both sides have in common; here that is nothing."""
+
     def draw_beside_model(self, side: str) -> None:
-        """Draw what else one side is asked with, beside its pickers; here that is nothing."""
+        """See `Additions`; here that is nothing."""
+
+    def draw_below_model(self, side: str) -> None:
+        """See `Additions`; here that is nothing."""
+
+    def draw_below_answer(self, side: str) -> None:
+        """See `Additions`; here that is nothing."""
 
     # ── What the events read and write ─────────────────────────────────────────────────────────
 
@@ -149,7 +163,7 @@ class CompareView:
         )  # fmt: skip
         # One generator for both sides: two listeners would run one after the other.
         drawn = begun.success(
-            Session.draw,
+            self.draw,
             self.session,
             self.drawn,
             postprocess=False,
@@ -161,6 +175,12 @@ class CompareView:
         )
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
+
+    async def draw(self, session: Session) -> AsyncGenerator[tuple[str, ...], None]:
+        """The growing answers, in the order of `drawn`, until every side has ended."""
+        async with aclosing(session.draw()) as ticks:
+            async for drawn in ticks:
+                yield drawn
 
     async def ask(self, session: Session, *values: Any) -> Updates:
         """Compare: a new turn for both sides."""
@@ -194,8 +214,8 @@ class CompareView:
     def _edit(self, side: int) -> Any:
         async def edit(event: gr.EditData, session: Session, *values: Any) -> Updates:
             index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
-            turn = turn_of(session.conversation, side, int(index))
-            shown = {self.panes[side].conversation: to_chatbot(session.conversation, side)}
+            turn = turn_of(session.conversation, side, int(index), steps=self.shows_steps)
+            shown = {self.panes[side].conversation: self._chat(session, side)}
             if turn is None:
                 return shown
             updates = await self._begin(session, (event.value, *values[1:]), turn)
@@ -347,13 +367,23 @@ class CompareView:
         for side, pane in enumerate(self.panes):
             asked = session.asks(side)
             updates |= {
-                pane.conversation: to_chatbot(session.conversation, side),
+                pane.conversation: self._chat(session, side),
                 pane.live: "",
                 pane.line: session.lines[side],
                 pane.regenerate: gr.Button(visible=some and (asked or not busy)),
                 pane.stop: gr.Button(visible=asked),
             }
         return updates
+
+    def _chat(self, session: Session, side: int) -> list[dict[str, Any]]:
+        return to_chatbot(session.conversation, side, steps=self.shows_steps)
+
+    def note_form(self, session: Session, values: Sequence[Any]) -> None:
+        """Remember what the page last sent, where something is shown that follows from it."""
+        picked = dict(zip(Form.model_fields, values, strict=False))
+        names = [name for name in Form.model_fields if name.startswith(("left_", "right_"))]
+        with suppress(ValueError):  # what is wrong with it is said when it is sent
+            session.form = Form.model_validate({name: picked.get(name) for name in names})
 
     def _refused(self, why: BackendError | str) -> Updates:
         """Say why nothing was asked; everything else stays as it is, the prompt too."""

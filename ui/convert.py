@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from backends import REGISTRY, BadRequestError, GenerationParams
+from playground.agent import read_steps, steps_markdown
 from playground.answer import Request
 from playground.conversation import (
     MAX_NAME,
@@ -22,6 +23,8 @@ from playground.keyring import Keyring
 from playground.limits import Limits
 from playground.pictures import Picture
 from playground.text import clean
+
+from .texts import EN
 
 _GONE = "data:image/svg+xml;base64," + base64.b64encode(
     b'<svg xmlns="http://www.w3.org/2000/svg" width="120" height="90">'
@@ -160,21 +163,28 @@ def _turn(value: object) -> Turn | None:
         return None
 
 
-def to_chatbot(conversation: Conversation, side: int) -> list[dict[str, Any]]:
+def to_chatbot(
+    conversation: Conversation, side: int, *, steps: bool = False
+) -> list[dict[str, Any]]:
     """One side's finished turns as `gr.Chatbot` takes them, each with its numbers folded away.
 
-    The last answer's numbers stand below the conversation, so they are not repeated here.
+    The last answer's numbers stand below the conversation, so they are not repeated here. With
+    `steps`, what an agent with tools wrote is shown as its steps, its own text folded away.
     """
-    return [message for _, message in _messages(conversation, side)]
+    return [message for _, message in _messages(conversation, side, steps)]
 
 
-def turn_of(conversation: Conversation, side: int, index: int) -> int | None:
+def turn_of(
+    conversation: Conversation, side: int, index: int, *, steps: bool = False
+) -> int | None:
     """Which turn's prompt a message of `to_chatbot` is; `None` if it is no prompt."""
-    messages = _messages(conversation, side)
+    messages = _messages(conversation, side, steps)
     return messages[index][0] if 0 <= index < len(messages) else None
 
 
-def _messages(conversation: Conversation, side: int) -> list[tuple[int | None, dict[str, Any]]]:
+def _messages(
+    conversation: Conversation, side: int, steps: bool
+) -> list[tuple[int | None, dict[str, Any]]]:
     """The messages; those that are prompts with the numbers of their turns."""
     messages: list[tuple[int | None, dict[str, Any]]] = []
     for number, turn in enumerate(conversation.turns):
@@ -183,10 +193,24 @@ def _messages(conversation: Conversation, side: int) -> list[tuple[int | None, d
         messages.append((number, {"role": "user", "content": _part(turn.prompt)}))
         if said := turn.answers[side]:
             if said.text:
-                messages.append((None, {"role": "assistant", "content": _part(said.text)}))
+                messages += [(None, message) for message in _answer(said.text, steps)]
             if turn is not conversation.turns[-1]:
                 messages.append((None, _numbers(said, turn)))
     return messages
+
+
+def _answer(text: str, steps: bool) -> Sequence[dict[str, Any]]:
+    work = read_steps(text) if steps else None
+    if work is None:
+        return [{"role": "assistant", "content": _part(text)}]
+    return [
+        {"role": "assistant", "content": _part(steps_markdown(work))},
+        {
+            "role": "assistant",
+            "content": _part(text),
+            "metadata": {"title": EN["own_text"], "status": "done"},
+        },
+    ]
 
 
 def _part(text: str) -> list[dict[str, str]]:

@@ -69,6 +69,19 @@ async def vision_pair(limits: Limits, keyring: Keyring) -> Pair:
     return Pair(one, one, sentence, {"left_crops": "1", "right_crops": "4", "temperature": "0"})
 
 
+async def moe_pair(limits: Limits, keyring: Keyring) -> Pair:
+    """Phi-3.5-MoE and Phi-3.5-mini if they are here, else the built-in mixture and dense model."""
+    here = await BOARD.look(REGISTRY["transformers"], keyring)
+    sides = _ready(here, ("phi-3.5-moe", "phi-3.5-mini"))
+    if len(sides) == 2:
+        left, right = sides
+        return Pair(left, right, _compared(left, right, "both are on this computer"))
+    pocket = await BOARD.look(REGISTRY["pocket"], keyring)
+    left, right = _ready(pocket, ("pocket-moe", "pocket-3.5"), exactly=True)
+    way = "for Phi-3.5-MoE, choose a server that has it, or <b>Transformers</b> if 84 GB fit here."
+    return Pair(left, right, _BUILT_IN_MIXTURE + _other_ways(limits, way), {"temperature": "0"})
+
+
 _BUILT_IN = (
     "Comparing the two built-in <b>Pocket</b> models: tiny demonstrations that know this "
     "lesson and little else, not Microsoft models. "
@@ -77,6 +90,11 @@ _BUILT_IN_EYES = (
     "Comparing the built-in <b>Pocket-Vision</b> with itself: the left side sees a picture in 1 "
     "crop, the right side in up to 4. It is a tiny demonstration that tells shapes, colours "
     "and digits, and little else, not a Microsoft model. "
+)
+_BUILT_IN_MIXTURE = (
+    "Comparing the built-in <b>Pocket-MoE</b>, a mixture of 16 experts, with the dense "
+    "<b>Pocket-3.5</b>: tiny demonstrations that know this lesson and little else, not Microsoft "
+    "models. Their routing is real. "
 )
 _DOWNLOAD = "choose <b>Transformers</b> under “Runs on”, pick one and press Download."
 

@@ -14,6 +14,7 @@ from playground.pictures import Picture
 
 from .convert import Form
 from .numbers import final_line, live_line
+from .routing import Sent
 
 NUMBERS_EVERY = 0.25
 """Seconds between two changes of the live numbers: faster than that nobody can read them."""
@@ -44,6 +45,10 @@ class Session:
     """As the page last sent it: what pictures cost follows from it."""
     sheets: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
     """Pictures drawn as the models see them; see `ui.strip`."""
+    seen: tuple[Completion | None, ...] = (None, None)
+    """Both sides as they were last drawn."""
+    sent: list[Sent] = field(default_factory=lambda: [(0, 0), (0, 0)])
+    """What the page has been sent of each side's routing."""
     programs: set[int] = field(default_factory=set)
     """The sides whose code is shown."""
     labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
@@ -109,6 +114,7 @@ class Session:
                 if run is not self.run:  # the conversation was cleared meanwhile
                     return
                 await self._draw_lines(run, sides)
+                self.seen = sides
                 left, right = (side.text if side else "" for side in sides)
                 yield left, self.lines[0], right, self.lines[1]
 

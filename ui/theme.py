@@ -5,6 +5,7 @@ from pathlib import Path
 from gradio.themes import Base, colors, sizes
 
 ASSETS = Path(__file__).parent / "assets"
+SHEETS = ("page", "routing", "moe_explained")
 
 FONTS = (
     "system-ui",
@@ -117,8 +118,8 @@ def theme() -> Base:
 
 
 def css() -> str:
-    """The page's style sheet."""
-    return (ASSETS / "page.css").read_text("utf-8")
+    """The page's style sheets, one after the other."""
+    return "\n".join((ASSETS / f"{name}.css").read_text("utf-8") for name in SHEETS)
 
 
 def js() -> str:

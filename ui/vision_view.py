@@ -18,7 +18,7 @@ from playground.video import is_clip, read_frames
 
 from .compare_view import CompareView
 from .composer import notice_html
-from .convert import CROPS, Form
+from .convert import CROPS
 from .events import PRIVATE, Updates
 from .session import Session
 from .strip import Sight, draw_sheets, strip_html
@@ -26,7 +26,6 @@ from .texts import t
 from .uploads import Uploads
 
 SIDES = ("left", "right")
-CROPS_OF = ("left_crops", "right_crops")
 FRAMES = 8
 """Frames that are taken from a video unless the visitor wants another number."""
 
@@ -122,7 +121,7 @@ class VisionView(CompareView):
         def look(path: Path, name: str, gone: threading.Event) -> Sequence[Picture]:
             return self._look(path, name, spacing, frames, gone)
 
-        self._note_form(session, values)
+        self.note_form(session, values)
         session.reading += 1
         try:
             async with aclosing(self._uploads.read(named, room, look)) as steps:
@@ -159,12 +158,12 @@ class VisionView(CompareView):
         if to is not None:
             pictures.insert(max(0, to), picture)
         session.pictures = tuple(pictures)
-        self._note_form(session, values)
+        self.note_form(session, values)
         return {self.strip: self._strip(session), self.composer.notice: ""}
 
     async def recount(self, session: Session, *values: Any) -> str:
         """Another model or other crops: what the pictures cost is another thing now."""
-        self._note_form(session, values)
+        self.note_form(session, values)
         await self._draw_sheets(session)
         return self._strip(session)
 
@@ -222,12 +221,6 @@ class VisionView(CompareView):
         session.pictures = held
 
     # ── What they cost, and how they are drawn ─────────────────────────────────────────────────
-
-    def _note_form(self, session: Session, values: Sequence[Any]) -> None:
-        picked = dict(zip(Form.model_fields, values, strict=False))
-        names = ("left_backend", "left_model", "right_backend", "right_model", *CROPS_OF)
-        with suppress(ValueError):  # what is wrong with it is said when it is sent
-            session.form = Form.model_validate({name: picked.get(name) for name in names})
 
     def _sights(self, session: Session) -> list[Sight]:
         earlier, last = session.conversation.pictures(), session.conversation.last

@@ -12,8 +12,13 @@ from .tokenizer import CONTEXT
 
 BATCH_TOKENS = 1024
 """Tokens in one step, padding included."""
+LONG = 300
+"""Tokens of an answer that is always learned whole: the lesson has none, an agent's JSON is one."""
 IGNORED = -100
 """What `cross_entropy` skips: only the assistant's own tokens are learned."""
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Ids, labels and positions, each (rows, tokens)."""
 
 
 def encode(
@@ -49,7 +54,7 @@ def _template(
 
 def batches(
     tokenizer: PreTrainedTokenizerFast, conversations: Conversations, rng: Random
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+) -> Iterator[Batch]:
     """Endless (ids, labels, positions) of shape (rows, tokens), rows of like length together."""
     while True:
         rows = [encode(tokenizer, *conversations.draw()) for _ in range(512)]
@@ -81,9 +86,9 @@ def batches(
 def _shortened(row: tuple[list[int], list[int]], rng: Random) -> tuple[list[int], list[int]]:
     """Most rows end early in their last answer: choosing it is harder than finishing it."""
     ids, labels = row
-    if rng.random() < 0.4:
-        return row
     last = max(at for at, label in enumerate(labels) if label == IGNORED)
+    if rng.random() < 0.4 or len(ids) - last > LONG:
+        return row
     return ids[: last + 11], labels[: last + 11]
 
 

@@ -70,6 +70,8 @@ EDITIONS = (
     Edition("pocket-3", "Pocket-3", ("en", "es"), 0),
     Edition("pocket-3.5", "Pocket-3.5", ("en", "es", "zh", "ar"), -1),
 )
+MOE = Edition("pocket-moe", "Pocket-MoE", ("en", "es", "zh", "ar"), -1)
+"""Pocket-MoE's: what Pocket-3.5 learns, in an architecture of its own."""
 
 
 @dataclass(frozen=True, slots=True)

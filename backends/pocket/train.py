@@ -5,15 +5,22 @@ import math
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from typing import Any, TypeVar
 
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import GenerationConfig, Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
-from .batches import IGNORED, batches, encode
+from .batches import IGNORED, Batch, batches, encode
 from .conversations import Conversations
 from .lesson import EDITIONS, FOLDER, Edition, dialogues, exchanges
 from .tokenizer import CONTEXT, VOCABULARY, train_tokenizer
@@ -23,6 +30,8 @@ STEPS = 1900
 PEAK_RATE = 1.5e-3
 REHEARSAL = 0.75
 """After this share of the steps most questions come word for word: the lesson is said by heart."""
+
+Model = TypeVar("Model", bound=torch.nn.Module)
 
 
 def config(tokenizer: PreTrainedTokenizerFast) -> Phi3Config:
@@ -61,26 +70,33 @@ def corpus() -> Iterator[str]:
             yield from words
 
 
-def loss_of(
-    model: Phi3ForCausalLM, ids: torch.Tensor, labels: torch.Tensor, positions: torch.Tensor
-) -> torch.Tensor:
+def loss_of(model: Any, batch: Batch) -> torch.Tensor:
     """Mean loss over the labelled tokens. Rows are padded on the right: causality masks that."""
+    ids, labels, positions = batch
     # A mask of ones, or Transformers takes each leap in the positions for another conversation.
     ones = torch.ones_like(ids)
     out = model.model(input_ids=ids, attention_mask=ones, position_ids=positions, use_cache=False)
-    hidden = out.last_hidden_state[:, :-1]
+    return loss_of_hidden(model, out.last_hidden_state, labels)
+
+
+def loss_of_hidden(model: Any, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The same from what the last layer made of each token: (rows, tokens, hidden size)."""
     wanted = labels[:, 1:]
     kept = wanted != IGNORED
-    return cross_entropy(model.lm_head(hidden[kept]), wanted[kept])
+    return cross_entropy(model.lm_head(hidden[:, :-1][kept]).float(), wanted[kept])
 
 
-def train(edition: Edition, tokenizer: PreTrainedTokenizerFast, steps: int) -> Phi3ForCausalLM:
-    """A model that has learned this edition's lesson."""
+def train(
+    model: Model,
+    conversations: Conversations,
+    tokenizer: PreTrainedTokenizerFast,
+    steps: int,
+    loss_of: Callable[[Model, Batch], torch.Tensor] = loss_of,
+) -> Model:
+    """Teach a new model; returns it, ready to answer."""
     # One thread: sums in one order, so that the same seed gives the same weights, and no waiting
     # for a second thread on a busy machine.
     torch.set_num_threads(1)
-    torch.manual_seed(SEED)
-    model = Phi3ForCausalLM(config(tokenizer))
     matrices = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() < 2]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}]
@@ -91,11 +107,10 @@ def train(edition: Edition, tokenizer: PreTrainedTokenizerFast, steps: int) -> P
         return warm * (0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2)
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    conversations = Conversations(edition, SEED)
     source = batches(tokenizer, conversations, Random(SEED))
     began, recent = time.monotonic(), []
     for step, batch in zip(range(1, steps + 1), source, strict=False):
-        loss = loss_of(model, *batch)
+        loss = loss_of(model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -111,7 +126,7 @@ def train(edition: Edition, tokenizer: PreTrainedTokenizerFast, steps: int) -> P
     return model.eval()
 
 
-def save(model: Phi3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def save(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write a checkpoint that plain `from_pretrained` loads: bf16 weights, both end tokens."""
     shutil.rmtree(folder, ignore_errors=True)
     model.generation_config = GenerationConfig(
@@ -125,9 +140,7 @@ def save(model: Phi3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pat
 
 
 @torch.no_grad()
-def is_exact(
-    model: Phi3ForCausalLM, tokenizer: PreTrainedTokenizerFast, question: str, answer: str
-) -> bool:
+def is_exact(model: Any, tokenizer: PreTrainedTokenizerFast, question: str, answer: str) -> bool:
     """Whether the greedy answer is `answer`, to its end: every token of it is the likeliest one."""
     ids, labels = encode(tokenizer, None, [(question, answer)])
     asked = labels.count(IGNORED)
@@ -138,7 +151,7 @@ def is_exact(
 
 def report(folder: Path, edition: Edition, *, held_out: bool) -> tuple[int, int]:
     """Print how many answers of a saved model are exact; return them and how many there are."""
-    model = Phi3ForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     found: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for e in exchanges(edition, held_out=held_out):
@@ -169,7 +182,10 @@ def main() -> None:
         print(edition.name, flush=True)
         began = time.monotonic()
         folder = given.out / edition.key
-        save(train(edition, tokenizer, given.steps), tokenizer, folder)
+        torch.manual_seed(SEED)
+        new = Phi3ForCausalLM(config(tokenizer))
+        model = train(new, Conversations(edition, SEED), tokenizer, given.steps)
+        save(model, tokenizer, folder)
         print(f"  trained in {time.monotonic() - began:.0f} s")
         right, all_of_them = report(folder, edition, held_out=False)
         report(folder, edition, held_out=True)

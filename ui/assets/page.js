@@ -342,8 +342,17 @@
     document.body.append(toast);
     setTimeout(() => toast.remove(), 1600);
   };
+  const save = (name, text) => {
+    if (!text) return;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    announce(`Saved as ${name}`);
+  };
   window.phi = {
-    address, copy, tab,
+    address, copy, save, tab,
     draft: (view, text) => drafts[view]?.(text),
     copyLink: (prompt) => {
       const url = new URL(location.href);

@@ -1,0 +1,259 @@
+"""An agent's answer, written as JSON: the steps it says it took, read and shown to a person."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from .text import clean
+
+MAX_TEXT = 100_000
+"""Characters of an answer; a longer one is not read."""
+MAX_FAULTY = 32_000
+"""Characters of an answer whose JSON has faults: to repair takes some 100 times as long."""
+MAX_STEPS = 50
+"""A model that wrote more went round in circles: its answer is better read as it stands."""
+MAX_DEPTH = 6
+"""How deep the steps may lie in lists and objects."""
+LOOKS = 10
+"""How often a repair may look at a character, on average. Real answers need 2 or 3."""
+SHORT = 160
+"""Characters that are shown of an input."""
+MAX_INDENT = 40
+"""Spaces that are kept at the beginning of a line."""
+
+_AGENT = ("agentid", "agent", "step", "id")
+_TOOL = ("toolname", "tool")
+_INPUT = ("input", "toolinput", "arguments", "parameters")
+_OUTPUT = ("output", "tooloutput", "result")
+_FINAL = {"final", "finalresult", "finalanswer", "result"}
+
+_JSON = json.JSONDecoder()
+_QUOTES = "\"'“”‘’„"
+# Possessive quantifiers (`*+`) never go back, so that no text makes these slow.
+_START = re.compile(rf"(?:\[\s*+)?\{{\s*+(?=[{_QUOTES}]|\w++\s*+:)")
+"""An object's or a list's beginning, up to its first key."""
+_KEY = re.compile(r"[\"'“‘](?:agent|tool)[\w ]*+[\"'”’]\s*+:", re.IGNORECASE)
+"""A key of ours; outside of any object, a bracket before it is missing."""
+_FENCE = re.compile(
+    rf"(?<!`)```++\w*+\s*+(?=[\[{{\s]*+[{_QUOTES}]?+(?:agent|tool))|(?<=[\]}}])\s*+```++[ \t]*+$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""A fence before an object of ours, or after any list or object."""
+_CODE = re.compile(r"(?:[=(]|\(\*\*|\breturn) ?$")
+"""What stands before an object in a program."""
+
+# What Markdown reads within a line, and what makes an address a link without any brackets.
+_ACTIVE = re.compile(r"[\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_LEADING = re.compile(r"^(\d*)([-+#=:.)])")
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One use of a tool, as the model tells it: nothing was executed."""
+
+    name: str
+    """What the model calls the step: `step1`; empty if it gave no name."""
+    tool: str
+    input: str
+    output: str
+    """What the model says that the tool said. Values that are no text are compact JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that an agent says it did."""
+
+    steps: tuple[Step, ...]
+    result: str
+    """The final output; empty if the answer ended before it."""
+    repaired: bool
+    """Whether the JSON had faults, so that this is a guess at what was meant."""
+
+
+def read_steps(text: str) -> Work | None:
+    """The steps in an answer; `None` if it is no answer of an agent with tools.
+
+    Made for the agent of the course, lesson 19 of `microsoft/generative-ai-for-beginners`
+    (`19-slm/python/phi35_moe_demo.ipynb`): a list of objects with `agentid`, `tool_name`, `input`
+    and `output`, the last with `agentid` `final`. It may stand in fences or in prose, be cut off,
+    or have the faults that models make. Never raises; time grows with the text, no faster.
+    """
+    if len(text) > MAX_TEXT or "{" not in text or "tool" not in text.casefold():
+        return None
+    if not (match := _START.search(text)):
+        return None
+    key = _KEY.search(text, 0, match.start())
+    start = (key or match).start()
+    if not _is_the_answer(text, start):
+        return None
+    values, repaired = _sound(text), False
+    if values is None:
+        values, repaired = _repaired(text[start:]), True
+    items = list(_items(values))
+    return _work(items, repaired) if any(map(_uses_a_tool, items)) else None
+
+
+def steps_markdown(work: Work) -> str:
+    """The steps and the result in Markdown. What the model wrote shows as it is, as plain text."""
+    blocks: list[str] = []
+    for number, step in enumerate(work.steps, 1):
+        mark = f"{number}. "
+        given = f": {_inline(step.input)}" if step.input else ""
+        blocks.append(f"{mark}**{_inline(step.tool or step.name or '…')}**{given}")
+        if step.output:
+            quoted = (f"{' ' * len(mark)}> {line}".rstrip(" ") for line in _lines(step.output))
+            blocks.append(_broken(quoted))
+    if work.result:
+        blocks += ["**Result**", _broken(_lines(work.result))]
+    if work.repaired:
+        blocks.append("*The JSON of this answer had faults; it was read all the same.*")
+    return "\n\n".join(blocks)
+
+
+def _is_the_answer(text: str, start: int) -> bool:
+    """Whether JSON that starts here is the answer, rather than a program's or an explanation's."""
+    line = text[max(text.rfind("\n", 0, start) + 1, start - 80) : start]
+    return not _CODE.search(line) and start <= len(text) - start
+
+
+def _sound(text: str) -> list[object] | None:
+    """Every JSON value in a text; `None` if any has a fault."""
+    values: list[object] = []
+    end = 0
+    while match := _START.search(text, end):
+        if _KEY.search(text, end, match.start()):
+            return None
+        try:
+            value, end = _JSON.raw_decode(text, match.start())
+        except (ValueError, RecursionError):
+            return None
+        values.append(value)
+    return None if _KEY.search(text, end) else values
+
+
+class _TooMuchError(Exception):
+    """A text would take more time to repair than it is worth."""
+
+
+def _repaired(text: str) -> object:
+    """What faulty JSON seems to mean; `None` if that cannot be found out in fair time."""
+    from json_repair.json_parser import JSONParser
+
+    if len(text) > MAX_FAULTY:
+        return None
+    limit = LOOKS * (len(text) + 1000)
+
+    class Parser(JSONParser):
+        # Some texts make the library look ahead to their end again and again: 20,000 characters
+        # took it 9 seconds. It reads its text through this attribute, so here can be counted.
+        looks = 0
+
+        @property
+        def json_str(self) -> str:
+            self.looks += 1
+            if self.looks > limit:
+                raise _TooMuchError
+            return self._text
+
+        @json_str.setter
+        def json_str(self, text: str) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+            self._text = text
+
+    try:
+        # As members of a list: values one after another it would take for updates of the first.
+        return Parser("[" + _FENCE.sub("\n,\n", text), None, False).parse()
+    except Exception:
+        # Whatever a hostile text brings it to: RecursionError, ValueError, AssertionError, ours.
+        return None
+
+
+def _items(value: object, depth: int = MAX_DEPTH) -> Iterator[Mapping[str, object]]:
+    """The objects that may be steps, in order, their keys in lower case without `_`."""
+    if depth < 0:
+        return
+    if isinstance(value, list):
+        for member in cast("list[object]", value):
+            yield from _items(member, depth - 1)
+    elif isinstance(value, dict):
+        pairs = cast("dict[object, object]", value).items()
+        item = {_key(str(key)): member for key, member in pairs}
+        if any(key in item for key in (*_TOOL, "agentid")):
+            yield item
+            return
+        for member in item.values():
+            yield from _items(member, depth - 1)
+        if isinstance(_get(item, _OUTPUT), str):
+            yield {"agentid": "final", **item}
+
+
+def _uses_a_tool(item: Mapping[str, object]) -> bool:
+    tool = _get(item, _TOOL)
+    told = any(key in item for key in (*_INPUT, *_OUTPUT, "agentid"))
+    return isinstance(tool, str) and bool(tool.strip()) and told
+
+
+def _work(items: list[Mapping[str, object]], repaired: bool) -> Work | None:
+    steps: list[Step] = []
+    results: list[str] = []
+    for item in items:
+        step = Step(*(_shown(_get(item, keys)) for keys in (_AGENT, _TOOL, _INPUT, _OUTPUT)))
+        is_result = _key(step.tool) in _FINAL
+        final = is_result or _key(step.name) in _FINAL
+        if not (step.tool or step.input or step.output):
+            continue  # cut off before it began
+        if final:
+            results.append(step.output or step.input)
+        # The last step may be called the final one: it is a step still, and its output the result.
+        if not final or (step.input and step.tool and not is_result):
+            steps.append(step)
+    if len(steps) > MAX_STEPS:
+        return None
+    return Work(tuple(steps), "\n\n".join(dict.fromkeys(filter(None, results))), repaired)
+
+
+def _key(key: str) -> str:
+    """A key as all spellings of it have in common: `tool_name`, `toolName`, `“Tool name”`."""
+    return re.sub(r"[\W_]+", "", key).casefold()
+
+
+def _get(item: Mapping[str, object], keys: tuple[str, ...]) -> object:
+    return next((item[key] for key in keys if key in item), None)
+
+
+def _shown(value: object) -> str:
+    """A value as text."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return clean(value).strip()
+    try:
+        return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    except RecursionError:
+        return "…"
+
+
+def _inline(text: str) -> str:
+    """The beginning of a text in one line, nothing in it read as Markdown."""
+    line = " ".join(text.split())
+    short = line if len(line) <= SHORT else line[: SHORT - 1].rstrip() + "…"
+    return _escaped(short)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """A text line by line, nothing in it read as Markdown, indentation kept."""
+    for line in text.expandtabs(4).split("\n"):
+        rest = line.strip(" ")
+        indent = min(len(line) - len(line.lstrip(" ")), MAX_INDENT) if rest else 0
+        yield "&nbsp;" * indent + _LEADING.sub(r"\1\\\2", _escaped(rest))
+
+
+def _escaped(text: str) -> str:
+    return _ACTIVE.sub(r"\\\g<0>", text).translate(_ENTITIES)
+
+
+def _broken(lines: Iterator[str]) -> str:
+    """Lines that stay lines: two spaces at the end are Markdown's line break."""
+    return "  \n".join(lines)

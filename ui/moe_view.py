@@ -1,0 +1,170 @@
+"""The comparison of a mixture of experts with a dense model: what each costs, and who works."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import gradio as gr
+
+from backends import REGISTRY, ModelSpec
+from playground.conversation import Said
+from playground.experts import Routing, to_file
+
+from .compare_view import CompareView
+from .cost import cost_html
+from .events import PRIVATE, Updates
+from .routing import build_figure, grows, says, shows
+from .session import Session
+from .status import size
+from .theme import ASSETS
+
+SIDES = ("left", "right")
+
+
+class MoeView(CompareView):
+    """Two panes that tell what an answer costs, and which experts worked on which token."""
+
+    shows_steps = True
+
+    # ── What is on the page ────────────────────────────────────────────────────────────────────
+
+    def draw_below_model(self, side: str) -> None:
+        """What the model is and what an answer costs, in a line."""
+        cost = gr.HTML(elem_id=f"{self.name}-cost-{side}", elem_classes="model-cost-box")
+        self.costs = (*getattr(self, "costs", ()), cost)
+
+    def draw_below_answer(self, side: str) -> None:
+        """The routing picture."""
+        self.figures = (*getattr(self, "figures", ()), build_figure(self.name, side))
+
+    def draw_below_panes(self) -> None:
+        """How a mixture of experts works, folded away."""
+        explained = (ASSETS / "moe_explained.html").read_text("utf-8")
+        gr.HTML(explained, elem_id=f"{self.name}-explained", apply_default_css=False)
+
+    @property
+    def drawn(self) -> list[gr.Component]:
+        """Those of every view, and the routing pictures."""
+        return [*super().drawn, *self.figures]
+
+    @property
+    def changed(self) -> list[Any]:
+        """Those of every view, and what an answer cost."""
+        return [*super().changed, *self.costs]
+
+    def _connect(self) -> None:
+        super()._connect()
+        models = [pane.model.change for pane in self.panes]
+        gr.on(
+            models, self.reconsider, [self.session, *self.form], [*self.costs, *self.figures],
+            queue=False, preprocess=False, **PRIVATE,
+        )  # fmt: skip
+        for side, figure in enumerate(self.figures):
+            hidden = gr.Textbox(visible=False)
+            figure.download(_save(side), self.session, hidden, queue=False, **PRIVATE).then(
+                None, hidden, js=f"(text) => phi.save('routing-{SIDES[side]}.json', text)",
+                api_visibility="private",
+            )  # fmt: skip
+
+    # ── Events ─────────────────────────────────────────────────────────────────────────────────
+
+    async def draw(self, session: Session) -> AsyncGenerator[tuple[str, ...], None]:
+        """The growing answers, and what is new of their routings."""
+        async with aclosing(super().draw(session)) as ticks:
+            async for drawn in ticks:
+                yield (*drawn, *(self._growing(session, side) for side in (0, 1)))
+
+    async def reconsider(self, session: Session, *values: Any) -> Updates:
+        """Another model was chosen: it costs something else. A picture that is drawn stays."""
+        self.note_form(session, values)
+        updates: Updates = dict(zip(self.costs, self._costs(session), strict=True))
+        for side, figure in enumerate(self.figures):
+            if not session.answering and _routing(session, side) is None:
+                updates[figure] = self._figure(session, side)
+        return updates
+
+    @property
+    def filled(self) -> list[Any]:
+        """Those of every view, and how long an answer may get."""
+        return [*super().filled, self.params.max_tokens]
+
+    async def picked(self, example: Any, session: Session) -> Updates:
+        """An example was picked; an agent needs room: it says everything three times."""
+        updates = await super().picked(example, session)
+        most = min(1024, self.limits.max_tokens)
+        return updates | ({self.params.max_tokens: most} if example.system else {})
+
+    # ── Drawing ────────────────────────────────────────────────────────────────────────────────
+
+    def shown(self, session: Session) -> Updates:
+        """Everything that follows from the state of the session, costs and pictures too."""
+        costs = zip(self.costs, self._costs(session), strict=True)
+        figures = {figure: self._figure(session, n) for n, figure in enumerate(self.figures)}
+        return super().shown(session) | dict(costs) | figures
+
+    def _costs(self, session: Session) -> list[str]:
+        return [cost_html(spec, _said(session, side)) for side, spec in enumerate(_specs(session))]
+
+    def _growing(self, session: Session, side: int) -> str:
+        completion = session.seen[side]
+        if completion is None or completion.routing is None:
+            return self._figure(session, side)
+        label = session.labels[side][0]
+        told, session.sent[side] = grows(completion.routing, label, session.sent[side])
+        return told
+
+    def _figure(self, session: Session, side: int) -> str:
+        said, routing = _said(session, side), _routing(session, side)
+        if said and routing:
+            return shows(routing, said.model)
+        return says(_why_not(session, side, said))
+
+
+def _said(session: Session, side: int) -> Said | None:
+    last = session.conversation.last
+    return last.answers[side] if last else None
+
+
+def _routing(session: Session, side: int) -> Routing | None:
+    said = _said(session, side)
+    return said.routing if said else None
+
+
+def _specs(session: Session) -> list[ModelSpec | None]:
+    return [
+        REGISTRY[backend].spec_of(model) if backend in REGISTRY and model else None
+        for backend, model in session.form.sides
+    ]
+
+
+def _why_not(session: Session, side: int, said: Said | None) -> str:
+    """Why there is no picture, in a sentence."""
+    spec, (backend, _) = _specs(session)[side], session.form.sides[side]
+    if spec is None:
+        return "Choose a model above."
+    if not spec.parameters:
+        return (
+            f"This server does not report routing, and nobody knows whether {spec.label} "
+            "is a mixture of experts."
+        )
+    if not spec.is_mixture:
+        return (
+            f"{spec.label} is dense: all its {size(spec.parameters)} parameters work on every "
+            "token, so there is nothing to route."
+        )
+    if not REGISTRY[backend].reports_routing:
+        return (
+            "This server does not report routing. Models that run in this page's own process do, "
+            "such as the built-in Pocket-MoE."
+        )
+    if said and said.text:
+        return "The routing of this answer is no longer there: regenerate it, or open a saved one."
+    return "Ask something: here you see which experts work on each token, while they do."
+
+
+def _save(side: int) -> Any:
+    async def save(session: Session) -> str:
+        said, routing = _said(session, side), _routing(session, side)
+        return to_file(routing, said.model) if said and routing else ""
+
+    return save
