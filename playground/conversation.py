@@ -18,6 +18,8 @@ from .text import valid
 
 MAX_TEXT = 400_000
 MAX_TURNS = 200
+ROUTED_TURNS = 8
+"""Turns that keep which experts worked: 2 MB for 6,000 tokens of Phi-3.5-MoE."""
 MAX_PICTURES = 64
 """Of one turn."""
 MAX_NAME = 200
@@ -137,6 +139,13 @@ class Turn(_Record):
         kept = tuple(part for part in parts if isinstance(part, ImagePart) or part.text)
         return Message("user", kept or (TextPart(self.prompt),))
 
+    def unrouted(self) -> "Turn":
+        """The same turn without what is told of the experts that worked on it."""
+        if not any(said and said.routing for said in self.answers):
+            return self
+        answers = (said and said.model_copy(update={"routing": None}) for said in self.answers)
+        return self.model_copy(update={"answers": tuple(answers)})
+
     def with_answer(self, side: int, said: Said | None) -> "Turn":
         """The same turn with one side's answer replaced."""
         answers = list(self.answers)
@@ -154,6 +163,11 @@ class Conversation(_Record):
     def adding(self, turn: Turn) -> "Conversation":
         """The conversation with one more turn."""
         return self.model_copy(update={"turns": (*self.turns, turn)})
+
+    def lighter(self) -> "Conversation":
+        """The same without the routings of earlier turns, but for the last few: they are large."""
+        turns = tuple(turn.unrouted() for turn in self.turns[:-ROUTED_TURNS])
+        return self.model_copy(update={"turns": turns + self.turns[len(turns) :]})
 
     def until(self, turn: int) -> "Conversation":
         """The conversation as it was before a turn."""

@@ -14,8 +14,8 @@ from .text import valid
 FORMAT = "phi-playground/routing/1"
 MOST_TOKENS = 20_000
 MOST_EXPERTS = 256
-MOST_BYTES = 30_000_000
-"""Of a file; 2,000 tokens of Phi-3.5-MoE take 4 million."""
+MOST_BYTES = 12_000_000
+"""Of a file; 2,000 tokens of Phi-3.5-MoE take 3 million."""
 
 _keys = count(1)
 N = TypeVar("N", int, float)

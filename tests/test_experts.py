@@ -82,6 +82,17 @@ async def test_a_routing_stays_with_its_answer_and_leaves_with_none_of_its_copie
     assert back.turns[0].answers[0].routing is None  # type: ignore[union-attr]
 
 
+def test_only_the_last_turns_keep_their_routings() -> None:
+    said = Said(model="M", backend="B", text="Hi", routing=grown(1, 1))
+    turns = tuple(Turn(prompt=str(n), answers=(said, None)) for n in range(11))
+    kept = Conversation(turns=turns).lighter().turns
+    assert [bool(turn.answers[0] and turn.answers[0].routing) for turn in kept] == [
+        *[False] * 3, *[True] * 8
+    ]  # fmt: skip
+    assert [turn.prompt for turn in kept] == [str(n) for n in range(11)]
+    assert Conversation(turns=turns[:3]).lighter() == Conversation(turns=turns[:3])
+
+
 def test_saved_and_opened_again_it_is_equal() -> None:
     routing = grown(5, 9)
     text = to_file(routing, "Pocket-MoE")

@@ -99,19 +99,22 @@ class MoeView(CompareView):
     def shown(self, session: Session) -> Updates:
         """Everything that follows from the state of the session, costs and pictures too."""
         costs = zip(self.costs, self._costs(session), strict=True)
-        figures = {figure: self._figure(session, n) for n, figure in enumerate(self.figures)}
-        return super().shown(session) | dict(costs) | figures
+        session.figures = [self._figure(session, side) for side in (0, 1)]
+        figures = zip(self.figures, session.figures, strict=True)
+        return super().shown(session) | dict(costs) | dict(figures)
 
     def _costs(self, session: Session) -> list[str]:
         return [cost_html(spec, _said(session, side)) for side, spec in enumerate(_specs(session))]
 
     def _growing(self, session: Session, side: int) -> str:
         completion = session.seen[side]
-        if completion is None or completion.routing is None:
-            return self._figure(session, side)
-        label = session.labels[side][0]
-        told, session.sent[side] = grows(completion.routing, label, session.sent[side])
-        return told
+        if completion and completion.routing:
+            label = session.labels[side][0]
+            told, session.sent[side] = grows(completion.routing, label, session.sent[side])
+            session.figures[side] = told
+        elif completion:
+            session.figures[side] = self._figure(session, side)
+        return session.figures[side]  # a side that was not asked stays as it is
 
     def _figure(self, session: Session, side: int) -> str:
         said, routing = _said(session, side), _routing(session, side)
@@ -157,6 +160,8 @@ def _why_not(session: Session, side: int, said: Said | None) -> str:
             "This server does not report routing. Models that run in this page's own process do, "
             "such as the built-in Pocket-MoE."
         )
+    if session.asks(side):
+        return "The picture begins with the first token."
     if said and said.text:
         return "The routing of this answer is no longer there: regenerate it, or open a saved one."
     return "Ask something: here you see which experts work on each token, while they do."

@@ -48,7 +48,7 @@ def grows(routing: Routing, model: str, sent: Sent) -> tuple[str, Sent]:
     return _sent({**drawing(routing, since), "model": model}), (routing.key, len(routing))
 
 
-async def open_routing(text: str) -> dict[str, Any]:
+def open_routing(text: str) -> dict[str, Any]:
     """The picture of a saved routing, or in words why it cannot be shown."""
     try:
         file = from_file(text if isinstance(text, str) else "")

@@ -49,6 +49,8 @@ class Session:
     """Both sides as they were last drawn."""
     sent: list[Sent] = field(default_factory=lambda: [(0, 0), (0, 0)])
     """What the page has been sent of each side's routing."""
+    figures: list[str] = field(default_factory=lambda: ["", ""])
+    """What it was sent last."""
     programs: set[int] = field(default_factory=set)
     """The sides whose code is shown."""
     labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
@@ -77,7 +79,7 @@ class Session:
         for side in sides:
             asked = asked.with_answer(side, None)
             self.lines[side] = ""
-        self.conversation = earlier.adding(asked)
+        self.conversation = earlier.adding(asked).lighter()
         requests = [
             form.request(side, self.conversation, self.keyring) if side in sides else None
             for side in (0, 1)
