@@ -29,11 +29,13 @@ def program(
     dtype: str,
     system_slot: bool,
     num_crops: int | None = None,
+    spread: bool = False,
 ) -> str:
     """A program that answers the conversation as the page does, from its first import on.
 
     `name` is what the model is loaded by, `dtype` a Python expression, and `system_slot` says
     whether the model's template has a place for a system prompt. A vision model has `num_crops`.
+    One that no device here can hold is `spread` over them.
     Raises `BadRequestError` if there is nothing to answer.
     """
     tags = Tags(_controls(messages))
@@ -42,7 +44,8 @@ def program(
     harmed = any("\u2060" in turn["content"] for turn in talk)
     knobs, seed = _knobs(params), params.seed
     drawn = knobs["do_sample"] and seed is not None
-    recipe = _reading(dtype) if num_crops is None else _seeing(dtype, num_crops, tags.images)
+    reading = num_crops is None
+    recipe = _reading(dtype, spread) if reading else _seeing(dtype, num_crops, tags.images)
     return "\n".join(
         [
             "import torch",
@@ -52,7 +55,6 @@ def program(
             f"name = {literal(name, 0, 7)}",
             'device = "cuda" if torch.cuda.is_available() else "cpu"',
             *recipe.loading,
-            "model.to(device)",
             "",
             *(broken if harmed else []),
             f"messages = {literal(talk, 0, 11)}",
@@ -89,13 +91,18 @@ class _Recipe(NamedTuple):
     """How `messages` become `prompt`."""
 
 
-def _reading(dtype: str) -> _Recipe:
+def _reading(dtype: str, spread: bool) -> _Recipe:
+    class_ = "model = AutoModelForCausalLM.from_pretrained"
+    whole = [f"{class_}(name, dtype={dtype})", "model.to(device)"]
+    parts = [
+        *comment(
+            "No device here holds all of it: Accelerate (pip install accelerate) lays it out."
+        ),
+        f'{class_}(name, dtype={dtype}, device_map="auto")',
+    ]
     return _Recipe(
         ["from transformers import AutoModelForCausalLM, AutoTokenizer"],
-        [
-            "tokenizer = AutoTokenizer.from_pretrained(name)",
-            f"model = AutoModelForCausalLM.from_pretrained(name, dtype={dtype})",
-        ],
+        ["tokenizer = AutoTokenizer.from_pretrained(name)", *(parts if spread else whole)],
         [
             "prompt = tokenizer.apply_chat_template(",
             '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"',
@@ -119,6 +126,7 @@ def _seeing(dtype: str, num_crops: int, images: Sequence[ImagePart]) -> _Recipe:
             f"processor = Phi3VProcessor.from_pretrained(name, num_crops={num_crops})",
             "tokenizer = processor.tokenizer",
             f"model = Phi3VForCausalLM.from_pretrained(name, dtype={dtype})",
+            "model.to(device)",
         ],
         [
             "text = tokenizer.apply_chat_template(",

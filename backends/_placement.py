@@ -25,6 +25,11 @@ class Placement:
     """Bytes that wait in main memory and are moved to a GPU for every token."""
 
     @property
+    def spread(self) -> bool:
+        """Whether Accelerate has to lay it over several devices."""
+        return self.where in ("gpus", "spread")
+
+    @property
     def words(self) -> str:
         """What a visitor should know about it beforehand, in a sentence; empty if nothing."""
         if self.where == "gpus":

@@ -174,6 +174,7 @@ class Transformers(Backend):
                 dtype=_dtype(spec),
                 system_slot=folder is None or has_system_slot(folder),
                 num_crops=self.crops(model, params, pictures),
+                spread=bool((placement := self._placement(spec)) and placement.spread),
             )
         except BackendError:
             return None
@@ -209,12 +210,9 @@ class Transformers(Backend):
         """A model as it stands: here or not, and whether this machine's memory can hold it."""
         folder = self.checkpoint(spec)
         size = None if folder else spec.weights_size
-        need, memory, gpus = self._least_memory(spec), total_memory(), gpu_memory()
-        spreads = _CLASSES[spec.architecture or "phi3"].spreads
-        placement = place(need, gpus, memory, spreads=spreads)
-        if placement is None and has_gpu() and not gpus:
-            placement = Placement("gpu", 1)  # nobody knows how large it is
+        placement = self._placement(spec)
         if placement is None:
+            need, memory, gpus = self._least_memory(spec), total_memory(), gpu_memory()
             has = [gigabytes(memory), *(f"a GPU of {gigabytes(gpu)}" for gpu in gpus)]
             status = Status(
                 "unreachable",
@@ -237,6 +235,14 @@ class Transformers(Backend):
             )
         return Offer(self.model_id(spec), spec, status, size)
 
+    def _placement(self, spec: ModelSpec) -> Placement | None:
+        """Where a model would go here, as far as can be told without torch."""
+        spreads = _CLASSES[spec.architecture or "phi3"].spreads
+        gpus = gpu_memory()
+        if has_gpu() and not gpus:
+            return Placement("gpu", 1)  # nobody knows how large it is
+        return place(self._least_memory(spec), gpus, total_memory(), spreads=spreads)
+
     def _plan(self, spec: ModelSpec, folder: Path) -> Plan[_torch.TorchModel]:
         """How to load a model: where, as what, and how much memory that takes."""
         try:
@@ -254,7 +260,7 @@ class Transformers(Backend):
         dtype = _torch.best_dtype(device, parameters)
         width = 4 if dtype == "float32" else 2
         per_answer = _torch.cache_bytes(config, tokens, width)
-        spread = placement if placement and placement.where in ("gpus", "spread") else None
+        spread = placement if placement and placement.spread else None
         return Plan(
             device=device,
             need=int(parameters * width + per_answer + _OVERHEAD),

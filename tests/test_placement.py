@@ -2,7 +2,7 @@
 
 import pytest
 
-from backends import MODELS, MissingDependencyError, _torch
+from backends import MODELS, GenerationParams, Message, MissingDependencyError, _torch
 from backends._placement import Placement, place
 from backends.transformers import Transformers
 
@@ -63,6 +63,18 @@ def test_several_gpus_and_slow_ways_are_said_before_the_download(offer):
     assert "4.0 GB of it do not fit into the GPU memory" in slow.message
     assert "0.2 s each" in slow.message
     assert "GPU" not in offer(128).status.message
+
+
+def test_the_program_lays_it_out_where_the_page_would(offer):
+    backend, hi = Transformers(), [Message.of("user", "Hi")]
+    offer(64, 80, 80)
+    program = backend.code("microsoft/Phi-3.5-MoE-instruct", hi, GenerationParams()) or ""
+    assert 'device_map="auto"' in program and "pip install accelerate" in program
+    assert "model.to(device)" not in program
+    offer(128)
+    program = backend.code("microsoft/Phi-3.5-MoE-instruct", hi, GenerationParams()) or ""
+    assert "model.to(device)" in program and "device_map" not in program
+    assert "trust_remote_code" not in program
 
 
 def test_without_accelerate_its_install_line_is_said(offer, monkeypatch):
