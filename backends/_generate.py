@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ._code import Expression, Pictures, call, comment, literal, quoted
+from ._placement import ACCELERATE
 from ._sampling import GREEDY_BELOW
 from ._text import DEFAULT_PARAMS, STOP_TOKENS, Tags, turns
 from ._types import GenerationParams, ImagePart, Message
@@ -95,9 +96,7 @@ def _reading(dtype: str, spread: bool) -> _Recipe:
     class_ = "model = AutoModelForCausalLM.from_pretrained"
     whole = [f"{class_}(name, dtype={dtype})", "model.to(device)"]
     parts = [
-        *comment(
-            "No device here holds all of it: Accelerate (pip install accelerate) lays it out."
-        ),
+        *comment(f"No device here holds all of it: Accelerate lays it out ({ACCELERATE})."),
         f'{class_}(name, dtype={dtype}, device_map="auto")',
     ]
     return _Recipe(

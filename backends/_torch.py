@@ -12,7 +12,7 @@ from ._base import CONTEXT_CAP
 from ._engine import Step, Steps
 from ._errors import ContextLengthError, MissingDependencyError, OutOfMemoryError
 from ._machine import free_memory, has_native_bf16, physical_cores
-from ._placement import Placement
+from ._placement import ACCELERATE, RESERVE, Placement
 from ._sampling import chooser
 from ._text import DEFAULT_PARAMS, STOP_TOKENS, Detokenizer, StopStrings, clean, harmless, turns
 from ._types import (
@@ -38,15 +38,14 @@ _SMALL = 50e6
 """Parameters up to which one core is enough: cores that wait for each other at every layer made a
 model of 4 million 7 times slower on two busy cores."""
 
+_MEMORY_HINT = "Try a shorter prompt, a smaller model, or closing other programs."
+
 _PROBE = "3f9c"
 """A text that no template has of its own."""
 
 
-ACCELERATE = "That takes Accelerate: pip install accelerate==1.15.0"
-
-
 def gpus() -> tuple[int, ...]:
-    """Bytes of each GPU that torch can use and that has memory of its own."""
+    """Bytes of each NVIDIA or AMD GPU that torch can use."""
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -57,10 +56,8 @@ def device_for(placement: Placement | None, gpus: Sequence[int]) -> str:
     """The device a model is asked on: `cuda:0`, `mps`, `cpu`. One that fits nowhere is refused."""
     import torch
 
-    if placement and placement.where == "gpu":
-        return f"cuda:{gpus.index(max(gpus))}" if gpus else "cuda:0"
     if gpus and (placement is None or placement.where != "memory"):
-        return "cuda:0"
+        return f"cuda:{gpus.index(max(gpus))}"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
@@ -93,13 +90,15 @@ def free_over(device: str, spread: Placement | None) -> int:
     """Bytes free for a model on a device, or on all those over which it is spread."""
     if spread is None:
         return free_on(device)
-    return sum(_room(spread).values())
+    return int(sum(_room(spread).values()))
 
 
-def _room(spread: Placement) -> dict[int | str, int]:
-    """Bytes free on each of the devices over which a model is spread, by Accelerate's names."""
-    room: dict[int | str, int] = {n: free_on(f"cuda:{n}") for n in range(spread.gpus)}
-    return room if spread.where == "gpus" else {**room, "cpu": free_memory()}
+def _room(spread: Placement) -> dict[int | str, float]:
+    """Bytes for weights on each device over which a model is spread, by Accelerate's names."""
+    room: dict[int | str, float] = {
+        n: max(0.0, free_on(f"cuda:{n}") - RESERVE) for n in range(spread.gpus)
+    }
+    return room if spread.where == "gpus" else {**room, "cpu": free_memory() - RESERVE}
 
 
 def cache_bytes(config: Mapping[str, Any], tokens: int, width: int) -> int:
@@ -138,6 +137,8 @@ class TorchModel:
 
     spreads: ClassVar[bool] = True
     """Whether its code runs when Accelerate lays it over several devices."""
+    merges: ClassVar[bool] = False
+    """Whether its weights are put together anew while they are read, so that none stays mapped."""
     warnings: tuple[str, ...] = ()
     """What a reader of every answer must not overlook, in sentences."""
 
@@ -174,7 +175,7 @@ class TorchModel:
 
         A model that is `spread` over several devices is laid out by Accelerate, which does not
         tell how far it is. Raises `MissingDependencyError` if that is not installed, or if the
-        files are damaged.
+        files are damaged, and `OutOfMemoryError`.
         """
         import torch
         from safetensors import SafetensorError
@@ -182,28 +183,50 @@ class TorchModel:
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
-        layout = _layout(label, spread, getattr(torch, dtype))
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-                **layout,
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            raise damaged(label, folder) from error
-        model, info = loaded
-        if info["missing_keys"]:  # they would be random numbers, and so would the answers
-            raise damaged(label, folder)
-        if spread is None:
-            with _memory_errors(f"The memory ran out while {label} was loaded."):
+        layout = cls._layout(label, device, getattr(torch, dtype), spread)
+        full = f"The memory ran out while {label} was loaded."
+        with _memory_errors(full):
+            try:
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                loaded: Any = AutoModelForCausalLM.from_pretrained(
+                    folder,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    output_loading_info=True,
+                    **layout,
+                )
+            except (OSError, ValueError, SafetensorError) as error:
+                if "offload_folder" in str(error):  # Accelerate would put the rest on the disk
+                    raise OutOfMemoryError(full, _MEMORY_HINT) from error
+                raise damaged(label, folder) from error
+            model, info = loaded
+            if info["missing_keys"]:  # they would be random numbers, and so would the answers
+                raise damaged(label, folder)
+            if "device_map" not in layout:
                 _settle(model, device, getattr(torch, dtype), report)
-        loaded = cls(label, model.eval(), tokenizer)
-        if spread and spread.where == "spread":
-            loaded.warnings = (spread.words,)
-        return loaded
+        made = cls(label, model.eval(), tokenizer)
+        if spread and (waiting := _waiting(model)):
+            made.warnings = (Placement("spread", spread.gpus, waiting).words,)
+        return made
+
+    @classmethod
+    def _layout(
+        cls, label: str, device: str, dtype: "torch.dtype", spread: Placement | None
+    ) -> dict[str, Any]:
+        """How `from_pretrained` brings the weights into memory."""
+        whole = cls.merges and device.startswith("cuda")
+        if spread is None and not (whole and find_spec("accelerate")):
+            # As they are in the file, and where they can be, only mapped: `_settle` does the rest.
+            return {"dtype": "auto"}
+        if find_spec("accelerate") is None:
+            raise MissingDependencyError(
+                f"{label} has to be laid over several devices here.",
+                f"Install with: {ACCELERATE}",
+                install=ACCELERATE,
+            )
+        if spread is None:  # straight onto the device: main memory may be too small for it
+            return {"dtype": dtype, "device_map": {"": device}}
+        return {"dtype": dtype, "device_map": "auto", "max_memory": _room(spread)}
 
     def answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
         """Answer a conversation; each step is at most one forward pass."""
@@ -238,7 +261,8 @@ class TorchModel:
                 logits[0].item()  # waits for a GPU, or the chunks would pile up there
             prefill += time.monotonic() - resumed
             if end < length:
-                yield Chunk(routing=routing) if routing else None
+                if routing:
+                    yield Chunk(routing=routing)
                 yield Progress("prefill", end / length)
 
         device, notes, warnings = str(self._model.device), prompt.notes, self.warnings
@@ -378,15 +402,9 @@ def _stop_tokens(model: Any, tokenizer: Any) -> set[int]:
     return found - {None}
 
 
-def _layout(label: str, spread: Placement | None, dtype: "torch.dtype") -> dict[str, Any]:
-    """How `from_pretrained` brings the weights into memory."""
-    if spread is None:
-        return {"dtype": "auto"}  # as they are in the file, mapped: `_settle` does the rest
-    if find_spec("accelerate") is None:
-        raise MissingDependencyError(
-            f"{label} has to be laid over several devices here.", ACCELERATE
-        )
-    return {"dtype": dtype, "device_map": "auto", "max_memory": _room(spread)}
+def _waiting(model: Any) -> int:
+    """Bytes of the weights that Accelerate moves to a GPU when they are wanted."""
+    return sum(weight.nbytes for weight in model.parameters() if weight.device.type == "meta")
 
 
 def _settle(model: Any, device: str, dtype: "torch.dtype", report: Callable[[float], None]) -> None:
@@ -425,5 +443,4 @@ def _memory_errors(message: str) -> Generator[None, None, None]:
         full = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
         if not full:
             raise
-        hint = "Try a shorter prompt, a smaller model, or closing other programs."
-        raise OutOfMemoryError(message, hint) from error
+        raise OutOfMemoryError(message, _MEMORY_HINT) from error

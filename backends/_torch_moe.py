@@ -3,7 +3,7 @@
 import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ._torch import Pass, TorchModel
 from ._types import ExpertRouting
@@ -22,11 +22,13 @@ Choice = tuple["torch.Tensor", "torch.Tensor"]
 class MoeModel(TorchModel):
     """A loaded Phi-3.5-MoE, or a model of its architecture (`phimoe`)."""
 
+    merges: ClassVar[bool] = True
+
     def __init__(self, label: str, model: Any, tokenizer: Any) -> None:
         super().__init__(label, model, tokenizer)
         self._routers = [layer.mlp.router for layer in model.model.layers]
         self._experts: int = model.config.num_local_experts
-        self._pieces = pieces(self._tokenizer)
+        self._pieces = pieces(self._tokenizer, model.config.vocab_size)
         hold_angles(model.model.rotary_emb)
 
     def _forward(
@@ -50,14 +52,14 @@ class MoeModel(TorchModel):
 
         # Stacked first: one wait for a GPU, not two for each layer. Layers may be on several.
         home = choices[-1][0].device
-        chosen = torch.stack([experts.to(home) for experts, _ in choices], dim=1).tolist()
-        weighed = torch.stack([weights.to(home) for _, weights in choices], dim=1).tolist()
+        layers = [torch.stack((experts.float(), weights)).to(home) for experts, weights in choices]
+        chosen, weighed = torch.stack(layers, dim=2).tolist()
         return tuple(
             ExpertRouting(
                 number,
                 self._pieces[number],
                 in_prompt,
-                tuple(map(tuple, experts)),
+                tuple(tuple(map(int, layer)) for layer in experts),
                 tuple(map(tuple, weights)),
                 self._experts,
             )
@@ -65,9 +67,12 @@ class MoeModel(TorchModel):
         )
 
 
-def pieces(tokenizer: "Tokenizer") -> list[str]:
-    """Each token's text by its number; bytes beyond ASCII as `<0xE4>`."""
-    every = [tokenizer.id_to_token(n) or "" for n in range(tokenizer.get_vocab_size())]
+def pieces(tokenizer: "Tokenizer", size: int) -> list[str]:
+    """Each token's text by its number; bytes beyond ASCII as `<0xE4>`.
+
+    A model has more rows than its tokenizer has tokens: those that no text has are empty.
+    """
+    every = [tokenizer.id_to_token(n) or "" for n in range(size)]
     return [_piece(text.replace("▁", " ")) for text in every]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -19,7 +20,7 @@ from ._engine import Steps
 from ._errors import BackendError, MissingDependencyError, ModelNotFoundError
 from ._generate import has_system_slot, program
 from ._machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
-from ._placement import Placement, gpu_memory, place
+from ._placement import ACCELERATE, Placement, Weights, gpu_memory, place
 from ._pool import POOL, Plan
 from ._text import clean
 from ._types import Chunk, Connection, GenerationParams, Message, Progress
@@ -221,15 +222,25 @@ class Transformers(Backend):
                 "too_large",
                 {"need": need, "total": memory, "gpus": gpus},
             )
+        elif placement.spread and not find_spec("accelerate"):
+            status = Status(
+                "not installed",
+                f"{placement.words} That takes Accelerate: {ACCELERATE}",
+                "missing_dependency",
+                {"install": ACCELERATE},
+            )
         elif folder:
             status = Status(
-                "ready", " ".join(["On this machine.", *_how(placement)]), "ready_local"
+                "ready",
+                f"On this machine. {placement.words}".strip(),
+                "ready_local",
+                {"spread": placement.spread},
             )
         else:
             download = f"Not on this machine yet: a download of about {gigabytes(size or 0)}."
             status = Status(
                 "not installed",
-                " ".join([download, *_how(placement)]),
+                f"{download} {placement.words}".strip(),
                 "not_downloaded",
                 {"size": size},
             )
@@ -237,11 +248,12 @@ class Transformers(Backend):
 
     def _placement(self, spec: ModelSpec) -> Placement | None:
         """Where a model would go here, as far as can be told without torch."""
-        spreads = _CLASSES[spec.architecture or "phi3"].spreads
         gpus = gpu_memory()
-        if has_gpu() and not gpus:
+        if has_gpu() and not gpus and "CUDA_VISIBLE_DEVICES" not in os.environ:
             return Placement("gpu", 1)  # nobody knows how large it is
-        return place(self._least_memory(spec), gpus, total_memory(), spreads=spreads)
+        spreads = _CLASSES[spec.architecture or "phi3"].spreads
+        need, active = self._least_memory(spec), 2 * spec.active_parameters
+        return place(Weights(need, active, spreads=spreads), gpus, total_memory())
 
     def _plan(self, spec: ModelSpec, folder: Path) -> Plan[_torch.TorchModel]:
         """How to load a model: where, as what, and how much memory that takes."""
@@ -253,22 +265,37 @@ class Transformers(Backend):
         kind = _CLASSES.get(config.get("model_type"), _torch.TorchModel)
         tokens = min(CONTEXT_CAP, config.get("max_position_embeddings", CONTEXT_CAP))
         # The number format depends on where it goes, and where it goes on how wide its numbers are.
-        gpus = _torch.gpus()
-        weights = parameters * 2 + _torch.cache_bytes(config, tokens, 2) + _OVERHEAD
-        placement = place(int(weights), gpus, total_memory(), spreads=kind.spreads)
+        need = parameters * 2 + _torch.cache_bytes(config, tokens, 2) + _OVERHEAD
+        active = 2 * spec.active_parameters
+        weights = Weights(need, active, config["num_hidden_layers"], kind.spreads)
+        placement, gpus = self._placed(weights)
         device = _torch.device_for(placement, gpus)
         dtype = _torch.best_dtype(device, parameters)
         width = 4 if dtype == "float32" else 2
         per_answer = _torch.cache_bytes(config, tokens, width)
+        need = int(parameters * width + per_answer + _OVERHEAD)
         spread = placement if placement and placement.spread else None
         return Plan(
             device=device,
-            need=int(parameters * width + per_answer + _OVERHEAD),
-            per_answer=per_answer,
+            need=need,
+            # Where the GPUs are full of weights there is room for one answer.
+            per_answer=need if spread else per_answer,
             free=partial(_torch.free_over, device, spread),
             load=lambda report: kind.load(folder, spec.label, device, dtype, report, spread),
             hint=partial(self._fitting, spec.modalities),
         )
+
+    def _placed(self, weights: Weights) -> tuple[Placement | None, Sequence[int]]:
+        """Where a model goes now, and the bytes of the GPUs by which that was decided.
+
+        By what is free, unless models that this process has loaded could make room.
+        """
+        gpus = _torch.gpus()
+        free = [_torch.free_on(f"cuda:{n}") for n in range(len(gpus))]
+        now = place(weights, free, free_memory())
+        if now and len(POOL.loaded()) < 2:  # the other one is the one that is being loaded
+            return now, free
+        return place(weights, gpus, total_memory()), gpus
 
     def _least_memory(self, spec: ModelSpec) -> int:
         return int(spec.weights_size + _OVERHEAD)
@@ -280,13 +307,6 @@ class Transformers(Backend):
         largest = sorted(fitting, key=lambda spec: spec.parameters)[-2:]
         names = [*(spec.label for spec in reversed(largest)), "the built-in Pocket models"]
         return f"What fits: {' or '.join(names)}. Closing other programs helps too."
-
-
-def _how(placement: Placement) -> Sequence[str]:
-    """What to know beforehand about where a model goes, in sentences."""
-    if not placement.words:
-        return ()
-    return (placement.words, *([] if find_spec("accelerate") else [_torch.ACCELERATE]))
 
 
 def _instead(spec: ModelSpec) -> str:

@@ -143,6 +143,8 @@ class Answer:
     def end(self, state: State, error: BackendError | None = None) -> None:
         """Nothing more will come."""
         self._enter(self._stage)
+        if self.finish_reason:  # its end had come: what was to follow is no part of it
+            state, error = "done", None
         self.state, self.error, self.progress = state, error, None
         self._signal(True)
 

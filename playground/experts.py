@@ -1,7 +1,6 @@
 """Which experts worked on which token: of one answer while it grows, and as a file."""
 
 from array import array
-from collections.abc import Iterator
 from itertools import count
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -13,7 +12,7 @@ from .text import valid
 
 FORMAT = "phi-playground/routing/1"
 MOST_TOKENS = 20_000
-MOST_EXPERTS = 256
+MOST_EXPERTS, MOST_LAYERS = 256, 64
 MOST_BYTES = 12_000_000
 """Of a file; 2,000 tokens of Phi-3.5-MoE take 3 million."""
 
@@ -58,8 +57,11 @@ class Routing:
             self.experts,
         )
 
-    def __iter__(self) -> Iterator[ExpertRouting]:
-        return (self[n] for n in range(len(self)))
+    def row(self, n: int) -> tuple[str, list[int], list[int]]:
+        """A token as the page wants it: its text, experts and thousandths of weights, flat."""
+        at = slice(n * self.layers * self.chosen, (n + 1) * self.layers * self.chosen)
+        weights = [round(1000 * weight) for weight in self._weights[at]]
+        return self._texts[n], self._experts[at].tolist(), weights
 
     def _by_layer(self, row: "array[N]") -> tuple[tuple[N, ...], ...]:
         starts = range(0, len(row), self.chosen)
@@ -77,7 +79,7 @@ class Routing:
         load = self.load[not one.in_prompt]
         for row, experts, weights in zip(load, one.experts, one.weights, strict=True):
             self._experts.extend(experts)
-            self._weights.extend(weights)
+            self._weights.extend(w if w == w else 0.0 for w in weights)  # float16 may give NaN
             for expert in experts:
                 row[expert] += 1
 
@@ -87,6 +89,7 @@ class _Record(BaseModel):
 
 
 Expert = Annotated[int, Field(ge=0, lt=MOST_EXPERTS)]
+Weight = Annotated[float, Field(ge=0, le=1)]
 
 
 class Token(_Record):
@@ -95,8 +98,8 @@ class Token(_Record):
     id: int = Field(ge=0, lt=2**31)
     text: str = Field(max_length=400)
     in_prompt: bool
-    experts: tuple[tuple[Expert, ...], ...] = Field(min_length=1, max_length=256)
-    weights: tuple[tuple[float, ...], ...] = Field(min_length=1, max_length=256)
+    experts: tuple[tuple[Expert, ...], ...] = Field(min_length=1, max_length=MOST_LAYERS)
+    weights: tuple[tuple[Weight, ...], ...] = Field(min_length=1, max_length=MOST_LAYERS)
 
 
 class RoutingFile(_Record):
@@ -116,7 +119,8 @@ class RoutingFile(_Record):
         in_answer = False
         for token in self.tokens:
             rows = [*token.experts, *token.weights]
-            if len(rows) != 2 * layers or any(len(row) != chosen for row in rows) or not chosen:
+            even = len(token.experts) == len(token.weights) == layers
+            if not even or any(len(row) != chosen for row in rows) or not chosen:
                 raise ValueError("not every token has met as many experts")
             if max(map(max, token.experts)) >= self.experts:
                 raise ValueError(f"there are only {self.experts} experts")
@@ -173,7 +177,7 @@ def drawing(routing: Routing, since: int = 0) -> dict[str, Any]:
     """What the page needs to draw a routing of which it knows the first `since` tokens.
 
     The loads are whole, the tokens only those that are new: what is sent does not grow with the
-    answer. Weights are rounded to three digits.
+    answer. Weights are in thousandths.
     """
     return {
         "key": routing.key,
@@ -184,11 +188,5 @@ def drawing(routing: Routing, since: int = 0) -> dict[str, Any]:
         "total": len(routing),
         "loads": [[n for row in part for n in row] for part in routing.load],
         "from": since,
-        "tokens": [_row(routing[n]) for n in range(since, len(routing))],
+        "tokens": [routing.row(n) for n in range(since, len(routing))],
     }
-
-
-def _row(one: ExpertRouting) -> list[Any]:
-    experts = [expert for layer in one.experts for expert in layer]
-    weights = [round(weight, 3) for layer in one.weights for weight in layer]
-    return [one.token, experts, weights]

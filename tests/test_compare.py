@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from backends import Chunk, Message, Progress, RateLimitError, Timings
+from backends import Chunk, Message, Progress, RateLimitError, ServerError, Timings
 from playground import compare
 from playground.answer import Answer, Request
 from playground.compare import Run, complete
@@ -305,3 +305,20 @@ async def test_what_comes_while_the_reader_is_busy_is_still_shown() -> None:
             elif not text:
                 fed.feed("first")
     assert text == "first and last"
+
+
+async def test_an_answer_whose_end_has_come_is_done_whatever_follows() -> None:
+    """A mixture of experts reads its last token once more, to tell its experts."""
+    for late in (ServerError("Out of memory.", ""), None):
+        backend = Fed()
+        answer = Answer()
+        task = asyncio.create_task(complete(Request(backend, "fake", ()), answer))
+        backend.feed("Hi", last(1, 1))
+        while not answer.finish_reason:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        if late:
+            backend.feed(late)
+        else:
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (answer.state, answer.error, answer.text) == ("done", None, "Hi")

@@ -52,7 +52,7 @@ def test_the_page_is_sent_what_is_new_and_no_more() -> None:
         told = drawing(grown(100, answer), since=97 + answer)
         assert [row[0] for row in told["tokens"]] == [f" word{97 + answer + n}" for n in range(3)]
         assert told["from"] == 97 + answer
-        assert told["tokens"][0][2][:2] == [1.0, 0.25]
+        assert told["tokens"][0][2][:2] == [1000, 250]
         sizes.add(len(told["loads"][0]) + len(told["loads"][1]) + len(told["tokens"]))
     assert len(sizes) == 1
 
@@ -141,6 +141,8 @@ def changed(**fields: Any) -> str:
         (changed(first={"experts": [[], [], []], "weights": [[], [], []]}), "not every token"),
         (changed(first={"weights": [["x", 1], [1, 2], [2, 3]]}), "valid number"),
         (changed().replace("0.25", "NaN", 1), "number"),
+        (changed(first={"weights": [[1e39, 1], [1, 0], [1, 0]]}), "less than or equal to 1"),
+        (changed(first={"experts": [[0, 1]] * 4, "weights": [[1, 1]] * 2}), "not every token"),
         (changed(first={"in_prompt": False}), "stands within the answer"),
         (changed(first={"text": "x" * 401}), "at most 400 characters"),
         (changed(first={"id": 2**40}), "less than"),
@@ -151,6 +153,14 @@ def test_a_file_that_is_no_routing_is_refused_in_words(text: str, why: str) -> N
         from_file(text)
     assert why in caught.value.message
     assert "Open one that this page saved." in caught.value.hint
+
+
+def test_what_is_no_number_is_kept_as_nothing() -> None:
+    """float16 may overflow; a page could not read it, nor could a file be opened again."""
+    routing = Routing()
+    routing.add(ExpertRouting(1, "x", False, ((0, 1),), ((float("nan"), 1.0),), 16))
+    assert routing[0].weights == ((0.0, 1.0),)
+    assert [*from_file(to_file(routing, "M")).routing] == [*routing]
 
 
 def test_a_file_too_large_is_refused_before_it_is_read(monkeypatch) -> None:

@@ -1,36 +1,59 @@
 """Where a model goes on a machine, and what is said of that beforehand."""
 
 import pytest
+import torch
 
 from backends import MODELS, GenerationParams, Message, MissingDependencyError, _torch
-from backends._placement import Placement, place
+from backends import _placement as placement
+from backends._placement import RESERVE, Placement, Weights, place
+from backends._pool import Pool
+from backends._torch_moe import MoeModel
 from backends.transformers import Transformers
 
 GB = 10**9
+MOE = Weights(need=84 * GB, active=13.2 * GB, layers=32)
+DENSE = Weights(need=28 * GB, active=28 * GB, layers=40)
+MOE_ID = "microsoft/Phi-3.5-MoE-instruct"
+
+
+def where(weights: Weights, gpus: tuple[int, ...], memory: int) -> tuple[str, float] | None:
+    found = place(weights, [gpu * GB for gpu in gpus], memory * GB)
+    return (found.where, round(found.waiting / GB, 1)) if found else None
 
 
 @pytest.mark.parametrize(
     ("gpus", "memory", "expected"),
     [
-        ((141,), 64, Placement("gpu", 1)),
-        ((24, 141), 64, Placement("gpu", 1)),
-        ((80, 80), 64, Placement("gpus", 2)),
-        ((80, 80), 256, Placement("gpus", 2)),
-        ((80,), 128, Placement("memory")),
-        ((), 128, Placement("memory")),
-        ((80,), 32, Placement("spread", 1, 4 * GB)),
-        ((24, 24), 64, Placement("spread", 2, 36 * GB)),
+        ((141,), 64, ("gpu", 0)),
+        ((24, 141), 64, ("gpu", 0)),
+        ((84,), 64, ("spread", 5.2)),  # its own context takes some of it
+        ((80, 80), 64, ("gpus", 0)),
+        ((43, 43), 64, ("spread", 7.9)),  # 86 GB, but half a layer is left over in each
+        ((80,), 128, ("memory", 0)),  # a processor reads 13 GB for a token, a GPU would be sent 10
+        ((), 128, ("memory", 0)),
+        ((80,), 32, ("spread", 10.5)),
+        ((24, 24), 64, ("spread", 44.6)),
         ((24,), 32, None),
+        ((4,), 80, None),
         ((), 24, None),
     ],
 )
-def test_a_model_of_84_gb_goes_where_it_runs_fastest(gpus, memory, expected):
-    assert place(84 * GB, [gpu * GB for gpu in gpus], memory * GB) == expected
+def test_a_mixture_of_84_gb_goes_where_it_runs_fastest(gpus, memory, expected):
+    assert where(MOE, gpus, memory) == expected
+
+
+@pytest.mark.parametrize(
+    ("gpus", "memory", "expected"),
+    [((48,), 64, ("gpu", 0)), ((24,), 64, ("spread", 6.3)), ((8,), 64, ("memory", 0))],
+)
+def test_a_dense_model_reads_all_of_itself(gpus, memory, expected):
+    assert where(DENSE, gpus, memory) == expected
 
 
 def test_a_model_that_does_not_spread_stays_in_one_piece():
-    assert place(84 * GB, [80 * GB, 80 * GB], 128 * GB, spreads=False) == Placement("memory")
-    assert place(84 * GB, [80 * GB, 80 * GB], 64 * GB, spreads=False) is None
+    whole = Weights(84 * GB, 84 * GB, spreads=False)
+    assert where(whole, (80, 80), 128) == ("memory", 0)
+    assert where(whole, (80, 80), 64) is None
 
 
 @pytest.fixture
@@ -40,6 +63,8 @@ def offer(monkeypatch, tmp_path):
     def offer(memory: int, *gpus: int):
         monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
         monkeypatch.delenv("PHI_MODELS_DIR", raising=False)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        monkeypatch.setattr("backends.transformers.has_gpu", lambda: bool(gpus))
         monkeypatch.setattr("backends.transformers.total_memory", lambda: memory * GB)
         monkeypatch.setattr("backends.transformers.gpu_memory", lambda: tuple(g * GB for g in gpus))
         return Transformers()._offer(MODELS["phi-3.5-moe"])
@@ -60,19 +85,20 @@ def test_several_gpus_and_slow_ways_are_said_before_the_download(offer):
     slow = offer(32, 80).status
     assert slow.code == "not_downloaded"
     assert "download of about 83.7 GB" in slow.message
-    assert "4.0 GB of it do not fit into the GPU memory" in slow.message
-    assert "0.2 s each" in slow.message
+    assert "About 10.5 GB of it do not fit into the GPU memory" in slow.message
+    assert "some 0.4 s each" in slow.message
+    assert "runs on the processor" in offer(128, 24).status.message
     assert "GPU" not in offer(128).status.message
 
 
 def test_the_program_lays_it_out_where_the_page_would(offer):
     backend, hi = Transformers(), [Message.of("user", "Hi")]
     offer(64, 80, 80)
-    program = backend.code("microsoft/Phi-3.5-MoE-instruct", hi, GenerationParams()) or ""
-    assert 'device_map="auto"' in program and "pip install accelerate" in program
+    program = backend.code(MOE_ID, hi, GenerationParams()) or ""
+    assert 'device_map="auto"' in program and "accelerate==" in program
     assert "model.to(device)" not in program
     offer(128)
-    program = backend.code("microsoft/Phi-3.5-MoE-instruct", hi, GenerationParams()) or ""
+    program = backend.code(MOE_ID, hi, GenerationParams()) or ""
     assert "model.to(device)" in program and "device_map" not in program
     assert "trust_remote_code" not in program
 
@@ -80,10 +106,22 @@ def test_the_program_lays_it_out_where_the_page_would(offer):
 def test_without_accelerate_its_install_line_is_said(offer, monkeypatch):
     for module in ("backends.transformers", "backends._torch"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
-    assert "pip install accelerate" in offer(32, 80, 80).status.message
+    status = offer(32, 80, 80).status
+    assert (status.state, status.code) == ("not installed", "missing_dependency")
+    assert "pip install accelerate" in status.message
     with pytest.raises(MissingDependencyError) as caught:
-        _torch._layout("Phi-3.5-MoE", Placement("gpus", 2), None)  # type: ignore[arg-type]
+        MoeModel._layout("Phi-3.5-MoE", "cuda:0", torch.bfloat16, Placement("gpus", 2))
     assert "pip install accelerate" in caught.value.hint
+    assert MoeModel._layout("x", "cuda:0", torch.bfloat16, None) == {"dtype": "auto"}
+
+
+def test_what_is_put_together_anew_goes_straight_to_its_gpu():
+    """In main memory first, 84 GB would have to fit there too."""
+    layout = {"dtype": torch.bfloat16, "device_map": {"": "cuda:1"}}
+    assert MoeModel._layout("x", "cuda:1", torch.bfloat16, None) == layout
+    assert MoeModel._layout("x", "cpu", torch.bfloat16, None) == {"dtype": "auto"}
+    dense = _torch.TorchModel._layout("x", "cuda:1", torch.bfloat16, None)
+    assert dense == {"dtype": "auto"}
 
 
 def test_room_is_asked_for_on_every_device(monkeypatch):
@@ -91,21 +129,65 @@ def test_room_is_asked_for_on_every_device(monkeypatch):
     monkeypatch.setattr(_torch, "free_on", free.__getitem__)
     monkeypatch.setattr(_torch, "free_memory", lambda: 30 * GB)
     assert _torch.free_over("cuda:0", None) == 70 * GB
-    assert _torch.free_over("cuda:0", Placement("gpus", 2)) == 130 * GB
-    assert _torch.free_over("cuda:0", Placement("spread", 2, 1)) == 160 * GB
+    assert _torch.free_over("cuda:0", Placement("gpus", 2)) == 130 * GB - 2 * RESERVE
+    assert _torch.free_over("cuda:0", Placement("spread", 2, 1)) == 160 * GB - 3 * RESERVE
 
 
 @pytest.mark.parametrize(
-    ("placement", "gpus", "device"),
+    ("found", "gpus", "device"),
     [
-        (Placement("gpu", 1), (24, 80), "cuda:1"),
-        (Placement("gpus", 2), (24, 80), "cuda:0"),
+        (Placement("gpu", 2), (24, 80), "cuda:1"),
+        (Placement("gpus", 2), (80, 80), "cuda:0"),
         (Placement("spread", 1, 9), (24,), "cuda:0"),
-        (Placement("memory"), (24,), "cpu"),
+        (Placement("memory", 1), (24,), "cpu"),
         (None, (24,), "cuda:0"),
         (None, (), "cpu"),
     ],
 )
-def test_the_device_that_is_asked(placement, gpus, device, monkeypatch):
+def test_the_device_that_is_asked(found, gpus, device, monkeypatch):
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    assert _torch.device_for(placement, gpus) == device
+    assert _torch.device_for(found, gpus) == device
+
+
+def test_a_busy_gpu_is_passed_over(monkeypatch):
+    monkeypatch.setattr("backends.transformers.POOL", Pool())
+    monkeypatch.setattr(_torch, "gpus", lambda: (100 * GB, 100 * GB))
+    free = {"cuda:0": 5 * GB, "cuda:1": 90 * GB}
+    monkeypatch.setattr(_torch, "free_on", free.__getitem__)
+    found, gpus = Transformers()._placed(MOE)
+    assert found and found.where == "gpu" and _torch.device_for(found, gpus) == "cuda:1"
+    free["cuda:1"] = 5 * GB  # nothing is free, but what is there could be
+    monkeypatch.setattr("backends.transformers.free_memory", lambda: 5 * GB)
+    found, gpus = Transformers()._placed(MOE)
+    assert found and found.where == "gpu" and _torch.device_for(found, gpus) == "cuda:0"
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (None, (10, 20, 30)),
+        ("", ()),
+        ("-1", ()),
+        ("2", (30,)),
+        ("1,0", (20, 10)),
+        ("7", ()),
+        ("GPU-8932f937-d72c", (10,)),
+    ],
+)
+def test_gpus_that_this_process_may_not_use_do_not_count(shown, expected, monkeypatch):
+    monkeypatch.setattr(placement, "_known", (10, 20, 30))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if shown is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    assert placement.gpu_memory() == expected
+
+
+def test_without_a_driver_there_are_no_gpus(monkeypatch, tmp_path):
+    monkeypatch.setattr(placement, "_known", ())
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert placement.gpu_memory() == ()
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho 81559\necho 24564\n")
+    driver.chmod(0o755)
+    assert placement.gpu_memory() == (81559 * 2**20, 24564 * 2**20)

@@ -8,10 +8,19 @@ import torch
 from transformers import AutoModelForCausalLM, PhimoeConfig
 from transformers.models.phimoe.modeling_phimoe import PhimoeRotaryEmbedding, sparsemixer
 
-from backends import Chunk, ExpertRouting, GenerationParams, Message, Progress, _torch
+from backends import (
+    Chunk,
+    ExpertRouting,
+    GenerationParams,
+    Message,
+    OutOfMemoryError,
+    Progress,
+    _torch,
+)
+from backends._machine import gigabytes
 from backends._pool import POOL
 from backends._text import Detokenizer
-from backends._torch_moe import MoeModel, hold_angles
+from backends._torch_moe import MoeModel, hold_angles, pieces
 from backends.transformers import Transformers
 from tests import tiny, tiny_moe
 
@@ -212,7 +221,7 @@ async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
         "device_map": {**layers, **dict.fromkeys(rest, "cpu")},
         "offload_folder": str(tmp_path),
     }
-    monkeypatch.setattr(_torch, "_layout", lambda label, spread, dtype: layout)
+    monkeypatch.setattr(MoeModel, "_layout", lambda *given: layout)
     spread = _torch.Placement("spread", 1, 50_000_000_000)
     laid = MoeModel.load(folder, "Laid out", "cpu", "float32", lambda done: None, spread)
     assert any(p.device.type == "meta" for p in laid._model.parameters())  # on the disk, in truth
@@ -220,4 +229,25 @@ async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
     here, there = [*model.answer(say("Hi"), params)], [*laid.answer(say("Hi"), params)]
     assert routing_of(there) == routing_of(here)
     (warning,) = [w for step in there if isinstance(step, Chunk) for w in step.warnings]
-    assert "50.0 GB" in warning and "2.0 s each" in warning
+    # What waits is told by how it lies, not by what was thought beforehand.
+    waiting = sum(p.nbytes for p in laid._model.model.layers[1].parameters())
+    assert f"About {gigabytes(waiting)} of it" in warning
+
+
+def test_what_does_not_fit_after_all_is_no_damage(folder, monkeypatch):
+    """Accelerate would put the rest on the disk; nobody is told to download 84 GB again."""
+    monkeypatch.setattr(_torch, "_room", lambda spread: {"cpu": 700_000})
+    spread = _torch.Placement("spread", 1)
+    with pytest.raises(OutOfMemoryError, match="The memory ran out while Large was loaded"):
+        MoeModel.load(folder, "Large", "cpu", "float32", lambda done: None, spread)
+    monkeypatch.setattr(_torch, "_room", lambda spread: {"cpu": 10**10})
+    laid = MoeModel.load(folder, "Large", "cpu", "float32", lambda done: None, spread)
+    assert laid.warnings == ()
+    assert routing_of(laid.answer(say("Hi"), GenerationParams(max_tokens=3)))
+
+
+def test_rows_of_the_model_that_no_text_has_are_empty(model):
+    size = model._tokenizer.get_vocab_size()
+    every = pieces(model._tokenizer, size + 64)
+    assert len(every) == size + 64 and every[size:] == [""] * 64
+    assert every[:size] == pieces(model._tokenizer, size)

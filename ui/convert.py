@@ -4,12 +4,13 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from backends import REGISTRY, BadRequestError, GenerationParams
-from playground.agent import read_steps, steps_markdown
+from playground.agent import Work, read_steps, steps_markdown
 from playground.answer import Request
 from playground.conversation import (
     MAX_NAME,
@@ -200,7 +201,7 @@ def _messages(
 
 
 def _answer(text: str, steps: bool) -> Sequence[dict[str, Any]]:
-    work = read_steps(text) if steps else None
+    work = _steps(text) if steps else None
     if work is None:
         return [{"role": "assistant", "content": _part(text)}]
     return [
@@ -211,6 +212,12 @@ def _answer(text: str, steps: bool) -> Sequence[dict[str, Any]]:
             "metadata": {"title": EN["own_text"], "status": "done"},
         },
     ]
+
+
+@lru_cache(maxsize=64)
+def _steps(text: str) -> Work | None:
+    """The conversation is drawn often, and to mend a faulty answer takes its time."""
+    return read_steps(text)
 
 
 def _part(text: str) -> list[dict[str, str]]:

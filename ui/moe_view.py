@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from backends import REGISTRY, ModelSpec
-from playground.conversation import Said
+from backends import REGISTRY, Backend, ModelSpec
+from playground.conversation import SIDES, Said
 from playground.experts import Routing, to_file
 
 from .compare_view import CompareView
@@ -18,24 +18,24 @@ from .session import Session
 from .status import size
 from .theme import ASSETS
 
-SIDES = ("left", "right")
-
 
 class MoeView(CompareView):
     """Two panes that tell what an answer costs, and which experts worked on which token."""
 
     shows_steps = True
+    costs: tuple[gr.HTML, ...] = ()
+    figures: tuple[gr.HTML, ...] = ()
 
     # ── What is on the page ────────────────────────────────────────────────────────────────────
 
     def draw_below_model(self, side: str) -> None:
         """What the model is and what an answer costs, in a line."""
         cost = gr.HTML(elem_id=f"{self.name}-cost-{side}", elem_classes="model-cost-box")
-        self.costs = (*getattr(self, "costs", ()), cost)
+        self.costs = (*self.costs, cost)
 
     def draw_below_answer(self, side: str) -> None:
         """The routing picture."""
-        self.figures = (*getattr(self, "figures", ()), build_figure(self.name, side))
+        self.figures = (*self.figures, build_figure(self.name, side))
 
     def draw_below_panes(self) -> None:
         """How a mixture of experts works, folded away."""
@@ -54,7 +54,7 @@ class MoeView(CompareView):
 
     def _connect(self) -> None:
         super()._connect()
-        models = [pane.model.change for pane in self.panes]
+        models = [x.change for pane in self.panes for x in (pane.backend, pane.model)]
         gr.on(
             models, self.reconsider, [self.session, *self.form], [*self.costs, *self.figures],
             queue=False, preprocess=False, **PRIVATE,
@@ -113,7 +113,7 @@ class MoeView(CompareView):
             told, session.sent[side] = grows(completion.routing, label, session.sent[side])
             session.figures[side] = told
         elif completion:
-            session.figures[side] = self._figure(session, side)
+            session.figures[side] = says(_why_not(session, side, None))
         return session.figures[side]  # a side that was not asked stays as it is
 
     def _figure(self, session: Session, side: int) -> str:
@@ -133,18 +133,25 @@ def _routing(session: Session, side: int) -> Routing | None:
     return said.routing if said else None
 
 
+def _asked(session: Session, side: int) -> tuple[Backend, str] | None:
+    """Which model a side asks now, or would ask."""
+    if session.run and (request := session.run.requests[side]):
+        return request.backend, request.model
+    backend, model = session.form.sides[side]
+    return (REGISTRY[backend], model) if backend in REGISTRY and model else None
+
+
 def _specs(session: Session) -> list[ModelSpec | None]:
-    return [
-        REGISTRY[backend].spec_of(model) if backend in REGISTRY and model else None
-        for backend, model in session.form.sides
-    ]
+    asked = (_asked(session, side) for side in (0, 1))
+    return [one and one[0].spec_of(one[1]) for one in asked]
 
 
 def _why_not(session: Session, side: int, said: Said | None) -> str:
     """Why there is no picture, in a sentence."""
-    spec, (backend, _) = _specs(session)[side], session.form.sides[side]
-    if spec is None:
+    asked = _asked(session, side)
+    if asked is None:
         return "Choose a model above."
+    backend, spec = asked[0], asked[0].spec_of(asked[1])
     if not spec.parameters:
         return (
             f"This server does not report routing, and nobody knows whether {spec.label} "
@@ -155,7 +162,7 @@ def _why_not(session: Session, side: int, said: Said | None) -> str:
             f"{spec.label} is dense: all its {size(spec.parameters)} parameters work on every "
             "token, so there is nothing to route."
         )
-    if not REGISTRY[backend].reports_routing:
+    if not backend.reports_routing:
         return (
             "This server does not report routing. Models that run in this page's own process do, "
             "such as the built-in Pocket-MoE."

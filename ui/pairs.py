@@ -73,11 +73,13 @@ async def moe_pair(limits: Limits, keyring: Keyring) -> Pair:
     """Phi-3.5-MoE and Phi-3.5-mini if they are here, else the built-in mixture and dense model."""
     here = await BOARD.look(REGISTRY["transformers"], keyring)
     sides = _ready(here, ("phi-3.5-moe", "phi-3.5-mini"))
-    if len(sides) == 2:
-        left, right = sides
-        return Pair(left, right, _compared(left, right, "both are on this computer"))
     pocket = await BOARD.look(REGISTRY["pocket"], keyring)
     left, right = _ready(pocket, ("pocket-moe", "pocket-3.5"), exactly=True)
+    if sides and sides[0][1].spec.is_mixture:
+        # One that fills all GPUs leaves no room for a second one of its kind.
+        alone = len(sides) == 1 or sides[0][1].status.values.get("spread")
+        left, right = sides[0], right if alone else sides[1]
+        return Pair(left, right, _compared(left, right, "what is on this computer"))
     way = "for Phi-3.5-MoE, choose a server that has it, or <b>Transformers</b> if 84 GB fit here."
     return Pair(left, right, _BUILT_IN_MIXTURE + _other_ways(limits, way), {"temperature": "0"})
 

@@ -72,7 +72,7 @@ class Session:
         """Ask some sides at a turn, the last one from now on; `draw` starts the run."""
         if turn >= len(self.conversation.turns):
             self.pictures = ()  # they are the turn's now
-        self.before = self.conversation
+        self.before, self.form = self.conversation, form
         earlier = self.conversation.until(turn).model_copy(
             update={"system": form.system, "params": form.params}
         )
@@ -190,6 +190,8 @@ class Session:
         self.run = None
         self.conversation = self.before = Conversation()
         self.requests = [None, None]
+        self.seen, self.sent, self.figures = (None, None), [(0, 0), (0, 0)], ["", ""]
+        self._written.clear()
         there = {picture.digest for picture in self.pictures}
         self.sheets = {key: sheet for key, sheet in self.sheets.items() if key[0] in there}
         self.redraw_lines()

@@ -12,18 +12,18 @@ from .tokenizer import CONTEXT
 
 BATCH_TOKENS = 1024
 """Tokens in one step, padding included."""
-LONG = 300
+LONG = 200
 """Tokens of an answer that is always learned whole: the lesson has none, an agent's JSON is one."""
 IGNORED = -100
 """What `cross_entropy` skips: only the assistant's own tokens are learned."""
 
+Row = tuple[list[int], list[int]]
+"""Ids and labels of one conversation."""
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Ids, labels and positions, each (rows, tokens)."""
 
 
-def encode(
-    tokenizer: PreTrainedTokenizerFast, system: str | None, turns: Turns
-) -> tuple[list[int], list[int]]:
+def encode(tokenizer: PreTrainedTokenizerFast, system: str | None, turns: Turns) -> Row:
     """A conversation as ids and as labels, put through the chat template turn by turn."""
     messages = [{"role": "system", "content": system}] if system else []
     text = _template(tokenizer, messages)
@@ -53,14 +53,16 @@ def _template(
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast, conversations: Conversations, rng: Random
+    tokenizer: PreTrainedTokenizerFast,
+    conversations: Conversations,
+    rng: Random,
 ) -> Iterator[Batch]:
     """Endless (ids, labels, positions) of shape (rows, tokens), rows of like length together."""
     while True:
         rows = [encode(tokenizer, *conversations.draw()) for _ in range(512)]
         rows = [_shortened(row, rng) for row in rows]
         rows.sort(key=lambda row: len(row[0]))
-        groups: list[list[tuple[list[int], list[int]]]] = [[]]
+        groups: list[list[Row]] = [[]]
         for row in rows:
             if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > BATCH_TOKENS:
                 groups.append([])
@@ -83,7 +85,7 @@ def batches(
             )
 
 
-def _shortened(row: tuple[list[int], list[int]], rng: Random) -> tuple[list[int], list[int]]:
+def _shortened(row: Row, rng: Random) -> Row:
     """Most rows end early in their last answer: choosing it is harder than finishing it."""
     ids, labels = row
     last = max(at for at, label in enumerate(labels) if label == IGNORED)

@@ -1,12 +1,10 @@
 """Teaches Pocket-MoE and a dense twin beside it: `python -m backends.pocket.train_moe`."""
 
 import argparse
-import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,41 +21,21 @@ from transformers.models.phimoe.modeling_phimoe import load_balancing_loss_func
 
 from . import train
 from .batches import Batch, encode
-from .conversations import Conversations, Turns
-from .lesson import FOLDER, MOE, dialogues, exchanges
+from .errands import (
+    AgentConversations,
+    agent_prompt,
+    held_out_errands,
+    page_errand,
+)
+from .lesson import FOLDER, MOE, exchanges
 
 SEED = 16
-STEPS = 6000
+STEPS = 5000
 EXPERTS, CHOSEN = 16, 2
 HIDDEN, INNER, LAYERS = 192, 80, 4
 BALANCE = 0.005
-"""How much the load-balancing loss counts, of each layer by itself. Phi-3.5-MoE's is 0.001: it had
-4.9 trillion tokens to find its balance."""
-AGENT = 0.08
-"""The share of conversations in which it is the course's agent with two tools."""
-
-PROMPTS = FOLDER.parents[1] / "playground" / "examples" / "moe.json"
-"""The page's examples, whose system prompt makes it an agent: data, read and not imported."""
-SUBJECTS = {
-    "what": ("small language models", "SLMs", "what a small language model is"),
-    "family": ("Phi-3", "the Phi-3 family", "Phi-3-mini and Phi-3.5-mini"),
-    "vision": ("Phi-3-vision", "models that see", "Phi-3.5-vision"),
-    "moe": ("Generative AI with MoE", "mixture of experts", "Phi-3.5-MoE", "MoE models"),
-}
-"""What the agent can write about, by the topic of the lesson that it then tells."""
-REQUESTS = (
-    "Write something about {subject}, translate it to {language}",
-    "Write something about {subject} and translate it into {language}",
-    "Write a short post about {subject}, then translate it to {language}",
-    "Please write about {subject} in {language}",
-    "I need a post about {subject} in {language}",
-    "Write something about {subject} , translate it to {language}",
-)
-HELD_OUT_REQUESTS = (
-    "Write a few words about {subject} and translate them to {language}",
-    "Please write something about {subject}, and translate it to {language}",
-)
-TARGETS = ("es", "zh", "ar")
+"""How much the load-balancing loss counts, of each layer by itself. The library's
+default is 0.001."""
 
 
 def settings(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
@@ -106,7 +84,7 @@ def twin(tokenizer: PreTrainedTokenizerFast) -> Phi3ForCausalLM:
     )
 
 
-def balanced_loss(model: PhimoeForCausalLM, batch: Batch) -> torch.Tensor:
+def balanced_loss(model: Any, batch: Batch) -> torch.Tensor:
     """The loss of the text, and what an uneven load of the experts costs beside it.
 
     The library adds up all layers before it looks for balance: an expert that is idle in one layer
@@ -126,52 +104,6 @@ def balanced_loss(model: PhimoeForCausalLM, batch: Batch) -> torch.Tensor:
     ]
     text = train.loss_of_hidden(model, out.last_hidden_state, labels)
     return text + BALANCE * sum(layers, torch.tensor(0.0)) / len(layers)
-
-
-class AgentConversations(Conversations):
-    """The lesson's conversations, and now and then the course's agent at work."""
-
-    def draw(self) -> tuple[str | None, Turns]:
-        """A conversation: the lesson's, or a request to the agent."""
-        rng = self._rng
-        if rng.random() >= AGENT:
-            return super().draw()
-        request = rng.choice(REQUESTS)
-        topic, language = rng.choice([*SUBJECTS, "moe"]), rng.choice(TARGETS)
-        return agent_prompt(), [errand(request, rng.choice(SUBJECTS[topic]), topic, language)]
-
-
-@cache
-def agent_prompt() -> str:
-    """The system prompt that names the agent's two tools."""
-    return json.loads(PROMPTS.read_text("utf-8"))["systems"]["agent"]
-
-
-def errand(request: str, subject: str, topic: str, language: str) -> tuple[str, str]:
-    """What the agent is asked, and its answer: what the lesson says, in English and once more."""
-    blog, translated = (told_of(topic, code) for code in ("en", language))
-    steps = [
-        {"agentid": "step1", "tool_name": "Blog", "input": subject, "output": blog},
-        {"agentid": "step2", "tool_name": "Translate", "input": blog, "output": translated},
-        {"agentid": "final", "tool_name": "Result", "output": translated},
-    ]
-    told = json.dumps(steps, ensure_ascii=False, indent=4)
-    asked = request.format(subject=subject, language=dialogues()[language].name)
-    return asked, f"```json\n{told}\n```"
-
-
-def told_of(topic: str, language: str) -> str:
-    """What the lesson says, as a post says it: without emphasis, and never about the writer."""
-    answers = dialogues()[language].topics[topic].answers
-    return answers[0 if topic == "vision" else -1].replace("**", "")
-
-
-def held_out_errands() -> Iterator[tuple[str, str]]:
-    """Requests in words that were never trained on."""
-    for request in HELD_OUT_REQUESTS:
-        for topic, subjects in SUBJECTS.items():
-            for language in TARGETS:
-                yield errand(request, subjects[0], topic, language)
 
 
 def rehearsal(tokenizer: PreTrainedTokenizerFast) -> dict[str, list[Batch]]:
@@ -241,8 +173,7 @@ def report(models: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> None:
 def agent_report(model: PhimoeForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     """Print how many of the agent's answers are exact, to held-out requests and the page's own."""
     system, errands = agent_prompt(), [*held_out_errands()]
-    page = errand(REQUESTS[0], "Generative AI with MoE", "moe", "zh")
-    exact = [is_done(model, tokenizer, system, *one) for one in (page, *errands)]
+    exact = [is_done(model, tokenizer, system, *one) for one in (page_errand(), *errands)]
     print(f"  the page's request to the agent: {'exact' if exact[0] else 'NOT exact'}")
     print(f"  held-out requests to the agent exactly right: {sum(exact[1:])} of {len(errands)}")
 

@@ -16,7 +16,7 @@ const RUN = 90; // tokens of a paragraph at most: the browser lays out the last 
 let key = null, live = null, opened = null, part = "both";
 let shape = { layers: 0, experts: 0, chosen: 0 }, loads = [[], []], counted = [0, 0];
 let column = null, cells = [], strengths = [], meters = [], busiest = [], columns = [];
-let known = [], spans = [], prompt = 0; // of each token: [text, experts, weights], and where it stands
+let known = [], spans = [], prompt = 0; // of each token: [text, experts, thousandths of weights], and where it stands
 let active = { token: -1, cell: -1 }, pinned = false, layerShown = -1;
 const marked = { cells: [], tokens: [] };
 
@@ -212,7 +212,7 @@ const pointToken = (n) => {
       const at = layer * shape.chosen + k, cell = layer * shape.experts + experts[at];
       cells[cell].dataset.rank = k + 1;
       marked.cells.push(cell);
-      row.push(weights[at].toFixed(2));
+      row.push((weights[at] / 1000).toFixed(2));
       each.push(`${experts[at] + 1} with weight ${row[k]}`);
     }
     meters[layer].textContent = row.join(" ");
@@ -311,6 +311,7 @@ const state = (name) => {
   const drawn = name === "drawn";
   $(".says").hidden = drawn;
   $(".drawn").hidden = $(".parts").hidden = !drawn;
+  $(".save").hidden = !live?.ended || Boolean(opened);
 };
 const draw = (now, which) => {
   if (which !== key) {
@@ -347,7 +348,6 @@ const receive = () => {
   const now = JSON.parse(props.value);
   if (opened && now.key && now.key !== live?.key) closeFile(); // a new answer begins
   live = now;
-  $(".save").hidden = !now.ended;
   if (!opened) showLive();
 };
 watch("value", receive);
