@@ -65,7 +65,7 @@ def _sent(told: dict[str, Any]) -> str:
 _TEMPLATE = """
 <section class="routing" data-state="empty" aria-label="{routing_of} {side}">
   <div class="routing-head">
-    <h3>{routing_title}</h3>
+    <h2>{routing_title}</h2>
     <div class="parts" role="group" aria-label="{routing_parts}" hidden>
       <button type="button" data-part="prompt" aria-pressed="false">{routing_prompt}</button>
       <button type="button" data-part="answer" aria-pressed="false">{routing_answer}</button>
