@@ -27,9 +27,6 @@ _AGENT = ("agentid", "agent", "step", "id")
 _TOOL = ("toolname", "tool")
 _INPUT = ("input", "toolinput", "arguments", "parameters")
 _OUTPUT = ("output", "tooloutput", "result")
-NOT_RUN = "The model wrote all of this itself, its tools' answers too: nothing was run."
-FAULTY = " Its JSON had faults, and was read all the same."
-
 _FINAL = {"final", "finalresult", "finalanswer", "result"}
 
 _JSON = json.JSONDecoder()
@@ -111,7 +108,8 @@ def steps_markdown(work: Work) -> str:
             blocks.append(_broken(quoted))
     if work.result:
         blocks += ["**Result**", _broken(_lines(work.result))]
-    blocks.append(f"*{NOT_RUN}{FAULTY * work.repaired}*")
+    if work.repaired:
+        blocks.append("*The JSON of this answer had faults; it was read all the same.*")
     return "\n\n".join(blocks)
 
 

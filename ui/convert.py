@@ -205,7 +205,7 @@ def _answer(text: str, steps: bool) -> Sequence[dict[str, Any]]:
     if work is None:
         return [{"role": "assistant", "content": _part(text)}]
     return [
-        {"role": "assistant", "content": _part(steps_markdown(work))},
+        {"role": "assistant", "content": _part(f"{steps_markdown(work)}\n\n*{EN['not_run']}*")},
         {
             "role": "assistant",
             "content": _part(text),

@@ -86,6 +86,7 @@ EN = {
     "routing_save": "Save as JSON",
     "routing_open": "Open a saved one",
     "routing_close": "Close the file",
+    "not_run": "The model wrote all of this itself, its tools' answers too: nothing was run.",
     "own_text": "What the model wrote, word for word",
     "download": "Download",
     "download_confirm": "Yes, download",
