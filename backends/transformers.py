@@ -314,8 +314,8 @@ def _instead(spec: ModelSpec) -> str:
     if not spec.is_mixture:
         return ""
     return (
-        " A server can have it, without telling its routing; the built-in Pocket-MoE is of the "
-        "same kind."
+        " There is no 4-bit version: quantisers leave its experts as they are. A server can have "
+        "it, without telling its routing; the built-in Pocket-MoE is of the same kind."
     )
 
 

@@ -36,6 +36,7 @@ const build = () => {
   for (let e = 1; e <= shape.experts; e++) heading(e, `Expert ${e}`);
   heading("busiest");
   column = head.lastElementChild;
+  column.title = "The busiest expert, as a multiple of an even spread";
   cells = []; meters = []; strengths = []; columns = [];
   for (let layer = 0; layer < shape.layers; layer++) {
     const row = grid.appendChild(make("div", "row"));
@@ -187,6 +188,7 @@ const unmark = () => {
   active = { token: -1, cell: -1 };
   if (column.textContent !== "busiest") {
     column.textContent = "busiest";
+    column.title = "The busiest expert, as a multiple of an even spread";
     drawMeters();
   }
   grid.removeAttribute("aria-activedescendant");
@@ -219,6 +221,7 @@ const pointToken = (n) => {
     layers.push(`layer ${layer + 1}: ${each.join(" and ")}`);
   }
   column.textContent = "weights";
+  column.title = "Each between 0 and 1 by itself: the two need not sum to one";
   spans[n].classList.add("active");
   spans[n].setAttribute("aria-selected", "true");
   marked.tokens.push(n);
