@@ -317,6 +317,20 @@ MODELS: dict[str, ModelSpec] = {
             lifecycle="demonstration",
             architecture="phi3_v",
         ),
+        ModelSpec(
+            key="pocket-moe",
+            label="Pocket-MoE",
+            family="Pocket",
+            parameters=4_144_512,
+            active_parameters=1_564_032,
+            context=4096,
+            languages=("en", "es", "zh", "ar"),
+            modalities=("text",),
+            licence="MIT",
+            source="backends/pocket/README.md",
+            lifecycle="demonstration",
+            architecture="phimoe",
+        ),
     )
 }
 """Every model the playground knows, by key, in the order in which pickers show them."""

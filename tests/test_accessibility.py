@@ -5,13 +5,16 @@ from importlib.resources import files
 import pytest
 from playwright.async_api import BrowserContext
 
+from playground.experts import to_file
 from tests.pages import Puppet, Visitor, last
+from tests.test_experts import grown
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 KNOWN: set[tuple[str, str]] = set()
 """Faults of Gradio's own parts, as (rule, CSS selector of the element). Only ever shorter."""
 
+SAVED = to_file(grown(4, 30), "Pocket-MoE").encode()
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 
 
@@ -38,6 +41,17 @@ async def test_axe(browser, served: str, puppet: Puppet, scheme: str) -> None:
     await visitor.page.wait_for_selector("#vision-view .state[data-state]")
     await visitor.page.click("#vision-example-9")
     await visitor.page.click("#vision-strip summary")
+    assert await findings(visitor) <= KNOWN
+    await visitor.page.click("#tabs [data-tab-id=moe]")
+    await visitor.page.wait_for_selector("#moe-view .state[data-state]")
+    await visitor.page.click("#moe-explained summary")
+    assert await findings(visitor) <= KNOWN
+    await visitor.page.set_input_files(
+        "#moe-routing-left input[type=file]",
+        {"name": "saved.json", "mimeType": "application/json", "buffer": SAVED},
+    )
+    await visitor.page.click("#moe-routing-left .table summary")
+    await visitor.page.click("#moe-routing-left .token >> nth=3")
     assert await findings(visitor) <= KNOWN
     await visitor.page.click("#tabs [data-tab-id=text]")
     await visitor.ask("什么是小型语言模型？它可以做什么？")

@@ -7,11 +7,11 @@ from playground.limits import Limits
 
 from .board import BoardWatch
 from .headers import middleware
-from .tabs import models, text, vision
+from .tabs import models, moe, text, vision
 from .texts import EN, I18N, t
 from .theme import ASSETS, css, js, theme
 
-TABS = (text, vision)
+TABS = (text, vision, moe)
 """The tabs in the order in which they stand. A new tab is one file and its name here.
 
 The Models tab stands behind them: it shows what all of them can be answered by.

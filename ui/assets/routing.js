@@ -32,7 +32,8 @@ const build = () => {
     node.setAttribute("role", "columnheader");
     if (label) node.setAttribute("aria-label", label);
   };
-  heading("", "Layer");
+  heading("");
+  head.lastElementChild.appendChild(make("span", "heard", "Layer"));
   for (let e = 1; e <= shape.experts; e++) heading(e, `Expert ${e}`);
   heading("busiest");
   column = head.lastElementChild;
@@ -80,6 +81,20 @@ const drawLoads = () => {
   drawBars();
   drawTable();
   if (active.cell >= 0) tellCell();
+};
+
+// While an answer grows, ten times a second is enough for eyes, and painting 512 cells takes a while.
+let drawnAt = 0, due = 0;
+const drawLoadsSoon = () => {
+  const wait = drawnAt + 100 - performance.now();
+  if (wait > 0) { due ||= setTimeout(drawLoadsNow, wait); return; }
+  drawLoadsNow();
+};
+const drawLoadsNow = () => {
+  clearTimeout(due);
+  due = 0;
+  drawnAt = performance.now();
+  if (shape.layers) drawLoads();
 };
 
 const drawMeters = () => meters.forEach((meter, layer) => {
@@ -336,7 +351,7 @@ const draw = (now, which) => {
     if (was >= 0) pointToken(was);
   } else addTokens(now.from, now.tokens);
   if (atEnd && !now.ended) tokens.scrollTop = tokens.scrollHeight;
-  drawLoads();
+  now.ended ? drawLoadsNow() : drawLoadsSoon();
 };
 const showLive = () => {
   if (live?.key) return draw(live, live.key);

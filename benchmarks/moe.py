@@ -1,0 +1,387 @@
+"""What it costs to see the experts at work: `python -m benchmarks.moe`
+
+Decoding with and without listening to the routers, in turns; the three ways in which Transformers
+computes experts; the routing picture, at each tick, early and late in a long answer of 32 layers,
+on the server and in a real Chromium. On a GPU with room for it, the real shape.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from transformers import PhimoeConfig, PhimoeForCausalLM
+
+from backends import (
+    MODELS,
+    REGISTRY,
+    Backend,
+    Chunk,
+    Connection,
+    ExpertRouting,
+    GenerationParams,
+    Message,
+    Offer,
+    Status,
+    Usage,
+)
+from backends._torch import TorchModel
+from backends._torch_moe import MoeModel, hold_angles
+from benchmarks.local import write_tokenizer
+from benchmarks.machine import Figure, machine, write
+from benchmarks.watched import chromium
+from playground.experts import Routing
+from ui import moe_view
+from ui.routing import grows
+
+LAYERS, EXPERTS, CHOSEN = 32, 16, 2
+WAYS = ("grouped_mm", "batched_mm", "eager")
+QUESTION = [Message.of("user", "What is a mixture of experts, and why would anybody want one?")]
+POCKET = Path(__file__).parents[1] / "backends" / "pocket" / "models" / "pocket-moe"
+EARLY, LATE, WINDOW = 100, 2000, 100
+"""Tokens of an answer after which a tick is measured, and for how many tokens."""
+RATE = 100
+"""Tokens per second of that answer."""
+
+
+def build(folder: Path, layers: int = 8, hidden: int = 1024, inner: int = 1600) -> PhimoeConfig:
+    """Write a random mixture of experts, by default with a hundredth of the real one's weights."""
+    write_tokenizer(folder, 32_064)
+    config = PhimoeConfig(
+        hidden_size=hidden,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 128,
+        num_key_value_heads=max(1, hidden // 512),
+        max_position_embeddings=4096,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    PhimoeForCausalLM(config).save_pretrained(folder)
+    torch.set_default_dtype(torch.float32)
+    return config
+
+
+# ── The engine ──────────────────────────────────────────────────────────────────────────────────
+
+
+def decode(model: TorchModel, tokens: int) -> float:
+    """Seconds for a token, from the first one on."""
+    params = GenerationParams(temperature=0.0, max_tokens=tokens)
+    times = [
+        time.perf_counter()
+        for step in model.answer(QUESTION, params)
+        if isinstance(step, Chunk) and step.tokens
+    ]
+    return (times[-1] - times[0]) / (len(times) - 1)
+
+
+def listening(folder: Path, dtype: str, tokens: int, pairs: int) -> list[dict[str, float]]:
+    """Seconds for a token with and without the routing, in turns, who goes first swapped."""
+    plain = TorchModel.load(folder, "plain", "cpu", dtype, lambda done: None)
+    hold_angles(plain._model.model.rotary_emb)  # pyright: ignore[reportPrivateUsage]
+    models = {"plain": plain, "routing": MoeModel.load(folder, "moe", "cpu", dtype, lambda d: None)}
+    for model in models.values():
+        decode(model, 8)  # warm
+    found: list[dict[str, float]] = []
+    for n in range(pairs):
+        order = list(models) if n % 2 else list(models)[::-1]
+        found.append({name: decode(models[name], tokens) for name in order})
+    return found
+
+
+def ways(folder: Path, dtype: str, tokens: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds for a token with each way to compute the experts, in turns."""
+    model = MoeModel.load(folder, "moe", "cpu", dtype, lambda done: None)
+    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    for n in range(rounds + 1):
+        for way in WAYS:
+            model._model.set_experts_implementation(way)  # pyright: ignore[reportPrivateUsage]
+            seconds = decode(model, tokens)
+            if n:  # the first round warms up
+                found[way].append(seconds)
+    return found
+
+
+# ── The picture ─────────────────────────────────────────────────────────────────────────────────
+
+
+def some_routing(n: int, rng: Random) -> ExpertRouting:
+    """A token that met any experts."""
+    experts = tuple(tuple(rng.sample(range(EXPERTS), CHOSEN)) for _ in range(LAYERS))
+    weights = tuple((1.0, rng.random()) for _ in range(LAYERS))
+    return ExpertRouting(n, f" word{n % 97}", n < 40, experts, weights, EXPERTS)
+
+
+def on_the_server(tokens: int, fresh: int = 4) -> float:
+    """Milliseconds to make the message of a tick with so many new tokens."""
+    rng, routing = Random(1), Routing()
+    for n in range(tokens):
+        routing.add(some_routing(n, rng))
+    times: list[float] = []
+    for _ in range(200):
+        started = time.perf_counter()
+        grows(routing, "Phi-3.5-MoE", (routing.key, tokens - fresh))
+        times.append(time.perf_counter() - started)
+    return 1000 * statistics.median(times)
+
+
+class Routed(Backend):
+    """Says words at a steady rate, with or without the routing of a model of the real shape."""
+
+    id, label, kind, reports_routing = "routed", "Routed", "local", True
+    sent = 0
+
+    async def status(self, connection: Connection | None = None) -> Status:
+        """Ready."""
+        return Status("ready", "Ready.")
+
+    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+        """With routing, and without."""
+        spec = MODELS["phi-3.5-moe"]
+        return [
+            Offer(key, replace(spec, key=key, label=key), await self.status())
+            for key in ("with", "without")
+        ]
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncGenerator[Chunk, None]:
+        """So many words as the question asks for; a single one where it is `without`."""
+        rng, start = Random(1), time.monotonic()
+        for n in range(LATE + WINDOW + 50):
+            await asyncio.sleep(max(0.0, start + n / RATE - time.monotonic()))
+            routing = (some_routing(n, rng),) if model == "with" else ()
+            yield Chunk(f" word{n % 97}" + "\n\n" * (n % 60 == 59), 1, routing=routing)
+            Routed.sent = n + 1
+        yield Chunk(finish_reason="stop", usage=Usage(40, n + 1))
+
+
+class Quiet(Backend):
+    """The other side: says one word."""
+
+    id, label, kind = "quiet", "Quiet", "local"
+
+    async def status(self, connection: Connection | None = None) -> Status:
+        """Ready."""
+        return Status("ready", "Ready.")
+
+    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+        """One."""
+        return [Offer("quiet", MODELS["pocket-3.5"], await self.status())]
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncGenerator[Chunk, None]:
+        """One word."""
+        yield Chunk("Yes.", 1, finish_reason="stop")
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The page with these two backends, in this process; its address."""
+    from playground.limits import LOCAL
+    from tests.pages import free_port
+    from ui import page
+
+    REGISTRY["routed"], REGISTRY["quiet"] = Routed(), Quiet()
+    port = free_port()
+    blocks = page.launch(LOCAL, "127.0.0.1", port, open_browser=False, block=False)
+    yield f"http://127.0.0.1:{port}/"
+    blocks.close()
+
+
+def in_the_browser(page: Any, address: str, model: str) -> dict[str, dict[str, float]]:
+    """Seconds of the main thread in a window of tokens, early and late in one answer."""
+    page.goto(f"{address}?tab=moe&left=routed/{model}&right=quiet/quiet&max_tokens=4096")
+    page.wait_for_selector("#moe-state-right [data-state=ready]")
+    page.wait_for_timeout(1500)
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    page.fill("#moe-prompt textarea", "Go")
+    Routed.sent = 0
+    page.click("#moe-compare")
+
+    def until(tokens: int) -> dict[str, float]:
+        while Routed.sent < tokens:
+            page.wait_for_timeout(20)
+        told = session.send("Performance.getMetrics")["metrics"]
+        return {row["name"]: row["value"] for row in told} | {"ticks": TICKS[0]}
+
+    found: dict[str, dict[str, float]] = {}
+    for when, first in (("early", EARLY), ("late", LATE)):
+        before, after = until(first), until(first + WINDOW)
+        names = ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration", "ticks")
+        found[when] = {name: after[name] - before[name] for name in names}
+    page.wait_for_selector("#moe-line-left [data-state=done]")
+    return found
+
+
+TICKS = [0]
+"""How often a picture was sent."""
+
+
+def count_ticks() -> None:
+    """From now on `TICKS` counts."""
+
+    def counted(*given: Any) -> Any:
+        TICKS[0] += 1
+        return grows(*given)
+
+    moe_view.grows = counted
+
+
+# ── The real shape, on a GPU ────────────────────────────────────────────────────────────────────
+
+
+def on_a_gpu(context: int = 1024, tokens: int = 64) -> dict[str, Any]:
+    """Tokens per second at the real shape with each way to compute experts, by the ceiling.
+
+    As many of the 32 layers as fit, with random weights; the ceiling is the memory's measured
+    bandwidth by the bytes that a token reads: two experts of a layer, attention, head and cache.
+    """
+    from transformers import DynamicCache
+
+    free, _ = torch.cuda.mem_get_info()
+    per_layer = 2 * (EXPERTS * 3 * 4096 * 6400 + 2 * 4096 * 4096 + 2 * 4096 * 1024)
+    layers = min(LAYERS, int((free - 6e9) // per_layer))
+    config = PhimoeConfig(
+        num_hidden_layers=layers,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda"):
+        model = PhimoeForCausalLM(config).eval()
+    torch.set_default_dtype(torch.float32)
+    hold_angles(model.model.rotary_emb)
+    active = layers * 2 * (CHOSEN * 3 * 4096 * 6400 + 2 * 4096 * 4096 + 2 * 4096 * 1024)
+    read = active + 2 * 32_064 * 4096 + layers * 4096 * context  # 2 x 8 heads x 128 x 2 bytes
+    ceiling = _bandwidth() / read
+
+    def speed() -> float:
+        cache = DynamicCache(config=config)
+        ids = torch.randint(1, 32_000, (1, context), device="cuda")
+        with torch.inference_mode():
+            model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            token = torch.ones(1, 1, dtype=torch.long, device="cuda")
+            for n in range(tokens + 8):
+                if n == 8:
+                    torch.cuda.synchronize()
+                    started = time.perf_counter()
+                out = model(input_ids=token, past_key_values=cache, use_cache=True)
+                token = out.logits[:, -1:].argmax(-1)
+            torch.cuda.synchronize()
+        return tokens / (time.perf_counter() - started)
+
+    found: dict[str, Any] = {
+        "device": torch.cuda.get_device_name(),
+        "layers": layers,
+        "ceiling": ceiling,
+    }
+    for way in WAYS:
+        model.set_experts_implementation(way)
+        found[way] = speed()
+    return found
+
+
+def _bandwidth() -> float:
+    """Bytes a second that the GPU's memory reads and writes, by copying."""
+    source = torch.empty(2 * 2**30, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    rates: list[float] = []
+    for _ in range(10):
+        torch.cuda.synchronize()
+        started = time.perf_counter()
+        target.copy_(source)
+        torch.cuda.synchronize()
+        rates.append(2 * source.nbytes / (time.perf_counter() - started))
+    return max(rates)
+
+
+# ── All of it ───────────────────────────────────────────────────────────────────────────────────
+
+
+def measure_engine(measured: dict[str, Any]) -> list[Figure]:
+    """Listening, and the three ways, on Pocket-MoE and on a random model."""
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as name:
+        build(Path(name))
+        for label, folder, tokens in (("Pocket-MoE", POCKET, 80), ("0.7 B", Path(name), 24)):
+            pairs = listening(folder, "bfloat16", tokens, 9)
+            ratio = statistics.median(pair["routing"] / pair["plain"] for pair in pairs)
+            figures.append(Figure(f"{label}: decode with routing", ratio, "x without", 1.1))
+            found = ways(folder, "bfloat16", tokens, 3)
+            best = statistics.median(found["grouped_mm"])
+            figures += [
+                Figure(f"{label}: a token with {way} experts", statistics.median(t) / best, "x")
+                for way, t in found.items()
+            ]
+            measured[label] = {"pairs": pairs, "ways": found}
+    return figures
+
+
+def measure_picture(measured: dict[str, Any]) -> list[Figure]:
+    """The message of a tick, and the browser's work for it."""
+    server = {tokens: on_the_server(tokens) for tokens in (EARLY, LATE)}
+    count_ticks()
+    with served() as address, chromium() as browser:
+        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        seen = {model: in_the_browser(page, address, model) for model in ("without", "with")}
+
+    def per_tick(when: str) -> float:
+        extra = seen["with"][when]["TaskDuration"] - seen["without"][when]["TaskDuration"]
+        return 1000 * extra / seen["with"][when]["ticks"]
+
+    measured["picture"] = {"server_ms": server, "browser": seen}
+    return [
+        Figure(f"server, message of a tick after {EARLY} tokens", server[EARLY], "ms"),
+        Figure(f"server, after {LATE:,} tokens", server[LATE] / server[EARLY], "x that", 1.25),
+        Figure(f"browser, picture's part of a tick after {EARLY} tokens", per_tick("early"), "ms"),
+        Figure(f"browser, after {LATE:,} tokens", per_tick("late"), "ms", 16),
+        Figure(f"browser, after {LATE:,} tokens", per_tick("late") / per_tick("early"), "x that"),
+    ]
+
+
+def main() -> None:
+    """Measure, print, write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gpu", action="store_true", help="only the real shape, on a GPU")
+    only_gpu = parser.parse_args().gpu
+    before, measured = machine("torch", "transformers", "gradio"), dict[str, Any]()
+    parts: list[Callable[[dict[str, Any]], list[Figure]]] = [measure_engine, measure_picture]
+    figures = [] if only_gpu else [figure for part in parts for figure in part(measured)]
+    if torch.cuda.is_available():
+        gpu = measured["gpu"] = on_a_gpu()
+        figures += [
+            Figure(f"{gpu['device']}: {way} / ceiling", gpu[way] / gpu["ceiling"], "x")
+            for way in WAYS
+        ]
+    print(*figures, sep="\n")
+    write("moe", before, figures, measured)
+
+
+if __name__ == "__main__":
+    main()
