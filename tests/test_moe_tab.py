@@ -71,7 +71,8 @@ async def table(visitor: Visitor, expected: list[int] | None = None) -> list[int
     await expect(visitor.page.locator(f"{LEFT} .table td")).to_have_count(48)
     if expected:
         await visitor.page.wait_for_function(
-            "([s, all]) => Array.from(document.querySelectorAll(s), (d) => d.innerText).join() == all",
+            "([cells, all]) => [...document.querySelectorAll(cells)]"
+            ".map((cell) => cell.innerText).join() === all",
             arg=[f"{LEFT} .table td", ",".join(map(str, expected))],
         )
     shown = await visitor.page.locator(f"{LEFT} .table td").all_inner_texts()
