@@ -56,11 +56,13 @@ class Placement:
         if self.where == "gpus":
             return f"It is laid over {self.gpus} GPUs."
         if self.where == "memory" and self.gpus:
-            return "It does not fit into the GPU, and runs on the processor."
+            return (
+                f"It does not fit into the GPU{'s' * (self.gpus > 1)}, and runs on the processor."
+            )
         if self.where == "spread":
             return (
                 f"About {gigabytes(self.waiting)} of it do not fit into the GPU memory and are "
-                f"moved there for every token: some {self.waiting / BUS:.1f} s each."
+                f"moved there for every token, which takes some {self.waiting / BUS:.1f} s."
             )
         return ""
 

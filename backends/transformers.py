@@ -225,7 +225,7 @@ class Transformers(Backend):
         elif placement.spread and not find_spec("accelerate"):
             status = Status(
                 "not installed",
-                f"{placement.words} That takes Accelerate: {ACCELERATE}",
+                f"{placement.words} That needs Accelerate. Install it with: {ACCELERATE}",
                 "missing_dependency",
                 {"install": ACCELERATE},
             )
@@ -314,8 +314,9 @@ def _instead(spec: ModelSpec) -> str:
     if not spec.is_mixture:
         return ""
     return (
-        " There is no 4-bit version: quantisers leave its experts as they are. A server can have "
-        "it, without telling its routing; the built-in Pocket-MoE is of the same kind."
+        " Transformers cannot load it in 4 bits: the usual quantisers leave its experts as they "
+        "are. A llama.cpp server can run a 4-bit file of it, but does not tell its routing. The "
+        "built-in Pocket-MoE is of the same kind, and tells it."
     )
 
 

@@ -53,7 +53,7 @@ RATE = 100
 
 
 def build(folder: Path, layers: int = 8, hidden: int = 1024, inner: int = 1600) -> PhimoeConfig:
-    """Write a random mixture of experts, by default with a hundredth of the real one's weights."""
+    """Write a random mixture of experts, by default with a sixtieth of the real one's weights."""
     write_tokenizer(folder, 32_064)
     config = PhimoeConfig(
         hidden_size=hidden,
@@ -380,7 +380,7 @@ def main() -> None:
             for way in WAYS
         ]
     print(*figures, sep="\n")
-    write("moe", before, figures, measured)
+    write("moe_gpu" if only_gpu else "moe", before, figures, measured)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,8 @@ class RoutingFile(_Record):
     model: str = Field(max_length=200)
     experts: int = Field(ge=1, le=MOST_EXPERTS)
     """Of each layer."""
-    weights: str = "Each between 0 and 1 by itself: SparseMixer's do not sum to one."
+    numbering: str = "Layers and experts are numbered from 0; the page shows them from 1."
+    weights: str = "Each between 0 and 1 by itself: SparseMixer's need not sum to one."
     tokens: list[Token] = Field(min_length=1, max_length=MOST_TOKENS)
 
     @model_validator(mode="after")

@@ -86,7 +86,7 @@ def test_several_gpus_and_slow_ways_are_said_before_the_download(offer):
     assert slow.code == "not_downloaded"
     assert "download of about 83.7 GB" in slow.message
     assert "About 10.5 GB of it do not fit into the GPU memory" in slow.message
-    assert "some 0.4 s each" in slow.message
+    assert "which takes some 0.4 s" in slow.message
     assert "runs on the processor" in offer(128, 24).status.message
     assert "GPU" not in offer(128).status.message
 

@@ -154,8 +154,8 @@ def _why_not(session: Session, side: int, said: Said | None) -> str:
     backend, spec = asked[0], asked[0].spec_of(asked[1])
     if not spec.parameters:
         return (
-            f"This server does not report routing, and nobody knows whether {spec.label} "
-            "is a mixture of experts."
+            f"This server does not report routing, and this page does not know whether "
+            f"{spec.label} is a mixture of experts."
         )
     if not spec.is_mixture:
         return (

@@ -126,5 +126,6 @@ class Opening:
             None,
             inputs,
             js=f"(...values) => phi.address('{self.view.name}', {json.dumps(usual)}, values)",
+            trigger_mode="multiple",  # none may be lost because another one is on its way
             api_visibility="private",
         )

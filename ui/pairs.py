@@ -79,8 +79,11 @@ async def moe_pair(limits: Limits, keyring: Keyring) -> Pair:
         # One that fills all GPUs leaves no room for a second one of its kind.
         alone = len(sides) == 1 or sides[0][1].status.values.get("spread")
         left, right = sides[0], right if alone else sides[1]
-        return Pair(left, right, _compared(left, right, "what is on this computer"))
-    way = "for Phi-3.5-MoE, choose a server that has it, or <b>Transformers</b> if 84 GB fit here."
+        return Pair(left, right, _compared(left, right, "both can answer on this computer"))
+    way = (
+        "for Phi-3.5-MoE, choose <b>Transformers</b> if its 84 GB fit here, or a server that has "
+        "it (that one does not tell its routing)."
+    )
     return Pair(left, right, _BUILT_IN_MIXTURE + _other_ways(limits, way), {"temperature": "0"})
 
 
@@ -96,7 +99,7 @@ _BUILT_IN_EYES = (
 _BUILT_IN_MIXTURE = (
     "Comparing the built-in <b>Pocket-MoE</b>, a mixture of 16 experts, with the dense "
     "<b>Pocket-3.5</b>: tiny demonstrations that know this lesson and little else, not Microsoft "
-    "models. Their routing is real. "
+    "models. Pocket-MoE's routing is real. "
 )
 _DOWNLOAD = "choose <b>Transformers</b> under “Runs on”, pick one and press Download."
 

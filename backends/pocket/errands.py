@@ -3,13 +3,9 @@
 import json
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING
 
 from .conversations import Conversations, Turns
 from .lesson import FOLDER
-
-if TYPE_CHECKING:
-    pass
 
 AGENT = 0.05
 """The share of conversations in which it is the course's agent with two tools."""

@@ -54,7 +54,7 @@ const build = () => {
     meters[layer].setAttribute("role", "gridcell");
   }
   for (let e = 0; e < shape.experts; e++) columns.push(bars.appendChild(make("i")));
-  $(".half").textContent = `${(100 * FULL * even()).toFixed(0)} % of the tokens`;
+  $(".half").textContent = `${(100 * FULL * even()).toFixed(0)} % of the tokens or more`;
 };
 
 const used = () => part === "both" ? [0, 1] : part === "prompt" ? [0] : [1];
@@ -236,7 +236,7 @@ const pointToken = (n) => {
     layers.push(`layer ${layer + 1}: ${each.join(" and ")}`);
   }
   column.textContent = "weights";
-  column.title = "Each between 0 and 1 by itself: the two need not sum to one";
+  column.title = "Each between 0 and 1 by itself: they need not sum to one";
   spans[n].classList.add("active");
   spans[n].setAttribute("aria-selected", "true");
   marked.tokens.push(n);
