@@ -23,15 +23,13 @@ from transformers import PhimoeConfig, PhimoeForCausalLM
 from backends import (
     MODELS,
     REGISTRY,
-    Backend,
     Chunk,
     Connection,
     ExpertRouting,
     GenerationParams,
     Message,
     Offer,
-    Status,
-    Usage,
+    Progress,
 )
 from backends._torch import TorchModel
 from backends._torch_moe import MoeModel, hold_angles
@@ -39,6 +37,7 @@ from benchmarks.local import write_tokenizer
 from benchmarks.machine import Figure, machine, write
 from benchmarks.watched import chromium
 from playground.experts import Routing
+from tests.fakes import Scripted, last, said
 from ui import moe_view
 from ui.routing import grows
 
@@ -138,23 +137,17 @@ def on_the_server(tokens: int, fresh: int = 4) -> float:
     return 1000 * statistics.median(times)
 
 
-class Routed(Backend):
+class Routed(Scripted):
     """Says words at a steady rate, with or without the routing of a model of the real shape."""
 
-    id, label, kind, reports_routing = "routed", "Routed", "local", True
+    id, label, reports_routing = "routed", "Routed", True
     sent = 0
-
-    async def status(self, connection: Connection | None = None) -> Status:
-        """Ready."""
-        return Status("ready", "Ready.")
 
     async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
         """With routing, and without."""
-        spec = MODELS["phi-3.5-moe"]
-        return [
-            Offer(key, replace(spec, key=key, label=key), await self.status())
-            for key in ("with", "without")
-        ]
+        ready, spec = await self.status(), MODELS["phi-3.5-moe"]
+        keys = ("with", "without")
+        return [Offer(key, replace(spec, key=key, label=key), ready) for key in keys]
 
     async def stream(
         self,
@@ -162,49 +155,25 @@ class Routed(Backend):
         messages: Sequence[Message],
         params: GenerationParams,
         connection: Connection | None = None,
-    ) -> AsyncGenerator[Chunk, None]:
-        """So many words as the question asks for; a single one where it is `without`."""
-        rng, start = Random(1), time.monotonic()
-        for n in range(LATE + WINDOW + 50):
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """More words than are measured."""
+        rng, start, count = Random(1), time.monotonic(), LATE + WINDOW + 50
+        for n in range(count):
             await asyncio.sleep(max(0.0, start + n / RATE - time.monotonic()))
             routing = (some_routing(n, rng),) if model == "with" else ()
             yield Chunk(f" word{n % 97}" + "\n\n" * (n % 60 == 59), 1, routing=routing)
             Routed.sent = n + 1
-        yield Chunk(finish_reason="stop", usage=Usage(40, n + 1))
-
-
-class Quiet(Backend):
-    """The other side: says one word."""
-
-    id, label, kind = "quiet", "Quiet", "local"
-
-    async def status(self, connection: Connection | None = None) -> Status:
-        """Ready."""
-        return Status("ready", "Ready.")
-
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
-        """One."""
-        return [Offer("quiet", MODELS["pocket-3.5"], await self.status())]
-
-    async def stream(
-        self,
-        model: str,
-        messages: Sequence[Message],
-        params: GenerationParams,
-        connection: Connection | None = None,
-    ) -> AsyncGenerator[Chunk, None]:
-        """One word."""
-        yield Chunk("Yes.", 1, finish_reason="stop")
+        yield last(40, count)
 
 
 @contextmanager
 def served() -> Iterator[str]:
-    """The page with these two backends, in this process; its address."""
+    """The page, in this process, with this backend and one that says one word; its address."""
     from playground.limits import LOCAL
     from tests.pages import free_port
     from ui import page
 
-    REGISTRY["routed"], REGISTRY["quiet"] = Routed(), Quiet()
+    REGISTRY["routed"], REGISTRY["scripted"] = Routed(), Scripted(said("Yes."), last(1, 1))
     port = free_port()
     blocks = page.launch(LOCAL, "127.0.0.1", port, open_browser=False, block=False)
     yield f"http://127.0.0.1:{port}/"
@@ -213,7 +182,7 @@ def served() -> Iterator[str]:
 
 def in_the_browser(page: Any, address: str, model: str) -> dict[str, dict[str, float]]:
     """Seconds of the main thread in a window of tokens, early and late in one answer."""
-    page.goto(f"{address}?tab=moe&left=routed/{model}&right=quiet/quiet&max_tokens=4096")
+    page.goto(f"{address}?tab=moe&left=routed/{model}&right=scripted/fake&max_tokens=4096")
     page.wait_for_selector("#moe-state-right [data-state=ready]")
     page.wait_for_timeout(1500)
     session = page.context.new_cdp_session(page)
