@@ -169,7 +169,7 @@ def from_file(text: str) -> RoutingFile:
         at = " → ".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ") + (f" (at {at})" if at else "")
         raise BadRequestError(
-            f"This file is no routing that can be shown: {what}.",
+            f"This is not a file with a routing ({what}).",
             "Open one that this page saved.",
         ) from error
 

@@ -194,18 +194,25 @@ def _messages(
         messages.append((number, {"role": "user", "content": _part(turn.prompt)}))
         if said := turn.answers[side]:
             if said.text:
-                messages += [(None, message) for message in _answer(said.text, steps)]
+                messages += [(None, message) for message in _answer(said, steps)]
             if turn is not conversation.turns[-1]:
                 messages.append((None, _numbers(said, turn)))
     return messages
 
 
-def _answer(text: str, steps: bool) -> Sequence[dict[str, Any]]:
+def _answer(said: Said, steps: bool) -> Sequence[dict[str, Any]]:
+    text = said.text
     work = _steps(text) if steps else None
     if work is None:
         return [{"role": "assistant", "content": _part(text)}]
+    note = EN["not_run"]
+    if said.state == "stopped" or said.finish_reason == "length":
+        work, note = (
+            replace(work, repaired=False),
+            f"{note} {EN['cut_off']}",
+        )  # no fault of its JSON
     return [
-        {"role": "assistant", "content": _part(f"{steps_markdown(work)}\n\n*{EN['not_run']}*")},
+        {"role": "assistant", "content": _part(f"{steps_markdown(work)}\n\n*{note}*")},
         {
             "role": "assistant",
             "content": _part(text),

@@ -99,7 +99,7 @@ _BUILT_IN_EYES = (
 _BUILT_IN_MIXTURE = (
     "Comparing the built-in <b>Pocket-MoE</b>, a mixture of 16 experts, with the dense "
     "<b>Pocket-3.5</b>: tiny demonstrations that know this lesson and little else, not Microsoft "
-    "models. Pocket-MoE's routing is real. "
+    "models. Pocket-MoE's routing is real, and only it learned to play the course's agent. "
 )
 _DOWNLOAD = "choose <b>Transformers</b> under “Runs on”, pick one and press Download."
 

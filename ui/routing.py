@@ -65,7 +65,7 @@ def _sent(told: dict[str, Any]) -> str:
 _TEMPLATE = """
 <section class="routing" data-state="empty" aria-label="{routing_of} {side}">
   <div class="routing-head">
-    <h2>{routing_title}</h2>
+    <h2>{routing_title} <span class="whose" hidden></span></h2>
     <div class="parts" role="group" aria-label="{routing_parts}" hidden>
       <button type="button" data-part="prompt" aria-pressed="false">{routing_prompt}</button>
       <button type="button" data-part="answer" aria-pressed="false">{routing_answer}</button>
@@ -74,15 +74,17 @@ _TEMPLATE = """
   </div>
   <p class="says">{routing_empty}</p>
   <p class="opened" role="status" hidden></p>
+  <p class="failed" role="alert" hidden></p>
   <div class="drawn" hidden>
     <div class="grid" role="grid" tabindex="0" aria-label="{routing_grid}"></div>
     <p class="legend" aria-hidden="true"><span>{routing_axes}</span>
       <span class="scale">{routing_never} <i></i><i></i><i></i><i></i><i></i>
-        <span class="half"></span></span></p>
-    <p class="told" role="status"></p>
-    <div class="load" aria-hidden="true"><p></p><div class="bars"></div></div>
+        <span class="full"></span></span></p>
+    <p class="told" aria-hidden="true"></p>
+    <p class="heard spoken" role="status"></p>
     <div class="tokens notranslate" role="listbox" tabindex="0" translate="no"
       aria-label="{routing_tokens}"></div>
+    <div class="load" aria-hidden="true"><p></p><div class="bars"></div></div>
     <details class="table"><summary>{routing_table}</summary><div tabindex="0"></div></details>
   </div>
   <div class="files">

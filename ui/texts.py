@@ -87,6 +87,7 @@ EN = {
     "routing_open": "Open a saved one",
     "routing_close": "Close the file",
     "not_run": "The model wrote all of this itself, its tools' answers too: nothing was run.",
+    "cut_off": "It ends where it was cut off.",
     "own_text": "What the model wrote, word for word",
     "download": "Download",
     "download_confirm": "Yes, download",

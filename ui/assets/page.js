@@ -15,7 +15,13 @@
   if (kept("theme")) setTheme(kept("theme"));
 
   // ── What the reader hears: one polite region, not every token ─────────────────────────────
-  const announce = (text) => { const region = $("#announcer"); if (region) region.textContent = text; };
+  let announcedAt = 0;
+  const announce = (text) => {
+    const region = $("#announcer"), now = performance.now();
+    if (!region) return;
+    region.textContent = now - announcedAt < 400 ? `${region.textContent}. ${text}` : text; // both sides at once
+    announcedAt = now;
+  };
 
   // ── A message has one direction, that of most of its letters; code does not count ──────────
   // Its paragraphs may still each go their own way.
@@ -61,6 +67,7 @@
     const $$ = (name) => document.getElementById(`${view}-${name}`);
     const root = $$("view"), promptBox = () => $$("prompt").querySelector("textarea");
     const seen = () => root.checkVisibility();
+    const fine = matchMedia("(pointer: fine)").matches; // on a phone a keyboard would pop up and hide the page
     const onPrompt = (type, react) => root.addEventListener(type, (event) => {
       if (event.target === promptBox()) react(event);
     }, true);
@@ -80,16 +87,46 @@
     };
 
     // Follow the growing answer, unless the reader has scrolled away, or looks at another tab.
+    // Its end is the line of numbers below it: on some tabs there is more below that.
     let following = false; // from the start of a run on, until the reader scrolls away
+    let turnedAway = -1e9;
     const scroller = () => document.scrollingElement || document.documentElement;
-    const atEnd = () => scroller().scrollHeight - scroller().scrollTop - window.innerHeight < 140;
-    window.addEventListener("scroll", () => { if (seen()) following = atEnd(); }, { passive: true });
+    const beyond = () => { // pixels by which the answers' end is below what can be seen
+      const feet = ["left", "right"].map((side) => $$(`line-${side}`)).filter((line) => line.checkVisibility());
+      const busy = feet.filter((line) => ["waiting", "streaming"].includes(line.querySelector(".numbers")?.dataset.state));
+      const [first, second] = feet.map((line) => line.getBoundingClientRect());
+      const stacked = second && second.left < first.right; // on a phone: the first one that grows
+      const ends = (stacked ? (busy.length ? busy : feet).slice(0, 1) : feet).map((line) => line.getBoundingClientRect().bottom);
+      return Math.max(0, ...ends) - (window.innerHeight - $$("composer").offsetHeight - 8);
+    };
+    const turnAway = () => { following = false; turnedAway = performance.now(); };
+    window.addEventListener("wheel", (event) => { if (event.deltaY < 0 && seen()) turnAway(); }, { passive: true });
+    window.addEventListener("touchmove", () => { if (seen()) turnAway(); }, { passive: true });
+    window.addEventListener("keydown", (event) => {
+      if (["PageUp", "Home", "ArrowUp"].includes(event.key) && event.target === document.body && seen()) turnAway();
+    });
+    window.addEventListener("scroll", () => {
+      if (seen() && performance.now() - turnedAway > 400) following = Math.abs(beyond()) < 140;
+    }, { passive: true });
     let scheduled = false;
     const follow = () => {
       if (!following || scheduled) return;
       scheduled = true;
-      requestAnimationFrame(() => { scheduled = false; if (seen()) scroller().scrollTop = scroller().scrollHeight; });
+      requestAnimationFrame(() => {
+        scheduled = false;
+        const more = seen() && following ? beyond() : 0;
+        if (more > 0) scroller().scrollTop += more;
+      });
     };
+    // A button that hides itself takes the keyboard's place along: it goes on in the prompt box.
+    const settle = () => { if (fine && seen() && document.activeElement === document.body) promptBox().focus({ preventScroll: true }); };
+    root.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (!button) return;
+      if (button.id === `${view}-undo`) announce("Taken back");
+      if (button.id === `${view}-clear`) announce("Cleared");
+      setTimeout(settle, 500);
+    });
 
     // Watch what Gradio draws.
     const watchSide = (side) => {
@@ -148,8 +185,7 @@
       if (!promptBox().value && unsent) write(promptBox(), unsent);
     };
     restore();
-    // Where a keyboard is at hand, type at once; on a phone one would pop up and hide the page.
-    const fine = matchMedia("(pointer: fine)").matches;
+    // Where a keyboard is at hand, type at once.
     if (fine && seen()) promptBox().focus({ preventScroll: true });
     // Gradio has a live region of its own, for progress that this page says in words.
     document.querySelectorAll(".sr-only[aria-live]").forEach((node) => node.setAttribute("aria-live", "off"));
@@ -174,7 +210,7 @@
       answering = busy;
       const box = promptBox();
       asked = busy ? sent || "" : "";
-      if (!busy) return drafts[view](box.value);
+      if (!busy) { setTimeout(settle, 100); return drafts[view](box.value); }
       following = true;
       if (sent !== null && box.value.startsWith(sent)) write(box, box.value.slice(sent.length));
       sent = null;

@@ -9,8 +9,8 @@ const make = (tag, name, text) => {
   return node;
 };
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
-const FULL = 4; // a cell has its full colour where an expert takes four times its even share
-const TALL = 3; // and a bar its full height at three times
+const FULL = 3; // a cell has its full colour where an expert takes three times its even share
+const LONG = 200; // tokens of a prompt that would hide what the answer's are like
 const RUN = 90; // tokens of a paragraph at most: the browser lays out the last one anew at each tick
 
 let key = null, live = null, opened = null, part = "both";
@@ -54,7 +54,7 @@ const build = () => {
     meters[layer].setAttribute("role", "gridcell");
   }
   for (let e = 0; e < shape.experts; e++) columns.push(bars.appendChild(make("i")));
-  $(".half").textContent = `${(100 * FULL * even()).toFixed(0)} % of the tokens or more`;
+  $(".full").textContent = `${(100 * FULL * even()).toFixed(0)} % of the tokens or more`;
 };
 
 const used = () => part === "both" ? [0, 1] : part === "prompt" ? [0] : [1];
@@ -81,6 +81,7 @@ const drawLoads = () => {
   drawBars();
   drawTable();
   if (active.cell >= 0) tellCell();
+  if (live?.ended || opened) cells.forEach((cell, n) => cell.setAttribute("aria-label", percent(taken(n) / total)));
 };
 
 // While an answer grows, ten times a second is enough for eyes, and painting 512 cells takes a while.
@@ -111,7 +112,7 @@ const drawBars = () => {
     for (let layer = 0; layer < shape.layers; layer++) {
       if (layerShown < 0 || layerShown === layer) sum += taken(layer * shape.experts + e);
     }
-    columns[e].style.setProperty("--height", `${100 * Math.min(1, sum / total / layers / (TALL * even()))}%`);
+    columns[e].style.setProperty("--height", `${100 * Math.min(1, sum / total / layers / (FULL * even()))}%`);
   }
 };
 
@@ -209,12 +210,10 @@ const unmark = () => {
   grid.removeAttribute("aria-activedescendant");
   tokens.removeAttribute("aria-activedescendant");
 };
+// What is seen changes with every token; what is heard only where the reader goes.
 const tell = (seen, heard = "") => {
-  if (told.dataset.seen === seen) return;
-  told.dataset.seen = seen;
-  const shown = make("span", "", seen);
-  if (heard) shown.setAttribute("aria-hidden", "true");
-  told.replaceChildren(shown, make("span", "heard", heard));
+  if (told.textContent !== seen) told.textContent = seen;
+  if ($(".spoken").textContent !== heard) $(".spoken").textContent = heard;
 };
 const quoted = (text) => `“${text === "\n" ? "line break" : text.trim() || "space"}”`;
 const pointToken = (n) => {
@@ -257,8 +256,8 @@ const tellCell = () => {
   const total = all(), took = taken(active.cell);
   const text = `Layer ${layer + 1}, expert ${expert + 1}: took ${took.toLocaleString()} of ${total.toLocaleString()} tokens, `
     + `${percent(took / (total || 1))}; an even spread would be ${percent(even())}.`;
-  cells[active.cell].setAttribute("aria-label", text);
   tell(text);
+  return text;
 };
 const pointCell = (n) => {
   if (!cells[n]) return;
@@ -268,7 +267,7 @@ const pointCell = (n) => {
   marked.cells.push(n);
   grid.setAttribute("aria-activedescendant", cells[n].id);
   for (let token = 0; token < known.length; token++) markToken(token);
-  tellCell();
+  cells[n].setAttribute("aria-label", tellCell()); // its name is read out as the keyboard comes to it
   showLayer(Math.floor(n / shape.experts));
 };
 const showLayer = (layer) => { layerShown = layer; drawBars(); };
@@ -300,27 +299,45 @@ for (const place of [grid, tokens]) {
 grid.addEventListener("focus", () => { if (active.cell < 0 && !pinned && grid.matches(":focus-visible")) pointCell(0); });
 tokens.addEventListener("focus", () => { if (active.token < 0 && !pinned && tokens.matches(":focus-visible")) pointToken(Math.min(prompt, known.length - 1)); });
 const keys = (place, steps, go, at, last) => place.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && shape.layers) return rest();
+  if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pinned = !pinned; return; }
   const move = steps()[event.key];
   if (move === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   pinned = false;
-  const to = event.key === "Home" ? 0 : event.key === "End" ? last() : Math.max(0, at()) + move;
+  const to = event.key === "Home" ? 0 : event.key === "End" ? last()
+    : typeof move === "function" ? move(Math.max(0, at())) : Math.max(0, at()) + move;
   if (to < 0 || to > last()) return;
   go(to);
   marked.tokens.length && spans[active.token]?.scrollIntoView({ block: "nearest" });
 });
 keys(grid, () => ({ ArrowLeft: -1, ArrowRight: 1, ArrowUp: -shape.experts, ArrowDown: shape.experts, Home: 0, End: 0 }),
   pointCell, () => active.cell, () => cells.length - 1);
-keys(tokens, () => ({ ArrowLeft: -1, ArrowRight: 1, ArrowUp: -8, ArrowDown: 8, Home: 0, End: 0 }),
+const inLine = (step) => (from) => { // the token above or below
+  const here = spans[from].getBoundingClientRect();
+  let best = from, top = null;
+  for (let n = from + step; spans[n]; n += step) {
+    const there = spans[n].getBoundingClientRect();
+    if (Math.abs(there.top - here.top) < 4) continue;
+    top ??= there.top;
+    if (Math.abs(there.top - top) > 4) break;
+    if (best === from || Math.abs(there.left - here.left) < Math.abs(spans[best].getBoundingClientRect().left - here.left)) best = n;
+  }
+  return best;
+};
+root.addEventListener("keydown", (event) => { if (event.key === "Escape" && shape.layers) rest(); });
+keys(tokens, () => ({ ArrowLeft: -1, ArrowRight: 1, ArrowUp: inLine(-1), ArrowDown: inLine(1), Home: 0, End: 0 }),
   pointToken, () => active.token, () => known.length - 1);
 
-root.querySelectorAll("[data-part]").forEach((button) => button.addEventListener("click", () => {
-  part = button.dataset.part;
-  root.querySelectorAll("[data-part]").forEach((one) => one.setAttribute("aria-pressed", one === button));
-  root.dataset.counted = part;
+let chosen = false; // by the reader: until then a long prompt is left out once there is an answer
+const count = (name) => {
+  part = root.dataset.counted = name;
+  root.querySelectorAll("[data-part]").forEach((one) => one.setAttribute("aria-pressed", one.dataset.part === name));
   if (active.cell >= 0) pointCell(active.cell);
   drawLoads();
+};
+root.querySelectorAll("[data-part]").forEach((button) => button.addEventListener("click", () => {
+  chosen = true;
+  count(button.dataset.part);
 }));
 
 // ── What comes from the server, or from a file ───────────────────────────────────────────────
@@ -328,7 +345,7 @@ const state = (name) => {
   root.dataset.state = name;
   const drawn = name === "drawn";
   $(".says").hidden = drawn;
-  $(".drawn").hidden = $(".parts").hidden = !drawn;
+  $(".drawn").hidden = $(".parts").hidden = $(".whose").hidden = !drawn;
   $(".save").hidden = !live?.ended || Boolean(opened);
 };
 const draw = (now, which) => {
@@ -351,6 +368,9 @@ const draw = (now, which) => {
     if (was >= 0) pointToken(was);
   } else addTokens(now.from, now.tokens);
   if (atEnd && !now.ended) tokens.scrollTop = tokens.scrollHeight;
+  $(".whose").textContent = now.model;
+  const usual = now.prompt > LONG && counted[1] ? "answer" : "both";
+  if (!chosen && part !== usual) count(usual);
   now.ended ? drawLoadsNow() : drawLoadsSoon();
 };
 const showLive = () => {
@@ -360,22 +380,20 @@ const showLive = () => {
   $(".says").textContent = live?.says || "";
   state("empty");
 };
-const closeFile = () => { opened = null; $(".opened").hidden = $(".close").hidden = true; };
+const closeFile = () => { opened = null; $(".opened").hidden = $(".close").hidden = $(".failed").hidden = true; };
 const receive = () => {
   if (!props.value) return;
   const now = JSON.parse(props.value);
-  if (opened && now.key && now.key !== live?.key) closeFile(); // a new answer begins
+  if (now.key && now.key !== live?.key) closeFile(); // a new answer begins
   live = now;
   if (!opened) showLive();
 };
 watch("value", receive);
 receive();
 
-const say = (text, bad) => {
-  const line = $(".opened");
-  line.textContent = text;
-  line.hidden = !text;
-  line.classList.toggle("bad", Boolean(bad));
+const say = (where, text) => {
+  $(where).textContent = text;
+  $(where).hidden = !text;
 };
 $(".open").addEventListener("click", () => input.click());
 input.addEventListener("change", async () => {
@@ -389,11 +407,12 @@ input.addEventListener("change", async () => {
   } catch {
     now = { refused: "The page's server did not answer. Try again in a moment." };
   }
-  if (now.refused) return say(now.refused, true);
+  say(".failed", now.refused || "");
+  if (now.refused) return;
   opened = now;
-  say(`Opened: ${file.name}, ${now.model}, ${now.total.toLocaleString()} tokens.`);
+  say(".opened", `Opened: ${file.name}, ${now.model}, ${now.total.toLocaleString()} tokens.`);
   $(".close").hidden = false;
   draw(now, `file ${file.name} ${Date.now()}`);
 });
-$(".close").addEventListener("click", () => { closeFile(); key = null; showLive(); });
+$(".close").addEventListener("click", () => { closeFile(); key = null; showLive(); $(".open").focus(); });
 $(".save").addEventListener("click", () => trigger("download"));
