@@ -198,3 +198,18 @@ def test_texts_keep_their_tabs_and_indentation() -> None:
     said = Said(model="m", backend="b", text="Code:\n    def f():\n    \treturn 1\n")
     messages = to_chatbot(Conversation(turns=(Turn(prompt="Q", answers=(said, None)),)), 0)
     assert messages[1]["content"] == [{"type": "text", "text": said.text}]
+
+
+@pytest.mark.parametrize("how", [{"state": "stopped"}, {"finish_reason": "length"}])
+def test_an_agent_that_was_cut_off_made_no_fault(how: dict[str, str]) -> None:
+    text = '[{"agentid": "step1", "tool_name": "Blog", "input": "MoE", "output": "Experts sha'
+    shown = {}
+    for more in ({}, how):
+        said = Said(model="M", backend="B", text=text, **more)  # pyright: ignore[reportArgumentType]
+        talk = Conversation(turns=(Turn(prompt="x", answers=(said, None)),))
+        _, steps, own = to_chatbot(talk, 0, steps=True)
+        shown[bool(more)] = steps["content"][0]["text"]
+        assert own["content"][0]["text"] == text
+        assert to_chatbot(talk, 0)[1]["content"][0]["text"] == text
+    assert "had faults" in shown[False] and "cut off" not in shown[False]
+    assert "had faults" not in shown[True] and "cut off" in shown[True]

@@ -452,3 +452,81 @@ async def test_a_page_that_missed_some_has_all_at_the_end(visitor: Visitor, pupp
     await expect(tokens(visitor)).to_have_count(PROMPT + 400)
     assert (await tokens(visitor).all_inner_texts())[-1] == " word403"
     await expect(visitor.page.locator(f"{LEFT} .gap")).to_have_count(0)
+
+
+async def scrolled(visitor: Visitor) -> int:
+    return await visitor.page.evaluate("Math.round(scrollY)")
+
+
+async def test_who_turns_away_from_a_growing_answer_is_left_alone(visitor: Visitor, puppet: Puppet):
+    await visitor.ask("Who works?")
+    puppet.feed("two", None)
+    puppet.feed("one", Chunk(routing=tuple(token(n, True) for n in range(PROMPT))))
+    line = f"{'A line of the answer. ' * 6}\n\n"
+    for n in range(30):
+        puppet.feed("one", Chunk(line, 1, routing=(token(PROMPT + n),)))
+    await expect(tokens(visitor)).to_have_count(PROMPT + 30)
+    # It was followed: the answer's end is in sight, not the page's, where other things stand.
+    foot = visitor.page.locator("#moe-line-left")
+    await visitor.page.wait_for_function(
+        "() => document.querySelector('#moe-line-left').getBoundingClientRect().top < innerHeight"
+    )
+    await expect(foot).to_be_in_viewport()
+    before = await scrolled(visitor)
+    assert before > 100
+    await visitor.page.mouse.move(400, 300)
+    await visitor.page.mouse.wheel(0, -120)
+    await visitor.page.wait_for_function("before => scrollY < before - 60", arg=before)
+    away = await scrolled(visitor)
+    for n in range(20):
+        puppet.feed("one", Chunk(line, 1, routing=(token(PROMPT + 30 + n),)))
+    await expect(tokens(visitor)).to_have_count(PROMPT + 50)
+    assert await scrolled(visitor) <= away
+    puppet.feed("one", last(1, 50), None)
+    await visitor.finished()
+
+
+async def test_a_long_prompt_is_left_out_unless_the_reader_wants_it(
+    visitor: Visitor, puppet: Puppet
+):
+    async def pressed() -> str:
+        return await visitor.text(f"{LEFT} [data-part][aria-pressed=true]")
+
+    await visitor.ask("Who works?")
+    puppet.feed("one", Chunk(routing=tuple(token(n, True) for n in range(300))))
+    await expect(tokens(visitor)).to_have_count(300)
+    assert await pressed() == "Both"  # there is nothing else yet
+    puppet.feed("one", *steps(4, first=300))
+    await expect(tokens(visitor)).to_have_count(303)
+    assert await pressed() == "Answer"
+    await visitor.page.click(f"{LEFT} [data-part=both]")
+    puppet.feed("one", *steps(3, first=304), last(300, 7), None)
+    puppet.feed("two", None)
+    await visitor.finished()
+    assert await pressed() == "Both"
+
+
+async def test_a_wrong_file_does_not_take_the_name_of_the_right_one(visitor: Visitor):
+    await open_file(visitor, to_file(grown(3, 60), "Another").encode())
+    await visitor.sees(LEFT, "Opened: saved.json, Another, 63 tokens.")
+    await open_file(visitor, b"nonsense")
+    await visitor.sees(f"{LEFT} .failed", "This is not a file with a routing")
+    await visitor.sees(LEFT, "Opened: saved.json, Another, 63 tokens.")
+    await visitor.page.focus(f"{LEFT} .close")
+    await visitor.page.keyboard.press("Enter")
+    await expect(visitor.page.locator(f"{LEFT} .open")).to_be_focused()
+    await expect(visitor.page.locator(f"{LEFT} .failed")).to_be_hidden()
+
+
+async def test_the_keyboard_is_never_lost(visitor: Visitor, puppet: Puppet):
+    await answered(visitor, puppet)
+    prompt = visitor.page.locator("#moe-prompt textarea")
+    await visitor.page.focus("#moe-clear")
+    await visitor.page.keyboard.press("Enter")
+    await expect(prompt).to_be_focused()
+    await visitor.ask("And now?")
+    await visitor.page.focus("#moe-stop")
+    puppet.feed("one", *whole(3), None)
+    puppet.answer("two", "Done.")
+    await visitor.finished()
+    await expect(prompt).to_be_focused()
