@@ -2,11 +2,12 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ._machine import gigabytes
+from ._machine import gigabytes, has_gpu
 
 Where = Literal["gpu", "gpus", "memory", "spread"]
 
@@ -16,6 +17,9 @@ BUS = 25e9
 """Bytes a second from main memory to a GPU, over PCIe 4.0 x16 (31.5e9 in theory)."""
 MEMORY = 50e9
 """Bytes a second that a processor reads from main memory, of two channels."""
+
+PATIENCE = 60.0
+"""Seconds until a driver that did not answer is asked again."""
 
 ACCELERATE = "pip install accelerate==1.15.0"
 """What lays a model over several devices; it is not among the requirements."""
@@ -104,16 +108,19 @@ def gpu_memory() -> tuple[int, ...]:
 
 
 _known: tuple[int, ...] = ()
+_failed = float("-inf")
+"""When the driver last failed to answer: the board asks for every model, and it may be slow."""
 
 
 def _driver() -> tuple[int, ...]:
-    """Bytes of each GPU, as the driver says. Asked until it has answered once."""
-    global _known
-    if not _known:
-        asked = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-        try:
-            told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
-            _known = tuple(int(line) * 2**20 for line in told.stdout.split())
-        except (OSError, ValueError, subprocess.SubprocessError):
-            return ()
+    """Bytes of each GPU, as the driver says. Asked until it has answered once, and then no more."""
+    global _known, _failed
+    if _known or not has_gpu() or time.monotonic() - _failed < PATIENCE:
+        return _known
+    asked = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
+        _known = tuple(int(line) * 2**20 for line in told.stdout.split())
+    except (OSError, ValueError, subprocess.SubprocessError):
+        _failed = time.monotonic()
     return _known

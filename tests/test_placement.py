@@ -182,12 +182,23 @@ def test_gpus_that_this_process_may_not_use_do_not_count(shown, expected, monkey
     assert placement.gpu_memory() == expected
 
 
-def test_without_a_driver_there_are_no_gpus(monkeypatch, tmp_path):
+def test_the_driver_is_asked_where_there_is_a_gpu_and_no_oftener_than_needed(monkeypatch, tmp_path):
     monkeypatch.setattr(placement, "_known", ())
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert placement.gpu_memory() == ()
+    monkeypatch.setattr(placement, "_failed", float("-inf"))
+    monkeypatch.setattr(placement, "has_gpu", lambda: False)
+    asked = tmp_path / "asked"
     driver = tmp_path / "nvidia-smi"
-    driver.write_text("#!/bin/sh\necho 81559\necho 24564\n")
+    driver.write_text(f"#!/bin/sh\necho x >> {asked}\nexit 9\n")
     driver.chmod(0o755)
-    assert placement.gpu_memory() == (81559 * 2**20, 24564 * 2**20)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert placement.gpu_memory() == ()
+    assert not asked.exists()  # nobody is asked where there is no GPU
+    monkeypatch.setattr(placement, "has_gpu", lambda: True)
+    assert [placement.gpu_memory() for _ in range(9)] == [()] * 9
+    assert asked.read_text() == "x\n"  # once, not for every model on the board
+    monkeypatch.setattr(placement, "_failed", float("-inf"))
+    driver.write_text(f"#!/bin/sh\necho x >> {asked}\necho 81559\necho 24564\n")
+    expected = (81559 * 2**20, 24564 * 2**20)
+    assert [placement.gpu_memory() for _ in range(9)] == [expected] * 9
+    assert asked.read_text() == "x\nx\n"
