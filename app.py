@@ -26,6 +26,14 @@ def arguments() -> argparse.Namespace:
         help="for a page that strangers visit: no downloads, no local servers, smaller limits "
         "(always so on a Hugging Face Space)",
     )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name under which browsers reach this page: behind a proxy, a forwarded port, "
+        "in Codespaces (may be given more than once)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     return parser.parse_args()
 
@@ -38,7 +46,7 @@ def can_open_browser() -> bool:
 
 def taken(host: str, port: int) -> bool:
     """Whether somebody listens at an address already."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         # As servers do: a port that was left a moment ago is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
         try:
@@ -55,22 +63,27 @@ def main() -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from playground.limits import LOCAL, PUBLIC
-    from ui.page import launch
+    from ui.page import serve
 
     if taken(asked.host, asked.port):
         sys.exit(
             f"Port {asked.port} is in use, perhaps by another Phi Playground. "
             f"Close that one, or choose another port: python app.py --port {asked.port + 1}"
         )
-    shown = "localhost" if asked.host == "0.0.0.0" else asked.host
+    shown = "localhost" if asked.host in ("0.0.0.0", "::") else asked.host
+    shown = f"[{shown}]" if ":" in shown else shown
     print(f"Phi Playground: http://{shown}:{asked.port}  (Ctrl+C to stop)", flush=True)
-    launch(
+    serve(
         PUBLIC if asked.public else LOCAL,
         asked.host,
         asked.port,
         open_browser=not asked.no_browser and can_open_browser(),
+        allow=asked.allow_host,
     )
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # before the page was up
+        sys.exit(130)

@@ -84,6 +84,8 @@ class Backend(ABC):
     """Whether a visitor may type the name of a model that it does not list."""
     reports_routing: ClassVar[bool] = False
     """Whether it tells which experts of a mixture work on each token: `Chunk.routing`."""
+    probe_requests: ClassVar[int] = 0
+    """At most so many requests go out with `probe`."""
     max_concurrent: ClassVar[int] = 8
     """Answers it gives at once; more wait in line."""
 

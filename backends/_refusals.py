@@ -22,6 +22,7 @@ from ._errors import (
     ServerError,
 )
 from ._picture_refusals import picture_refused
+from ._unicode import clean
 
 _MOST_WORDS = 300
 """Characters of a server's own words that are shown."""
@@ -69,7 +70,7 @@ class Refusal:
 
         Never a picture that was sent.
         """
-        text = " ".join(_DATA.sub("…", _words(self.body)).split())
+        text = " ".join(_DATA.sub("…", clean(_words(self.body))).split())
         return text if len(text) <= _MOST_WORDS else text[:_MOST_WORDS].rstrip() + " …"
 
     @property
@@ -78,7 +79,7 @@ class Refusal:
         body = _mapping(self.body)
         inner = _mapping(body.get("error")) or body
         names = (str(inner[name]) for name in ("code", "type", "title") if inner.get(name))
-        return " ".join(names)[:_MOST_WORDS]
+        return clean(" ".join(names))[:_MOST_WORDS]
 
     @property
     def retry_after(self) -> float | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ._errors import BadRequestError
 from ._types import GenerationParams, ImagePart, Message, Part, Role
+from ._unicode import clean
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -20,11 +21,6 @@ _TAG = re.compile(r"<\|image_\d+\|>")
 
 _LONGEST = 16
 """Tokens that one character can take at most, and some: what is held longer is none."""
-
-
-def clean(text: str) -> str:
-    """`text` as valid Unicode: a lone half of a surrogate pair becomes U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def harmless(text: str, controls: Iterable[str]) -> str:

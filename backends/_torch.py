@@ -14,7 +14,7 @@ from ._errors import ContextLengthError, MissingDependencyError, OutOfMemoryErro
 from ._machine import free_memory, has_native_bf16, physical_cores
 from ._placement import ACCELERATE, RESERVE, Placement
 from ._sampling import chooser
-from ._text import DEFAULT_PARAMS, STOP_TOKENS, Detokenizer, StopStrings, clean, harmless, turns
+from ._text import DEFAULT_PARAMS, STOP_TOKENS, Detokenizer, StopStrings, harmless, turns
 from ._types import (
     Chunk,
     ExpertRouting,
@@ -25,6 +25,7 @@ from ._types import (
     Timings,
     Usage,
 )
+from ._unicode import clean
 
 if TYPE_CHECKING:
     import torch

@@ -48,6 +48,7 @@ from ._types import (
     Timings,
     Usage,
 )
+from ._unicode import clean_json
 
 if TYPE_CHECKING:
     import openai
@@ -344,7 +345,7 @@ class ChatCompletions(Served):
             with carrying(self.credentials(address.key)):
                 # As text: the SDK's own type fails where the list has another shape.
                 listed = await client.get(self.list_url(address.url), cast_to=str)
-            return self.ids_in(json.loads(listed), address.url)
+            return self.ids_in(clean_json(json.loads(listed)), address.url)
         except openai.APIStatusError as error:
             # A list that is not there is no failure; a proxy whose server is away, is one.
             if error.status_code in _NOT_ABOUT_THE_LIST or 300 <= error.status_code < 400:
@@ -425,7 +426,8 @@ class _Reading:
         if not isinstance(choices, list) or not choices:
             return None
         choice: Any = choices[0] if isinstance(choices[0], dict) else {}
-        self._finish = choice.get("finish_reason") or self._finish
+        finish = choice.get("finish_reason")
+        self._finish = finish if isinstance(finish, str) and finish else self._finish
         self._filtered += filtered_for(choice.get("content_filter_results"))
         delta = choice.get("delta")
         text = delta.get("content") if isinstance(delta, dict) else None

@@ -22,8 +22,8 @@ from ._generate import has_system_slot, program
 from ._machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
 from ._placement import ACCELERATE, Placement, Weights, gpu_memory, place
 from ._pool import POOL, Plan
-from ._text import clean
 from ._types import Chunk, Connection, GenerationParams, Message, Progress
+from ._unicode import clean
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -177,7 +177,7 @@ def served() -> Iterator[str]:
 
     REGISTRY["routed"], REGISTRY["scripted"] = Routed(), Scripted(said("Yes."), last(1, 1))
     port = free_port()
-    blocks = page.launch(LOCAL, "127.0.0.1", port, open_browser=False, block=False)
+    blocks = page.launch(LOCAL, "127.0.0.1", port)
     yield f"http://127.0.0.1:{port}/"
     blocks.close()
 

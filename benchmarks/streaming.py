@@ -35,10 +35,10 @@ def serve(way: str, port: int) -> None:
     """Be the server of one of the pages."""
     if way == "page":
         from playground.limits import LOCAL
-        from ui.page import launch
+        from ui.page import serve as serve_page
 
         register_paced()
-        launch(LOCAL, "127.0.0.1", port, open_browser=False)
+        serve_page(LOCAL, "127.0.0.1", port)
     else:
         from benchmarks import naive
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from backends import (
@@ -21,6 +21,7 @@ from backends import (
 from .clock import Clock, TokenSource, estimate_tokens
 from .experts import Routing
 from .text import valid
+from .visitors import Visitor
 
 State = Literal["waiting", "streaming", "done", "stopped", "failed"]
 Signal = Callable[[bool], None]
@@ -36,6 +37,13 @@ class Request:
     messages: tuple[Message, ...]
     params: GenerationParams = field(default_factory=GenerationParams)
     connection: Connection | None = None
+    visitor: Visitor = field(default_factory=Visitor)
+
+    def without_key(self) -> "Request":
+        """The same as it may be kept: it tells that there was a key, not which."""
+        if self.connection is None or not self.connection.api_key:
+            return self
+        return replace(self, connection=replace(self.connection, api_key="hidden"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +160,11 @@ class Answer:
         """Replace a guess at the number of tokens by a better one."""
         self._first_tokens = round(self._first_tokens * tokens / self._tokens) or 1
         self._tokens, self._token_source = tokens, source
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens it has so far."""
+        return self._tokens
 
     @property
     def counted(self) -> bool:

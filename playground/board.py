@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from backends import REGISTRY, Backend, BadRequestError, Connection, Offer, Status
 
+from .budget import Budget
 from .keyring import Keyring
 from .limits import Limits
 
@@ -25,6 +26,8 @@ BOUND = 2.0
 """Seconds that one backend's check may take."""
 AGAIN = 1.0
 """Seconds between two checks of a backend, however often they are asked for."""
+PROBE_AGAIN = 3600.0
+"""The same for trying its models out where this page's owner pays for it."""
 MOST_TYPED = 30
 """Checks of a backend in a minute with keys and addresses that visitors typed, all together: a page
 is no place to try keys out."""
@@ -76,32 +79,48 @@ class Board:
         self._shared: dict[str, _Check] = {}
         self._own: WeakKeyDictionary[Keyring, dict[str, _Check]] = WeakKeyDictionary()
         self._typed: dict[str, deque[float]] = defaultdict(deque)
+        self._probed: dict[str, float] = {}
 
     async def look(
-        self, backend: Backend, keyring: Keyring | None = None, *, anew: bool = False
+        self,
+        backend: Backend,
+        keyring: Keyring | None = None,
+        *,
+        anew: bool = False,
+        budget: Budget | None = None,
     ) -> Checked:
-        """How a backend is: as of the last minute, or `anew`, after trying its models out."""
+        """How a backend is: as of the last minute, or `anew`, after trying its models out.
+
+        On this page's own keys that is paid from `budget`, if there is one.
+        """
         while True:
             connection = _connection(backend, keyring)
             checks = self._checks(keyring, connection)
             last = checks.get(backend.id)
             if last is None or last.connection != connection:
-                last = checks[backend.id] = self._begin(backend, connection, anew)
+                last = checks[backend.id] = self._begin(backend, connection, anew, budget)
             elif last.task.done() and backend.kind == "local":
-                last = checks[backend.id] = self._begin(backend, connection, False)
+                last = checks[backend.id] = self._begin(backend, connection, False, None)
             elif last.task.done() and (anew or last.doubted or last.age > FRESH):
                 if last.age < AGAIN:
                     await sleep(AGAIN - last.age)
                     continue
-                last = checks[backend.id] = self._begin(backend, connection, anew)
+                last = checks[backend.id] = self._begin(backend, connection, anew, budget)
             checked = await asyncio.shield(last.task)
             if connection == _connection(backend, keyring):
                 return checked
             anew = False  # meanwhile another address was typed: that is the one that counts
 
-    def _begin(self, backend: Backend, connection: Connection | None, probe: bool) -> _Check:
+    def _begin(
+        self, backend: Backend, connection: Connection | None, probe: bool, budget: Budget | None
+    ) -> _Check:
         """Ask a backend, unless too many visitors try their own keys and addresses on it."""
         now = time.monotonic()
+        if probe and connection is None and budget is not None:
+            probe = now - self._probed.get(backend.id, -PROBE_AGAIN) >= PROBE_AGAIN
+            probe = probe and budget.spend(backend.probe_requests)
+            if probe:
+                self._probed[backend.id] = now
         if connection is not None:
             times = self._typed[backend.id]
             while times and now - times[0] > 60:
@@ -137,7 +156,9 @@ class Board:
         next look.
         """
         looks = [
-            asyncio.ensure_future(self.look(backend, keyring, anew=backend.id in anew))
+            asyncio.ensure_future(
+                self.look(backend, keyring, anew=backend.id in anew, budget=limits.budget)
+            )
             for backend in backends_for(limits)
         ]
         await asyncio.wait(looks, timeout=within)

@@ -15,6 +15,10 @@ class Keyring:
     def __repr__(self) -> str:
         return f"<Keyring: {len(self._connections)} connections>"
 
+    def forget(self) -> None:
+        """Forget everything: the visit has ended."""
+        self._connections.clear()
+
     def connection(self, backend: str) -> Connection | None:
         """What was typed for a backend; `None` if nothing."""
         return self._connections.get(backend)

@@ -1,13 +1,16 @@
 """What a visitor may do here: everything on one's own machine, less on a public page."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from backends import Backend, BadRequestError, GenerationParams, Message
+from backends import Backend, BadRequestError, Connection, GenerationParams, Message
 
+from .budget import Budget
 from .conversation import Conversation
-from .pictures import Picture, PictureLimits
+from .pictures import Picture, PictureLimits, memory_held
 from .text import clean
+from .visitors import VISITOR, Visitor
 
 MOST_CROPS = 16
 """What Phi-3-vision was trained with (`preprocessor_config.json` of Phi-3-vision-128k-instruct)."""
@@ -26,6 +29,21 @@ class Limits:
     """Of a whole conversation; frames of a video are pictures."""
     picture: PictureLimits = field(default_factory=PictureLimits)
     """Of each of them, as a file and as what is made of it."""
+    picture_memory: int = 4_000_000_000
+    """Bytes that the pictures of all visitors may take together."""
+    body_bytes: int = 32_000_000
+    """Of an event's JSON. The largest honest one holds a kept conversation, or a saved routing."""
+    upload_bytes: int = 8_000_000_000
+    """Of all files together that lie on the disk until they are read."""
+    upload_bytes_per_minute: int | None = None
+    """Of one visitor's files."""
+    sessions: int = 1000
+    """Pages open at once; a session is half a megabyte."""
+    sessions_per_visitor: int | None = None
+    places: int | None = None
+    """At most so many answers of one visitor stand in a backend's line."""
+    budget: Budget | None = None
+    """What visitors may ask of hosted services with this page's own keys."""
     public: bool = False
     """A page that strangers visit: no downloads, no local servers, no typed addresses."""
 
@@ -36,6 +54,11 @@ class Limits:
     def takes_address(self, backend: Backend) -> bool:
         """Whether a visitor may say where a backend is."""
         return not self.public and backend.address_env is not None
+
+    def visitor(self, backend: Backend, connection: Connection | None) -> Visitor:
+        """Who asks a backend just now; with a key of their own, they pay for themselves."""
+        owner_pays = backend.kind == "hosted" and not (connection and connection.api_key)
+        return Visitor(VISITOR.get(), self.places, self.budget if owner_pays else None)
 
     def check_prompt(self, prompt: str) -> None:
         """Raise `BadRequestError` for a prompt that is empty or far too long."""
@@ -94,6 +117,14 @@ class Limits:
                 "Clear the conversation and add them again.",
             )
 
+    def check_picture_memory(self) -> None:
+        """Raise `BadRequestError` if the pictures of all visitors take too much together."""
+        if memory_held() > self.picture_memory:
+            raise BadRequestError(
+                "This page holds as many pictures as it can at this moment.",
+                "Try again in a few minutes.",
+            )
+
     def cut(self, conversation: Conversation) -> Conversation:
         """A conversation with every text cut to what one may be here."""
         most = self.prompt_characters
@@ -137,6 +168,12 @@ def _plain(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:,}"
 
 
+def _daily(variable: str, usual: int) -> int:
+    """A number that whoever runs the page may have set in the environment."""
+    text = os.environ.get(variable, "").replace("_", "").replace(",", "")
+    return int(text) if text.isdecimal() else usual
+
+
 LOCAL = Limits()
 PUBLIC = replace(
     LOCAL,
@@ -153,5 +190,13 @@ PUBLIC = replace(
         video_bytes=20_000_000,
         video_seconds=120,
     ),
+    picture_memory=1_000_000_000,
+    body_bytes=2_000_000,
+    upload_bytes=1_000_000_000,
+    upload_bytes_per_minute=100_000_000,
+    sessions=300,
+    sessions_per_visitor=100,
+    places=3,
+    budget=Budget(_daily("PHI_DAILY_REQUESTS", 1000), _daily("PHI_DAILY_TOKENS", 1_000_000)),
     public=True,
 )

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import math
 import re
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -156,7 +157,7 @@ def encode(image: "Image", name: str, *, lossy: bool, notes: Sequence[str] = ())
     if lossy or len(data) > PNG_BYTES:
         media_type, data = "image/jpeg", _written(image, "JPEG", quality=QUALITY, subsampling=0)
         notes = notes if lossy else [*notes, "saved as JPEG"]
-    return Picture(
+    picture = Picture(
         name=name,
         media_type=media_type,
         width=image.width,
@@ -165,6 +166,23 @@ def encode(image: "Image", name: str, *, lossy: bool, notes: Sequence[str] = ())
         notes=tuple(notes),
         data=data,
     )
+    _hold(picture)
+    return picture
+
+
+_held: dict[int, int] = {}
+"""The bytes of each picture that is still there, by a number of its own."""
+
+
+def memory_held() -> int:
+    """The bytes that all pictures take which somebody still has, in this process."""
+    return sum(_held.values())
+
+
+def _hold(picture: Picture) -> None:
+    number = id(picture)
+    _held[number] = len(picture.data)
+    weakref.finalize(picture, _held.pop, number, None).atexit = False
 
 
 def fit(size: tuple[int, int], pixels: int, side: int = MAX_SIDE) -> tuple[int, int]:

@@ -159,7 +159,7 @@ def served() -> str:
 
     REGISTRY["puppet"] = PUPPET
     port = free_port()
-    page.launch(LOCAL, "127.0.0.1", port, open_browser=False, block=False)
+    page.launch(LOCAL, "127.0.0.1", port)
     return f"http://127.0.0.1:{port}"
 
 

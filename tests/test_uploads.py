@@ -1,18 +1,24 @@
 """Files that visitors add: read in turn, each failure said, and nothing left on the disk."""
 
 import asyncio
+import gc
+import os
+import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
+import pytest
 from PIL import Image
 
 from backends import BackendError
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
-from playground.pictures import Picture, PictureLimits, read
+from playground.pictures import Picture, PictureLimits, memory_held, read
+from ui.doors import own_folder
 from ui.session import Session
 from ui.uploads import AT_ONCE, Uploads
 from ui.vision_view import VisionView
@@ -39,7 +45,7 @@ async def all_of(steps) -> list:
 
 async def test_as_many_as_there_is_room_for_and_none_stays(tmp_path: Path) -> None:
     given = files(tmp_path, 4)
-    found = await all_of(Uploads().read(given, 2, look))
+    found = await all_of(Uploads(tmp_path).read(given, 2, look))
     assert [pictures[0].width for pictures in found] == [1, 2]
     assert not any(path.exists() for path in given)
 
@@ -50,7 +56,7 @@ async def test_what_nobody_foresaw_is_said_and_the_next_is_read(tmp_path: Path) 
             raise ZeroDivisionError
         return look(path, name, gone)
 
-    error, pictures = await all_of(Uploads().read(files(tmp_path, 2), 9, falls))
+    error, pictures = await all_of(Uploads(tmp_path).read(files(tmp_path, 2), 9, falls))
     assert isinstance(error, BackendError) and "“1.png” could not be read" in str(error)
     assert pictures[0].width == 2
 
@@ -64,7 +70,7 @@ async def test_who_leaves_is_noticed_and_leaves_nothing(tmp_path: Path) -> None:
             told.set()
         return []
 
-    uploads = Uploads()
+    uploads = Uploads(tmp_path)
     steps = uploads.read(given, 9, waits)
     assert await anext(steps) == "Reading 1.png…"
     assert await asyncio.to_thread(left.wait, 20)
@@ -76,7 +82,7 @@ async def test_who_leaves_is_noticed_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 async def test_the_same_file_of_two_visitors(tmp_path: Path) -> None:
-    given, uploads = files(tmp_path, 1), Uploads()
+    given, uploads = files(tmp_path, 1), Uploads(tmp_path)
     first, second = uploads.read(given, 9, look), uploads.read(given, 9, look)
     assert await anext(second) == "Reading 1.png…"
     assert len(await all_of(first)) == 1
@@ -86,7 +92,7 @@ async def test_the_same_file_of_two_visitors(tmp_path: Path) -> None:
 
 
 async def test_more_visitors_wait_and_are_told(tmp_path: Path) -> None:
-    given, uploads = files(tmp_path, 1), Uploads()
+    given, uploads = files(tmp_path, 1), Uploads(tmp_path)
     reading = [uploads.read(given, 9, look) for _ in range(AT_ONCE)]
     for steps in reading:
         assert "Reading" in await anext(steps)
@@ -95,6 +101,12 @@ async def test_more_visitors_wait_and_are_told(tmp_path: Path) -> None:
     for steps in reading:
         await steps.aclose()
     assert len(await all_of(late)) == 1
+
+
+@pytest.fixture
+def folder() -> Path:
+    """A folder as Gradio makes one for a file that was sent."""
+    return Path(tempfile.mkdtemp(dir=own_folder()))
 
 
 def view(limits) -> VisionView:
@@ -108,27 +120,27 @@ async def add(view: VisionView, session: Session, given: dict[Path, str]) -> dic
         return [update async for update in updates][-1]
 
 
-async def test_a_public_page_takes_no_more_than_it_says(tmp_path: Path) -> None:
+async def test_a_public_page_takes_no_more_than_it_says(folder: Path) -> None:
     page, session = view(PUBLIC), Session()
-    last = await add(page, session, files(tmp_path, 12))
+    last = await add(page, session, files(folder, 12))
     assert len(session.pictures) == PUBLIC.pictures == 8
     assert "Only 8 of 12 files" in last[page.composer.notice] and session.reading == 0
-    last = await add(page, session, files(tmp_path, 1))
+    last = await add(page, session, files(folder, 1))
     assert len(session.pictures) == 8 and "at most 8" in last[page.composer.notice]
 
 
-async def test_one_file_named_a_thousand_times_is_read_once(tmp_path: Path) -> None:
+async def test_one_file_named_a_thousand_times_is_read_once(folder: Path) -> None:
     page, session = view(LOCAL), Session()
-    ((path, name),) = files(tmp_path, 1).items()
+    ((path, name),) = files(folder, 1).items()
     sent = [{"path": str(path), "orig_name": name}] * 1000
     async with aclosing(page.add(session, sent, None, -5)) as updates:
         assert [update async for update in updates][-1][page.composer.notice] == ""
     assert [picture.name for picture in session.pictures] == ["1.png"]
 
 
-async def test_what_the_strip_was_told_long_ago_moves_nothing(tmp_path: Path) -> None:
+async def test_what_the_strip_was_told_long_ago_moves_nothing(folder: Path) -> None:
     page, session = view(LOCAL), Session()
-    await add(page, session, files(tmp_path, 2))
+    await add(page, session, files(folder, 2))
     before = session.pictures
     for told in (
         {"act": "remove", "n": 0, "picture": before[1].digest},
@@ -142,3 +154,35 @@ async def test_what_the_strip_was_told_long_ago_moves_nothing(tmp_path: Path) ->
         gr.EventData(None, {"act": "later", "n": 0, "picture": before[0].digest}), session
     )
     assert session.pictures == before[::-1]
+
+
+async def test_a_file_elsewhere_is_neither_read_nor_deleted(tmp_path: Path) -> None:
+    page, session, given = view(LOCAL), Session(), files(tmp_path, 1)
+    await add(page, session, given)
+    assert session.pictures == () and all(path.exists() for path in given)
+
+
+async def test_what_waits_to_be_read_stays_young(tmp_path: Path) -> None:
+    given = files(tmp_path, 2)
+    for path in given:
+        os.utime(path, (1, 1))
+    steps = Uploads(tmp_path).read(given, 9, look)
+    await anext(steps)
+    assert all(path.stat().st_mtime > 1 for path in given)
+    await steps.aclose()
+
+
+async def test_pictures_of_all_visitors_have_one_limit(folder: Path) -> None:
+    page = view(replace(PUBLIC, picture_memory=memory_held() + 1))
+    first, second = Session(), Session()
+    last = await add(page, first, files(folder, 1))
+    assert first.pictures == () and "as many pictures as it can" in last[page.composer.notice]
+    page.limits = PUBLIC
+    await add(page, first, files(folder, 1))
+    held = memory_held()
+    page.limits = replace(PUBLIC, picture_memory=held + 1)
+    last = await add(page, second, files(folder, 2))
+    assert second.pictures == () and "as many pictures" in last[page.composer.notice]
+    first.pictures = ()
+    gc.collect()
+    assert memory_held() < held  # given back with the picture

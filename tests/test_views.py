@@ -80,7 +80,7 @@ def both(served: str) -> Iterator[str]:
         twin = SimpleNamespace(ID="twin", LABEL="tab_text", Tab=TwinTab)
         patch.setattr(page, "TABS", (*page.TABS, twin))
         port = free_port()
-        page.launch(LOCAL, "127.0.0.1", port, open_browser=False, block=False)
+        page.launch(LOCAL, "127.0.0.1", port)
     yield f"http://127.0.0.1:{port}"
 
 

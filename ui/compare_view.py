@@ -250,7 +250,7 @@ class CompareView:
         if session.answering:
             return self._refused("The models are still answering. Press Stop first.")
         first = not session.conversation.turns
-        session.begin(form, labels, turn, asked, set(sides))
+        session.begin(form, labels, turn, asked, set(sides), self.limits)
         updates = self.shown(session)
         for side in tuple(session.programs):
             updates |= await self._programmed(session, side, values)

@@ -130,15 +130,19 @@ class Form(BaseModel):
                 )
         return self
 
-    def request(self, side: int, conversation: Conversation, keyring: Keyring) -> Request:
-        """What one side is asked."""
-        backend, model = self.sides[side]
+    def request(
+        self, side: int, conversation: Conversation, keyring: Keyring, limits: Limits
+    ) -> Request:
+        """What one side is asked, by who asks just now."""
+        backend, model = REGISTRY[self.sides[side][0]], self.sides[side][1]
+        connection = keyring.connection(backend.id)
         return Request(
-            REGISTRY[backend],
+            backend,
             model,
             conversation.messages(side),
             self.params_of(side),
-            keyring.connection(backend),
+            connection,
+            limits.visitor(backend, connection),
         )
 
 

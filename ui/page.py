@@ -1,12 +1,19 @@
 """The page: header, theme, tabs in order, and how it is served."""
 
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import NoReturn
+
 import gradio as gr
 
 from playground.keyring import Keyring
 from playground.limits import Limits
 
 from .board import BoardWatch
-from .headers import middleware
+from .doors import Hosts, UploadFolder, keep_log_short, lifespan, own_folder
 from .tabs import models, moe, text, vision
 from .texts import EN, I18N, t
 from .theme import ASSETS, css, js, theme
@@ -17,6 +24,8 @@ TABS = (text, vision, moe)
 The Models tab stands behind them: it shows what all of them can be answered by.
 """
 
+CLOSING = 0.7
+"""Seconds for open pages to be told that this one ends."""
 MAX_EVENTS = 200
 """Events that may run at once; who may start is decided per backend, by `playground.compare`."""
 
@@ -55,15 +64,19 @@ _HEADER = f"""
 
 
 def launch(
-    limits: Limits, host: str, port: int, open_browser: bool, block: bool = True
+    limits: Limits, host: str, port: int, open_browser: bool = False, allow: Sequence[str] = ()
 ) -> gr.Blocks:
-    """Serve the page at `host:port`; returns once it is closed, or at once if not `block`."""
+    """Serve the page at `host:port`, also under the names in `allow`, in threads of its own.
+
+    Returns once it can be opened; `page.close()` ends it.
+    """
+    files = UploadFolder(own_folder(), limits.upload_bytes)  # before any component asks for it
     page = build(limits)
     page.launch(
         server_name=host,
         server_port=port,
         inbrowser=open_browser,
-        prevent_thread_lock=not block,
+        prevent_thread_lock=True,
         share=False,
         show_error=False,
         quiet=True,
@@ -77,7 +90,13 @@ def launch(
         ssr_mode=False,
         footer_links=[],
         favicon_path=str(ASSETS / "favicon.svg"),
-        app_kwargs={"middleware": middleware(limits), "docs_url": None, "redoc_url": None},
+        # Ours come first, and drop what nobody comes back to; Gradio's own limit stands behind.
+        state_session_capacity=limits.sessions * 2,
+        app_kwargs={
+            "lifespan": lifespan(limits, Hosts.of(host, allow, limits.public), files),
+            "docs_url": None,
+            "redoc_url": None,
+        },
         theme=theme(),
         css=css(),
         js=js(),
@@ -86,4 +105,29 @@ def launch(
     return page
 
 
-__all__ = ["TABS", "build", "launch"]
+def serve(
+    limits: Limits, host: str, port: int, open_browser: bool = False, allow: Sequence[str] = ()
+) -> NoReturn:
+    """Serve the page until Ctrl+C, or until the system asks this process to end."""
+    if limits.public:
+        keep_log_short()
+    page = launch(limits, host, port, open_browser, allow)
+    asked = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: asked.set())
+    while not asked.wait(0.2):  # without a limit, Windows would not hear Ctrl+C
+        pass
+    print("Phi Playground ends.", flush=True)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_DFL)  # once more, and it ends at once
+    closing = threading.Thread(target=page.close, args=(False,), daemon=True)
+    closing.start()
+    closing.join(CLOSING)
+    UploadFolder(own_folder(), 0).remove()
+    sys.stdout.flush()
+    # Open streams and models at work would keep Python waiting for their threads, and then fail in
+    # them one by one. Nothing is left to be written: what visitors have is in their browsers.
+    os._exit(0)
+
+
+__all__ = ["TABS", "build", "launch", "serve"]

@@ -49,7 +49,7 @@ def _asking(session: Session, side: int, form: Form, limits: Limits) -> Request:
         conversation = conversation.model_copy(update={"system": form.system})
         turn = Turn(prompt=form.prompt.strip() or HELLO, pictures=session.pictures)
         conversation = conversation.adding(turn)
-    return form.request(side, conversation, session.keyring)
+    return form.request(side, conversation, session.keyring, limits)
 
 
 def fenced(code: str) -> str:

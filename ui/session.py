@@ -10,6 +10,7 @@ from playground.board import BOARD
 from playground.compare import Run
 from playground.conversation import Conversation, Said, Turn, language_of
 from playground.keyring import Keyring
+from playground.limits import Limits
 from playground.pictures import Picture
 
 from .convert import Form
@@ -34,7 +35,7 @@ class Session:
     """The conversation as it was before the current run."""
     run: Run | None = None
     requests: list[Request | None] = field(default_factory=lambda: [None, None], repr=False)
-    """What each side was asked last."""
+    """What each side was asked last, without keys."""
     pictures: tuple[Picture, ...] = ()
     """Those that go with the next prompt."""
     reading: int = 0
@@ -67,7 +68,13 @@ class Session:
         return self.run is not None and not self.run.ended
 
     def begin(
-        self, form: Form, labels: Sequence[tuple[str, str]], turn: int, asked: Turn, sides: set[int]
+        self,
+        form: Form,
+        labels: Sequence[tuple[str, str]],
+        turn: int,
+        asked: Turn,
+        sides: set[int],
+        limits: Limits,
     ) -> None:
         """Ask some sides at a turn, the last one from now on; `draw` starts the run."""
         if turn >= len(self.conversation.turns):
@@ -81,11 +88,14 @@ class Session:
             self.lines[side] = ""
         self.conversation = earlier.adding(asked).lighter()
         requests = [
-            form.request(side, self.conversation, self.keyring) if side in sides else None
+            form.request(side, self.conversation, self.keyring, limits) if side in sides else None
             for side in (0, 1)
         ]
         self.run = Run(requests)
-        self.requests = [new or old for new, old in zip(requests, self.requests, strict=True)]
+        self.requests = [
+            new.without_key() if new else old
+            for new, old in zip(requests, self.requests, strict=True)
+        ]
         self.labels = (labels[0], labels[1])
 
     def asks(self, side: int) -> bool:

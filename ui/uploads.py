@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
@@ -20,9 +21,10 @@ Look = Callable[[Path, str, threading.Event], Sequence[Picture]]
 
 
 class Uploads:
-    """The files of all visitors of one view."""
+    """The files of all visitors of one view, in the folder that Gradio puts them into."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
         # Who adds the same file as another visitor has it at the same path (Gradio's).
         self._needed: Counter[Path] = Counter()
         self._readers = 0
@@ -32,21 +34,28 @@ class Uploads:
     ) -> AsyncGenerator[str | Sequence[Picture] | BackendError, None]:
         """Read at most so many files, by their names, and delete all of them in the end.
 
-        Yields what it waits for, in words, at least once a second: only then does Gradio notice a
-        closed tab. For each file it yields its pictures, or why there are none.
+        A file elsewhere is left alone: no page names one. Yields what it waits for, in words, at
+        least once a second: only then does Gradio notice a closed tab. For each file it yields its
+        pictures, or why there are none.
         """
+        files = {path: name for path, name in files.items() if self._is_ours(path)}
         with self._kept(files.keys()) as gone:
             while self._readers >= AT_ONCE:
                 yield "Waiting for other visitors’ pictures…"
+                _claim(files)
                 await asyncio.sleep(1)
             self._readers += 1
             try:
                 for path, name in list(files.items())[:most]:
                     async with aclosing(_read_one(path, name, look, gone)) as steps:
                         async for step in steps:
+                            _claim(files)
                             yield step
             finally:
                 self._readers -= 1
+
+    def _is_ours(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self._folder)
 
     @contextmanager
     def _kept(self, files: Collection[Path]) -> Generator[threading.Event, None, None]:
@@ -63,6 +72,13 @@ class Uploads:
                     del self._needed[path]
                     with suppress(OSError):
                         path.unlink(missing_ok=True)
+
+
+def _claim(files: Collection[Path]) -> None:
+    """Somebody still wants these files: those that nobody touches are deleted (`ui.doors`)."""
+    for path in files:
+        with suppress(OSError):
+            os.utime(path)
 
 
 async def _read_one(

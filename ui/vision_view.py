@@ -19,6 +19,7 @@ from playground.video import is_clip, read_frames
 from .compare_view import CompareView
 from .composer import notice_html
 from .convert import CROPS
+from .doors import own_folder
 from .events import PRIVATE, Updates
 from .session import Session
 from .strip import Sight, draw_sheets, strip_html
@@ -90,7 +91,7 @@ class VisionView(CompareView):
 
     def _connect(self) -> None:
         super()._connect()
-        self._uploads = Uploads()
+        self._uploads = Uploads(own_folder())
         form = [self.session, *self.form]
         choices = [self.spacing, self.frames]
         self.add_button.upload(
@@ -218,6 +219,7 @@ class VisionView(CompareView):
         """Put pictures behind those that are there, if there is room for them."""
         held = (*session.pictures, *pictures)
         self.limits.check_pictures((*session.conversation.pictures(), *held))
+        self.limits.check_picture_memory()
         session.pictures = held
 
     # ── What they cost, and how they are drawn ─────────────────────────────────────────────────

@@ -40,8 +40,6 @@ _SERVED = _DEPRECATED | {"phi-3.5-moe", "phi-4-mini", "phi-4-multimodal", vlm.MO
 _tried: dict[tuple[str, str], Status] = {}
 """What became of each model that was asked at each address, while this server runs. No keys."""
 _MOST_TRIED = 1000
-_MOST_PROBED = 12
-"""Models that one check tries; NVIDIA lists fewer Phis."""
 _trying: dict[tuple[str, str], asyncio.Task[Status]] = {}
 """The same, of models that a check is trying now."""
 
@@ -71,6 +69,7 @@ class NvidiaNIM(ChatCompletions):
         f"{spec.hub_id}".lower() for key, spec in MODELS.items() if key in _SERVED
     )
     names_models: ClassVar[bool] = True
+    probe_requests: ClassVar[int] = 12
     help: ClassVar[str] = (
         "Get a key at https://build.nvidia.com, or start a NIM container and set NIM_BASE_URL to "
         "its address."
@@ -163,7 +162,7 @@ class NvidiaNIM(ChatCompletions):
         """
         offers = await self.models(connection)
         untried = [o.model for o in offers if o.status.code == "untried" and o.spec.key in MODELS]
-        for model in untried[:_MOST_PROBED]:
+        for model in untried[: self.probe_requests]:
             at = self.reach(connection).url, model
             if at not in _trying:
                 _trying[at] = asyncio.ensure_future(self.try_out(model, connection))

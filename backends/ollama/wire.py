@@ -28,6 +28,7 @@ from .._served import (
     timed_out,
     unreachable,
 )
+from .._unicode import clean
 
 if TYPE_CHECKING:
     import ollama
@@ -242,8 +243,8 @@ def installed_in(told: Mapping[str, Any]) -> dict[str, Installed]:
         name, size = row.get("model") or row.get("name"), count(row.get("size"))
         if isinstance(name, str) and len(name) <= 200 and "bert" not in str(details.get("family")):
             # A BERT makes vectors, no answers.
-            found[full_name(name)] = Installed(
-                str(details.get("quantization_level") or "")[:20],
+            found[full_name(clean(name))] = Installed(
+                clean(str(details.get("quantization_level") or ""))[:20],
                 size,
                 sees_by(row),
                 str(row.get("digest") or "")[:80],

@@ -1,0 +1,74 @@
+"""Every answer of this page: its headers, and a sentence where something broke."""
+
+import logging
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_LOG = logging.getLogger(__name__)
+
+# A picture's address in an answer could carry the conversation to another host; so could a form,
+# a frame or a script's request. Gradio needs scripts and styles within the page, and `eval` for
+# the templates of `gr.HTML`.
+_POLICY = (
+    "default-src 'none'",
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    "media-src 'self' data: blob:",
+    "font-src 'self' data:",
+    "connect-src 'self' data: blob:",
+    "manifest-src 'self'",
+    "frame-src 'none'",
+    "worker-src 'none'",
+    "object-src 'none'",
+    "base-uri 'self'",
+    "form-action 'none'",
+)
+_FRAMES = "https://huggingface.co https://*.hf.space"
+"""Who may show a public page inside their own: a Space stands in a frame."""
+
+
+def headers(public: bool) -> dict[str, str]:
+    """The headers of every response."""
+    framing = f"frame-ancestors 'self' {_FRAMES if public else ''}".strip()
+    return {
+        "Content-Security-Policy": "; ".join((*_POLICY, framing)),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+class Answers:
+    """The outermost door. Streams pass through it untouched."""
+
+    def __init__(self, app: ASGIApp, public: bool) -> None:
+        self.app, self.headers = app, headers(public)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the headers to every answer; what nobody caught becomes a sentence, and is logged."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        begun = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                MutableHeaders(scope=message).update(self.headers)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            pass  # who would read an answer has gone
+        except Exception:
+            _LOG.exception("a request failed")
+            if not begun:
+                sentence = "Something broke inside Phi Playground. It is not your fault."
+                await PlainTextResponse(sentence, 500)(scope, receive, send_with_headers)

@@ -1,0 +1,86 @@
+"""The door for events: a JSON body that is small, comes in time, and says whose it is."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from playground.limits import Limits
+from playground.visitors import VISITOR
+
+from .refusal import Refusal
+from .uploads import UPLOAD
+from .visits import Visits
+
+PATIENCE = 15.0
+"""Seconds that the next piece of a body may take."""
+_SESSION = re.compile("[A-Za-z0-9-]{1,64}")
+_READ = ("GET", "HEAD", "OPTIONS")
+
+
+class Events:
+    """Reads the body of every event whole, refuses what is none, and hands it on."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, visits: Visits) -> None:
+        self.app, self.limits, self.visits = app, limits, visits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through if it only reads, uploads, or is a proper event."""
+        if scope["type"] != "http" or scope["method"] in _READ or UPLOAD.fullmatch(scope["path"]):
+            return await self.app(scope, receive, send)
+        try:
+            body = await self._read(Headers(scope=scope), receive)
+            if body is None:  # the visitor has gone
+                return
+            self.visits.admit(_session(body), VISITOR.get())
+        except Refusal as refusal:
+            return await refusal(scope, receive, send)
+        await self.app(scope, _again(body, receive), send)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+        if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+            raise Refusal(415, "This page takes JSON here.")
+        most = self.limits.body_bytes
+        too_large = Refusal(413, f"This is more than this page takes at once: {most:,} bytes.")
+        declared = headers.get("content-length", "0")
+        if not declared.isdecimal() or int(declared[:12]) > most:
+            raise too_large
+        body = bytearray()
+        while True:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    message = await receive()
+            except TimeoutError:
+                raise Refusal(408, "This request took too long to arrive. Try again.") from None
+            if message["type"] != "http.request":
+                return None
+            body += message.get("body", b"")
+            if len(body) > most:
+                raise too_large
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def _session(body: bytes) -> str:
+    """The session that an event belongs to."""
+    try:
+        event: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "This is not JSON that can be read.") from None
+    session = event.get("session_hash") if isinstance(event, dict) else None
+    if not isinstance(session, str) or not _SESSION.fullmatch(session):
+        raise Refusal(400, "This event belongs to no page. Reload the page.")
+    return session
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body once more, then whatever comes."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay

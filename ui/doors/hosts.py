@@ -1,0 +1,101 @@
+"""The names that this page answers to, and whether a request comes from the page itself."""
+
+import os
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+EVERYWHERE = frozenset({"0.0.0.0", "::"})
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The names a page answers to.
+
+    A page on one's own computer answers to few: another website can give its own name the address
+    127.0.0.1, and would then be this page to the browser.
+    """
+
+    names: frozenset[str] | None = None
+    """Lower case; `None`: to every name, as a page that strangers visit anyway."""
+    addresses: bool = False
+    """Also to every address in numbers: those belong to no website."""
+    trusted: frozenset[str] = frozenset()
+    """Names of proxies before this page: what they say in `X-Forwarded-Host` is believed."""
+
+    @classmethod
+    def of(cls, listening: str, allowed: Sequence[str] = (), public: bool = False) -> "Hosts":
+        """Those of a page that listens at an address; `allowed` are further names of it.
+
+        On a Hugging Face Space, the Space's own name is one of them.
+        """
+        space = os.environ.get("SPACE_HOST", "")
+        named = frozenset(filter(None, map(_name, (*allowed, space))))
+        if public:
+            return cls(None, True, named)
+        own = {_name(listening), *LOOPBACK, *named}
+        everywhere = listening in EVERYWHERE
+        if everywhere:  # a computer is called by its name in its own network
+            computer = socket.gethostname().lower()
+            own |= {computer, f"{computer}.local"}
+        return cls(frozenset(own - EVERYWHERE), everywhere, named)
+
+    def answers(self, headers: Headers) -> bool:
+        """Whether the request was sent to one of these names."""
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+            return False
+        name = _name(hosts[0])
+        return self.names is None or name in self.names or (self.addresses and _is_address(name))
+
+    def sent_by_page(self, headers: Headers) -> bool:
+        """Whether a request's `Origin`, if it has one, is this page."""
+        origins = headers.getlist("origin")
+        if not origins:
+            return True
+        if len(origins) > 1:
+            return False
+        try:
+            scheme, place, *rest = urlsplit(origins[0])
+        except ValueError:
+            return False
+        if scheme not in ("http", "https") or any(rest):
+            return False
+        default = ":443" if scheme == "https" else ":80"
+        own = {headers["host"].lower().removesuffix(default)}
+        return place.lower().removesuffix(default) in own or _name(place) in self.trusted
+
+    def trusts(self, forwarded: str) -> bool:
+        """Whether a proxy's `X-Forwarded-Host` is to be believed."""
+        return _name(forwarded) in self.trusted
+
+    @property
+    def named(self) -> str:
+        """Those names, to be read."""
+        return ", ".join(sorted(self.names or ()))
+
+
+def _name(host: str) -> str:
+    """A host without its port and brackets, in lower case; `""` for what is none."""
+    match = _HOST.fullmatch(host.strip())
+    if match is None:
+        try:  # a bare address of version 6, as on a command line
+            return str(ip_address(host.strip()))
+        except ValueError:
+            return ""
+    return match[1].strip("[]").lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,132 @@
+"""The log of a page that strangers visit: each kind of failure once a minute, not their words."""
+
+import io
+import logging
+import re
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Hashable
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+_BEGINS = re.compile(r"(?P<group>[ +|]*Exception Group )?Traceback \(most recent call last\)")
+_FRAME = re.compile(r' File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<function>\S+)')
+_CHAINED = ("\nDuring handling of the above", "\nThe above exception was")
+_NAMED = re.compile(r"[A-Za-z_][\w.]*(?=:|$)", re.MULTILINE)
+_MOST_KINDS = 1000
+
+
+class Minutes:
+    """Which kinds of things were said in the last minute, and how many were not said since."""
+
+    def __init__(self, seconds: float = 60.0) -> None:
+        self._seconds = seconds
+        self._said: dict[Hashable, tuple[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def due(self, kind: Hashable) -> int | None:
+        """How many of a kind were passed over, if one may be said now; else `None`."""
+        now = time.monotonic()
+        with self._lock:
+            at, missed = self._said.get(kind, (now - self._seconds, 0))
+            if now - at < self._seconds:
+                self._said[kind] = (at, missed + 1)
+                return None
+            if len(self._said) >= _MOST_KINDS:
+                self._said.clear()
+            self._said[kind] = (now, 0)
+            return missed
+
+
+class QuietErrors(io.TextIOBase):
+    """A standard error stream that makes a line of every traceback that is printed to it.
+
+    Gradio prints one for each request that it cannot make sense of, with what the visitor sent. The
+    line has the exception's type and place. Everything else passes.
+    """
+
+    def __init__(self, stream: TextIO, minutes: Minutes | None = None) -> None:
+        self._stream, self._minutes = stream, minutes or Minutes()
+        self._here = threading.local()
+
+    def write(self, text: str) -> int:
+        """Take what `traceback` prints, one call for each of its parts; pass on other text."""
+        if not text:
+            return 0
+        place: str | None = getattr(self._here, "place", None)
+        if begins := _BEGINS.match(text):
+            self._here.place = "?"
+            if begins["group"]:  # its end cannot be told from the parts of its exceptions
+                self._here.place = None
+                self._here.in_group = True
+                self._say("An exception group", "several places")
+        elif getattr(self._here, "in_group", False) and text.startswith(" "):
+            pass
+        elif text.startswith(_CHAINED):
+            pass  # between the tracebacks of one failure
+        elif place is None:
+            self._here.in_group = False
+            self._stream.write(text)
+        elif frames := list(_FRAME.finditer(text)):
+            *_, last = frames
+            self._here.place = f"{Path(last['file']).name}:{last['line']} in {last['function']}"
+        elif text.startswith("  ") or not text.strip():
+            pass
+        else:
+            self._here.place = None
+            name = _NAMED.match(text)
+            self._say(name[0] if name else "An exception", place)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream behind it."""
+        self._stream.flush()
+
+    def _say(self, name: str, place: str) -> None:
+        kind = f"{name} at {place}"
+        if (missed := self._minutes.due(kind)) is not None:
+            self._stream.write(_line(kind, missed))
+            self._stream.flush()
+
+
+class QuietFormatter(logging.Formatter):
+    """Records with where an exception came from, but not what it says: that may be a visitor's."""
+
+    def formatException(
+        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, ...]
+    ) -> str:
+        """The frames and the type of an exception."""
+        kind, _, frames = ei
+        return "".join(traceback.format_tb(frames)) + (kind.__name__ if kind else "")
+
+
+class OncePerMinute(logging.Filter):
+    """Lets one record of a line of code pass in a minute, with how many did not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._minutes = Minutes()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this one passes."""
+        missed = self._minutes.due((record.name, record.lineno))
+        if missed:
+            record.msg = f"{record.msg} ({missed} more since)"
+        return missed is not None
+
+
+def _line(kind: str, missed: int) -> str:
+    more = f" ({missed} more since)" if missed else ""
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S')} {kind}{more}\n"
+
+
+def keep_log_short() -> None:
+    """From now on, for the whole process."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(QuietFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(OncePerMinute())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    sys.stderr = QuietErrors(sys.stderr)

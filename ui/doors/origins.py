@@ -1,0 +1,64 @@
+"""The door that keeps other websites out: they can make a visitor's browser ask this page."""
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from playground.visitors import VISITOR, on_platform, visitor_of
+
+from .hosts import Hosts
+from .refusal import Refusal
+
+_OWN = frozenset({"", "same-origin", "none"})
+"""`Sec-Fetch-Site` of the page's own requests and of typed addresses; programs send none."""
+
+
+class Origins:
+    """Answers 403 to whoever calls the page by a foreign name, or from another website.
+
+    A link from another website may open the page: that is a request without `Origin` for the page
+    itself, which does nothing yet.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+        self.app, self.hosts, self.platform = app, hosts, on_platform()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or refuse it."""
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        headers = Headers(scope=scope)
+        if scope["type"] != "http":  # this page has no web sockets
+            return await send({"type": "websocket.close", "code": 1008})
+        if refusal := self._check(scope, headers):
+            return await refusal(scope, receive, send)
+        forwarded = headers.get("x-forwarded-host")
+        if forwarded is not None and not self.hosts.trusts(forwarded):
+            scope["headers"] = [*scope["headers"]]
+            del MutableHeaders(scope=scope)["x-forwarded-host"]
+        client = scope["client"][0] if scope.get("client") else ""
+        chain = headers.getlist("x-forwarded-for") if self.platform else []
+        token = VISITOR.set(visitor_of(client, chain))
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            VISITOR.reset(token)
+
+    def _check(self, scope: Scope, headers: Headers) -> Refusal | None:
+        if not self.hosts.answers(headers):
+            return Refusal(
+                403,
+                f"This page answers only to {self.hosts.named}. To reach it by another name, "
+                "start it with --allow-host NAME.",
+            )
+        foreign = headers.get("sec-fetch-site", "") not in _OWN
+        if (foreign and not _follows_link(scope, headers)) or not self.hosts.sent_by_page(headers):
+            return Refusal(403, "This request comes from another website. Open the page itself.")
+        return None
+
+
+def _follows_link(scope: Scope, headers: Headers) -> bool:
+    return (
+        scope["method"] in ("GET", "HEAD")
+        and scope["path"] in ("", "/")
+        and headers.get("sec-fetch-mode") == "navigate"
+    )

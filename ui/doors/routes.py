@@ -1,0 +1,33 @@
+"""The door that knows which addresses this page has; Gradio brings more than it needs."""
+
+import re
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .refusal import Refusal
+
+_API = "run/predict|queue/(join|data)|component_server|cancel|reset|upload|upload_progress"
+_PAGE = re.compile(
+    rf"""
+    /?                                                  # the page
+  | /(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)/?
+  | /(assets|static|svelte)/.+                          # Gradio's scripts and styles
+  | /gradio_api/({_API})/?
+  | /gradio_api/(app_id|startup-events|theme\.css|heartbeat/[A-Za-z0-9-]{{1,64}})/?
+  | /gradio_api/file=.+
+    """,
+    re.VERBOSE,
+)
+
+
+class Routes:
+    """Answers 404 to every address that the page itself does not use."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through if its address is one of the page's."""
+        if scope["type"] == "http" and not _PAGE.fullmatch(scope["path"]):
+            return await Refusal(404, "There is nothing here.")(scope, receive, send)
+        await self.app(scope, receive, send)
