@@ -42,7 +42,7 @@ _DECODERS = {
     "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
     "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
     "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
-    "heif": ("pillow_heif", "HeifImageFile"),
+    "heif": ("pi_heif", "HeifImageFile"),
     "gif": ("PIL.GifImagePlugin", "GifImageFile"),
     "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
     "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),

@@ -506,7 +506,7 @@ def test_times_as_players_show_them(seconds: float, shown: str) -> None:
 
 
 def test_nothing_heavy_is_loaded_with_the_module() -> None:
-    heavy = "{'av', 'PIL', 'numpy', 'pillow_heif'}"
+    heavy = "{'av', 'PIL', 'numpy', 'pi_heif'}"
     code = f"import sys, playground.video; print({heavy} & {{*sys.modules}})"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
