@@ -343,6 +343,54 @@ async def test_no_picture_is_fetched_from_an_answer(visitor: Visitor, puppet: Pu
     visitor.faults.clear()
 
 
+CONTROLS = """Words before.
+
+<form action="https://elsewhere.example"><input name="key"><button>Log in</button></form>
+
+<textarea>type here</textarea> <select><option>one</option></select> <style>p{color:red}</style>
+
+<p style="position:fixed;inset:0">over everything</p>
+
+```html
+<form><input name="key"></form>
+```
+
+- [x] a task
+
+$$\\frac{1}{2}$$
+"""
+
+
+async def test_an_answer_holds_no_form_field_button_or_style(
+    visitor: Visitor, puppet: Puppet
+) -> None:
+    count = """(box) => [...document.querySelectorAll(`${box} .prose`)].map((prose) => [
+      prose.querySelectorAll("form, select, textarea, style:not(svg *)").length,
+      prose.querySelectorAll("input:not([type=checkbox][disabled])").length,
+      prose.querySelectorAll("button:not(.code_wrap > *)").length,
+      prose.querySelectorAll("[style]:not(.katex *, svg, svg *, pre *)").length,
+    ]).flat().filter(Boolean).length"""
+    await visitor.ask("A form, please")
+    puppet.feed("one", CONTROLS)
+    await visitor.sees("#text-answer-left", "a task")
+    await visitor.sees("#text-answer-left", "Log in")
+    for box, more in (("#text-answer-left", " More."), ("#text-answer-left", " End.")):
+        assert await visitor.page.evaluate(count, box) == 0
+        puppet.feed("one", more)
+        await visitor.sees(box, more.strip())
+    puppet.feed("one", last(1, 1), None)
+    puppet.answer("two", "Nothing.")
+    await visitor.finished()
+    await visitor.sees("#text-conversation-left", "End.")
+    shown = await visitor.text("#text-conversation-left")
+    for words in ("<form action=", "Log in", "type here", "over everything", '<input name="key">'):
+        assert words in shown
+    assert shown.count("<form>") == 1, "code is code"
+    assert await visitor.page.evaluate(count, "#text-conversation-left") == 0
+    drawn = await visitor.page.locator("#text-conversation-left .katex").count()
+    assert drawn, "formulas are drawn"
+
+
 async def test_copy_the_comparison(visitor: Visitor, puppet: Puppet, context) -> None:
     await context.grant_permissions(["clipboard-read", "clipboard-write"])
     await compare(visitor, puppet, "Hello", "Left says.", "Right says.")

@@ -7,6 +7,10 @@ import gradio as gr
 
 from .texts import t
 
+SHOWN_TAGS = ["form", "fieldset", "input", "textarea", "select", "button", "dialog", "style"]
+"""HTML that an answer shows as it was written: drawn, it would look like the page's own controls.
+`page.js` knows them too, for where Gradio's parser does not look."""
+
 
 @dataclass(frozen=True)
 class Pane:
@@ -69,7 +73,7 @@ def build_pane(view: str, side: str, backends: list[tuple[str, str]], additions:
         conversation = gr.Chatbot(
             label=t(f"conversation_{side}"), show_label=False, container=False, height="auto",
             layout="panel", buttons=["copy"], editable="user", elem_classes="conversation",
-            elem_id=f"{view}-conversation-{side}", allow_tags=False, autoscroll=False,
+            elem_id=f"{view}-conversation-{side}", allow_tags=SHOWN_TAGS, autoscroll=False,
             feedback_options=None, placeholder=t("conversation_placeholder"),
         )  # fmt: skip
         live = gr.Markdown(

@@ -34,6 +34,15 @@
     const direction = (text.match(RTL) || []).length > (text.match(LTR) || []).length ? "rtl" : "ltr";
     if (message.getAttribute("dir") !== direction) message.setAttribute("dir", direction);
   });
+  // An answer is text: a form, a field, a button or a style in it is shown as it was written. The
+  // conversation's parser does that itself (ui/pane.py), but not in diagrams, nor while an answer grows.
+  const ACTIVE = "form, fieldset, select, textarea, dialog, style:not(svg *), " +
+    "input:not([type=checkbox][disabled]), button:not(.code_wrap > *)";
+  const STYLED = "[style]:not(.katex *, svg, svg *, pre *)";
+  const disarm = (messages) => messages.forEach((message) => {
+    message.querySelectorAll(ACTIVE).forEach((node) => node.replaceWith(node.outerHTML));
+    message.querySelectorAll(STYLED).forEach((node) => node.removeAttribute("style"));
+  });
   // Gradio would draw a prompt as Markdown, without its tags: it is shown as it was typed. What
   // stands before it are pictures (ui/convert.py), which are read out by their names.
   const PICTURES = /^user's message: !\[[^\]]*\]\(data:image\//;
@@ -132,7 +141,12 @@
     const watchSide = (side) => {
       const line = $$(`line-${side}`), answer = $$(`answer-${side}`), conversation = $$(`conversation-${side}`);
       new MutationObserver(() => hear(side)).observe(line, { childList: true, subtree: true });
-      new MutationObserver(() => { direct(answer.querySelectorAll(MESSAGE)); follow(); }).observe(answer, { childList: true, subtree: true, characterData: true });
+      new MutationObserver(() => {
+        const growing = answer.querySelectorAll(MESSAGE);
+        disarm(growing);
+        direct(growing);
+        follow();
+      }).observe(answer, { childList: true, subtree: true, characterData: true });
       answer.setAttribute("translate", "no");
       conversation.setAttribute("translate", "no");
       const every = (node, selector) => [...(node.matches(selector) ? [node] : []), ...node.querySelectorAll(selector)];
@@ -143,7 +157,9 @@
         every(fresh, "[role=complementary]").forEach((node) => node.removeAttribute("role"));
         every(fresh, "[role=log]").forEach((node) =>
           node.setAttribute("aria-label", `${side === "left" ? "Left" : "Right"} conversation`));
-        direct(every(fresh, MESSAGE));
+        const messages = every(fresh, MESSAGE);
+        disarm(messages);
+        direct(messages);
         asTyped(every(fresh, "[data-testid=user]"));
       };
       // Only what is new: in a long conversation all of it would take longer than a frame.
