@@ -64,16 +64,18 @@ class Visitor:
         return [chosen.get(part.get("elem_id"), part.get("value")) for part in parts]
 
     async def _run(self, event: str) -> None:
-        body = {"data": self._data(event), "session_hash": self.session}
-        (await self.client.post(f"run/{event}", json=body)).raise_for_status()
+        await self._post("run/predict", event)
 
-    async def _draw(self) -> None:
+    async def _post(self, where: str, event: str) -> None:
         body = {
-            "data": self._data("draw"),
-            "fn_index": self.events["draw"]["id"],
+            "data": self._data(event),
+            "fn_index": self.events[event]["id"],
             "session_hash": self.session,
         }
-        (await self.client.post("queue/join", json=body)).raise_for_status()
+        (await self.client.post(where, json=body)).raise_for_status()
+
+    async def _draw(self) -> None:
+        await self._post("queue/join", "draw")
         drawn: list[Any] = []
         where = {"session_hash": self.session}
         async with self.client.stream("GET", "queue/data", params=where) as answer:

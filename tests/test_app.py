@@ -1,9 +1,22 @@
 """The command line: what it says, and what it says when it cannot start."""
 
+import asyncio
+import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.pages import free_port
+from tests.stub import Reply, Stub, delta, sse
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,3 +40,92 @@ def test_a_port_in_use_is_said_in_a_sentence() -> None:
         done = run("--port", str(port), "--no-browser")
     assert done.returncode == 1
     assert f"Port {port} is in use" in done.stderr and "Traceback" not in done.stderr
+
+
+@contextmanager
+def started(tmp_path: Path, *arguments: str, **environment: str) -> Iterator[tuple[Any, str]]:
+    """The page in a process of its own, with its address; what it prints is in `log`."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(tmp_path / "uploads"),
+        **environment,
+    }
+    command = [sys.executable, "app.py", "--port", str(port), "--no-browser", *arguments]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            try:
+                httpx.get(f"{url}/config", timeout=60)
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield process, url
+    finally:
+        process.kill()
+        process.wait()
+
+
+@asynccontextmanager
+async def asked(url: str, stub: Stub) -> AsyncIterator[httpx.AsyncClient]:
+    """An open page on which both sides of a comparison are answering, for ever."""
+    never = asyncio.Event()
+    words = sse(delta("And "), delta("so "), delta("on "), done=False)
+    stub.on("/v1/models", Reply.of({"data": [{"id": "phi"}]}))
+    stub.on("/v1/chat/completions", Reply((words, never)))
+    async with httpx.AsyncClient(base_url=f"{url}/gradio_api/", timeout=60) as client:
+        config = (await client.get(f"{url}/config")).json()
+        events = {event["api_name"]: event for event in config["dependencies"]}
+        parts = {part["id"]: part["props"] for part in config["components"]}
+        chosen = {"text-prompt": "Go on", "text-model-left": "phi", "text-model-right": "phi"}
+        chosen |= {f"text-backend-{side}": "openai_compatible" for side in ("left", "right")}
+
+        def event(name: str) -> dict[str, Any]:
+            inputs = [parts[number] for number in events[name]["inputs"]]
+            data = [chosen.get(part.get("elem_id"), part.get("value")) for part in inputs]
+            return {"fn_index": events[name]["id"], "data": data, "session_hash": "somebody"}
+
+        async with client.stream("GET", "heartbeat/somebody"):
+            (await client.post("run/predict", json=event("ask"))).raise_for_status()
+            (await client.post("queue/join", json=event("draw"))).raise_for_status()
+            await stub.until_open(2)
+            yield client
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent otherwise on Windows")
+@pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
+async def test_it_ends_in_the_middle_of_answers_without_a_traceback(
+    name: signal.Signals, tmp_path: Path, stub: Stub
+) -> None:
+    with started(tmp_path, OPENAI_COMPATIBLE_BASE_URL=f"{stub.url}/v1") as (process, url):
+        async with asked(url, stub):
+            assert len(list((tmp_path / "uploads").glob("phi-playground-*"))) == 1
+            process.send_signal(name)
+            assert await asyncio.to_thread(process.wait, 60) == 0
+    log = (tmp_path / "log").read_text()
+    assert "Traceback" not in log and log.rstrip().endswith("Phi Playground ends.")
+    assert not list((tmp_path / "uploads").glob("phi-playground-*"))
+
+
+async def test_a_public_page_says_little_of_bad_requests(tmp_path: Path, stub: Stub) -> None:
+    with started(tmp_path, "--public") as (_, url):
+        async with httpx.AsyncClient(base_url=f"{url}/gradio_api/", timeout=60) as client:
+            events = (await client.get(f"{url}/config")).json()["dependencies"]
+            for number in [event["id"] for event in events[::4]] + [9_999]:
+                for data in (["secret"], [{"path": "/secret"}] * 9, []):
+                    body = {"fn_index": number, "data": data, "session_hash": "somebody"}
+                    await client.post("run/predict", json=body)
+            bomb = b'{"session_hash": "a", "data": [' + b"{}," * 1_000_000 + b"{}]}"
+            kind = {"content-type": "application/json"}
+            found = await client.post("run/predict", content=bomb, headers=kind)
+            assert found.status_code == 413
+            assert (await client.get("deep_link?session_hash=somebody")).status_code == 404
+            assert (await client.get(f"{url}/config")).status_code == 200
+    log = (tmp_path / "log").read_text()
+    assert "Traceback" not in log and "secret" not in log
+    lines = log.splitlines()[1:]
+    assert len({line[20:] for line in lines}) == len(lines), "each kind once"

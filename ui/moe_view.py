@@ -8,7 +8,7 @@ import gradio as gr
 
 from backends import REGISTRY, Backend, ModelSpec
 from playground.conversation import SIDES, Said
-from playground.experts import Routing, to_file
+from playground.experts import MOST_BYTES, Routing, to_file
 
 from .compare_view import CompareView
 from .cost import cost_html
@@ -35,7 +35,9 @@ class MoeView(CompareView):
 
     def draw_below_answer(self, side: str) -> None:
         """The routing picture."""
-        self.figures = (*self.figures, build_figure(self.name, side))
+        # It travels as a text in JSON, in which each of its quotation marks takes two bytes.
+        largest = min(MOST_BYTES, self.limits.body_bytes // 2)
+        self.figures = (*self.figures, build_figure(self.name, side, largest))
 
     def draw_below_panes(self) -> None:
         """How a mixture of experts works, folded away."""

@@ -18,13 +18,17 @@ Sent = tuple[int, int]
 """The key of the routing that the page draws, and how many of its tokens it was sent."""
 
 
-def build_figure(view: str, side: str) -> gr.HTML:
-    """Draw the picture of one side, empty; its value is what `says` and `shows` make."""
+def build_figure(view: str, side: str, largest: int) -> gr.HTML:
+    """Draw the picture of one side, empty; its value is what `says` and `shows` make.
+
+    A saved routing that is opened in it has at most `largest` bytes.
+    """
     return gr.HTML(
         "",
         html_template=_TEMPLATE.format(**EN, side=side),
         js_on_load=(ASSETS / "routing.js").read_text("utf-8"),
         server_functions=[open_routing],
+        largest=largest,
         elem_id=f"{view}-routing-{side}",
         elem_classes="routing-box",
         apply_default_css=False,

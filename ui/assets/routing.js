@@ -402,7 +402,7 @@ input.addEventListener("change", async () => {
   if (!file) return;
   let now;
   try {
-    now = file.size > 12e6 ? { refused: "This file is too large to be a routing. Open one that this page saved." }
+    now = file.size > props.largest ? { refused: "This file is too large to be a routing. Open one that this page saved." }
       : await server.open_routing(await file.text());
   } catch {
     now = { refused: "The page's server did not answer. Try again in a moment." };

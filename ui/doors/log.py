@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Hashable
 from pathlib import Path
-from types import TracebackType
 from typing import TextIO
 
 _BEGINS = re.compile(r"(?P<group>[ +|]*Exception Group )?Traceback \(most recent call last\)")
@@ -93,14 +92,15 @@ class QuietErrors(io.TextIOBase):
 
 
 class QuietFormatter(logging.Formatter):
-    """Records with where an exception came from, but not what it says: that may be a visitor's."""
+    """Records in a line: with where an exception came from, but not what it says."""
 
-    def formatException(
-        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, ...]
-    ) -> str:
-        """The frames and the type of an exception."""
-        kind, _, frames = ei
-        return "".join(traceback.format_tb(frames)) + (kind.__name__ if kind else "")
+    def format(self, record: logging.LogRecord) -> str:
+        """A record, with the type and the places of its exception behind it."""
+        kind, _, frames = record.exc_info or (None, None, None)
+        record.exc_info = record.exc_text = None
+        places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(frames)]
+        told = f": {kind.__name__} at {' > '.join(places)}" if kind else ""
+        return super().format(record) + told
 
 
 class OncePerMinute(logging.Filter):

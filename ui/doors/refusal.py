@@ -1,12 +1,15 @@
 """How a door refuses: a status and a sentence."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+import asyncio
+from contextlib import suppress
 
 from starlette.responses import PlainTextResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-Door = Callable[[Scope, Receive, Send], Awaitable[None]]
+LISTENS = 5.0
+"""Seconds that a refused request may go on."""
+LISTENS_TO = 64_000_000
+"""Bytes of it."""
 
 
 class Refusal(Exception):
@@ -17,7 +20,12 @@ class Refusal(Exception):
         self.status, self.sentence, self.retry_after = status, sentence, retry_after
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with it, and hang up: what is left of the body is not waited for."""
+        """Answer with it, and hang up.
+
+        Who is still sending would not hear the answer, and be told only that the connection broke:
+        so a while is listened, and nothing kept.
+        """
+        await _let_speak(receive)
         headers = {"connection": "close"}
         if self.retry_after is not None:
             headers["retry-after"] = str(self.retry_after)
@@ -25,27 +33,12 @@ class Refusal(Exception):
         await response(scope, receive, send)
 
 
-class Reply:
-    """Watches what an app sends, so that a refusal can take its place until it has begun."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.begun = False
-        self.refusal: Refusal | None = None
-
-    async def send(self, message: Message) -> None:
-        """Send on; nothing of the app's once the request is refused."""
-        if self.refusal is None:
-            self.begun = True
-            await self._send(message)
-
-
-async def run(app: Any, scope: Scope, receive: Receive, send: Send, reply: Reply) -> None:
-    """Run an app whose `receive` may set `reply.refusal`, and answer with that in its place."""
-    try:
-        await app(scope, receive, reply.send)
-    except Exception:
-        if reply.refusal is None:
-            raise
-    if reply.refusal and not reply.begun:
-        await reply.refusal(scope, receive, send)
+async def _let_speak(receive: Receive) -> None:
+    heard = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LISTENS):
+            while heard < LISTENS_TO:
+                message = await receive()
+                heard += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return

@@ -11,7 +11,7 @@ from playground.limits import Limits
 from playground.visitors import VISITOR
 
 from .folder import UploadFolder
-from .refusal import Refusal, Reply, run
+from .refusal import Refusal
 
 UPLOAD = re.compile(r"/gradio_api/upload/?")
 _MINUTE = 60.0
@@ -28,7 +28,8 @@ class Uploads:
         """Let an upload through as long as there is room for it."""
         if scope["type"] != "http" or not UPLOAD.fullmatch(scope["path"]):
             return await self.app(scope, receive, send)
-        reply, visitor = Reply(send), VISITOR.get()
+        visitor, begun = VISITOR.get(), False
+        refused: Refusal | None = None
         declared = Headers(scope=scope).get("content-length", "0")
         length = int(declared[:15]) if declared.isdecimal() else 0
         try:
@@ -42,12 +43,25 @@ class Uploads:
             try:
                 self._check(visitor, size)
             except Refusal as refusal:
-                reply.refusal = refusal
+                nonlocal refused
+                refused = refusal
                 raise
             self._count(visitor, size)
             return message
 
-        await run(self.app, scope, counted, send, reply)
+        async def answer(message: Message) -> None:
+            nonlocal begun
+            if refused is None:  # else it is about the refusal, which Gradio does not know
+                begun = True
+                await send(message)
+
+        try:
+            await self.app(scope, counted, answer)
+        except Exception:
+            if refused is None:
+                raise
+        if refused is not None and not begun:
+            await refused(scope, receive, send)
 
     def _check(self, visitor: str, size: int) -> None:
         most = self.limits.upload_bytes_per_minute
