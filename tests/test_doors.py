@@ -310,6 +310,7 @@ async def test_what_is_no_event_is_refused_in_words(content: bytes, kind: str, s
 
 async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch) -> None:
     monkeypatch.setattr("ui.doors.events.PATIENCE", 0.05)
+    monkeypatch.setattr("ui.doors.refusal.LISTENS", 0.05)
     assert PATIENCE > 1
     page, sent = Page(), []
 
@@ -326,6 +327,27 @@ async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch) -> None:
     async with asyncio.timeout(20):
         await page.app(scope, never, send)
     assert sent[0]["status"] == 408
+
+
+async def test_a_refusal_of_what_has_come_whole_waits_for_nothing(monkeypatch) -> None:
+    page = Page(replace(PUBLIC, sessions_per_visitor=0), Hosts.of("0.0.0.0", public=True))
+    sent: list[Any] = []
+    body = [{"type": "http.request", "body": json.dumps(EVENT).encode(), "more_body": False}]
+
+    async def receive() -> Any:
+        return body.pop() if body else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    monkeypatch.setattr("ui.doors.refusal.LISTENS", 1000.0)
+    scope = {
+        "type": "http", "method": "POST", "path": "/gradio_api/run/predict", "client": ("::1", 1),
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+    }  # fmt: skip
+    async with asyncio.timeout(20):
+        await page.app(scope, receive, send)
+    assert sent[0]["status"] == 429
 
 
 # ── Visits: sessions, and what is forgotten with them ──────────────────────────────────────────

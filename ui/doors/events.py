@@ -15,7 +15,7 @@ from .refusal import Refusal
 from .uploads import UPLOAD
 from .visits import Visits
 
-PATIENCE = 15.0
+PATIENCE = 10.0
 """Seconds that the next piece of a body may take."""
 _SESSION = re.compile("[A-Za-z0-9-]{1,64}")
 _READ = ("GET", "HEAD", "OPTIONS")
@@ -33,11 +33,14 @@ class Events:
             return await self.app(scope, receive, send)
         try:
             body = await self._read(Headers(scope=scope), receive)
-            if body is None:  # the visitor has gone
-                return
-            self.visits.admit(_session(body), VISITOR.get())
         except Refusal as refusal:
             return await refusal(scope, receive, send)
+        if body is None:  # the visitor has gone
+            return
+        try:
+            self.visits.admit(_session(body), VISITOR.get())
+        except Refusal as refusal:
+            return await refusal(scope, None, send)
         await self.app(scope, _again(body, receive), send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:

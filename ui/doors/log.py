@@ -16,6 +16,7 @@ _FRAME = re.compile(r' File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<functi
 _CHAINED = ("\nDuring handling of the above", "\nThe above exception was")
 _NAMED = re.compile(r"[A-Za-z_][\w.]*(?=:|$)", re.MULTILINE)
 _MOST_KINDS = 1000
+_LOG = logging.getLogger(__name__)
 
 
 class Minutes:
@@ -106,15 +107,17 @@ class QuietFormatter(logging.Formatter):
 class OncePerMinute(logging.Filter):
     """Lets one record of a line of code pass in a minute, with how many did not."""
 
-    def __init__(self) -> None:
+    def __init__(self, forget_exception: bool = False) -> None:
         super().__init__()
-        self._minutes = Minutes()
+        self._minutes, self._forget = Minutes(), forget_exception
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether this one passes."""
         missed = self._minutes.due((record.name, record.lineno))
         if missed:
             record.msg = f"{record.msg} ({missed} more since)"
+        if self._forget:  # for handlers whose formatter would write it out
+            record.exc_info = None
         return missed is not None
 
 
@@ -123,10 +126,19 @@ def _line(kind: str, missed: int) -> str:
     return f"{time.strftime('%Y-%m-%d %H:%M:%S')} {kind}{more}\n"
 
 
+def _log_unraisable(failure: "sys.UnraisableHookArgs") -> None:
+    """What Python itself would print of an exception that nobody could catch."""
+    told = (failure.exc_type, failure.exc_value or failure.exc_type(), failure.exc_traceback)
+    _LOG.warning("ignored", exc_info=told)
+
+
 def keep_log_short() -> None:
     """From now on, for the whole process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(QuietFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(OncePerMinute())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    # Uvicorn writes with a handler of its own; it gets it when the page is served.
+    logging.getLogger("uvicorn.error").addFilter(OncePerMinute(forget_exception=True))
     sys.stderr = QuietErrors(sys.stderr)
+    sys.unraisablehook = _log_unraisable

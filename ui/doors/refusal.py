@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import suppress
 
-from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 LISTENS = 5.0
@@ -19,18 +18,22 @@ class Refusal(Exception):
         super().__init__(sentence)
         self.status, self.sentence, self.retry_after = status, sentence, retry_after
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with it, and hang up.
+    async def __call__(self, scope: Scope, receive: Receive | None, send: Send) -> None:
+        """Answer with it, and hang up. `receive` gives what is still to come of the body, if any.
 
         Who is still sending would not hear the answer, and be told only that the connection broke:
         so a while is listened, and nothing kept.
         """
-        await _let_speak(receive)
+        if receive is not None:
+            await _let_speak(receive)
         headers = {"connection": "close"}
         if self.retry_after is not None:
             headers["retry-after"] = str(self.retry_after)
-        response = PlainTextResponse(self.sentence, self.status, headers)
-        await response(scope, receive, send)
+        body = self.sentence.encode()
+        headers |= {"content-type": "text/plain; charset=utf-8", "content-length": str(len(body))}
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": self.status, "headers": raw})
+        await send({"type": "http.response.body", "body": body})
 
 
 async def _let_speak(receive: Receive) -> None:

@@ -28,7 +28,7 @@ class Uploads:
         """Let an upload through as long as there is room for it."""
         if scope["type"] != "http" or not UPLOAD.fullmatch(scope["path"]):
             return await self.app(scope, receive, send)
-        visitor, begun = VISITOR.get(), False
+        visitor, begun, more = VISITOR.get(), False, True
         refused: Refusal | None = None
         declared = Headers(scope=scope).get("content-length", "0")
         length = int(declared[:15]) if declared.isdecimal() else 0
@@ -38,12 +38,13 @@ class Uploads:
             return await refusal(scope, receive, send)
 
         async def counted() -> Message:
+            nonlocal more, refused
             message = await receive()
+            more = message.get("more_body", False)
             size = len(message.get("body", b""))
             try:
                 self._check(visitor, size)
             except Refusal as refusal:
-                nonlocal refused
                 refused = refusal
                 raise
             self._count(visitor, size)
@@ -61,7 +62,7 @@ class Uploads:
             if refused is None:
                 raise
         if refused is not None and not begun:
-            await refused(scope, receive, send)
+            await refused(scope, receive if more else None, send)
 
     def _check(self, visitor: str, size: int) -> None:
         most = self.limits.upload_bytes_per_minute
