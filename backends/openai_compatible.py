@@ -426,8 +426,10 @@ class _Reading:
         if not isinstance(choices, list) or not choices:
             return None
         choice: Any = choices[0] if isinstance(choices[0], dict) else {}
-        finish = choice.get("finish_reason")
-        self._finish = finish if isinstance(finish, str) and finish else self._finish
+        finish = choice.get("finish_reason") or None
+        if not isinstance(finish, str | None):
+            raise ValueError("a reason to finish that is no text")
+        self._finish = finish or self._finish
         self._filtered += filtered_for(choice.get("content_filter_results"))
         delta = choice.get("delta")
         text = delta.get("content") if isinstance(delta, dict) else None

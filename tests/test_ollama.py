@@ -812,3 +812,13 @@ async def test_a_download_that_is_cancelled(stub: Stub) -> None:
     assert (await anext(steps)).fraction == 0.5
     await steps.aclose()
     await stub.until_open(0)
+
+
+async def test_half_a_pair_in_a_models_name_is_no_text_that_a_page_can_send(stub: Stub) -> None:
+    row = '{"name": "\\ud800lone:1b", "size": 1, "details": {"quantization_level": "Q\\udc00"}}'
+    tags = f'{{"models": [{row}, {{"name": "phi3.5", "size": 1}}]}}'
+    stub.on(TAGS, Reply((tags.encode(),), headers={"content-type": "application/json"}))
+    offers = await BACKEND.models(Connection(stub.url))
+    assert "\ufffdlone:1b" in [offer.model for offer in offers]
+    for offer in offers:
+        f"{offer.model}{offer.status.message}{offer.spec.label}".encode()

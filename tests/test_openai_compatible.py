@@ -750,3 +750,33 @@ async def test_the_usual_variables_name_a_proxy(
     stub.on(f"{far}/models", Reply.of({"data": [{"id": "phi"}]}))
     assert (await BACKEND.status(Connection(far))).ready
     assert stub.asked(f"{far}/models")
+
+
+LONE = '{"data": [{"id": "\\ud800lone"}, {"id": "whole \\ud83d\\ude00"}, {"id": "ok"}]}'
+
+
+async def test_half_a_pair_in_a_models_name_is_no_text_that_a_page_can_send(stub: Stub) -> None:
+    stub.on(MODELS, Reply((LONE.encode(),), headers={"content-type": "application/json"}))
+    offers = await BACKEND.models(Connection(stub.url))
+    assert [offer.model for offer in offers] == ["\ufffdlone", "whole 😀", "ok"]
+    for offer in offers:
+        offer.status.message.encode()
+        offer.spec.label.encode()
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+async def test_half_a_pair_in_a_servers_words_neither(stub: Stub, status: int) -> None:
+    words = '{"error": {"message": "no \\udc00 here", "code": "\\ud800"}}'
+    stub.on(CHAT, Reply((words.encode(),), status, {"content-type": "application/json"}))
+    with pytest.raises(BackendError) as failed:
+        await steps_of(stub)
+    assert "no \ufffd here" in str(failed.value)
+    str(failed.value).encode()
+
+
+@pytest.mark.parametrize("finish", [[1], {"a": 1}, 5, True])
+async def test_a_reason_to_finish_that_is_no_text(stub: Stub, finish: object) -> None:
+    events = [delta("Paris"), {"choices": [{"delta": {}, "finish_reason": finish}]}]
+    stub.on(CHAT, stream(sse(*events)))
+    with pytest.raises(ServerError, match="sent something that cannot be read"):
+        await steps_of(stub)
