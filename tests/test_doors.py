@@ -383,6 +383,8 @@ async def test_all_together_cannot_either_and_open_pages_are_kept(monkeypatch) -
         page.holder.session_data[f"s{n}"] = SimpleNamespace(state_components=[])
     found = await page.ask("POST", PREDICT, json=EVENT)
     assert found.status_code == 503 and "Too many people" in found.text
+    found = await page.ask("GET", HERE)  # the page itself says so
+    assert found.status_code == 503 and "Try again in a few minutes" in found.text
     monkeypatch.setattr(visits, "GRACE", -1.0)
     assert (await page.ask("POST", PREDICT, json=EVENT)).status_code == 200
     assert "s0" not in page.holder.session_data and "s1" in page.holder.session_data

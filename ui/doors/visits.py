@@ -57,6 +57,12 @@ class Visits:
         if visit := self._visits.get(session):
             visit.since = time.monotonic()
             return
+        self.check_room(visitor)
+        self._visits[session] = _Visit(visitor)
+        self._of[visitor] += 1
+
+    def check_room(self, visitor: str) -> None:
+        """Raise `Refusal` if a visitor, or the whole page, has as many sessions as there may be."""
         most = self.limits.sessions_per_visitor
         if most is not None and self._of[visitor] >= most and not self._make_room(visitor):
             sentence = "Many pages are open here from your address. Close some, or wait a minute."
@@ -64,8 +70,6 @@ class Visits:
         if len(self._visits) >= self.limits.sessions and not self._make_room():
             sentence = "Too many people are here at this moment. Try again in a few minutes."
             raise Refusal(503, sentence, retry_after=int(GRACE))
-        self._visits[session] = _Visit(visitor)
-        self._of[visitor] += 1
 
     def opened(self, session: str, visitor: str) -> None:
         """A page has opened its heartbeat. Raises `Refusal` as `admit` does."""
@@ -123,7 +127,7 @@ class Visits:
 
 
 class Heartbeats:
-    """Sees heartbeats begin and end."""
+    """Sees pages open, and their heartbeats begin and end."""
 
     def __init__(self, app: ASGIApp, visits: Visits) -> None:
         self.app, self.visits = app, visits
@@ -131,6 +135,11 @@ class Heartbeats:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Note a page for as long as its heartbeat goes on."""
         path = scope.get("path", "")
+        if scope["type"] == "http" and path in ("", "/"):
+            try:  # said at once: a page whose first event is refused would just stay empty
+                self.visits.check_room(VISITOR.get())
+            except Refusal as refusal:
+                return await refusal(scope, receive, send)
         if scope["type"] != "http" or not path.startswith(_HEARTBEAT):
             return await self.app(scope, receive, send)
         session = path.removeprefix(_HEARTBEAT).rstrip("/")
