@@ -333,7 +333,7 @@
   };
 
   // ── In the pickers, what cannot work can be read, not chosen ───────────────────────────────
-  const CANNOT = /— (retired|unreachable|too large)$/;
+  const CANNOT = /— (retired|unreachable|too large)$|^No models listed$/;
   const cannot = (option) => option && CANNOT.test(option.getAttribute("aria-label") || "");
   document.addEventListener("focusin", (event) => {
     if (!event.target.closest?.(".pickers")) return;
