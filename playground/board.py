@@ -169,6 +169,7 @@ async def _check(backend: Backend, connection: Connection | None, probe: bool = 
     """Ask for status and models at the same time, bounded; try models out first if asked to."""
     status, offers = Status("unreachable", "", "slow"), cast("Sequence[Offer]", ())
     try:
+        await backend.load(connection)  # that is this machine's time, not the backend's
         if probe:  # somebody asked for it, and waits
             with suppress(TimeoutError):
                 async with asyncio.timeout(BOUND):
