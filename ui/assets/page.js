@@ -23,6 +23,40 @@
     announcedAt = now;
   };
 
+  // ── When the page's own server is gone: asked only after a sign of trouble ─────────────────
+  // Gradio's page then hears no click any more, says so in a toast, and loads itself anew once the
+  // server is back.
+  const AWAY = "The page's own server has stopped answering. What came stays here, your prompt is kept. "
+    + "Start it again: this page then opens anew by itself.";
+  const leave = {}; // of each view: how it stops waiting
+  let away = false;
+  const answers = async () => {
+    try { return (await fetch(location.href, { method: "HEAD", cache: "no-store" })).ok; } catch { return false; }
+  };
+  const doubt = async () => {
+    if (away || await answers() || away) return;
+    away = true;
+    Object.values(leave).forEach((stopWaiting) => stopWaiting());
+    announce(AWAY);
+  };
+  const tryAgain = async (view) => {
+    const notice = document.getElementById(`${view}-away`);
+    if (await answers()) {
+      try { sessionStorage.setItem("phi-asks", view); } catch { /* off: then it is asked by hand */ }
+      return location.reload();
+    }
+    notice.animate([{ opacity: .2 }, { opacity: 1 }], 400);
+    notice.scrollIntoView({ block: "nearest" });
+    announce(""); // the same words twice would be heard once
+    setTimeout(() => announce(AWAY), 500);
+  };
+  const watchToasts = () => {
+    const toasts = $(".toast-wrap");
+    if (!toasts) return setTimeout(watchToasts, 200);
+    new MutationObserver(doubt).observe(toasts, { childList: true });
+  };
+  watchToasts();
+
   // ── A message has one direction, that of most of its letters; code does not count ──────────
   // Its paragraphs may still each go their own way.
   const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/g, LTR = /[A-Za-z\u00c0-\u024f\u0370-\u052f\u3040-\ud7af]/g;
@@ -180,9 +214,15 @@
     let asked = "";
     drafts[view] = (text) => keep(`draft-${view}`, text || asked);
     promptBox().setAttribute("dir", "auto");
+    let asks = false; // Compare was pressed before the page opened anew; pictures are gone by then
+    try {
+      asks = sessionStorage.getItem("phi-asks") === view && !$$("strip");
+      if (asks) sessionStorage.removeItem("phi-asks");
+    } catch { /* off */ }
     const restore = () => {
       if (!root.querySelector(".state[data-state]")) return setTimeout(restore, 100);
       if (!promptBox().value && unsent) write(promptBox(), unsent);
+      if (asks && promptBox().value) setTimeout(() => $$("compare")?.click(), 100);
     };
     restore();
     // Where a keyboard is at hand, type at once.
@@ -205,7 +245,7 @@
     let sent = null, answering = false;
     root.addEventListener("click", (event) => { if ($$("compare")?.contains(event.target)) sent = promptBox().value; }, true);
     const noticeRun = () => {
-      const busy = Boolean($$("stop"));
+      const busy = Boolean($$("stop")) && !away;
       if (busy === answering) return;
       answering = busy;
       const box = promptBox();
@@ -217,6 +257,39 @@
       if (fine && seen() && document.activeElement === document.body) box.focus({ preventScroll: true });
     };
     new MutationObserver(noticeRun).observe($$("composer"), { childList: true, subtree: true, attributes: true, attributeFilter: ["class", "style"] });
+
+    // The page's own server is gone: nothing is waited for any more, and Compare is where Stop was.
+    const compare = $$("compare")?.cloneNode(true);
+    root.addEventListener("click", (event) => {
+      if (!away || !$$("compare")?.contains(event.target)) return;
+      event.stopPropagation();
+      tryAgain(view);
+    }, true);
+    leave[view] = () => {
+      const notice = document.createElement("p"), box = promptBox(), stop = $$("stop");
+      notice.id = `${view}-away`;
+      notice.className = "notice";
+      notice.textContent = AWAY;
+      $$("composer").prepend(notice);
+      for (const side of ["left", "right"]) {
+        const line = $$(`line-${side}`).querySelector(".numbers"), state = line?.dataset.state;
+        if (state !== "waiting" && state !== "streaming") continue;
+        const cut = document.createElement("span");
+        cut.textContent = state === "waiting" ? "Cut off before the first token." : "cut off";
+        line.dataset.state = "cut";
+        state === "waiting" ? line.replaceChildren(cut) : line.append(cut);
+      }
+      if (stop) {
+        if (!box.value) write(box, asked || sent || "");
+        for (const button of [stop, $$("stop-left"), $$("stop-right")]) button?.style.setProperty("display", "none");
+        if (compare && !$$("compare")) stop.after(compare);
+      }
+      noticeRun();
+      const draft = () => drafts[view](box.value);
+      onPrompt("input", draft);
+      draft();
+    };
+    if (away) leave[view]();
 
     // Pictures come from the button, or are dropped anywhere on the view, or pasted.
     const input = $$("add")?.parentElement.querySelector("input[type=file]");
