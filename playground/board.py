@@ -58,6 +58,14 @@ class _Check:
     since: float
     doubted: bool = False
     """It has failed somebody since."""
+    before: Checked | None = None
+    """What it said the time before, through the same connection."""
+
+    @property
+    def said(self) -> Checked | None:
+        """What it said last; nobody forgets it while it is asked again."""
+        done = self.task.done() and not self.task.cancelled()
+        return self.task.result() if done else self.before
 
     @property
     def age(self) -> float:
@@ -88,18 +96,24 @@ class Board:
             if last is None or last.connection != connection:
                 last = checks[backend.id] = self._begin(backend, connection, anew)
             elif last.task.done() and backend.kind == "local":
-                last = checks[backend.id] = self._begin(backend, connection, False)
+                last = checks[backend.id] = self._begin(backend, connection, False, last.said)
             elif last.task.done() and (anew or last.doubted or last.age > FRESH):
                 if last.age < AGAIN:
                     await sleep(AGAIN - last.age)
                     continue
-                last = checks[backend.id] = self._begin(backend, connection, anew)
+                last = checks[backend.id] = self._begin(backend, connection, anew, last.said)
             checked = await asyncio.shield(last.task)
             if connection == _connection(backend, keyring):
                 return checked
             anew = False  # meanwhile another address was typed: that is the one that counts
 
-    def _begin(self, backend: Backend, connection: Connection | None, probe: bool) -> _Check:
+    def _begin(
+        self,
+        backend: Backend,
+        connection: Connection | None,
+        probe: bool,
+        before: Checked | None = None,
+    ) -> _Check:
         """Ask a backend, unless too many visitors try their own keys and addresses on it."""
         now = time.monotonic()
         if connection is not None:
@@ -109,14 +123,13 @@ class Board:
             if len(times) >= MOST_TYPED:
                 return _Check(connection, asyncio.ensure_future(_too_many(backend)), now, True)
             times.append(now)
-        return _Check(connection, asyncio.ensure_future(_check(backend, connection, probe)), now)
+        asked = asyncio.ensure_future(_check(backend, connection, probe))
+        return _Check(connection, asked, now, before=before)
 
     def last(self, backend: Backend, keyring: Keyring | None = None) -> Checked | None:
         """What a backend said when it was last asked; `None` if it has said nothing yet."""
         check = self._checks(keyring, _connection(backend, keyring)).get(backend.id)
-        if check is None or not check.task.done() or check.task.cancelled():
-            return None
-        return check.task.result()
+        return check.said if check else None
 
     def offered(self, model: str, besides: str) -> bool:
         """Whether another backend than `besides` has a model of this name."""
