@@ -230,6 +230,26 @@ async def test_settings_reach_the_models(visitor: Visitor, puppet: Puppet) -> No
     assert "temperature=0" in page.url and "seed=7" in page.url
 
 
+async def test_what_is_typed_as_soon_as_the_settings_are_there_stays(visitor: Visitor) -> None:
+    page, temperature = visitor.page, "#text-temperature input[type=number]"
+    # A very busy browser: it takes half a second from one picture to the next.
+    await page.evaluate(
+        """() => {
+          const soon = requestAnimationFrame.bind(window);
+          window.requestAnimationFrame = (draw) => setTimeout(() => soon(draw), 500);
+        }"""
+    )
+    await page.click("#text-settings > button")
+    await page.fill(temperature, "0.3")
+    await page.evaluate(
+        """async () => {
+          for (let frame = 0; frame < 6; frame++) await new Promise(requestAnimationFrame);
+        }"""
+    )
+    assert await page.input_value(temperature) == "0.3"
+    await page.wait_for_url("**temperature=0.3*")
+
+
 async def test_a_link_opens_the_same_page(context: BrowserContext, served, puppet: Puppet) -> None:
     visitor = Visitor(await context.new_page(), served)
     await visitor.open("?left=puppet/two&right=puppet/one&temperature=0.3&prompt=Hello+there")
