@@ -465,9 +465,12 @@ async def test_a_download_waits_for_a_yes(visitor: Visitor, puppet: Puppet) -> N
     assert puppet.wait_open("one", 0)
     await page.click("#text-download-left")
     await page.click("#text-confirm-left")
-    puppet.feed("one", BackendConnectionError("The line broke.", "Try again; it goes on."))
-    await page.get_by_text("The line broke. Try again; it goes on.").wait_for()
+    async with page.expect_response(lambda response: response.request.method == "HEAD") as looked:
+        puppet.feed("one", BackendConnectionError("The line broke.", "Try again; it goes on."))
+        await page.get_by_text("The line broke. Try again; it goes on.").wait_for()
+    assert (await looked.value).ok, "the page looks whether its own server is there, and it is"
     await visitor.sees("#text-state-left", "Not on this machine yet.")
+    assert await page.locator("#text-away").count() == 0
 
 
 async def test_a_phone(browser, served: str, puppet: Puppet) -> None:
