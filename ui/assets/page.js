@@ -293,10 +293,12 @@
       for (const side of ["left", "right"]) {
         const line = $$(`line-${side}`).querySelector(".numbers"), state = line?.dataset.state;
         if (state !== "waiting" && state !== "streaming") continue;
-        const cut = document.createElement("span");
-        cut.textContent = state === "waiting" ? "Cut off before the first token." : "cut off";
+        // The line may be older than the answer above it.
+        const some = $$(`answer-${side}`).innerText.trim(), cut = document.createElement("span");
+        cut.textContent = some ? "cut off" : "Cut off before the first token.";
         line.dataset.state = "cut";
-        state === "waiting" ? line.replaceChildren(cut) : line.append(cut);
+        line.querySelector(".pulse")?.remove();
+        some && state === "streaming" ? line.append(cut) : line.replaceChildren(cut);
       }
       if (stop) {
         if (!box.value) write(box, asked || sent || "");
