@@ -134,6 +134,14 @@ class Backend(ABC):
         """`status` and `models` together, for those to whom one request tells both."""
         return await asyncio.gather(self.status(connection), self.models(connection))
 
+    async def load(self, connection: Connection | None = None) -> None:
+        """Load what asking takes, as packages and clients. Optional.
+
+        On a busy machine it takes longer than the backend's answer, whose time it is not. Raises
+        nothing: what is missing is said when it is asked.
+        """
+        return
+
     async def probe(self, connection: Connection | None = None) -> None:
         """Find out what a list of models cannot tell, before `status` and `models`. Optional.
 

@@ -5,7 +5,7 @@ import base64
 import json
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -186,6 +186,11 @@ class ChatCompletions(Served):
         )
 
     # ── The contract ───────────────────────────────────────────────────────────────────────────
+
+    async def load(self, connection: Connection | None = None) -> None:
+        """The package and a client, where somebody would be asked."""
+        with suppress(Exception):
+            await _clients.at(self.reach(connection).url)
 
     async def check(self, connection: Connection | None = None) -> tuple[Status, Sequence[Offer]]:
         """Status and models from one request: the server's list, or that it has none."""

@@ -61,6 +61,14 @@ class _Check:
     since: float
     doubted: bool = False
     """It has failed somebody since."""
+    before: Checked | None = None
+    """What it said the time before, through the same connection."""
+
+    @property
+    def said(self) -> Checked | None:
+        """What it said last; nobody forgets it while it is asked again."""
+        done = self.task.done() and not self.task.cancelled()
+        return self.task.result() if done else self.before
 
     @property
     def age(self) -> float:
@@ -98,29 +106,44 @@ class Board:
             checks = self._checks(keyring, connection)
             last = checks.get(backend.id)
             if last is None or last.connection != connection:
-                last = checks[backend.id] = self._begin(backend, connection, anew, budget)
+                probe = anew and self._may_probe(backend, connection, budget)
+                last = checks[backend.id] = self._begin(backend, connection, probe)
             elif last.task.done() and backend.kind == "local":
-                last = checks[backend.id] = self._begin(backend, connection, False, None)
+                last = checks[backend.id] = self._begin(backend, connection, False, last.said)
             elif last.task.done() and (anew or last.doubted or last.age > FRESH):
                 if last.age < AGAIN:
                     await sleep(AGAIN - last.age)
                     continue
-                last = checks[backend.id] = self._begin(backend, connection, anew, budget)
+                probe = anew and self._may_probe(backend, connection, budget)
+                last = checks[backend.id] = self._begin(backend, connection, probe, last.said)
             checked = await asyncio.shield(last.task)
             if connection == _connection(backend, keyring):
                 return checked
             anew = False  # meanwhile another address was typed: that is the one that counts
 
+    def _may_probe(
+        self, backend: Backend, connection: Connection | None, budget: Budget | None
+    ) -> bool:
+        """Whether models may be tried out now: where the owner pays, seldom and from the budget."""
+        if connection is not None or budget is None:
+            return True
+        now = time.monotonic()
+        if now - self._probed.get(backend.id, -PROBE_AGAIN) < PROBE_AGAIN:
+            return False
+        if not budget.spend(backend.probe_requests):
+            return False
+        self._probed[backend.id] = now
+        return True
+
     def _begin(
-        self, backend: Backend, connection: Connection | None, probe: bool, budget: Budget | None
+        self,
+        backend: Backend,
+        connection: Connection | None,
+        probe: bool,
+        before: Checked | None = None,
     ) -> _Check:
         """Ask a backend, unless too many visitors try their own keys and addresses on it."""
         now = time.monotonic()
-        if probe and connection is None and budget is not None:
-            probe = now - self._probed.get(backend.id, -PROBE_AGAIN) >= PROBE_AGAIN
-            probe = probe and budget.spend(backend.probe_requests)
-            if probe:
-                self._probed[backend.id] = now
         if connection is not None:
             times = self._typed[backend.id]
             while times and now - times[0] > 60:
@@ -128,14 +151,13 @@ class Board:
             if len(times) >= MOST_TYPED:
                 return _Check(connection, asyncio.ensure_future(_too_many(backend)), now, True)
             times.append(now)
-        return _Check(connection, asyncio.ensure_future(_check(backend, connection, probe)), now)
+        asked = asyncio.ensure_future(_check(backend, connection, probe))
+        return _Check(connection, asked, now, before=before)
 
     def last(self, backend: Backend, keyring: Keyring | None = None) -> Checked | None:
         """What a backend said when it was last asked; `None` if it has said nothing yet."""
         check = self._checks(keyring, _connection(backend, keyring)).get(backend.id)
-        if check is None or not check.task.done() or check.task.cancelled():
-            return None
-        return check.task.result()
+        return check.said if check else None
 
     def offered(self, model: str, besides: str) -> bool:
         """Whether another backend than `besides` has a model of this name."""
@@ -190,6 +212,7 @@ async def _check(backend: Backend, connection: Connection | None, probe: bool = 
     """Ask for status and models at the same time, bounded; try models out first if asked to."""
     status, offers = Status("unreachable", "", "slow"), cast("Sequence[Offer]", ())
     try:
+        await backend.load(connection)  # that is this machine's time, not the backend's
         if probe:  # somebody asked for it, and waits
             with suppress(TimeoutError):
                 async with asyncio.timeout(BOUND):

@@ -28,6 +28,11 @@ ARGUMENTS = [
 # Without them the 23 languages are drawn as boxes.
 FONTS = ("fonts-noto-core", "fonts-noto-cjk", "fonts-noto-color-emoji")
 
+SLOWDOWN = max(1.0, float(os.environ.get("PHI_BROWSER_SLOWDOWN") or 1))
+"""How many times slower than it can a page's scripts run."""
+PATIENCE = 20 * SLOWDOWN
+"""Seconds that a test waits for what must come."""
+
 
 def executable() -> str | None:
     """An installed Chromium or Chrome; `None` leaves the choice to Playwright."""

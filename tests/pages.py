@@ -1,4 +1,8 @@
-"""The real page in a real browser, its models played by puppets whose every word a test speaks."""
+"""The real page in a real browser, its models played by puppets whose every word a test speaks.
+
+PHI_BROWSER_SLOWDOWN=6 makes every page's scripts run six times slower than they can, and the
+tests wait six times longer: what is then lost, was won by luck on a fast machine.
+"""
 
 import asyncio
 import socket
@@ -6,6 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -24,7 +29,7 @@ from backends import (
     Progress,
     Status,
 )
-from tests.browser import ARGUMENTS, executable
+from tests.browser import ARGUMENTS, PATIENCE, SLOWDOWN, executable
 from tests.fakes import SPEC, last, said
 
 SEEING = replace(SPEC, modalities=("text", "image"))
@@ -67,11 +72,11 @@ class Puppet(Backend):
         pieces = [word + " " for word in words[:-1]] + words[-1:]
         self.feed(model, *pieces, last(7, len(pieces)), None)
 
-    def wait_open(self, model: str, count: int, timeout: float = 20) -> bool:
+    def wait_open(self, model: str, count: int, timeout: float = PATIENCE) -> bool:
         """Wait until so many answers of a model are on their way."""
         return self.wait_for(lambda: self.open[model] == count, timeout)
 
-    def wait_for(self, happened: Callable[[], bool], timeout: float = 20) -> bool:
+    def wait_for(self, happened: Callable[[], bool], timeout: float = PATIENCE) -> bool:
         """Wait until something has happened to the puppets."""
         with self._lock:
             return self._lock.wait_for(happened, timeout)
@@ -178,8 +183,32 @@ async def browser() -> AsyncGenerator[Browser, None]:
     """One Chromium: an installed one if there is one, else Playwright's own."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
+        expect.set_options(timeout=PATIENCE * 1000)
+        _slow_down(browser)
         yield browser
         await browser.close()
+
+
+def _slow_down(browser: Browser) -> None:
+    """Make every context of a browser as patient, and every page as slow, as was asked for."""
+    new_context = browser.new_context
+
+    async def patient(**options: Any) -> BrowserContext:
+        context = await new_context(**options)
+        context.set_default_timeout(PATIENCE * 1000)
+        new_page = context.new_page
+
+        async def slow() -> Page:
+            page = await new_page()
+            if SLOWDOWN > 1:
+                session = await context.new_cdp_session(page)
+                await session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
+            return page
+
+        context.new_page = slow
+        return context
+
+    browser.new_context = patient
 
 
 class Visitor:
@@ -189,7 +218,7 @@ class Visitor:
         self.page, self.address, self.view = page, address, view
         self.faults: list[str] = []
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
+        page.on("pageerror", lambda error: self.faults.append(f"script: {error.stack}"))
         page.on("request", self._request)
 
     def _console(self, message) -> None:
@@ -229,7 +258,7 @@ class Visitor:
     async def has_prompt(self, text: str) -> None:
         """Wait until the prompt box holds exactly this."""
         box = self.page.locator(f"#{self.view}-prompt textarea")
-        await expect(box).to_have_value(text, timeout=20_000)
+        await expect(box).to_have_value(text)
 
     async def prompt(self) -> str:
         """What is in the prompt box."""
@@ -240,7 +269,6 @@ class Visitor:
 async def context(browser: Browser) -> AsyncGenerator[BrowserContext, None]:
     """A fresh browser profile."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(20_000)
     yield context
     await context.close()
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest_asyncio
 
+from tests.browser import PATIENCE
+
 Piece = bytes | asyncio.Event
 
 
@@ -88,12 +90,12 @@ class Stub:
 
     async def until_open(self, count: int) -> None:
         """Wait until so many answers are on their way."""
-        async with self._changed, asyncio.timeout(20):
+        async with self._changed, asyncio.timeout(PATIENCE):
             await self._changed.wait_for(lambda: self.open == count)
 
     async def until_asked(self, path: str) -> None:
         """Wait until somebody asks for a path."""
-        async with self._changed, asyncio.timeout(20):
+        async with self._changed, asyncio.timeout(PATIENCE):
             await self._changed.wait_for(lambda: bool(self.asked(path)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -118,6 +118,30 @@ async def test_a_slow_backend_is_given_up(far: Far, monkeypatch: pytest.MonkeyPa
     assert "Far did not answer" in checked.status.message
 
 
+async def test_what_it_said_is_known_while_it_is_asked_again(far: Far) -> None:
+    far.kind = "local"  # asked every time
+    board = Board()
+    said = await board.look(far)
+    far.gate.clear()
+    again = asyncio.ensure_future(board.look(far))
+    await asyncio.sleep(0)
+    assert board.last(far) is said
+    assert board.offered("fake", besides="pocket")
+    far.gate.set()
+    assert await again is board.last(far) is not said
+
+
+async def test_what_this_machine_takes_to_load_is_not_the_backends_time(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def load(connection: Connection | None = None) -> None:
+        await asyncio.sleep(0.2)
+
+    monkeypatch.setattr(board_module, "BOUND", 0.1)
+    monkeypatch.setattr(far, "load", load)
+    assert (await Board().look(far)).status.ready
+
+
 async def test_a_slow_backend_does_not_hold_the_others_up(far: Far) -> None:
     far.gate.clear()
     board = Board()

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext
+from playwright.async_api import BrowserContext, Route, expect
 
 from playground.board import BOARD
 from tests.pages import Puppet, Visitor
@@ -208,3 +208,37 @@ async def test_the_page_opens_on_ollama_if_that_has_both(
     await visitor.page.wait_for_selector("#text-state-right [data-state=ready]")
     BOARD._shared.clear()
     assert visitor.faults == []
+
+
+@pytest.mark.parametrize(
+    ("listed", "found", "then"),
+    [
+        (Reply.of({"data": [{"id": PHI}]}), "Can answer", ["Phi-3.5-mini"]),
+        (Reply.of("Not Found", 404), "lists no models", ["No models listed"]),
+    ],
+)
+async def test_a_list_that_shrinks_while_it_is_open(
+    visitor: Visitor, puppet: Puppet, stub: Stub, listed: Reply, found: str, then: list[str]
+) -> None:
+    """The puppets' three models are looked at while the server's are still on their way."""
+    page, held = visitor.page, asyncio.Event()
+    stub.on(LIST, listed)
+    await visitor.page.click("#tabs [data-tab-id=models]")
+    await visitor.sees(CARD, "Needs an address")
+    await connect(visitor, stub.url)
+    await visitor.sees(CARD, found)
+    await page.click("#tabs [data-tab-id=text]")
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await page.click("#text-backend-left input")
+    await page.route("**/gradio_api/run/**", hold)
+    await page.get_by_role("option", name="OpenAI-compatible server").click()
+    await page.click("#text-model-left input")
+    models = page.locator("#text-model-left [role=option]")
+    await expect(models).to_have_count(3)
+    held.set()
+    await expect(models).to_have_count(1)
+    assert [await one.get_attribute("aria-label") for one in await models.all()] == then

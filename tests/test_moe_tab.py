@@ -9,6 +9,7 @@ from playwright.async_api import BrowserContext, Locator, expect
 
 from backends import Chunk, ExpertRouting
 from playground.experts import from_file
+from tests.browser import PATIENCE
 from tests.fakes import last, said
 from tests.pages import Puppet, Visitor
 from tests.test_experts import grown, to_file, token
@@ -350,7 +351,8 @@ async def test_the_tab_opens_on_the_built_in_mixture_and_its_routing_is_real(vis
     await visitor.has_prompt("What is a mixture of experts?")
     await visitor.page.click("#moe-compare")
     for side in ("left", "right"):
-        await visitor.page.wait_for_selector(f"#moe-line-{side} [data-state=done]", timeout=60_000)
+        done = f"#moe-line-{side} [data-state=done]"
+        await visitor.page.wait_for_selector(done, timeout=3 * PATIENCE * 1000)
     await visitor.finished()
     written = await tokens(visitor).all_inner_texts()
     assert written[-1] == "<|end|>" and " router" in written

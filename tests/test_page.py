@@ -230,6 +230,26 @@ async def test_settings_reach_the_models(visitor: Visitor, puppet: Puppet) -> No
     assert "temperature=0" in page.url and "seed=7" in page.url
 
 
+async def test_what_is_typed_as_soon_as_the_settings_are_there_stays(visitor: Visitor) -> None:
+    page, temperature = visitor.page, "#text-temperature input[type=number]"
+    # A very busy browser: it takes half a second from one picture to the next.
+    await page.evaluate(
+        """() => {
+          const soon = requestAnimationFrame.bind(window);
+          window.requestAnimationFrame = (draw) => setTimeout(() => soon(draw), 500);
+        }"""
+    )
+    await page.click("#text-settings > button")
+    await page.fill(temperature, "0.3")
+    await page.evaluate(
+        """async () => {
+          for (let frame = 0; frame < 6; frame++) await new Promise(requestAnimationFrame);
+        }"""
+    )
+    assert await page.input_value(temperature) == "0.3"
+    await page.wait_for_url("**temperature=0.3*")
+
+
 async def test_a_link_opens_the_same_page(context: BrowserContext, served, puppet: Puppet) -> None:
     visitor = Visitor(await context.new_page(), served)
     await visitor.open("?left=puppet/two&right=puppet/one&temperature=0.3&prompt=Hello+there")
@@ -493,9 +513,12 @@ async def test_a_download_waits_for_a_yes(visitor: Visitor, puppet: Puppet) -> N
     assert puppet.wait_open("one", 0)
     await page.click("#text-download-left")
     await page.click("#text-confirm-left")
-    puppet.feed("one", BackendConnectionError("The line broke.", "Try again; it goes on."))
-    await page.get_by_text("The line broke. Try again; it goes on.").wait_for()
+    async with page.expect_response(lambda response: response.request.method == "HEAD") as looked:
+        puppet.feed("one", BackendConnectionError("The line broke.", "Try again; it goes on."))
+        await page.get_by_text("The line broke. Try again; it goes on.").wait_for()
+    assert (await looked.value).ok, "the page looks whether its own server is there, and it is"
     await visitor.sees("#text-state-left", "Not on this machine yet.")
+    assert await page.locator("#text-away").count() == 0
 
 
 async def test_a_phone(browser, served: str, puppet: Puppet) -> None:

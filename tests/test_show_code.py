@@ -27,7 +27,7 @@ def programs(puppet: Puppet, monkeypatch) -> None:
 
 async def shows(visitor: Visitor, side: str, program: str) -> None:
     code = visitor.page.locator(f"#text-program-{side} pre code")
-    await expect(code).to_have_text(program.rstrip("\n"), use_inner_text=True, timeout=20_000)
+    await expect(code).to_have_text(program.rstrip("\n"), use_inner_text=True)
 
 
 async def test_the_program_of_what_was_asked(visitor: Visitor, puppet: Puppet, programs) -> None:

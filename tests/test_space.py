@@ -10,6 +10,7 @@ import pytest
 import yaml
 from playwright.async_api import BrowserContext
 
+from tests.browser import SLOWDOWN
 from tests.pages import Visitor, free_port
 from tests.real_server import BUSY, wait_until_up
 
@@ -107,7 +108,7 @@ def test_our_folder_does_not_hide_the_spaces_package() -> None:
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_two_pockets_are_compared_on_a_space(space: str, context: BrowserContext) -> None:
-    context.set_default_timeout(BUSY * 1000)
+    context.set_default_timeout(BUSY * SLOWDOWN * 1000)
     visitor = Visitor(await context.new_page(), space)
     await visitor.open("?left=pocket/pocket-3&right=pocket/pocket-3.5")
     await visitor.ask("What is a small language model?")

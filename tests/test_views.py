@@ -9,7 +9,6 @@ import gradio as gr
 import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, expect
-from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from backends import REGISTRY
 from playground.board import BOARD
@@ -92,20 +91,6 @@ async def text(context: BrowserContext, both: str, puppet: Puppet) -> AsyncGener
     assert visitor.faults == [], visitor.faults
 
 
-async def warm(visitor: Visitor) -> None:
-    """Set a temperature; again, if a page that was still opening has drawn over it.
-
-    Seen on a very busy machine only: Gradio draws what an event changes in several goes.
-    """
-    for patience in (5_000, 5_000, 20_000):
-        await visitor.page.fill("#text-temperature input[type=number]", "0.3")
-        try:
-            return await visitor.page.wait_for_url("**temperature=0.3*", timeout=patience)
-        except PlaywrightTimeout:
-            if patience == 20_000:
-                raise
-
-
 async def turn_to(visitor: Visitor, tab: str) -> Visitor:
     """The same visitor, on another tab."""
     await visitor.page.click(f"#tabs [data-tab-id={tab}]")
@@ -172,7 +157,8 @@ async def test_drafts_conversations_and_settings_survive_a_reload(
 ) -> None:
     await text.page.fill("#text-prompt textarea", "Mine")
     await text.page.click("#text-settings > button")
-    await warm(text)
+    await text.page.fill("#text-temperature input[type=number]", "0.3")
+    await text.page.wait_for_url("**temperature=0.3*")
     twin = await turn_to(text, "twin")
     await twin.page.wait_for_url("**?tab=twin&left=puppet/two&right=puppet/one")
     await twin.ask("Remember")

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from html import escape
-from typing import ClassVar
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 import gradio as gr
@@ -17,6 +17,9 @@ from playground.limits import Limits
 from .events import PRIVATE, Updates
 from .pane import Pane
 from .status import backend_choices, find_offer, look, model_choices, offer_of, state_html
+
+NONE_LISTED = "No models listed"
+"""Stands in a list that would be empty; `page.js` knows that it cannot be chosen."""
 
 
 class Pickers:
@@ -74,8 +77,8 @@ class Pickers:
         if model not in [value for _, value in choices]:
             model = choices[0][1] if choices else ""
         return {
-            self.pane.model: gr.Dropdown(
-                choices=choices, value=model or None, allow_custom_value=typed, filterable=typed
+            self.pane.model: _offering(
+                choices, value=model or None, allow_custom_value=typed, filterable=typed
             ),
             **self._state(checked, model),
         }
@@ -124,8 +127,8 @@ class Pickers:
         checked = self._fitting(next((one for one in every if one.backend.id == backend), None))
         fitting = [one for one in every if one.backend.id == backend or self._can_fit(one)]
         updates: Updates = {
-            self.pane.backend: gr.Dropdown(choices=backend_choices(fitting)),
-            self.pane.model: gr.Dropdown(choices=_choices(checked, model or "")),
+            self.pane.backend: _offering(backend_choices(fitting)),
+            self.pane.model: _offering(_choices(checked, model or "")),
         }
         state = self._state(checked, model or "")
         # A question, or a download on its way, stays on the screen; and what has not changed is
@@ -148,7 +151,7 @@ class Pickers:
         checked = self._fitting(await look(backend, keyring))
         return {
             self.pane.backend: gr.Dropdown(interactive=True),
-            self.pane.model: gr.Dropdown(choices=_choices(checked, model), interactive=True),
+            self.pane.model: _offering(_choices(checked, model), interactive=True),
             **self._state(checked, model or ""),
         }
 
@@ -209,6 +212,17 @@ def _choices(checked: Checked | None, model: str) -> list[tuple[str, str]]:
     if model and model not in [value for _, value in choices]:
         choices.append((model, model))
     return choices
+
+
+def _offering(choices: list[tuple[str, str]], **rest: Any) -> gr.Dropdown:
+    """A picker with other choices than before, also while its list is open.
+
+    Gradio's open list fails if it becomes shorter: it draws its old rows once more, of choices
+    that are gone. Properties reach the page one after the other, in the order of these
+    arguments: so first so many rows, at least one, and then what stands in them.
+    """
+    shown: list[Any] = choices or [(NONE_LISTED, None)]
+    return gr.Dropdown(num_choices_shown=len(shown), choices=shown, **rest)
 
 
 def _downloading(offer: Offer, step: Progress) -> str:

@@ -5,7 +5,7 @@ import base64
 import os
 import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from itertools import count
 from shlex import quote
@@ -136,6 +136,11 @@ class Ollama(Served):
         return next((spec for found, spec in _SPECS if found.match(name)), known_model(model))
 
     # ── The contract ───────────────────────────────────────────────────────────────────────────
+
+    async def load(self, connection: Connection | None = None) -> None:
+        """The package and a client, where somebody would be asked."""
+        with suppress(Exception):
+            await SERVERS.at(self.reach(connection).url)
 
     async def status(self, connection: Connection | None = None) -> Status:
         """Ready if it answers, with its version."""

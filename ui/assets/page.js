@@ -23,6 +23,40 @@
     announcedAt = now;
   };
 
+  // ── When the page's own server is gone: asked only after a sign of trouble ─────────────────
+  // Gradio's page then hears no click any more, says so in a toast, and loads itself anew once the
+  // server is back.
+  const AWAY = "The page's own server has stopped answering. What came stays here, your prompt is kept. "
+    + "Start it again: this page then opens anew by itself.";
+  const leave = {}; // of each view: how it stops waiting
+  let away = false;
+  const answers = async () => {
+    try { return (await fetch(location.href, { method: "HEAD", cache: "no-store" })).ok; } catch { return false; }
+  };
+  const doubt = async () => {
+    if (away || await answers() || away) return;
+    away = true;
+    Object.values(leave).forEach((stopWaiting) => stopWaiting());
+    announce(AWAY);
+  };
+  const tryAgain = async (view) => {
+    const notice = document.getElementById(`${view}-away`);
+    if (await answers()) {
+      try { sessionStorage.setItem("phi-asks", view); } catch { /* off: then it is asked by hand */ }
+      return location.reload();
+    }
+    notice.animate([{ opacity: .2 }, { opacity: 1 }], 400);
+    notice.scrollIntoView({ block: "nearest" });
+    announce(""); // the same words twice would be heard once
+    setTimeout(() => announce(AWAY), 500);
+  };
+  const watchToasts = () => {
+    const toasts = $(".toast-wrap");
+    if (!toasts) return setTimeout(watchToasts, 200);
+    new MutationObserver(doubt).observe(toasts, { childList: true });
+  };
+  watchToasts();
+
   // ── A message has one direction, that of most of its letters; code does not count ──────────
   // Its paragraphs may still each go their own way.
   const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/g, LTR = /[A-Za-z\u00c0-\u024f\u0370-\u052f\u3040-\ud7af]/g;
@@ -61,9 +95,28 @@
     if (shown.textContent !== text) shown.textContent = text;
   });
   const write = (box, text) => {
-    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(box, text);
+    Object.getOwnPropertyDescriptor(Object.getPrototypeOf(box), "value").set.call(box, text);
     box.dispatchEvent(new Event("input", { bubbles: true }));
   };
+
+  // ── What is typed into settings, or a tab, that have only just been opened ────────────────
+  // A picture later Gradio's page sets all that is in there to what it was at first. On a busy
+  // machine that is time enough to type. Never a key: its field is emptied because it was taken.
+  let typed = null;
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.("[role=tab], .settings > button")) return;
+    const mine = typed = new Map();
+    const again = (frames) => requestAnimationFrame(() => {
+      for (const [field, text] of mine) if (field.isConnected && field.value !== text) write(field, text);
+      if (frames > 1) again(frames - 1);
+      else if (typed === mine) typed = null;
+    });
+    again(4);
+  }, true);
+  document.addEventListener("input", (event) => {
+    const field = event.target;
+    if (field.matches?.("textarea, input[type=text], input[type=number]")) typed?.set(field, field.value);
+  }, true);
 
   // A file that is dropped where none is wanted: the browser would open it, and the page be gone.
   const carries = (event) => event.dataTransfer?.types.includes("Files");
@@ -196,9 +249,15 @@
     let asked = "";
     drafts[view] = (text) => keep(`draft-${view}`, text || asked);
     promptBox().setAttribute("dir", "auto");
+    let asks = false; // Compare was pressed before the page opened anew; pictures are gone by then
+    try {
+      asks = sessionStorage.getItem("phi-asks") === view && !$$("strip");
+      if (asks) sessionStorage.removeItem("phi-asks");
+    } catch { /* off */ }
     const restore = () => {
       if (!root.querySelector(".state[data-state]")) return setTimeout(restore, 100);
       if (!promptBox().value && unsent) write(promptBox(), unsent);
+      if (asks && promptBox().value) setTimeout(() => $$("compare")?.click(), 100);
     };
     restore();
     // Where a keyboard is at hand, type at once.
@@ -221,7 +280,7 @@
     let sent = null, answering = false;
     root.addEventListener("click", (event) => { if ($$("compare")?.contains(event.target)) sent = promptBox().value; }, true);
     const noticeRun = () => {
-      const busy = Boolean($$("stop"));
+      const busy = Boolean($$("stop")) && !away;
       if (busy === answering) return;
       answering = busy;
       const box = promptBox();
@@ -233,6 +292,41 @@
       if (fine && seen() && document.activeElement === document.body) box.focus({ preventScroll: true });
     };
     new MutationObserver(noticeRun).observe($$("composer"), { childList: true, subtree: true, attributes: true, attributeFilter: ["class", "style"] });
+
+    // The page's own server is gone: nothing is waited for any more, and Compare is where Stop was.
+    const compare = $$("compare")?.cloneNode(true);
+    root.addEventListener("click", (event) => {
+      if (!away || !$$("compare")?.contains(event.target)) return;
+      event.stopPropagation();
+      tryAgain(view);
+    }, true);
+    leave[view] = () => {
+      const notice = document.createElement("p"), box = promptBox(), stop = $$("stop");
+      notice.id = `${view}-away`;
+      notice.className = "notice";
+      notice.textContent = AWAY;
+      $$("composer").prepend(notice);
+      for (const side of ["left", "right"]) {
+        const line = $$(`line-${side}`).querySelector(".numbers"), state = line?.dataset.state;
+        if (state !== "waiting" && state !== "streaming") continue;
+        // The line may be older than the answer above it.
+        const some = $$(`answer-${side}`).innerText.trim(), cut = document.createElement("span");
+        cut.textContent = some ? "cut off" : "Cut off before the first token.";
+        line.dataset.state = "cut";
+        line.querySelector(".pulse")?.remove();
+        some && state === "streaming" ? line.append(cut) : line.replaceChildren(cut);
+      }
+      if (stop) {
+        if (!box.value) write(box, asked || sent || "");
+        for (const button of [stop, $$("stop-left"), $$("stop-right")]) button?.style.setProperty("display", "none");
+        if (compare && !$$("compare")) stop.after(compare);
+      }
+      noticeRun();
+      const draft = () => drafts[view](box.value);
+      onPrompt("input", draft);
+      draft();
+    };
+    if (away) leave[view]();
 
     // Pictures come from the button, or are dropped anywhere on the view, or pasted.
     const input = $$("add")?.parentElement.querySelector("input[type=file]");
@@ -349,7 +443,7 @@
   };
 
   // ── In the pickers, what cannot work can be read, not chosen ───────────────────────────────
-  const CANNOT = /— (retired|unreachable|too large)$/;
+  const CANNOT = /— (retired|unreachable|too large)$|^No models listed$/;
   const cannot = (option) => option && CANNOT.test(option.getAttribute("aria-label") || "");
   document.addEventListener("focusin", (event) => {
     if (!event.target.closest?.(".pickers")) return;
