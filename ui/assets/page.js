@@ -31,7 +31,10 @@
   const leave = {}; // of each view: how it stops waiting
   let away = false;
   const answers = async () => {
-    try { return (await fetch(location.href, { method: "HEAD", cache: "no-store" })).ok; } catch { return false; }
+    try {
+      const answer = await fetch(location.href, { method: "HEAD", cache: "no-store" });
+      return answer.ok || answer.headers.has("content-security-policy"); // a refusal is an answer, too
+    } catch { return false; }
   };
   const doubt = async () => {
     if (away || await answers() || away) return;
