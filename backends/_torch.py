@@ -1,5 +1,6 @@
 """A causal language model in PyTorch: loaded with progress, answering a forward pass at a time."""
 
+import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -37,6 +38,16 @@ PREFILL_CHUNK = 256
 _SMALL = 50e6
 """Parameters up to which one core is enough: cores that wait for each other at every layer made a
 model of 4 million 7 times slower on two busy cores."""
+
+KERNELS = 128
+"""Kernels that oneDNN, which multiplies bfloat16 on a CPU for torch, keeps: each is machine code
+for one shape, of about 0.25 MB, and a prompt of a length that was not seen before brings one for
+every shape of layer. By itself it keeps 1,024, and torch 1,024 more for every thread, which is
+every engine: hundreds of megabytes that only ever grow. A model decodes with five."""
+
+for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+    # Read when the first kernel is made, which nothing does before this module is imported.
+    os.environ.setdefault(_cache, str(KERNELS))
 
 _MEMORY_HINT = "Try a shorter prompt, a smaller model, or closing other programs."
 

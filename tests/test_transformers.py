@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -579,3 +580,24 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_kernels_for_lengths_of_long_ago_are_forgotten():
+    """A prompt of a new length brings kernels for a CPU: all kept, they are hundreds of MB."""
+    code = (
+        "from backends import _torch\n"
+        "import torch\n"
+        "weight = torch.zeros(64, 64, dtype=torch.bfloat16)\n"
+        "for _ in range(2):\n"
+        "    for length in range(1, 2 * _torch.KERNELS + 1):\n"
+        "        torch.nn.functional.linear(torch.zeros(length, 64).bfloat16(), weight)\n"
+    )
+    caches = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    env = {name: value for name, value in os.environ.items() if name not in caches}
+    env["ONEDNN_VERBOSE"] = "profile_create"
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, env=env)
+    made = done.stdout.count("create:cache_miss")
+    if not made:
+        pytest.skip("here oneDNN does not multiply bfloat16")
+    assert made > 3 * _torch.KERNELS, "the second time around none should have been left"
