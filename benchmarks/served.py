@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,14 +24,16 @@ START_LIMIT = 120.0
 class Served:
     """A server process, from its start to its end. JSON lines that it prints are collected."""
 
-    def __init__(self, arguments: Sequence[str], port: int) -> None:
+    def __init__(
+        self, arguments: Sequence[str], port: int, environment: Mapping[str, str] | None = None
+    ) -> None:
         """Run Python with these arguments; they make it listen on `port`."""
         self.url = f"http://127.0.0.1:{port}/"
         self.said: list[dict[str, Any]] = []
         self.started = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
+            [sys.executable, *arguments], cwd=ROOT, env=ENVIRONMENT | dict(environment or {}),
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -53,6 +55,12 @@ class Served:
         """Seconds of processor time that the process has taken so far."""
         times = psutil.Process(self._process.pid).cpu_times()
         return times.user + times.system
+
+    def memory(self) -> float:
+        """Megabytes of memory that the process and its children hold."""
+        process = psutil.Process(self._process.pid)
+        processes = [process, *process.children(recursive=True)]
+        return sum(one.memory_info().rss for one in processes) / 1e6
 
     def due(self, end: str) -> dict[str, dict[str, Any]]:
         """When the two answers that end in this word were due, by side."""
