@@ -1,22 +1,22 @@
 """Does the page's memory come to rest? `python -m benchmarks.soak`
 
 Four visitors go on and on with their conversations, on the two built-in Pocket models, all at once;
-then they clear them. The page's memory is read after every round of four comparisons. The same
-again with oneDNN's and torch's caches of kernels as large as they are by themselves, which is what
-the page was before it bounded them (`backends._torch.KERNELS`).
+then they clear them. The page's memory is read after every round of four comparisons. `--old`
+names another checkout, an older one say, whose page is soaked too, second.
 """
 
 import argparse
 import asyncio
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from benchmarks.machine import Figure, machine, write
 from benchmarks.paced import Script
-from benchmarks.served import Served, free_port
+from benchmarks.served import ROOT, Served, free_port
 from benchmarks.visitors import Visit, Visitor, client_of, config_of
 
 VISITORS = 4
@@ -28,8 +28,6 @@ QUESTIONS = (
     "Who made you?",
     "And in Spanish?",
 )
-BEFORE = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1024", "LRU_CACHE_CAPACITY": "1024"}
-"""The libraries' own bounds, for every process and for every thread."""
 AIM = 0.5
 """Megabytes per comparison in the second half."""
 
@@ -108,11 +106,11 @@ async def soak(server: Served, rounds: int, seconds: float) -> Soaked:
     return soaked
 
 
-def run(environment: dict[str, str], rounds: int, seconds: float) -> Soaked:
+def run(folder: Path, rounds: int, seconds: float) -> Soaked:
     """A page of its own, soaked."""
     port = free_port()
     arguments = ["app.py", "--port", str(port), "--no-browser"]
-    with Served(arguments, port, environment) as server:
+    with Served(arguments, port, folder) as server:
         server.wait()
         return asyncio.run(soak(server, rounds, seconds))
 
@@ -151,10 +149,11 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=110, help="at most for them, a page (%(default)s)"
     )
+    parser.add_argument("--old", type=Path, help="the folder of another checkout, soaked too")
     asked = parser.parse_args()
     before = machine("gradio", "torch", "transformers")
-    ways: dict[str, dict[str, str]] = {"page": {}, "unbounded": BEFORE}
-    pages = {name: run(way, asked.rounds, asked.seconds) for name, way in ways.items()}
+    folders = {"page": ROOT} | ({"old": asked.old.resolve()} if asked.old else {})
+    pages = {name: run(folder, asked.rounds, asked.seconds) for name, folder in folders.items()}
     print(table(pages), "", sep="\n")
     aims = {"page": AIM}
     figures = [one for name in pages for one in figures_of(name, pages[name], aims.get(name))]

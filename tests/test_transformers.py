@@ -173,9 +173,7 @@ def _generate(prompt_ids, count, folder=None):
     import torch
     from transformers import AutoModelForCausalLM
 
-    from backends._machine import has_native_bf16
-
-    dtype = torch.bfloat16 if has_native_bf16() else torch.float32
+    dtype = getattr(torch, _dtype())
     model = AutoModelForCausalLM.from_pretrained(folder or tiny.checkpoint(), dtype=dtype)
     ids = torch.tensor([prompt_ids])
     out = model.generate(
@@ -580,6 +578,13 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_small_model_has_no_kernels_for_every_length(monkeypatch):
+    """They are of bfloat16's; a large model's weights are too many to be twice as wide."""
+    monkeypatch.setattr(_torch, "has_native_bf16", lambda: True)
+    assert _torch.best_dtype("cpu", 4e6) == "float32"
+    assert _torch.best_dtype("cpu", 3.8e9) == "bfloat16"
 
 
 def test_kernels_for_lengths_of_long_ago_are_forgotten():
