@@ -45,14 +45,16 @@ for one shape, and a prompt of a length that was not seen before brings one for 
 layer. By themselves oneDNN keeps 1,024 and torch 1,024 more for every thread, which is every
 engine; with what they leave unused between them that is half a megabyte each, never given back."""
 
-for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-    # Read when the first kernel is made, which nothing does before this module is imported.
-    os.environ.setdefault(_cache, str(KERNELS))
-
 _MEMORY_HINT = "Try a shorter prompt, a smaller model, or closing other programs."
 
 _PROBE = "3f9c"
 """A text that no template has of its own."""
+
+
+def bound_kernels() -> None:
+    """Say how many `KERNELS` are kept. It is asked for when the first one is made."""
+    for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(cache, str(KERNELS))
 
 
 def gpus() -> tuple[int, ...]:
@@ -196,6 +198,7 @@ class TorchModel:
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils.logging import disable_progress_bar
 
+        bound_kernels()
         disable_progress_bar()
         layout = cls._layout(label, device, getattr(torch, dtype), spread)
         full = f"The memory ran out while {label} was loaded."

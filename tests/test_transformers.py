@@ -592,6 +592,7 @@ def test_kernels_for_lengths_of_long_ago_are_forgotten():
     code = (
         "from backends import _torch\n"
         "import torch\n"
+        "_torch.bound_kernels()\n"
         "weight = torch.zeros(64, 64, dtype=torch.bfloat16)\n"
         "for _ in range(2):\n"
         "    for length in range(1, 2 * _torch.KERNELS + 1):\n"
