@@ -1,5 +1,6 @@
 """A causal language model in PyTorch: loaded with progress, answering a forward pass at a time."""
 
+import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -35,14 +36,26 @@ if TYPE_CHECKING:
 PREFILL_CHUNK = 256
 """Tokens of the prompt per forward pass: as long as Stop and the other side wait at most."""
 
-_SMALL = 50e6
-"""Parameters up to which one core is enough: cores that wait for each other at every layer made a
-model of 4 million 7 times slower on two busy cores."""
+SMALL = 50e6
+"""Parameters up to which a CPU computes as fast in float32, and on one core: cores that wait for
+each other at every layer made a model of 4 million 7 times slower on two busy cores."""
+
+KERNELS = 64
+"""Kernels that oneDNN, which multiplies bfloat16 on a CPU for torch, keeps: each is machine code
+for one shape, and a prompt of a length that was not seen before brings one for every shape of
+layer. By themselves oneDNN keeps 1,024 and torch 1,024 more for every thread, which is every
+engine; with what they leave unused between them that is half a megabyte each, never given back."""
 
 _MEMORY_HINT = "Try a shorter prompt, a smaller model, or closing other programs."
 
 _PROBE = "3f9c"
 """A text that no template has of its own."""
+
+
+def bound_kernels() -> None:
+    """Say how many `KERNELS` are kept. It is asked for when the first one is made."""
+    for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(cache, str(KERNELS))
 
 
 def gpus() -> tuple[int, ...]:
@@ -67,12 +80,15 @@ def best_dtype(device: str, parameters: float) -> str:
 
     bfloat16, as the Phi models were trained, where the hardware has it. A CPU without computes
     faster in float32, if that fits; float16 is no choice there: its prefill is many times slower.
+    So does a small model on any CPU, and float32 needs no kernels for every length: see `KERNELS`.
     """
     import torch
 
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    if device == "cpu" and not has_native_bf16() and parameters * 4 < free_memory():
+    if device == "cpu" and (
+        parameters < SMALL or (not has_native_bf16() and parameters * 4 < free_memory())
+    ):
         return "float32"
     return "bfloat16"
 
@@ -149,7 +165,7 @@ class TorchModel:
         self._template = tokenizer
         self._tokenizer: Tokenizer = tokenizer.backend_tokenizer
         self._context: int = min(CONTEXT_CAP, model.config.max_position_embeddings)
-        small = model.num_parameters() < _SMALL
+        small = model.num_parameters() < SMALL
         self._threads = 1 if small else physical_cores()
         # Longest first: one may begin like another. What is a single letter stays one.
         added = (token for token in tokenizer.get_added_vocab() if len(token) > 1)
@@ -183,6 +199,7 @@ class TorchModel:
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils.logging import disable_progress_bar
 
+        bound_kernels()
         disable_progress_bar()
         layout = cls._layout(label, device, getattr(torch, dtype), spread)
         full = f"The memory ran out while {label} was loaded."

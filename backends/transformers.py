@@ -322,8 +322,10 @@ def _instead(spec: ModelSpec) -> str:
 
 def _dtype(spec: ModelSpec) -> str:
     """The number format of the page's own answers, as a program says it: see `best_dtype`."""
-    slow = not has_gpu() and not has_native_bf16() and sys.platform != "darwin"
-    return "torch.float32" if slow and spec.parameters * 4 < free_memory() else '"auto"'
+    if has_gpu() or sys.platform == "darwin":
+        return '"auto"'
+    wide = not has_native_bf16() and spec.parameters * 4 < free_memory()
+    return "torch.float32" if wide or spec.parameters < _torch.SMALL else '"auto"'
 
 
 def _nothing() -> Steps:

@@ -24,14 +24,14 @@ START_LIMIT = 120.0
 class Served:
     """A server process, from its start to its end. JSON lines that it prints are collected."""
 
-    def __init__(self, arguments: Sequence[str], port: int) -> None:
-        """Run Python with these arguments; they make it listen on `port`."""
+    def __init__(self, arguments: Sequence[str], port: int, folder: Path = ROOT) -> None:
+        """Run Python with these arguments in a checkout; they make it listen on `port`."""
         self.url = f"http://127.0.0.1:{port}/"
         self.said: list[dict[str, Any]] = []
         self.started = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
+            [sys.executable, *arguments], cwd=folder, env=ENVIRONMENT,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -53,6 +53,16 @@ class Served:
         """Seconds of processor time that the process has taken so far."""
         times = psutil.Process(self._process.pid).cpu_times()
         return times.user + times.system
+
+    def memory(self) -> float:
+        """Megabytes of memory that the process and its children hold.
+
+        Where the system tells them apart, without files that are only mapped: it drops and reads
+        those as it pleases.
+        """
+        process = psutil.Process(self._process.pid)
+        infos = [one.memory_info() for one in (process, *process.children(recursive=True))]
+        return sum(info.rss - getattr(info, "shared", 0) for info in infos) / 1e6
 
     def due(self, end: str) -> dict[str, dict[str, Any]]:
         """When the two answers that end in this word were due, by side."""

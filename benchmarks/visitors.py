@@ -45,6 +45,10 @@ class Visitor:
         """Open the page."""
         await self._run("open")
 
+    async def clear(self) -> None:
+        """Press Clear."""
+        await self._run("clear")
+
     async def compare(self) -> Visit:
         """Press Compare and read both answers to their end."""
         try:
@@ -55,11 +59,16 @@ class Visitor:
             self.visit.error = f"{type(error).__name__}: {error}"
         return self.visit
 
-    def _data(self, event: str) -> list[Any]:
-        """An event's inputs as they stand on the page, with this visitor's choices."""
+    def chosen(self) -> dict[str | None, Any]:
+        """What this visitor types and picks, by the components' names."""
         chosen: dict[str | None, Any] = {"text-prompt": self.visit.script.prompt}
         for side in ("left", "right"):
             chosen |= {f"text-backend-{side}": f"paced-{side}", f"text-model-{side}": "paced"}
+        return chosen
+
+    def _data(self, event: str) -> list[Any]:
+        """An event's inputs as they stand on the page, with this visitor's choices."""
+        chosen = self.chosen()
         parts = [self.parts[number] for number in self.events[event]["inputs"]]
         return [chosen.get(part.get("elem_id"), part.get("value")) for part in parts]
 
@@ -105,13 +114,22 @@ class Visitor:
         return new
 
 
-async def visit_all(url: str, count: int, tokens: int, rate: int) -> list[Visit]:
-    """So many visitors open the page one by one, then all press Compare in the same instant."""
+def client_of(url: str) -> httpx.AsyncClient:
+    """A client for the requests that a page sends to its server at `url`."""
     # The server closes idle connections after 5 s: never reuse one that it is just closing.
     limits = httpx.Limits(max_connections=None, keepalive_expiry=2)
-    address = f"{url}gradio_api/"
-    async with httpx.AsyncClient(base_url=address, limits=limits, timeout=_PATIENCE) as client:
-        config = (await client.get(f"{url}config")).raise_for_status().json()
+    return httpx.AsyncClient(base_url=f"{url}gradio_api/", limits=limits, timeout=_PATIENCE)
+
+
+async def config_of(url: str, client: httpx.AsyncClient) -> dict[str, Any]:
+    """The components and events of a page."""
+    return (await client.get(f"{url}config")).raise_for_status().json()
+
+
+async def visit_all(url: str, count: int, tokens: int, rate: int) -> list[Visit]:
+    """So many visitors open the page one by one, then all press Compare in the same instant."""
+    async with client_of(url) as client:
+        config = await config_of(url, client)
         scripts = [Script(tokens, rate, f"VISITOR-{n}") for n in range(count)]
         visitors = [Visitor(client, config, script) for script in scripts]
         for visitor in visitors:

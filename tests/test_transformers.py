@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -172,9 +173,7 @@ def _generate(prompt_ids, count, folder=None):
     import torch
     from transformers import AutoModelForCausalLM
 
-    from backends._machine import has_native_bf16
-
-    dtype = torch.bfloat16 if has_native_bf16() else torch.float32
+    dtype = getattr(torch, _dtype())
     model = AutoModelForCausalLM.from_pretrained(folder or tiny.checkpoint(), dtype=dtype)
     ids = torch.tensor([prompt_ids])
     out = model.generate(
@@ -579,3 +578,32 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_small_model_has_no_kernels_for_every_length(monkeypatch):
+    """They are of bfloat16's; a large model's weights are too many to be twice as wide."""
+    monkeypatch.setattr(_torch, "has_native_bf16", lambda: True)
+    assert _torch.best_dtype("cpu", 4e6) == "float32"
+    assert _torch.best_dtype("cpu", 3.8e9) == "bfloat16"
+
+
+def test_kernels_for_lengths_of_long_ago_are_forgotten():
+    """A prompt of a new length brings kernels for a CPU: all kept, they are hundreds of MB."""
+    code = (
+        "from backends import _torch\n"
+        "import torch\n"
+        "_torch.bound_kernels()\n"
+        "weight = torch.zeros(64, 64, dtype=torch.bfloat16)\n"
+        "for _ in range(2):\n"
+        "    for length in range(1, 2 * _torch.KERNELS + 1):\n"
+        "        torch.nn.functional.linear(torch.zeros(length, 64).bfloat16(), weight)\n"
+    )
+    caches = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+    env = {name: value for name, value in os.environ.items() if name not in caches}
+    env["ONEDNN_VERBOSE"] = "profile_create"
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, env=env)
+    made = done.stdout.count("create:cache_miss")
+    if not made:
+        pytest.skip("here oneDNN does not multiply bfloat16")
+    assert made > 3 * _torch.KERNELS, "the second time around none should have been left"
