@@ -26,8 +26,8 @@
   // ── When the page's own server is gone: asked only after a sign of trouble ─────────────────
   // Gradio's page then hears no click any more, says so in a toast, and loads itself anew once the
   // server is back.
-  const AWAY = "The page's own server has stopped answering. What came stays here, your prompt is kept. "
-    + "Start it again: this page then opens anew by itself.";
+  const AWAY = "The page's own server has stopped answering. What came stays here, and your prompt is kept. "
+    + "Once the server is started again, this page opens anew by itself.";
   const leave = {}; // of each view: how it stops waiting
   let away = false;
   const answers = async () => {
