@@ -20,6 +20,8 @@ from backends.pocket.batches import IGNORED, encode
 from backends.pocket.conversations import Conversations
 from playground.examples import EXAMPLES
 
+pytestmark = pytest.mark.engine
+
 MODELS = lesson.FOLDER / "models"
 EDITIONS = {edition.key: edition for edition in lesson.EDITIONS}
 LANGUAGES = ("en", "es", "zh", "ar")

@@ -25,6 +25,8 @@ from backends.pocket.vision.lesson import Exchange, exam_questions, languages
 from playground.examples.vision import VisionExample, load_vision, picture_bytes
 from playground.pictures import PictureLimits, read
 
+pytestmark = pytest.mark.engine
+
 
 def test_drawing_is_the_same_for_the_same_seed() -> None:
     for number, layout in enumerate(LAYOUTS):

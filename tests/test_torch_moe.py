@@ -32,6 +32,8 @@ from tests.rounding import (
     lead,
 )
 
+pytestmark = pytest.mark.engine
+
 MOE = "microsoft/Phi-3.5-MoE-instruct"
 LONG = "Count on and on, and on. " * 40
 """More tokens than one chunk of the prefill."""

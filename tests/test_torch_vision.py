@@ -33,6 +33,9 @@ from backends.transformers import Transformers
 
 from . import tiny
 from .golden.phi3_vision import checkpoint
+from .rounding import ROUNDING, lead
+
+pytestmark = pytest.mark.engine
 
 PHI = "microsoft/Phi-3.5-vision-instruct"
 GREEDY = GenerationParams(max_tokens=6, temperature=0, num_crops=1)
@@ -122,14 +125,17 @@ async def tokens(backend, monkeypatch, messages, params=GREEDY) -> list[int]:
 
 
 def by_the_port(backend, prompt: str, images: list[ImagePart], crops: int, most: int) -> list[int]:
-    """What the port answers by itself, with the library's own `generate`."""
+    """What the port answers by itself, with the library's own `generate`: no close calls."""
     folder = backend.checkpoint(next(s for s in backend.specs() if s.hub_id == PHI))
     processor = Phi3VProcessor.from_pretrained(folder, num_crops=crops)
     model = Phi3VForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     pictures = [Image.open(io.BytesIO(image.data)) for image in images]
     inputs = processor(prompt, pictures, return_tensors="pt")
-    answer = model.generate(**inputs, max_new_tokens=most, do_sample=False)
-    return answer[0, inputs["input_ids"].shape[1] :].tolist()
+    wanted = {"return_dict_in_generate": True, "output_logits": True, "do_sample": False}
+    made = model.generate(**inputs, max_new_tokens=most, **wanted)
+    # So the engine's way, in chunks and after its own look at the crops, must come to the same.
+    assert lead(torch.cat(made.logits)).min() > 10 * ROUNDING
+    return made.sequences[0, inputs["input_ids"].shape[1] :].tolist()
 
 
 @pytest.mark.parametrize("sizes", [[(300, 200)], [(336, 336), (100, 700)], []])

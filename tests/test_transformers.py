@@ -31,6 +31,8 @@ from backends.transformers import Transformers
 
 from . import tiny
 
+pytestmark = pytest.mark.engine
+
 PHI = "microsoft/Phi-3.5-mini-instruct"
 PHI_3 = "microsoft/Phi-3-mini-4k-instruct"
 GREEDY = GenerationParams(temperature=0)
