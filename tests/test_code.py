@@ -260,6 +260,7 @@ async def test_no_program_holds_a_key(backend: Backend, monkeypatch) -> None:
 POCKET = REGISTRY["pocket"]
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("messages", "params"),
     [
@@ -281,6 +282,7 @@ async def test_pocket_says_the_same(messages, params, tmp_path: Path) -> None:
     assert answer.text and printed == answer.text + "\n"
 
 
+@pytest.mark.engine
 async def test_every_knob_reaches_generate(tmp_path: Path) -> None:
     params = GenerationParams(5, 0.8, 0.9, 40, 2**40, ("###",))
     program = POCKET.code("pocket-3.5", (SYSTEM, HELLO), params)
@@ -311,6 +313,7 @@ def test_an_unknown_model_has_no_program() -> None:
     assert POCKET.code("no-such-model", (HELLO,), PARAMS) is None
 
 
+@pytest.mark.engine
 def test_a_template_without_a_place_for_it_gets_the_system_prompt_in_front(tmp_path: Path) -> None:
     from backends._generate import has_system_slot
 
