@@ -1,5 +1,6 @@
 """Fixtures that several test files use."""
 
+import gc
 import os
 import sys
 from collections.abc import Generator
@@ -32,6 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if "real_server" in fixtures:
             item.add_marker("engine")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported until now stays: no garbage collection need look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
