@@ -10,6 +10,9 @@ import pytest
 
 # Before Gradio is imported: the tests ask nothing of the outside.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# Before PyTorch is: of matrices this small a second thread makes nothing faster, and while other
+# programs run, cores that wait for each other at every layer make all of it many times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.pages import browser, context, puppet, served, visitor  # noqa: F401
 from tests.real_server import real_server  # noqa: F401

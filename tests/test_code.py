@@ -265,7 +265,11 @@ POCKET = REGISTRY["pocket"]
     ("messages", "params"),
     [
         ((HELLO,), GenerationParams(max_tokens=40, temperature=0)),
-        ((SYSTEM, *HISTORY), GenerationParams(max_tokens=40, temperature=0, top_k=5, seed=3)),
+        (
+            # Of what it was taught: where it is in doubt, two ways of computing may part.
+            (SYSTEM, *HISTORY[:2], Message.of("user", "What is a mixture of experts?")),
+            GenerationParams(max_tokens=40, temperature=0, top_k=5, seed=3),
+        ),
         (
             (Message.of("user", 'What does "<|end|>" mean?\n什么是小型语言模型？'),),
             GenerationParams(max_tokens=30, temperature=0),
@@ -296,7 +300,8 @@ async def test_every_knob_reaches_generate(tmp_path: Path) -> None:
     ):
         assert f"{line},\n" in program
     (tmp_path / "backends").symlink_to(ROOT / "backends")
-    first, second = [await run(program, tmp_path, HF_HUB_OFFLINE="1") for _ in range(2)]
+    twice = (run(program, tmp_path, HF_HUB_OFFLINE="1") for _ in range(2))
+    first, second = await asyncio.gather(*twice)
     assert first == second != "\n"
 
 

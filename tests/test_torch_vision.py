@@ -109,6 +109,10 @@ def usage(steps) -> tuple[int, int]:
 
 async def tokens(backend, monkeypatch, messages, params=GREEDY) -> list[int]:
     """The tokens of an answer, as the engine chose them."""
+    return (await tokens_and_steps(backend, monkeypatch, messages, params))[0]
+
+
+async def tokens_and_steps(backend, monkeypatch, messages, params) -> tuple[list[int], list]:
     chosen: list[int] = []
     from backends import _torch
 
@@ -120,8 +124,8 @@ async def tokens(backend, monkeypatch, messages, params=GREEDY) -> list[int]:
 
     with monkeypatch.context() as patch:
         patch.setattr(_torch._Writer, "push", noted)
-        await ask(backend, messages, params)
-    return chosen
+        steps = await ask(backend, messages, params)
+    return chosen, steps
 
 
 def by_the_port(backend, prompt: str, images: list[ImagePart], crops: int, most: int) -> list[int]:
@@ -165,10 +169,10 @@ async def test_pictures_are_numbered_through_the_conversation(backend, monkeypat
 async def test_beyond_the_original_window_the_long_factors_hold_everywhere(backend, monkeypatch):
     images = [picture(640, 360, seed) for seed in range(6)]
     params = GenerationParams(max_tokens=4, temperature=0, num_crops=4)
-    steps = await ask(backend, say(*images, "Summarise."), params)
+    messages = say(*images, "Summarise.")
+    answer, steps = await tokens_and_steps(backend, monkeypatch, messages, params)
     assert usage(steps)[0] > 4096
     assert next(s for s in steps if isinstance(s, Chunk)).notes == ("4 crops", "long context")
-    answer = await tokens(backend, monkeypatch, say(*images, "Summarise."), params)
     tags = "".join(f"<|image_{n}|>\n" for n in range(1, 7))
     prompt = f"<|user|>\n{tags}Summarise.<|end|>\n<|assistant|>\n"
     assert answer == by_the_port(backend, prompt, images, 4, 4)
@@ -228,8 +232,8 @@ async def test_what_does_not_fit_is_refused_before_it_is_looked_at(backend, seen
 
 
 async def test_memory_of_one_long_answer_is_not_there_for_another(backend, monkeypatch):
-    images = [picture(336, 336, seed) for seed in range(3)]
-    question, params = say(*images, "?"), GenerationParams(max_tokens=50, num_crops=16)
+    images = [picture(336, 336, seed) for seed in range(14)]  # 4,382 tokens: a long answer
+    question, params = say(*images, "?"), GenerationParams(max_tokens=50, num_crops=1)
     reserved = _torch_vision._RESERVED
     monkeypatch.setattr("backends._torch_vision.free_on", lambda device: 10**9)
     async with aclosing(backend.stream(PHI, question, params)) as first:
