@@ -14,11 +14,11 @@ nvidia     = $(if $(wildcard /proc/driver/nvidia /usr/lib/wsl/lib/nvidia-smi),-n
 PAGE_READY = $(VENV)/page-$(call checksum,requirements.txt tools/install.py)$(nvidia)
 TEST_READY = $(VENV)/test-$(call checksum,requirements.txt tests/requirements.txt tests/requirements-alone.txt)
 
-.PHONY: help run test lint bench space
+.PHONY: help run test test-quick lint bench space
 
 help: ## say what can be made
 	@echo 'make TARGET, for example: make run PORT=8000 HOST=0.0.0.0'
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
 run: $(PAGE_READY) ## start the page on this machine
 	@$(PY) app.py --host $(HOST) --port $(PORT) $(ARGS)
@@ -26,6 +26,9 @@ run: $(PAGE_READY) ## start the page on this machine
 test: $(TEST_READY) ## run all tests, in a real browser too
 	@$(PY) -m tests.browser
 	$(PY) -m pytest $(ARGS)
+
+test-quick: $(TEST_READY) ## run the tests that need no browser and no PyTorch, in a minute
+	$(PY) -m pytest -m 'not live and not browser and not engine' $(ARGS)
 
 lint: $(TEST_READY) ## check style and types
 	$(PY) -m ruff check .

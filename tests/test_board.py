@@ -1,6 +1,7 @@
 """The backend board: asked together, bounded, shared; and what a visitor typed stays theirs."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -25,11 +26,14 @@ class Far(Scripted):
     def __init__(self) -> None:
         super().__init__()
         self.connections: list[Connection | None] = []
+        self._home = threading.get_ident()
         self.called, self.gate = asyncio.Event(), asyncio.Event()
         self.gate.set()
         self.error: Exception | None = None
 
     async def status(self, connection: Connection | None = None) -> Status:
+        if threading.get_ident() != self._home:  # a page that other tests serve looks around
+            return Status("ready", "Ready.")
         self.connections.append(connection)
         self.called.set()
         await self.gate.wait()
@@ -142,10 +146,13 @@ async def test_what_this_machine_takes_to_load_is_not_the_backends_time(
     assert (await Board().look(far)).status.ready
 
 
-async def test_a_slow_backend_does_not_hold_the_others_up(far: Far) -> None:
+async def test_a_slow_backend_does_not_hold_the_others_up(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board_module, "BOUND", 60.0)
     far.gate.clear()
     board = Board()
-    found = await board.look_at_all(LOCAL, within=1.0)
+    found = await board.look_at_all(LOCAL, within=2.0)
     assert "pocket" in {checked.backend.id for checked in found}
     assert "far" not in {checked.backend.id for checked in found}
     far.gate.set()

@@ -260,11 +260,16 @@ async def test_no_program_holds_a_key(backend: Backend, monkeypatch) -> None:
 POCKET = REGISTRY["pocket"]
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("messages", "params"),
     [
         ((HELLO,), GenerationParams(max_tokens=40, temperature=0)),
-        ((SYSTEM, *HISTORY), GenerationParams(max_tokens=40, temperature=0, top_k=5, seed=3)),
+        (
+            # Of what it was taught: where it is in doubt, two ways of computing may part.
+            (SYSTEM, *HISTORY[:2], Message.of("user", "What is a mixture of experts?")),
+            GenerationParams(max_tokens=40, temperature=0, top_k=5, seed=3),
+        ),
         (
             (Message.of("user", 'What does "<|end|>" mean?\n什么是小型语言模型？'),),
             GenerationParams(max_tokens=30, temperature=0),
@@ -281,6 +286,7 @@ async def test_pocket_says_the_same(messages, params, tmp_path: Path) -> None:
     assert answer.text and printed == answer.text + "\n"
 
 
+@pytest.mark.engine
 async def test_every_knob_reaches_generate(tmp_path: Path) -> None:
     params = GenerationParams(5, 0.8, 0.9, 40, 2**40, ("###",))
     program = POCKET.code("pocket-3.5", (SYSTEM, HELLO), params)
@@ -294,7 +300,8 @@ async def test_every_knob_reaches_generate(tmp_path: Path) -> None:
     ):
         assert f"{line},\n" in program
     (tmp_path / "backends").symlink_to(ROOT / "backends")
-    first, second = [await run(program, tmp_path, HF_HUB_OFFLINE="1") for _ in range(2)]
+    twice = (run(program, tmp_path, HF_HUB_OFFLINE="1") for _ in range(2))
+    first, second = await asyncio.gather(*twice)
     assert first == second != "\n"
 
 
@@ -311,6 +318,7 @@ def test_an_unknown_model_has_no_program() -> None:
     assert POCKET.code("no-such-model", (HELLO,), PARAMS) is None
 
 
+@pytest.mark.engine
 def test_a_template_without_a_place_for_it_gets_the_system_prompt_in_front(tmp_path: Path) -> None:
     from backends._generate import has_system_slot
 

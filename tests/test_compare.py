@@ -38,7 +38,8 @@ async def test_an_answer_is_added_up_and_timed() -> None:
     assert (answer.state, answer.text, answer.finish_reason) == ("done", "ab", "stop")
     assert answer.usage and answer.usage.input_tokens == 7
     clock = answer.clock
-    assert clock.first_token == pytest.approx(1.0, abs=0.05)
+    # Asked somewhen between `t` and now: however busy the machine is, it is not more apart.
+    assert 1.0 - (time.monotonic() - t) <= clock.first_token <= 1.0
     assert clock.decode == pytest.approx(2.0)
     assert clock.tokens_per_second == pytest.approx((3 - 1) / 2.0)
     assert clock.token_source == "engine"

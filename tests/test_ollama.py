@@ -533,7 +533,8 @@ async def test_nobody_there() -> None:
 
 
 async def test_a_silent_server(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backends.ollama.wire.silence_timeout", lambda: 0.05)
+    # Longer than a busy machine needs to bring "Half" here.
+    monkeypatch.setattr("backends.ollama.wire.silence_timeout", lambda: 0.5)
     never = asyncio.Event()
     stub.on(CHAT, stream(never), stream(lines(said("Half")), never))
     with pytest.raises(BackendTimeoutError, match="did not begin to answer"):

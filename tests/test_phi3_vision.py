@@ -25,6 +25,9 @@ from backends._phi3_vision import (
 )
 from tests import tiny
 from tests.golden.phi3_vision import checkpoint
+from tests.rounding import ROUNDING, lead
+
+pytestmark = pytest.mark.engine
 
 GOLDEN = Path(checkpoint.__file__).parent
 ROOT = Path(__file__).parent.parent
@@ -89,9 +92,18 @@ def _seen(*sizes: tuple[int, int], num_crops: int = 1, length: int = 0) -> dict[
 
 
 def _next(model: Phi3VForCausalLM, prompt: dict, tokens: int = 4, **settings) -> list[list[int]]:
-    """The tokens that a model adds to a prompt at temperature 0."""
-    ids = model.generate(**prompt, max_new_tokens=tokens, do_sample=False, **settings)
-    return ids[:, prompt["input_ids"].shape[1] :].tolist()
+    """The tokens that a model adds to a prompt at temperature 0, none of them a close call."""
+    settings |= {"return_dict_in_generate": True, "output_logits": True}
+    made = model.generate(**prompt, max_new_tokens=tokens, do_sample=False, **settings)
+    # So another way of computing must come to the same: the weights are the same on any machine.
+    assert lead(torch.stack(made.logits)).min() > 10 * ROUNDING
+    return made.sequences[:, prompt["input_ids"].shape[1] :].tolist()
+
+
+def _runs(model: Phi3VForCausalLM, prompt: dict) -> bool:
+    """Whether it answers at all, with whatever tokens."""
+    made = model.generate(**prompt, max_new_tokens=4, min_new_tokens=4, do_sample=False)
+    return made.shape[1] - prompt["input_ids"].shape[1] == 4
 
 
 def _logits(model: torch.nn.Module, **inputs: torch.Tensor) -> torch.Tensor:
@@ -115,6 +127,7 @@ def test_it_is_the_published_model(name: str, folder: Path, model: Phi3VForCausa
         pixels = seen["pixel_values"].reshape(-1)
         sample = pixels[:: max(1, len(pixels) // 4096)][:4096]
         assert tuple(seen["pixel_values"].shape) == tuple(golden[f"{name}.pixel_shape"])
+        # Values of -2 to 3, the whole picture's out of torch's bicubic sums of 16 of them.
         assert np.abs(sample.numpy() - golden[f"{name}.pixel_sample"]).max() <= 1e-5
         counts = golden[f"{name}.num_img_tokens"].tolist()
         assert seen["num_img_tokens"].tolist() == eye.calc_num_image_tokens(pictures) == counts
@@ -131,10 +144,10 @@ def test_it_is_the_published_model(name: str, folder: Path, model: Phi3VForCausa
     if sizes:
         vectors = embedded[0][ids < 0]
         sample = vectors[:: max(1, len(vectors) // 64)][:64]
-        assert np.abs(sample.numpy() - golden[f"{name}.image_embeds_sample"]).max() <= 1e-4
+        assert np.abs(sample.numpy() - golden[f"{name}.image_embeds_sample"]).max() <= ROUNDING
     rows = logits[:: max(1, len(logits) // 16), ::501]
-    assert np.abs(rows.numpy() - golden[f"{name}.logits_rows"]).max() <= 1e-4
-    assert np.abs(logits[-1, :512].numpy() - golden[f"{name}.last_logits"]).max() <= 1e-4
+    assert np.abs(rows.numpy() - golden[f"{name}.logits_rows"]).max() <= ROUNDING
+    assert np.abs(logits[-1, :512].numpy() - golden[f"{name}.last_logits"]).max() <= ROUNDING
     assert _next(model, prompt) == [golden[f"{name}.greedy"].tolist()]
     if name in ("text", "tiny"):
         assert _next(model, prompt, use_cache=False) == [golden[f"{name}.greedy"].tolist()]
@@ -159,7 +172,7 @@ def test_without_pictures_it_is_phi3(model: Phi3VForCausalLM) -> None:
     for length in (40, 4200):
         ids = torch.arange(length)[None] * 7 % 32000
         ours, theirs = (_logits(it, input_ids=ids, logits_to_keep=3) for it in (model, phi3))
-        assert torch.equal(ours, theirs)
+        torch.testing.assert_close(ours, theirs, atol=ROUNDING, rtol=0)
 
 
 def test_rows_with_different_pictures_do_not_disturb_each_other(model) -> None:
@@ -191,8 +204,10 @@ def test_a_picture_is_known_by_its_number(model: Phi3VForCausalLM) -> None:
     other = torch.where(ids < 0, -3 - ids, ids)  # <|image_2|> before <|image_1|>
     turned = {name: prompt[name].flip(0) for name in ("pixel_values", "image_sizes")}
     there = _logits(model, **prompt)
-    assert torch.equal(_logits(model, input_ids=other, **turned), there)
-    assert not torch.equal(_logits(model, **{**prompt, "input_ids": other}), there)
+    # CLIP sees them in another order, but each by itself; the wrong one would be seen at once.
+    here = _logits(model, input_ids=other, **turned)
+    torch.testing.assert_close(here, there, atol=ROUNDING, rtol=0)
+    assert (_logits(model, **{**prompt, "input_ids": other}) - there).abs().max() > 1
 
 
 def test_embedding_first_and_reading_then_is_the_same(model: Phi3VForCausalLM) -> None:
@@ -225,7 +240,7 @@ def test_eager_attention_sees_the_same(folder: Path, model: Phi3VForCausalLM) ->
         "sdpa",
     )
     prompt = _seen((300, 200))
-    assert (_logits(eager, **prompt) - _logits(model, **prompt)).abs().max() <= 1e-4
+    assert (_logits(eager, **prompt) - _logits(model, **prompt)).abs().max() <= ROUNDING
 
 
 def test_it_runs_in_bfloat16(folder: Path, model: Phi3VForCausalLM) -> None:
@@ -233,8 +248,9 @@ def test_it_runs_in_bfloat16(folder: Path, model: Phi3VForCausalLM) -> None:
     prompt = _seen((300, 200))
     with torch.inference_mode():
         assert half(**prompt).logits.dtype == torch.bfloat16
+    # Three digits of each number are left; they were 0.05 apart, and a fault moves logits by 0.5.
     assert (_logits(half, **prompt) - _logits(model, **prompt)).abs().max() <= 0.2
-    assert len(_next(half, prompt)[0]) == 4
+    assert _runs(half, prompt)
 
 
 # Its files
@@ -248,7 +264,9 @@ def test_what_it_saves_is_what_was_published(tmp_path: Path, folder: Path, model
     again, info = Phi3VForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
     prompt = _seen((300, 200))
-    assert torch.equal(_logits(again.eval(), **prompt), _logits(model, **prompt))
+    # The same weights, but mapped from another place of another file: sums may differ in order.
+    ours, theirs = (_logits(it, **prompt) for it in (again.eval(), model))
+    torch.testing.assert_close(ours, theirs, atol=ROUNDING, rtol=0)
     assert again.generation_config.eos_token_id == CHAT_ENDS
 
 
@@ -274,7 +292,7 @@ def test_a_model_made_of_settings_alone() -> None:
     assert made.config.rope_parameters["rope_type"] == "longrope"
     assert made.generation_config.eos_token_id == made.config.eos_token_id == CHAT_ENDS
     assert not made.model.vision_embed_tokens.sub_GN.any()
-    assert len(_next(made.eval(), _seen((300, 200)))[0]) == 4
+    assert _runs(made.eval(), _seen((300, 200)))
     made.resize_token_embeddings(32100)
     assert made.model.vision_embed_tokens.wte is made.get_input_embeddings()
 
@@ -332,7 +350,7 @@ def test_two_pictures_stand_where_the_prompt_names_them(processor, model) -> Non
     assert inputs["attention_mask"].tolist() == [[1] * len(expected)]
     assert inputs["num_img_tokens"].tolist() == processor.calc_num_image_tokens(pictures)
     assert tuple(inputs["pixel_values"].shape) == (2, 2, 3, 336, 336)
-    assert len(_next(model, inputs)[0]) == 4
+    assert _runs(model, inputs)
     more = processor(text=[prompt], images=pictures, num_crops=4)
     assert tuple(more["pixel_values"].shape) == (2, 5, 3, 336, 336)
     assert more["num_img_tokens"].tolist() == [757, 469]

@@ -1,7 +1,6 @@
 """Where a model goes on a machine, and what is said of that beforehand."""
 
 import pytest
-import torch
 
 from backends import MODELS, GenerationParams, Message, MissingDependencyError, _torch
 from backends import _placement as placement
@@ -103,7 +102,10 @@ def test_the_program_lays_it_out_where_the_page_would(offer):
     assert "trust_remote_code" not in program
 
 
+@pytest.mark.engine
 def test_without_accelerate_its_install_line_is_said(offer, monkeypatch):
+    import torch
+
     for module in ("backends.transformers", "backends._torch"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
     status = offer(32, 80, 80).status
@@ -115,8 +117,11 @@ def test_without_accelerate_its_install_line_is_said(offer, monkeypatch):
     assert MoeModel._layout("x", "cuda:0", torch.bfloat16, None) == {"dtype": "auto"}
 
 
+@pytest.mark.engine
 def test_what_is_put_together_anew_goes_straight_to_its_gpu():
     """In main memory first, 84 GB would have to fit there too."""
+    import torch
+
     layout = {"dtype": torch.bfloat16, "device_map": {"": "cuda:1"}}
     assert MoeModel._layout("x", "cuda:1", torch.bfloat16, None) == layout
     assert MoeModel._layout("x", "cpu", torch.bfloat16, None) == {"dtype": "auto"}
@@ -133,6 +138,7 @@ def test_room_is_asked_for_on_every_device(monkeypatch):
     assert _torch.free_over("cuda:0", Placement("spread", 2, 1)) == 160 * GB - 3 * RESERVE
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("found", "gpus", "device"),
     [
@@ -149,6 +155,7 @@ def test_the_device_that_is_asked(found, gpus, device, monkeypatch):
     assert _torch.device_for(found, gpus) == device
 
 
+@pytest.mark.engine
 def test_a_busy_gpu_is_passed_over(monkeypatch):
     monkeypatch.setattr("backends.transformers.POOL", Pool())
     monkeypatch.setattr(_torch, "gpus", lambda: (100 * GB, 100 * GB))

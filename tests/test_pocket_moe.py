@@ -14,6 +14,8 @@ from backends.pocket.batches import IGNORED
 from playground.agent import read_steps
 from playground.examples.moe import load_moe
 
+pytestmark = pytest.mark.engine
+
 FOLDER = lesson.FOLDER / "models" / "pocket-moe"
 LANGUAGES = ("en", "es", "zh", "ar")
 

@@ -33,6 +33,9 @@ from backends.transformers import Transformers
 
 from . import tiny
 from .golden.phi3_vision import checkpoint
+from .rounding import ROUNDING, lead
+
+pytestmark = pytest.mark.engine
 
 PHI = "microsoft/Phi-3.5-vision-instruct"
 GREEDY = GenerationParams(max_tokens=6, temperature=0, num_crops=1)
@@ -106,6 +109,10 @@ def usage(steps) -> tuple[int, int]:
 
 async def tokens(backend, monkeypatch, messages, params=GREEDY) -> list[int]:
     """The tokens of an answer, as the engine chose them."""
+    return (await tokens_and_steps(backend, monkeypatch, messages, params))[0]
+
+
+async def tokens_and_steps(backend, monkeypatch, messages, params) -> tuple[list[int], list]:
     chosen: list[int] = []
     from backends import _torch
 
@@ -117,19 +124,22 @@ async def tokens(backend, monkeypatch, messages, params=GREEDY) -> list[int]:
 
     with monkeypatch.context() as patch:
         patch.setattr(_torch._Writer, "push", noted)
-        await ask(backend, messages, params)
-    return chosen
+        steps = await ask(backend, messages, params)
+    return chosen, steps
 
 
 def by_the_port(backend, prompt: str, images: list[ImagePart], crops: int, most: int) -> list[int]:
-    """What the port answers by itself, with the library's own `generate`."""
+    """What the port answers by itself, with the library's own `generate`: no close calls."""
     folder = backend.checkpoint(next(s for s in backend.specs() if s.hub_id == PHI))
     processor = Phi3VProcessor.from_pretrained(folder, num_crops=crops)
     model = Phi3VForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     pictures = [Image.open(io.BytesIO(image.data)) for image in images]
     inputs = processor(prompt, pictures, return_tensors="pt")
-    answer = model.generate(**inputs, max_new_tokens=most, do_sample=False)
-    return answer[0, inputs["input_ids"].shape[1] :].tolist()
+    wanted = {"return_dict_in_generate": True, "output_logits": True, "do_sample": False}
+    made = model.generate(**inputs, max_new_tokens=most, **wanted)
+    # So the engine's way, in chunks and after its own look at the crops, must come to the same.
+    assert lead(torch.cat(made.logits)).min() > 10 * ROUNDING
+    return made.sequences[0, inputs["input_ids"].shape[1] :].tolist()
 
 
 @pytest.mark.parametrize("sizes", [[(300, 200)], [(336, 336), (100, 700)], []])
@@ -159,10 +169,10 @@ async def test_pictures_are_numbered_through_the_conversation(backend, monkeypat
 async def test_beyond_the_original_window_the_long_factors_hold_everywhere(backend, monkeypatch):
     images = [picture(640, 360, seed) for seed in range(6)]
     params = GenerationParams(max_tokens=4, temperature=0, num_crops=4)
-    steps = await ask(backend, say(*images, "Summarise."), params)
+    messages = say(*images, "Summarise.")
+    answer, steps = await tokens_and_steps(backend, monkeypatch, messages, params)
     assert usage(steps)[0] > 4096
     assert next(s for s in steps if isinstance(s, Chunk)).notes == ("4 crops", "long context")
-    answer = await tokens(backend, monkeypatch, say(*images, "Summarise."), params)
     tags = "".join(f"<|image_{n}|>\n" for n in range(1, 7))
     prompt = f"<|user|>\n{tags}Summarise.<|end|>\n<|assistant|>\n"
     assert answer == by_the_port(backend, prompt, images, 4, 4)
@@ -222,8 +232,8 @@ async def test_what_does_not_fit_is_refused_before_it_is_looked_at(backend, seen
 
 
 async def test_memory_of_one_long_answer_is_not_there_for_another(backend, monkeypatch):
-    images = [picture(336, 336, seed) for seed in range(3)]
-    question, params = say(*images, "?"), GenerationParams(max_tokens=50, num_crops=16)
+    images = [picture(336, 336, seed) for seed in range(14)]  # 4,382 tokens: a long answer
+    question, params = say(*images, "?"), GenerationParams(max_tokens=50, num_crops=1)
     reserved = _torch_vision._RESERVED
     monkeypatch.setattr("backends._torch_vision.free_on", lambda device: 10**9)
     async with aclosing(backend.stream(PHI, question, params)) as first:

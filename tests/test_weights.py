@@ -59,6 +59,7 @@ async def fetch():
     return [step async for step in download(REPO, LABEL)]
 
 
+@pytest.mark.engine
 def test_finds_a_checkpoint_in_the_hub_cache(cache):
     assert _weights.find(REPO) is None
     tiny.hub_cache(cache, REPO)
@@ -67,6 +68,7 @@ def test_finds_a_checkpoint_in_the_hub_cache(cache):
     ) == cache / "models--microsoft--Phi-3.5-mini-instruct" / "snapshots" / ("0" * 39 + "1")
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("folder", ["microsoft/Phi-3.5-mini-instruct", "Phi-3.5-mini-instruct"])
 def test_finds_a_checkpoint_in_the_models_folder_first(cache, tmp_path, monkeypatch, folder):
     tiny.hub_cache(cache, REPO)
@@ -75,6 +77,7 @@ def test_finds_a_checkpoint_in_the_models_folder_first(cache, tmp_path, monkeypa
     assert _weights.find(REPO) == tmp_path / "models" / folder
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_an_incomplete_checkpoint_is_none(tmp_path, missing):
     folder = shutil.copytree(tiny.checkpoint(), tmp_path / "phi")
@@ -83,6 +86,7 @@ def test_an_incomplete_checkpoint_is_none(tmp_path, missing):
     assert not _weights.is_complete(folder)
 
 
+@pytest.mark.engine
 def test_every_shard_of_the_index_must_be_there(tmp_path):
     folder = shutil.copytree(tiny.checkpoint(), tmp_path / "phi")
     index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
@@ -94,6 +98,7 @@ def test_every_shard_of_the_index_must_be_there(tmp_path):
     assert not _weights.is_complete(folder)
 
 
+@pytest.mark.engine
 def test_counts_parameters_from_the_headers():
     from safetensors import safe_open
 
