@@ -96,6 +96,7 @@ async def asked(url: str, stub: Stub) -> AsyncIterator[httpx.AsyncClient]:
             yield client
 
 
+@pytest.mark.engine
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent otherwise on Windows")
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
 async def test_it_ends_in_the_middle_of_answers_without_a_traceback(
@@ -111,6 +112,7 @@ async def test_it_ends_in_the_middle_of_answers_without_a_traceback(
     assert not list((tmp_path / "uploads").glob("phi-playground-*"))
 
 
+@pytest.mark.engine
 async def test_a_public_page_says_little_of_bad_requests(tmp_path: Path, stub: Stub) -> None:
     with started(tmp_path, "--public") as (_, url):
         async with httpx.AsyncClient(base_url=f"{url}/gradio_api/", timeout=60) as client:

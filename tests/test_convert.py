@@ -30,14 +30,14 @@ def test_a_good_form() -> None:
     checked = form(stop="###\n\nEnd", seed=3).checked(LOCAL)
     assert checked.params == GenerationParams(512, 0.7, 0.95, 50, 3, ("###", "End"))
     assert checked.sides == (("pocket", "pocket-3"), ("pocket", "pocket-3.5"))
-    request = checked.request(1, Conversation(turns=(Turn(prompt="Hi"),)), Keyring())
+    request = checked.request(1, Conversation(turns=(Turn(prompt="Hi"),)), Keyring(), LOCAL)
     assert request.model == "pocket-3.5" and request.messages[-1].text == "Hi"
 
 
 def test_crops_are_each_sides_own() -> None:
     checked = form(left_crops="", right_crops="4").checked(LOCAL)
     assert [checked.params_of(side).num_crops for side in (0, 1)] == [None, 4]
-    request = checked.request(1, Conversation(turns=(Turn(prompt="Hi"),)), Keyring())
+    request = checked.request(1, Conversation(turns=(Turn(prompt="Hi"),)), Keyring(), LOCAL)
     assert request.params.num_crops == 4
     for wrong in (5, "many", 4.5, [4]):
         assert "crops" in refused(left_crops=wrong)

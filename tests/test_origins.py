@@ -13,7 +13,7 @@ from tests.browser import ARGUMENTS, executable
 from tests.pages import Puppet
 from ui.doors import own_folder
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.browser]
 
 # Names of an attacker's website, and of one whose DNS says 127.0.0.1 (or says so later: rebinding).
 NAMES = "--host-resolver-rules=MAP evil.example 127.0.0.1, MAP rebind.example 127.0.0.1"
