@@ -1,6 +1,7 @@
 """Starts the page: `python app.py`, then open the address it prints."""
 
 import argparse
+import errno
 import os
 import socket
 import sys
@@ -18,7 +19,7 @@ def arguments() -> argparse.Namespace:
         help="the address to listen on (%(default)s: "
         + ("every network)" if on_space else "only this computer)"),
     )
-    parser.add_argument("--port", type=int, default=7860, help="the port (%(default)s)")
+    parser.add_argument("--port", type=port, default=7860, help="the port (%(default)s)")
     parser.add_argument(
         "--public",
         action="store_true",
@@ -38,6 +39,13 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def port(text: str) -> int:
+    """A number that can be a port. Raises `ValueError`."""
+    if not 0 < (number := int(text)) < 65_536:
+        raise ValueError
+    return number
+
+
 def can_open_browser() -> bool:
     """Whether there is a screen to open a browser on."""
     screen = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ
@@ -51,8 +59,8 @@ def taken(host: str, port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
         try:
             probe.bind((host, port))
-        except OSError:
-            return True
+        except OSError as error:  # another one is said when the page is served
+            return error.errno == errno.EADDRINUSE
     return False
 
 
@@ -73,13 +81,16 @@ def main() -> None:
     shown = "localhost" if asked.host in ("0.0.0.0", "::") else asked.host
     shown = f"[{shown}]" if ":" in shown else shown
     print(f"Phi Playground: http://{shown}:{asked.port}  (Ctrl+C to stop)", flush=True)
-    serve(
-        PUBLIC if asked.public else LOCAL,
-        asked.host,
-        asked.port,
-        open_browser=not asked.no_browser and can_open_browser(),
-        allow=asked.allow_host,
-    )
+    try:
+        serve(
+            PUBLIC if asked.public else LOCAL,
+            asked.host,
+            asked.port,
+            open_browser=not asked.no_browser and can_open_browser(),
+            allow=asked.allow_host,
+        )
+    except (OSError, ValueError) as error:  # no such address here, or no name
+        sys.exit(f"Phi Playground cannot be served at {asked.host}: {error}")
 
 
 if __name__ == "__main__":

@@ -57,11 +57,11 @@ async def complete(request: Request, answer: Answer | None = None) -> Completion
         lambda place: answer.wait_for(Progress.in_line(place)), visitor.address, visitor.places
     )
     try:
-        with _paid_for(request, answer):
-            async with in_line:
+        async with in_line:
+            with _paid_for(request, answer):
                 answer.start()
                 await _read(request, answer)
-            await _count_tokens(request, answer)
+        await _count_tokens(request, answer)
         answer.end("done")
     except asyncio.CancelledError:
         answer.end("stopped")
@@ -100,7 +100,8 @@ def _paid_for(request: Request, answer: Answer) -> Generator[None, None, None]:
             yield
         finally:
             usage = answer.usage
-            spent.tokens = ((usage and usage.input_tokens) or prompt) + answer.tokens
+            read, written = (usage.input_tokens, usage.output_tokens) if usage else (None, None)
+            spent.tokens = (read or prompt) + max(answer.tokens, written or 0)
 
 
 async def _read(request: Request, answer: Answer) -> None:

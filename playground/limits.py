@@ -33,6 +33,10 @@ class Limits:
     """Bytes that the pictures of all visitors may take together."""
     body_bytes: int = 32_000_000
     """Of an event's JSON. The largest honest one holds a kept conversation, or a saved routing."""
+    event_values: int = 1_000_000
+    """Numbers, texts, lists and records in it. The form has about twenty."""
+    bodies: int | None = None
+    """Events of one visitor that arrive at the same moment."""
     upload_bytes: int = 8_000_000_000
     """Of all files together that lie on the disk until they are read."""
     upload_bytes_per_minute: int | None = None
@@ -192,6 +196,8 @@ PUBLIC = replace(
     ),
     picture_memory=1_000_000_000,
     body_bytes=2_000_000,
+    event_values=20_000,
+    bodies=8,
     upload_bytes=1_000_000_000,
     upload_bytes_per_minute=100_000_000,
     sessions=300,

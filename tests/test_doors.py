@@ -115,6 +115,12 @@ def test_a_computer_is_called_by_its_own_name_in_its_own_network(monkeypatch) ->
     assert "teacher" not in (Hosts.of("127.0.0.1").names or set())
 
 
+@pytest.mark.parametrize("name", ["https://me.example", "me.example/", "*.example", "", "a b"])
+def test_what_is_no_name_is_said(name: str) -> None:
+    with pytest.raises(ValueError, match="is not the name of a host"):
+        Hosts.of("127.0.0.1", [name])
+
+
 async def test_two_hosts_are_none() -> None:
     page = Page()
     found = await page.ask("GET", HERE, headers=[("host", "127.0.0.1"), ("host", "evil.example")])
@@ -214,6 +220,9 @@ async def test_a_visitor_is_known_by_the_platforms_word_and_only_there(monkeypat
 # ── Which addresses there are, and what every answer carries ───────────────────────────────────
 
 CLOSED = (
+    "/gradio_api/file=http://elsewhere.example/p.png",
+    "/gradio_api/file=/etc/passwd",
+    "/gradio_api/upload_progress?upload_id=kept",
     "/gradio_api/deep_link?session_hash=abc",
     "/gradio_api/info",
     "/gradio_api/openapi.json",
@@ -357,8 +366,38 @@ def kept(page: Page, session: str) -> Keyring:
     """A session that holds a keyring with a key, as Gradio keeps it."""
     keyring = Keyring()
     keyring.put("ollama", key="secret")
-    page.holder.session_data[session] = SimpleNamespace(state_components=[(None, keyring, False)])
+    page.holder.session_data[session] = SimpleNamespace(state_data={1: keyring})
     return keyring
+
+
+async def test_an_event_holds_so_many_values(monkeypatch) -> None:
+    page = Page(PUBLIC, Hosts.of("0.0.0.0", public=True))
+    for data in ([[]] * 600_000, [{"a": [1] * 30_000}], [{str(n): n for n in range(30_000)}]):
+        found = await page.ask("POST", PREDICT, json={**EVENT, "data": data})
+        assert found.status_code == 413 and "20,000 values" in found.text
+    assert (await page.ask("POST", PREDICT, json={**EVENT, "data": [1] * 9_000})).status_code == 200
+
+
+async def test_one_visitor_sends_so_many_events_at_once() -> None:
+    page = Page(replace(PUBLIC, bodies=2), Hosts.of("0.0.0.0", public=True))
+    slow = asyncio.Event()
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield b"{"
+        await slow.wait()
+        yield json.dumps(EVENT).encode()[1:]
+
+    kind = {"content-type": "application/json"}
+    waiting = [
+        asyncio.create_task(page.ask("POST", PREDICT, content=pieces(), headers=kind))
+        for _ in range(2)
+    ]
+    await asyncio.sleep(0.05)
+    assert (await page.ask("POST", PREDICT, json=EVENT)).status_code == 429
+    assert (await page.ask("POST", PREDICT, json=EVENT, client="9.9.9.9")).status_code == 200
+    slow.set()
+    assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200, 200]
+    assert (await page.ask("POST", PREDICT, json=EVENT)).status_code == 200
 
 
 async def test_one_visitor_cannot_make_sessions_without_end() -> None:
@@ -380,12 +419,12 @@ async def test_all_together_cannot_either_and_open_pages_are_kept(monkeypatch) -
     page.visits.opened("open", "1")
     for n in range(3):
         page.visits.admit(f"s{n}", str(n))
-        page.holder.session_data[f"s{n}"] = SimpleNamespace(state_components=[])
+        page.holder.session_data[f"s{n}"] = SimpleNamespace(state_data={})
     found = await page.ask("POST", PREDICT, json=EVENT)
     assert found.status_code == 503 and "Too many people" in found.text
     found = await page.ask("GET", HERE)  # the page itself says so
     assert found.status_code == 503 and "Try again in a few minutes" in found.text
-    monkeypatch.setattr(visits, "GRACE", -1.0)
+    monkeypatch.setattr(visits, "UNMET", -1.0)
     assert (await page.ask("POST", PREDICT, json=EVENT)).status_code == 200
     assert "s0" not in page.holder.session_data and "s1" in page.holder.session_data
     for n in range(3, 9):
@@ -400,10 +439,9 @@ async def test_a_session_that_never_had_a_page_goes_within_a_minute(monkeypatch)
     kept(page, "abc")
     page.visits.sweep()
     assert "abc" in page.holder.session_data
-    monkeypatch.setattr(visits, "GRACE", -1.0)
+    monkeypatch.setattr(visits, "UNMET", -1.0)
     page.visits.sweep()
     assert "abc" not in page.holder.session_data
-    assert visits.GRACE < 60
 
 
 async def test_typed_keys_are_forgotten_when_the_page_is_closed_and_not_before(monkeypatch) -> None:
@@ -423,16 +461,30 @@ async def test_typed_keys_are_forgotten_when_the_page_is_closed_and_not_before(m
     assert keyring.connection("ollama") is not None
     heartbeat.cancel()
     await asyncio.gather(heartbeat, return_exceptions=True)
-    monkeypatch.setattr(visits, "GRACE", 60.0)
+    monkeypatch.setattr(visits, "GRACE", 150.0)
     page.visits.sweep()
     assert keyring.connection("ollama") is not None  # a reload, a tunnel: it may come back
     monkeypatch.setattr(visits, "GRACE", -1.0)
+    page.visits.sweep()
+    assert keyring.connection("ollama") is None
+    page.visits.admit("abc", "")  # its page is there after all, and a key is typed
+    keyring.put("ollama", key="secret")
     page.visits.sweep()
     assert keyring.connection("ollama") is None
     assert "abc" in page.holder.session_data  # its conversation waits for an hour
     monkeypatch.setattr(visits, "KEPT", -1.0)
     page.visits.sweep()
     assert "abc" not in page.holder.session_data
+
+
+FORM = {"content-type": 'multipart/form-data; boundary="mark"'}
+
+
+def form_of(*files: bytes, name: str = '; filename="a.png"') -> dict[str, Any]:
+    """An upload of these files, as a browser sends it."""
+    head = f'--mark\r\nContent-Disposition: form-data; name="files"{name}\r\n\r\n'.encode()
+    body = b"".join(head + file + b"\r\n" for file in files) + b"--mark--\r\n"
+    return {"content": body, "headers": FORM}
 
 
 # ── Uploads: neither the disk nor a minute ─────────────────────────────────────────────────────
@@ -443,7 +495,7 @@ async def test_a_visitor_sends_so_much_a_minute(tmp_path: Path, monkeypatch) -> 
     page = Page(limits, Hosts.of("0.0.0.0", public=True), tmp_path)
 
     async def send(size: int, client: str = "8.8.8.8") -> httpx.Response:
-        return await page.ask("POST", UPLOAD, content=b"x" * size, client=client)
+        return await page.ask("POST", UPLOAD, **form_of(b"x" * size), client=client)
 
     assert [(await send(400)).status_code for _ in range(3)] == [200, 200, 429]
     assert (await send(400, "9.9.9.9")).status_code == 200
@@ -463,16 +515,91 @@ async def test_uploads_fill_no_more_than_their_room_even_if_they_hide_their_size
         for _ in range(100):
             yield b"x" * 100
 
-    found = await page.ask("POST", UPLOAD, content=b"x" * 2000)
+    found = await page.ask("POST", UPLOAD, **form_of(b"x" * 2000))
     assert found.status_code == 507 and "no room for more files" in found.text
-    found = await page.ask("POST", UPLOAD, content=pieces())
+    found = await page.ask("POST", UPLOAD, content=pieces(), headers=FORM)
     assert found.status_code == 507 and page.reached == []
     page.files.sweep()  # what was counted never came to lie there
-    assert (await page.ask("POST", UPLOAD, content=b"x" * 900)).status_code == 200
+    assert (await page.ask("POST", UPLOAD, **form_of(b"x" * 700))).status_code == 200
     page.files.sweep()
     full = SimpleNamespace(free=folder.SPARE)
     monkeypatch.setattr("shutil.disk_usage", lambda path: full)
-    assert (await page.ask("POST", UPLOAD, content=b"x" * 100)).status_code == 507
+    assert (await page.ask("POST", UPLOAD, **form_of(b"x" * 100))).status_code == 507
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 100_000])
+async def test_an_upload_is_a_form_of_a_few_files(size: int) -> None:
+    page = Page()
+
+    async def status(form: dict[str, Any]) -> int:
+        body = form["content"]
+
+        async def pieces() -> AsyncGenerator[bytes, None]:
+            for start in range(0, len(body), size):
+                yield body[start : start + size]
+
+        found = await page.ask("POST", UPLOAD, content=pieces(), headers=form["headers"])
+        return found.status_code
+
+    assert await status(form_of(b"one", b"two --mark two", b"")) == 200
+    assert await status(form_of(*[b"x"] * 64)) == 200
+    assert await status(form_of(*[b"x"] * 65)) == 400
+    assert await status(form_of(b"kept in memory", name="")) == 400
+    assert await status({"content": b"x", "headers": {"content-type": "text/plain"}}) == 415
+    assert (
+        await status({"content": b"x", "headers": {"content-type": "multipart/form-data"}}) == 415
+    )
+
+
+async def test_a_file_that_does_not_come_is_not_waited_for(monkeypatch) -> None:
+    monkeypatch.setattr("ui.doors.uploads.PATIENCE", 0.05)
+    monkeypatch.setattr("ui.doors.refusal.LISTENS", 0.05)
+    page, sent = Page(), []
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/gradio_api/upload", "client": ("::1", 1),
+        "headers": [(b"host", b"localhost"), (b"content-type", FORM["content-type"].encode())],
+        "query_string": b"upload_id=kept",
+    }  # fmt: skip
+    async with asyncio.timeout(20):
+        await page.app(scope, never, send)
+    assert sent[0]["status"] == 408 and scope["query_string"] == b""
+
+
+async def test_what_breaks_off_again_and_again_does_not_take_all_the_room(
+    tmp_path: Path, monkeypatch
+) -> None:
+    page = Page(replace(PUBLIC, upload_bytes_per_minute=1000), Hosts.of("0.0.0.0", public=True))
+    start = time.monotonic()
+    states = []
+    for minute in range(6):
+        monkeypatch.setattr(time, "monotonic", lambda now=start + 61 * minute: now)
+        states.append((await page.ask("POST", UPLOAD, **form_of(b"x" * 700))).status_code)
+    assert states == [200, 200, 200, 429, 429, 429]
+
+
+async def test_a_sweep_that_fails_is_not_the_last(tmp_path: Path, monkeypatch) -> None:
+    from ui import doors as module
+
+    monkeypatch.setattr(module, "SWEEP", 0.01)
+    swept, often, loop = [], asyncio.Event(), asyncio.get_running_loop()
+
+    class Broken:
+        def sweep(self) -> None:
+            swept.append(1)
+            if len(swept) == 3:
+                loop.call_soon_threadsafe(often.set)
+            raise ZeroDivisionError
+
+    app = SimpleNamespace(middleware_stack=None, state_holder=Page().holder)
+    async with module.lifespan(LOCAL, Hosts(), Broken())(app), asyncio.timeout(20):  # type: ignore[arg-type]
+        await often.wait()
 
 
 def test_files_that_nobody_claims_go_within_a_minute(tmp_path: Path) -> None:
@@ -554,6 +681,47 @@ def test_a_group_of_exceptions_does_not_swallow_what_follows(monkeypatch) -> Non
     fall("secret")
     print("after", file=sys.stderr)
     assert "secret" not in out.getvalue() and out.getvalue().endswith("after\n")
+
+
+def test_exceptions_of_threads_and_tasks_are_told_without_words_too(monkeypatch, capfd) -> None:
+    import logging
+    import subprocess
+
+    code = """
+import asyncio, sys, threading
+from ui.doors.log import keep_log_short
+keep_log_short()
+word = "sec" + "ret"
+def fall(): raise ValueError(word)
+thread = threading.Thread(target=fall); thread.start(); thread.join()
+async def main():
+    async def falls(): raise KeyError(word)
+    task = asyncio.create_task(falls()); await asyncio.sleep(0.01); del task
+asyncio.run(main())
+print("fileno", sys.stderr.fileno(), sys.stderr.encoding, file=sys.stderr)
+fall()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert "secret" not in done.stderr and "Traceback" not in done.stderr
+    assert "a thread ended: ValueError" in done.stderr and "it ended: ValueError" in done.stderr
+    assert "KeyError" in done.stderr and "fileno 2 utf-8" in done.stderr.lower()
+    assert logging and done.returncode == 1
+
+
+def test_another_failure_at_the_same_place_is_not_hidden() -> None:
+    import logging
+
+    once, logger = OncePerMinute(), logging.Logger("test")
+    passed = []
+    for error in (ValueError(), ValueError(), ZeroDivisionError()):
+        told = (type(error), error, None)
+        passed.append(once.filter(logger.makeRecord("a", 40, "f", 1, "it failed", (), told)))
+    assert passed == [True, False, True]
 
 
 def test_our_own_records_tell_where_but_not_what() -> None:

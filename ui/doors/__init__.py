@@ -1,6 +1,7 @@
 """The doors: what stands between the network and the page, each a small ASGI middleware."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
@@ -19,6 +20,7 @@ from .routes import Routes
 from .uploads import Uploads
 from .visits import Heartbeats, Visits
 
+_LOG = logging.getLogger(__name__)
 SWEEP = 10.0
 """Seconds between two looks at what visitors have left behind."""
 
@@ -60,8 +62,11 @@ def lifespan(
 async def _sweep(visits: Visits, files: UploadFolder) -> None:
     while True:
         await asyncio.sleep(SWEEP)
-        visits.sweep()
-        await asyncio.to_thread(files.sweep)
+        try:
+            visits.sweep()
+            await asyncio.to_thread(files.sweep)
+        except Exception:  # ours to mend; the next time it may go
+            _LOG.exception("sweeping failed")
 
 
 __all__ = ["Hosts", "UploadFolder", "doors", "keep_log_short", "lifespan", "own_folder"]

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import re
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -17,6 +20,8 @@ from .visits import Visits
 
 PATIENCE = 10.0
 """Seconds that the next piece of a body may take."""
+WHOLE = 30.0
+"""Seconds that all of it may take."""
 _SESSION = re.compile("[A-Za-z0-9-]{1,64}")
 _READ = ("GET", "HEAD", "OPTIONS")
 
@@ -26,22 +31,38 @@ class Events:
 
     def __init__(self, app: ASGIApp, limits: Limits, visits: Visits) -> None:
         self.app, self.limits, self.visits = app, limits, visits
+        self._reading: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through if it only reads, uploads, or is a proper event."""
         if scope["type"] != "http" or scope["method"] in _READ or UPLOAD.fullmatch(scope["path"]):
             return await self.app(scope, receive, send)
+        visitor = VISITOR.get()
         try:
-            body = await self._read(Headers(scope=scope), receive)
+            with self._one_more(visitor):
+                body = await self._read(Headers(scope=scope), receive)
         except Refusal as refusal:
             return await refusal(scope, receive, send)
         if body is None:  # the visitor has gone
             return
         try:
-            self.visits.admit(_session(body), VISITOR.get())
+            self.visits.admit(_session(body, self.limits.event_values), visitor)
         except Refusal as refusal:
             return await refusal(scope, None, send)
         await self.app(scope, _again(body, receive), send)
+
+    @contextmanager
+    def _one_more(self, visitor: str) -> Generator[None, None, None]:
+        most = self.limits.bodies
+        if most is not None and self._reading[visitor] >= most:
+            raise Refusal(429, "These are many requests at once. Wait a moment.", retry_after=5)
+        self._reading[visitor] += 1
+        try:
+            yield
+        finally:
+            self._reading[visitor] -= 1
+            if not self._reading[visitor]:
+                del self._reading[visitor]
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
@@ -51,10 +72,11 @@ class Events:
         declared = headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared[:12]) > most:
             raise too_large
-        body = bytearray()
+        body, end = bytearray(), asyncio.get_running_loop().time() + WHOLE
         while True:
             try:
-                async with asyncio.timeout(PATIENCE):
+                now = asyncio.get_running_loop().time()
+                async with asyncio.timeout_at(min(now + PATIENCE, end)):
                     message = await receive()
             except TimeoutError:
                 raise Refusal(408, "This request took too long to arrive. Try again.") from None
@@ -67,8 +89,8 @@ class Events:
                 return bytes(body)
 
 
-def _session(body: bytes) -> str:
-    """The session that an event belongs to."""
+def _session(body: bytes, most: int) -> str:
+    """The session that an event with at most so many values belongs to."""
     try:
         event: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -76,7 +98,23 @@ def _session(body: bytes) -> str:
     session = event.get("session_hash") if isinstance(event, dict) else None
     if not isinstance(session, str) or not _SESSION.fullmatch(session):
         raise Refusal(400, "This event belongs to no page. Reload the page.")
+    if _more_values(event, most):
+        raise Refusal(413, f"This is more than this page takes at once: {most:,} values.")
     return session
+
+
+def _more_values(event: Any, most: int) -> bool:
+    """Whether there are more than so many values in it: Gradio copies each, several times."""
+    values, count = [event], 0
+    while values:
+        value = values.pop()
+        inner = value.values() if isinstance(value, dict) else value
+        if isinstance(value, dict | list):
+            count += len(value)
+            if count > most:
+                return True
+            values.extend(inner)
+    return False
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

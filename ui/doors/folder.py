@@ -12,6 +12,7 @@ UNCLAIMED = 45.0
 """Seconds that a file lies here untouched; `ui.uploads` touches what waits to be read."""
 UNFINISHED = 600.0
 """The same for a file that is still being sent: its first part may wait for the last one."""
+_PREFIX = "phi-playground-"
 SPARE = 200_000_000
 """Bytes of the disk that uploads leave free."""
 
@@ -23,8 +24,12 @@ def own_folder() -> Path:
     Gradio is told of it by that same variable, and would otherwise share one with other programs.
     """
     parent = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="phi-playground-", dir=parent)).resolve()
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        made = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
+    except OSError:  # nothing can be written there
+        made = tempfile.mkdtemp(prefix=_PREFIX)
+    folder = Path(made).resolve()
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     return folder
 
@@ -56,10 +61,10 @@ class UploadFolder:
         for folder, _, names in os.walk(self.path, topdown=False):
             # Gradio writes what it is sent beside its folders, and moves it into one at the end:
             # the folder's own time is then that of the move.
-            finished = Path(folder) != self.path
-            moved, patience = (
-                (Path(folder).stat().st_mtime, UNCLAIMED) if finished else (0.0, UNFINISHED)
-            )
+            finished, moved = Path(folder) != self.path, 0.0
+            with suppress(OSError):  # somebody else deleted it
+                moved = Path(folder).stat().st_mtime if finished else 0.0
+            patience = UNCLAIMED if finished else UNFINISHED
             for path in (Path(folder, name) for name in names):
                 with suppress(OSError):  # somebody else deleted it
                     found = path.stat()

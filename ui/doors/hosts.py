@@ -34,8 +34,11 @@ class Hosts:
     def of(cls, listening: str, allowed: Sequence[str] = (), public: bool = False) -> "Hosts":
         """Those of a page that listens at an address; `allowed` are further names of it.
 
-        On a Hugging Face Space, the Space's own name is one of them.
+        On a Hugging Face Space, the Space's own name is one of them. Raises `ValueError` for what
+        is no name.
         """
+        if wrong := [name for name in allowed if not _name(name)]:
+            raise ValueError(f"“{wrong[0]}” is not the name of a host: it looks like phi.example.")
         space = os.environ.get("SPACE_HOST", "")
         named = frozenset(filter(None, map(_name, (*allowed, space))))
         if public:

@@ -1,6 +1,5 @@
 """The log of a page that strangers visit: each kind of failure once a minute, not their words."""
 
-import io
 import logging
 import re
 import sys
@@ -9,7 +8,7 @@ import time
 import traceback
 from collections.abc import Hashable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 _BEGINS = re.compile(r"(?P<group>[ +|]*Exception Group )?Traceback \(most recent call last\)")
 _FRAME = re.compile(r' File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<function>\S+)')
@@ -41,7 +40,7 @@ class Minutes:
             return missed
 
 
-class QuietErrors(io.TextIOBase):
+class QuietErrors:
     """A standard error stream that makes a line of every traceback that is printed to it.
 
     Gradio prints one for each request that it cannot make sense of, with what the visitor sent. The
@@ -51,6 +50,10 @@ class QuietErrors(io.TextIOBase):
     def __init__(self, stream: TextIO, minutes: Minutes | None = None) -> None:
         self._stream, self._minutes = stream, minutes or Minutes()
         self._here = threading.local()
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else is asked of a stream: `fileno`, `isatty`, `encoding` …"""
+        return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         """Take what `traceback` prints, one call for each of its parts; pass on other text."""
@@ -99,6 +102,8 @@ class QuietFormatter(logging.Formatter):
         """A record, with the type and the places of its exception behind it."""
         kind, _, frames = record.exc_info or (None, None, None)
         record.exc_info = record.exc_text = None
+        if record.name == "asyncio":  # it writes out the exception itself
+            record.msg, record.args = record.getMessage().partition("\n")[0], None
         places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(frames)]
         told = f": {kind.__name__} at {' > '.join(places)}" if kind else ""
         return super().format(record) + told
@@ -113,7 +118,10 @@ class OncePerMinute(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether this one passes."""
-        missed = self._minutes.due((record.name, record.lineno))
+        kind, _, frames = record.exc_info or (None, None, None)
+        last = traceback.extract_tb(frames)[-1:]
+        place = (last[0].filename, last[0].lineno) if last else None
+        missed = self._minutes.due((record.name, record.lineno, kind, place))
         if missed:
             record.msg = f"{record.msg} ({missed} more since)"
         if self._forget:  # for handlers whose formatter would write it out
@@ -142,3 +150,8 @@ def keep_log_short() -> None:
     logging.getLogger("uvicorn.error").addFilter(OncePerMinute(forget_exception=True))
     sys.stderr = QuietErrors(sys.stderr)
     sys.unraisablehook = _log_unraisable
+    sys.excepthook = lambda *failure: _LOG.error("it ended", exc_info=failure)
+    threading.excepthook = lambda told: _LOG.error(
+        "a thread ended",
+        exc_info=(told.exc_type, told.exc_value or told.exc_type(), told.exc_traceback),
+    )

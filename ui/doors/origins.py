@@ -52,7 +52,11 @@ class Origins:
             )
         foreign = headers.get("sec-fetch-site", "") not in _OWN
         if (foreign and not _follows_link(scope, headers)) or not self.hosts.sent_by_page(headers):
-            return Refusal(403, "This request comes from another website. Open the page itself.")
+            return Refusal(
+                403,
+                "This request comes from another website. Open the page itself; behind a proxy, "
+                "start it with --allow-host NAME.",
+            )
         return None
 
 

@@ -1,4 +1,8 @@
-"""The door that knows which addresses this page has; Gradio brings more than it needs."""
+"""The door that knows which addresses this page has; Gradio brings more than it needs.
+
+Some of them would undo what other doors do: `file=https://…` fetches from anywhere, under this
+page's own address, and `upload_progress` keeps whatever names it is asked for.
+"""
 
 import re
 
@@ -6,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .refusal import Refusal
 
-_API = "run/predict|queue/(join|data)|component_server|cancel|reset|upload|upload_progress"
+_API = "run/predict|queue/(join|data)|component_server|cancel|reset|upload"
 _PAGE = re.compile(
     rf"""
     /?                                                  # the page
@@ -14,7 +18,6 @@ _PAGE = re.compile(
   | /(assets|static|svelte)/.+                          # Gradio's scripts and styles
   | /gradio_api/({_API})/?
   | /gradio_api/(app_id|startup-events|theme\.css|heartbeat/[A-Za-z0-9-]{{1,64}})/?
-  | /gradio_api/file=.+
     """,
     re.VERBOSE,
 )

@@ -1,5 +1,6 @@
 """The door for files: they may fill neither the disk nor a minute."""
 
+import asyncio
 import re
 import time
 from collections import OrderedDict, deque
@@ -11,10 +12,16 @@ from playground.limits import Limits
 from playground.visitors import VISITOR
 
 from .folder import UploadFolder
+from .parts import Parts
 from .refusal import Refusal
 
 UPLOAD = re.compile(r"/gradio_api/upload/?")
+PATIENCE = 20.0
+"""Seconds that the next piece of a file may take."""
 _MINUTE = 60.0
+_LONG = 600.0
+"""Seconds that one upload may take, and in which a visitor may send three times as much as in a
+minute: what breaks off lies on the disk for so long."""
 
 
 class Uploads:
@@ -32,18 +39,28 @@ class Uploads:
         refused: Refusal | None = None
         declared = Headers(scope=scope).get("content-length", "0")
         length = int(declared[:15]) if declared.isdecimal() else 0
+        scope["query_string"] = b""  # a name for Gradio's progress, which would be kept for ever
         try:
             self._check(visitor, length)
+            parts = Parts(Headers(scope=scope).get("content-type", ""))
         except Refusal as refusal:
             return await refusal(scope, receive, send)
+        end = time.monotonic() + _LONG
 
         async def counted() -> Message:
             nonlocal more, refused
-            message = await receive()
+            try:
+                async with asyncio.timeout(min(PATIENCE, end - time.monotonic())):
+                    message = await receive()
+            except TimeoutError:
+                refused = Refusal(408, "This file took too long to arrive. Add it again.")
+                raise refused from None
             more = message.get("more_body", False)
-            size = len(message.get("body", b""))
+            body = message.get("body", b"")
+            size = len(body)
             try:
                 self._check(visitor, size)
+                parts.feed(body)
             except Refusal as refusal:
                 refused = refusal
                 raise
@@ -66,18 +83,22 @@ class Uploads:
 
     def _check(self, visitor: str, size: int) -> None:
         most = self.limits.upload_bytes_per_minute
-        if most is not None and self._last_minute(visitor) + size > most:
+        if most is not None and (
+            self._sent_in(visitor, _MINUTE) + size > most
+            or self._sent_in(visitor, _LONG) + size > 3 * most
+        ):
             sentence = "These are many files at once. Wait a minute, then add the rest."
             raise Refusal(429, sentence, retry_after=int(_MINUTE))
         if not self.files.has_room(size):
             sentence = "There is no room for more files here at this moment. Try again in a minute."
             raise Refusal(507, sentence, retry_after=int(_MINUTE))
 
-    def _last_minute(self, visitor: str) -> int:
+    def _sent_in(self, visitor: str, seconds: float) -> int:
+        """Bytes of a visitor in the last so many seconds."""
         now, sent = time.monotonic(), self._sent.get(visitor, deque())
-        while sent and now - sent[0][0] > _MINUTE:
+        while sent and now - sent[0][0] > _LONG:
             sent.popleft()
-        return sum(size for _, size in sent)
+        return sum(size for at, size in sent if now - at <= seconds)
 
     def _count(self, visitor: str, size: int) -> None:
         self.files.grow(size)
@@ -90,5 +111,5 @@ class Uploads:
             sent[-1] = (sent[-1][0], sent[-1][1] + size)
         else:
             sent.append((now, size))
-        while now - next(iter(self._sent.values()))[-1][0] > _MINUTE:
+        while now - next(iter(self._sent.values()))[-1][0] > _LONG:
             self._sent.popitem(last=False)

@@ -14,9 +14,11 @@ from playground.visitors import VISITOR
 from .refusal import Refusal
 
 _HEARTBEAT = "/gradio_api/heartbeat/"
-GRACE = 60.0
-"""Seconds without an open page after which typed keys are forgotten, and a session that never had
-one is dropped."""
+GRACE = 150.0
+"""Seconds without a heartbeat, or an event, after which a page counts as closed, and its typed keys
+are forgotten. One that lost its heartbeat, as on a phone, still asks for news every minute."""
+UNMET = 50.0
+"""The same for a session that never had a heartbeat: it is dropped."""
 KEPT = 3600.0
 """Seconds that the session of a closed page is kept."""
 
@@ -36,7 +38,8 @@ class _Visit:
     @property
     def left(self) -> bool:
         """Its page was closed a while ago, or it never had one."""
-        return not self.heartbeats and time.monotonic() - self.since > GRACE
+        patience = GRACE if self.met else UNMET
+        return not self.heartbeats and time.monotonic() - self.since > patience
 
 
 class Visits:
@@ -55,7 +58,7 @@ class Visits:
     def admit(self, session: str, visitor: str) -> None:
         """A session has sent an event. Raises `Refusal` if there are too many already."""
         if visit := self._visits.get(session):
-            visit.since = time.monotonic()
+            visit.since, visit.forgotten = time.monotonic(), False  # a key may be typed again
             return
         self.check_room(visitor)
         self._visits[session] = _Visit(visitor)
@@ -66,17 +69,17 @@ class Visits:
         most = self.limits.sessions_per_visitor
         if most is not None and self._of[visitor] >= most and not self._make_room(visitor):
             sentence = "Many pages are open here from your address. Close some, or wait a minute."
-            raise Refusal(429, sentence, retry_after=int(GRACE))
+            raise Refusal(429, sentence, retry_after=60)
         if len(self._visits) >= self.limits.sessions and not self._make_room():
             sentence = "Too many people are here at this moment. Try again in a few minutes."
-            raise Refusal(503, sentence, retry_after=int(GRACE))
+            raise Refusal(503, sentence, retry_after=60)
 
     def opened(self, session: str, visitor: str) -> None:
         """A page has opened its heartbeat. Raises `Refusal` as `admit` does."""
         self.admit(session, visitor)
         visit = self._visits[session]
         visit.heartbeats += 1
-        visit.met, visit.forgotten = True, False
+        visit.met = True
 
     def closed(self, session: str) -> None:
         """A page has closed its heartbeat."""
@@ -111,7 +114,7 @@ class Visits:
 
     def _forget_keys(self, session: str) -> None:
         state = self.holder.session_data.get(session)
-        for _, value, _ in list(state.state_components) if state else ():
+        for value in list(state.state_data.values()) if state else ():
             if isinstance(value, Keyring):
                 value.forget()
 
