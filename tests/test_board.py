@@ -60,6 +60,7 @@ async def test_one_check_serves_everybody_for_a_minute(
     assert len(far.connections) == 1 and all(other is first for other in others)
     assert first.status.ready and [offer.model for offer in first.offers] == ["fake"]
     monkeypatch.setattr(board_module, "FRESH", -1.0)
+    monkeypatch.setattr(board_module, "AGAIN", 0.0)
     await board.look(far)
     assert len(far.connections) == 2
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from contextlib import aclosing
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from backends import (
     OutOfMemoryError,
     Progress,
     TextPart,
+    _torch,
     _torch_vision,
 )
 from backends._phi3_vision import Phi3VForCausalLM, Phi3VProcessor
@@ -107,16 +109,28 @@ def usage(steps) -> tuple[int, int]:
     return last.usage.input_tokens, last.usage.output_tokens
 
 
-async def tokens(backend, monkeypatch, messages, params=GREEDY) -> list[int]:
-    """The tokens of an answer, as the engine chose them."""
-    return (await tokens_and_steps(backend, monkeypatch, messages, params))[0]
+class Answer(NamedTuple):
+    """The tokens of an answer, and the logits that each was chosen from."""
+
+    tokens: list[int]
+    logits: torch.Tensor
+
+    def assert_same(self, other: "Answer") -> None:
+        """The same tokens, from the same logits but for rounding: they tell what tokens hide."""
+        assert self.tokens == other.tokens
+        torch.testing.assert_close(self.logits, other.logits, atol=ROUNDING, rtol=0)
 
 
-async def tokens_and_steps(backend, monkeypatch, messages, params) -> tuple[list[int], list]:
+async def answered(backend, monkeypatch, messages, params=GREEDY) -> tuple[Answer, list]:
+    """An answer as the engine chose it, and its steps."""
     chosen: list[int] = []
-    from backends import _torch
+    logits: list[torch.Tensor] = []
+    push, forward = _torch._Writer.push, _torch.TorchModel._forward
 
-    push = _torch._Writer.push
+    def passed(self, *given, **more):
+        made = forward(self, *given, **more)
+        logits.append(made.logits)
+        return made
 
     def noted(self, token):
         chosen.append(token)
@@ -124,11 +138,12 @@ async def tokens_and_steps(backend, monkeypatch, messages, params) -> tuple[list
 
     with monkeypatch.context() as patch:
         patch.setattr(_torch._Writer, "push", noted)
+        patch.setattr(_torch.TorchModel, "_forward", passed)
         steps = await ask(backend, messages, params)
-    return chosen, steps
+    return Answer(chosen, torch.stack(logits[-len(chosen) :])), steps
 
 
-def by_the_port(backend, prompt: str, images: list[ImagePart], crops: int, most: int) -> list[int]:
+def by_the_port(backend, prompt: str, images: list[ImagePart], crops: int, most: int) -> Answer:
     """What the port answers by itself, with the library's own `generate`: no close calls."""
     folder = backend.checkpoint(next(s for s in backend.specs() if s.hub_id == PHI))
     processor = Phi3VProcessor.from_pretrained(folder, num_crops=crops)
@@ -138,17 +153,18 @@ def by_the_port(backend, prompt: str, images: list[ImagePart], crops: int, most:
     wanted = {"return_dict_in_generate": True, "output_logits": True, "do_sample": False}
     made = model.generate(**inputs, max_new_tokens=most, **wanted)
     # So the engine's way, in chunks and after its own look at the crops, must come to the same.
-    assert lead(torch.cat(made.logits)).min() > 10 * ROUNDING
-    return made.sequences[0, inputs["input_ids"].shape[1] :].tolist()
+    logits = torch.cat(made.logits)
+    assert lead(logits).min() > 10 * ROUNDING
+    return Answer(made.sequences[0, inputs["input_ids"].shape[1] :].tolist(), logits)
 
 
 @pytest.mark.parametrize("sizes", [[(300, 200)], [(336, 336), (100, 700)], []])
 async def test_answers_as_the_port_does(backend, monkeypatch, sizes):
     images = [picture(*size, seed) for seed, size in enumerate(sizes)]
-    answer = await tokens(backend, monkeypatch, say(*images, "What is this?"))
+    answer, _ = await answered(backend, monkeypatch, say(*images, "What is this?"))
     tags = "".join(f"<|image_{n}|>\n" for n, _ in enumerate(images, 1))
     prompt = f"<|user|>\n{tags}What is this?<|end|>\n<|assistant|>\n"
-    assert answer == by_the_port(backend, prompt, images, 1, 6)
+    answer.assert_same(by_the_port(backend, prompt, images, 1, 6))
 
 
 async def test_pictures_are_numbered_through_the_conversation(backend, monkeypatch):
@@ -158,31 +174,31 @@ async def test_pictures_are_numbered_through_the_conversation(backend, monkeypat
         Message.of("assistant", "Seen."),
         *say("Before it ", second, "after it."),
     ]
-    answer = await tokens(backend, monkeypatch, messages)
+    answer, _ = await answered(backend, monkeypatch, messages)
     prompt = (
         "<|user|>\n<|image_1|>\nOne.<|end|>\n<|assistant|>\nSeen.<|end|>\n"
         "<|user|>\nBefore it <|image_2|>\nafter it.<|end|>\n<|assistant|>\n"
     )
-    assert answer == by_the_port(backend, prompt, [first, second], 1, 6)
+    answer.assert_same(by_the_port(backend, prompt, [first, second], 1, 6))
 
 
 async def test_beyond_the_original_window_the_long_factors_hold_everywhere(backend, monkeypatch):
     images = [picture(640, 360, seed) for seed in range(6)]
     params = GenerationParams(max_tokens=4, temperature=0, num_crops=4)
     messages = say(*images, "Summarise.")
-    answer, steps = await tokens_and_steps(backend, monkeypatch, messages, params)
+    answer, steps = await answered(backend, monkeypatch, messages, params)
     assert usage(steps)[0] > 4096
     assert next(s for s in steps if isinstance(s, Chunk)).notes == ("4 crops", "long context")
     tags = "".join(f"<|image_{n}|>\n" for n in range(1, 7))
     prompt = f"<|user|>\n{tags}Summarise.<|end|>\n<|assistant|>\n"
-    assert answer == by_the_port(backend, prompt, images, 4, 4)
+    answer.assert_same(by_the_port(backend, prompt, images, 4, 4))
 
 
 async def test_short_answers_after_long_ones_are_what_they_were(backend, monkeypatch):
     short = say(picture(300, 200), "What is this?")
-    before = await tokens(backend, monkeypatch, short)
+    before, _ = await answered(backend, monkeypatch, short)
     await ask(backend, say(picture(300, 200), "What?"), GenerationParams(max_tokens=4096, seed=1))
-    assert await tokens(backend, monkeypatch, short) == before
+    (await answered(backend, monkeypatch, short))[0].assert_same(before)
 
 
 async def test_a_second_question_does_not_look_again(backend, seen):

@@ -312,18 +312,18 @@ async def test_parameters_out_of_range_still_answer(backend, params):
 
 
 async def test_cancel_stops_within_one_forward_pass(backend, passes, gate):
-    gate.release(3)
+    gate.release()
     async with aclosing(backend.stream(PHI, say(COUNT), GREEDY)) as steps:
         async for step in steps:
             if isinstance(step, Chunk):
                 break
     gate.release(100)
     await _settled()
-    assert len(passes) <= 3 + 1  # the one that was on its way
+    assert len(passes) <= 1 + 1  # the one that was on its way
 
 
 async def test_cancel_stops_within_one_prefill_chunk(backend, passes, gate, monkeypatch):
-    gate.release(3)
+    gate.release()
     monkeypatch.setattr(_torch, "PREFILL_CHUNK", 4)
     async with aclosing(backend.stream(PHI, say(COUNT * 200), GREEDY)) as steps:
         async for step in steps:
@@ -331,7 +331,7 @@ async def test_cancel_stops_within_one_prefill_chunk(backend, passes, gate, monk
                 break
     gate.release(100)
     await _settled()
-    assert len(passes) <= 3 + 1
+    assert len(passes) <= 1 + 1
     assert set(passes) == {4}
 
 
