@@ -19,7 +19,7 @@ class Parts:
         header["content-type"] = content_type
         boundary = header.get_boundary() or ""
         form = header.get_content_type() == "multipart/form-data"
-        if not (form and boundary.isascii() and len(boundary) <= 200):
+        if not (form and boundary.isascii() and 0 < len(boundary) <= 200):
             raise Refusal(415, "This page takes files here, in a form.")
         self._mark = b"--" + boundary.encode()
         self._rest = b""
