@@ -506,6 +506,16 @@ async def test_a_visitor_sends_so_much_a_minute(tmp_path: Path, monkeypatch) -> 
     assert (await send(400)).status_code == 200
 
 
+async def test_visitors_of_long_ago_are_forgotten(tmp_path: Path, monkeypatch) -> None:
+    page = Page(replace(PUBLIC, upload_bytes=1000), Hosts.of("0.0.0.0", public=True), tmp_path)
+    assert (await page.ask("POST", UPLOAD, **form_of(b"x"), client="8.8.8.8")).status_code == 200
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 601)
+    full = await page.ask("POST", UPLOAD, **form_of(b"x" * 2000), client="8.8.8.8")
+    assert full.status_code == 507
+    assert (await page.ask("POST", UPLOAD, **form_of(b"x"), client="9.9.9.9")).status_code == 200
+
+
 async def test_uploads_fill_no_more_than_their_room_even_if_they_hide_their_size(
     tmp_path: Path, monkeypatch
 ) -> None:

@@ -49,6 +49,8 @@ class Uploads:
 
         async def counted() -> Message:
             nonlocal more, refused
+            if not more:  # what comes now is that the visitor has gone
+                return await receive()
             try:
                 async with asyncio.timeout(min(PATIENCE, end - time.monotonic())):
                     message = await receive()
@@ -111,5 +113,5 @@ class Uploads:
             sent[-1] = (sent[-1][0], sent[-1][1] + size)
         else:
             sent.append((now, size))
-        while now - next(iter(self._sent.values()))[-1][0] > _LONG:
+        while not (first := next(iter(self._sent.values()))) or now - first[-1][0] > _LONG:
             self._sent.popitem(last=False)
