@@ -317,6 +317,14 @@ async def test_what_is_no_event_is_refused_in_words(content: bytes, kind: str, s
     assert found.status_code == status and found.text.endswith(".") and page.reached == []
 
 
+async def test_what_ends_an_event_names_no_session_and_makes_none() -> None:
+    page = Page(replace(PUBLIC, sessions_per_visitor=0), Hosts.of("0.0.0.0", public=True))
+    for route in ("reset", "cancel"):
+        found = await page.ask("POST", f"{HERE}/gradio_api/{route}", json={"event_id": "a"})
+        assert found.status_code == 200
+    assert len(page.reached) == 2
+
+
 async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch) -> None:
     monkeypatch.setattr("ui.doors.events.PATIENCE", 0.05)
     monkeypatch.setattr("ui.doors.refusal.LISTENS", 0.05)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
@@ -66,6 +67,8 @@ async def _sweep(visits: Visits, files: UploadFolder) -> None:
             visits.sweep()
             await asyncio.to_thread(files.sweep)
         except Exception:  # ours to mend; the next time it may go
+            if not threading.main_thread().is_alive():
+                return  # Python itself is ending
             _LOG.exception("sweeping failed")
 
 

@@ -23,6 +23,8 @@ PATIENCE = 10.0
 WHOLE = 30.0
 """Seconds that all of it may take."""
 _SESSION = re.compile("[A-Za-z0-9-]{1,64}")
+_ENDS = re.compile(r"/gradio_api/(cancel|reset)/?")
+"""What ends an event: it makes no session, and Gradio's own page does not always name one."""
 _READ = ("GET", "HEAD", "OPTIONS")
 
 
@@ -46,7 +48,9 @@ class Events:
         if body is None:  # the visitor has gone
             return
         try:
-            self.visits.admit(_session(body, self.limits.event_values), visitor)
+            event = _event(body, self.limits.event_values)
+            if not _ENDS.fullmatch(scope["path"]):
+                self.visits.admit(_session(event), visitor)
         except Refusal as refusal:
             return await refusal(scope, None, send)
         await self.app(scope, _again(body, receive), send)
@@ -89,17 +93,24 @@ class Events:
                 return bytes(body)
 
 
-def _session(body: bytes, most: int) -> str:
-    """The session that an event with at most so many values belongs to."""
+def _event(body: bytes, most: int) -> dict[str, Any]:
+    """An event that holds at most so many values."""
     try:
         event: Any = json.loads(body)
     except (ValueError, RecursionError):
-        raise Refusal(400, "This is not JSON that can be read.") from None
-    session = event.get("session_hash") if isinstance(event, dict) else None
-    if not isinstance(session, str) or not _SESSION.fullmatch(session):
-        raise Refusal(400, "This event belongs to no page. Reload the page.")
+        event = None
+    if not isinstance(event, dict):
+        raise Refusal(400, "This is not JSON that can be read.")
     if _more_values(event, most):
         raise Refusal(413, f"This is more than this page takes at once: {most:,} values.")
+    return event
+
+
+def _session(event: dict[str, Any]) -> str:
+    """The session that it belongs to."""
+    session = event.get("session_hash")
+    if not isinstance(session, str) or not _SESSION.fullmatch(session):
+        raise Refusal(400, "This event belongs to no page. Reload the page.")
     return session
 
 
