@@ -28,7 +28,7 @@ test: $(TEST_READY) ## run all tests, in a real browser too
 	$(PY) -m pytest $(ARGS)
 
 test-quick: $(TEST_READY) ## run the tests that need no browser and no PyTorch, in a minute
-	$(PY) -m pytest -m 'not live and not browser and not engine' $(ARGS)
+	$(PY) -m pytest -n auto -m 'not live and not browser and not engine' $(ARGS)
 
 lint: $(TEST_READY) ## check style and types
 	$(PY) -m ruff check .

@@ -30,7 +30,7 @@ FONTS = ("fonts-noto-core", "fonts-noto-cjk", "fonts-noto-color-emoji")
 
 SLOWDOWN = max(1.0, float(os.environ.get("PHI_BROWSER_SLOWDOWN") or 1))
 """How many times slower than it can a page's scripts run."""
-PATIENCE = 20 * SLOWDOWN
+PATIENCE = 60 * SLOWDOWN
 """Seconds that a test waits for what must come."""
 
 
