@@ -68,6 +68,29 @@ class Page:
         async with httpx.AsyncClient(transport=transport) as client:
             return await client.request(method, url, **how)
 
+    async def post(self, path: str, *body: bytes, kind: str, query: str = "") -> tuple[int, Any]:
+        """What a request is answered whose body comes in these parts, or never if there are none;
+        and its scope as it is afterwards. Nobody hangs up."""
+        parts = [{"body": part, "more_body": part is not body[-1]} for part in body]
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            if not parts:
+                await asyncio.Event().wait()
+            return {"type": "http.request", **parts.pop(0)}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http", "method": "POST", "path": path, "client": ("::1", 1),
+            "headers": [(b"host", b"localhost"), (b"content-type", kind.encode())],
+            "query_string": query.encode(),
+        }  # fmt: skip
+        async with asyncio.timeout(20):
+            await self.app(scope, receive, send)
+        return sent[0]["status"], scope
+
 
 # ── By which name, and from where ──────────────────────────────────────────────────────────────
 
@@ -329,42 +352,16 @@ async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch) -> None:
     monkeypatch.setattr("ui.doors.events.PATIENCE", 0.05)
     monkeypatch.setattr("ui.doors.refusal.LISTENS", 0.05)
     assert PATIENCE > 1
-    page, sent = Page(), []
-
-    async def never() -> Any:
-        await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http", "method": "POST", "path": "/gradio_api/run/predict", "client": ("::1", 1),
-        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
-    }  # fmt: skip
-    async with asyncio.timeout(20):
-        await page.app(scope, never, send)
-    assert sent[0]["status"] == 408
+    status, _ = await Page().post("/gradio_api/run/predict", kind="application/json")
+    assert status == 408
 
 
 async def test_a_refusal_of_what_has_come_whole_waits_for_nothing(monkeypatch) -> None:
     page = Page(replace(PUBLIC, sessions_per_visitor=0), Hosts.of("0.0.0.0", public=True))
-    sent: list[Any] = []
-    body = [{"type": "http.request", "body": json.dumps(EVENT).encode(), "more_body": False}]
-
-    async def receive() -> Any:
-        return body.pop() if body else await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
     monkeypatch.setattr("ui.doors.refusal.LISTENS", 1000.0)
-    scope = {
-        "type": "http", "method": "POST", "path": "/gradio_api/run/predict", "client": ("::1", 1),
-        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
-    }  # fmt: skip
-    async with asyncio.timeout(20):
-        await page.app(scope, receive, send)
-    assert sent[0]["status"] == 429
+    body = json.dumps(EVENT).encode()
+    status, _ = await page.post("/gradio_api/run/predict", body, kind="application/json")
+    assert status == 429
 
 
 # ── Visits: sessions, and what is forgotten with them ──────────────────────────────────────────
@@ -572,22 +569,10 @@ async def test_an_upload_is_a_form_of_a_few_files(size: int) -> None:
 async def test_a_file_that_does_not_come_is_not_waited_for(monkeypatch) -> None:
     monkeypatch.setattr("ui.doors.uploads.PATIENCE", 0.05)
     monkeypatch.setattr("ui.doors.refusal.LISTENS", 0.05)
-    page, sent = Page(), []
-
-    async def never() -> Any:
-        await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http", "method": "POST", "path": "/gradio_api/upload", "client": ("::1", 1),
-        "headers": [(b"host", b"localhost"), (b"content-type", FORM["content-type"].encode())],
-        "query_string": b"upload_id=kept",
-    }  # fmt: skip
-    async with asyncio.timeout(20):
-        await page.app(scope, never, send)
-    assert sent[0]["status"] == 408 and scope["query_string"] == b""
+    status, scope = await Page().post(
+        "/gradio_api/upload", kind=FORM["content-type"], query="upload_id=kept"
+    )
+    assert status == 408 and scope["query_string"] == b""
 
 
 async def test_what_breaks_off_again_and_again_does_not_take_all_the_room(

@@ -50,6 +50,18 @@ async def choose(visitor: Visitor, side: str, backend: str, model: str) -> None:
     await page.wait_for_selector(f"#text-state-{side} .state[data-state=ready]")
 
 
+async def hold(visitor: Visitor) -> asyncio.Event:
+    """Keep back what the page asks its server, until the event is set."""
+    go_on = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await go_on.wait()
+        await route.continue_()
+
+    await visitor.page.route("**/gradio_api/run/**", wait)
+    return go_on
+
+
 async def test_a_typed_server_answers(visitor: Visitor, puppet: Puppet, stub: Stub) -> None:
     await visitor.page.click("#tabs [data-tab-id=models]")
     await visitor.sees(CARD, "Needs an address")
@@ -221,7 +233,7 @@ async def test_a_list_that_shrinks_while_it_is_open(
     visitor: Visitor, puppet: Puppet, stub: Stub, listed: Reply, found: str, then: list[str]
 ) -> None:
     """The puppets' three models are looked at while the server's are still on their way."""
-    page, held = visitor.page, asyncio.Event()
+    page = visitor.page
     stub.on(LIST, listed)
     await visitor.page.click("#tabs [data-tab-id=models]")
     await visitor.sees(CARD, "Needs an address")
@@ -229,16 +241,51 @@ async def test_a_list_that_shrinks_while_it_is_open(
     await visitor.sees(CARD, found)
     await page.click("#tabs [data-tab-id=text]")
 
-    async def hold(route: Route) -> None:
-        await held.wait()
-        await route.continue_()
-
     await page.click("#text-backend-left input")
-    await page.route("**/gradio_api/run/**", hold)
+    go_on = await hold(visitor)
     await page.get_by_role("option", name="OpenAI-compatible server").click()
     await page.click("#text-model-left input")
     models = page.locator("#text-model-left [role=option]")
     await expect(models).to_have_count(3)
-    held.set()
+    go_on.set()
     await expect(models).to_have_count(1)
     assert [await one.get_attribute("aria-label") for one in await models.all()] == then
+
+
+async def test_compare_waits_for_the_models_of_a_backend(
+    visitor: Visitor, puppet: Puppet, stub: Stub
+) -> None:
+    """The old backend's model is still in the picker when Compare is pressed."""
+    page = visitor.page
+    await page.click("#tabs [data-tab-id=models]")
+    await visitor.sees(CARD, "Needs an address")
+    await connect(visitor, stub.url)
+    await visitor.sees(CARD, "Can answer")
+    await page.click("#tabs [data-tab-id=text]")
+    await page.click("#text-backend-left input")
+    go_on = await hold(visitor)
+    await page.get_by_role("option", name="OpenAI-compatible server").click()
+    await page.wait_for_selector("#text-pane-left[aria-busy=true]")
+    await visitor.ask("Who is there?")
+    await page.wait_for_selector("#text-compare[aria-busy=true]")
+    assert puppet.asked == [] and stub.asked(CHAT) == []
+    go_on.set()
+    puppet.answer("two", "I am.")
+    await visitor.sees("#text-conversation-left", "From afar")
+    await visitor.sees("#text-conversation-right", "I am.")
+    assert stub.asked(CHAT)[0].json["model"] == PHI
+    assert await page.locator("[aria-busy=true]").count() == 0
+
+
+async def test_the_last_of_two_backends_counts(visitor: Visitor, puppet: Puppet) -> None:
+    """Another one is chosen before the first one's models are here."""
+    page = visitor.page
+    await page.click("#text-backend-left input")
+    go_on = await hold(visitor)
+    await page.get_by_role("option", name="OpenAI-compatible server").click()
+    await page.click("#text-backend-left input")
+    await page.get_by_role("option", name="Puppet").click()
+    go_on.set()
+    await page.wait_for_selector("#text-pane-left[aria-busy=false]")
+    await expect(page.locator("#text-model-left input")).to_have_value("One")
+    await visitor.sees("#text-state-left", "Ready to play.")

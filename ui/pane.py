@@ -16,6 +16,8 @@ SHOWN_TAGS = ["form", "fieldset", "input", "textarea", "select", "button", "dial
 class Pane:
     """One side's components."""
 
+    id: str
+    """Of the element that holds them all."""
     backend: gr.Dropdown
     model: gr.Dropdown
     state: gr.HTML
@@ -46,7 +48,8 @@ class Additions(Protocol):
 
 def build_pane(view: str, side: str, backends: list[tuple[str, str]], additions: Additions) -> Pane:
     """Draw one side of a view; `side` is `left` or `right`."""
-    with gr.Column(min_width=320, elem_id=f"{view}-pane-{side}", elem_classes=["pane", side]):
+    pane_id = f"{view}-pane-{side}"
+    with gr.Column(min_width=320, elem_id=pane_id, elem_classes=["pane", side]):
         with gr.Row(elem_classes="pickers"):
             backend = gr.Dropdown(
                 backends, label=t("backend"), elem_id=f"{view}-backend-{side}", scale=2,
@@ -94,6 +97,7 @@ def build_pane(view: str, side: str, backends: list[tuple[str, str]], additions:
             elem_classes=["program", "notranslate"], container=False, latex_delimiters=[],
         )  # fmt: skip
     return Pane(
+        pane_id,
         backend,
         model,
         state,

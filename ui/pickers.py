@@ -37,7 +37,13 @@ class Pickers:
         """The visitors whose download has come to its own end, and is not drawn yet."""
         self.picked = picked = [keyring, pane.backend, pane.model]
         self.outputs = [*picked[1:], pane.state, pane.download, pane.confirm, pane.cancel]
-        pane.backend.input(self.backend_picked, picked, self.outputs, queue=False, **PRIVATE)
+        # The last choice counts, also while an earlier one's models are still on their way.
+        choosing = pane.backend.input(
+            self.backend_picked, picked, self.outputs, queue=False, trigger_mode="always_last",
+            js=f"(...picked) => {{ phi.picking('{pane.id}', 1); return picked; }}", **PRIVATE,
+        )  # fmt: skip
+        for ended in (choosing.success, choosing.failure):  # `then` would not come after a failure
+            ended(None, js=f"() => phi.picking('{pane.id}', -1)", api_visibility="private")
         pane.model.change(
             self.show_state, [*picked, pane.state], self.outputs, queue=False, **PRIVATE
         )

@@ -137,6 +137,26 @@
       if (event.target === promptBox()) react(event);
     }, true);
 
+    // A backend was chosen and its models are on their way: what would ask one of them waits.
+    const ASKS = `#${view}-compare, [id^=${view}-regenerate], [id^=${view}-code]`;
+    const picking = () => !away && root.querySelector(".pane[aria-busy=true]");
+    let held = null;
+    root.addEventListener("click", (event) => {
+      const button = event.target.closest?.(ASKS);
+      if (!button || !picking()) return;
+      event.stopImmediatePropagation();
+      held?.removeAttribute("aria-busy");
+      held = button;
+      held.setAttribute("aria-busy", true);
+    }, true);
+    root.addEventListener("picked", () => setTimeout(() => {
+      if (!held || picking()) return;
+      const button = held;
+      held = null;
+      button.removeAttribute("aria-busy");
+      button.click();
+    }, 50)); // Gradio may be about to ask for another backend that was chosen meanwhile
+
     const lastState = { left: "", right: "" };
     const hear = (side) => {
       const line = $$(`line-${side}`).querySelector(".numbers");
@@ -304,6 +324,8 @@
       tryAgain(view);
     }, true);
     leave[view] = () => {
+      held?.removeAttribute("aria-busy");
+      held = null;
       const notice = document.createElement("p"), box = promptBox(), stop = $$("stop");
       notice.id = `${view}-away`;
       notice.className = "notice";
@@ -500,8 +522,15 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     announce(`Saved as ${name}`);
   };
+  const picks = {}; // of each pane: choices of a backend that are not answered yet
   window.phi = {
     address, copy, save, tab,
+    picking: (id, by) => {
+      const pane = document.getElementById(id);
+      picks[id] = (picks[id] || 0) + by;
+      pane.setAttribute("aria-busy", picks[id] > 0);
+      if (!picks[id]) pane.dispatchEvent(new Event("picked", { bubbles: true }));
+    },
     draft: (view, text) => drafts[view]?.(text),
     copyLink: (prompt) => {
       const url = new URL(location.href);
