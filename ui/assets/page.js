@@ -470,12 +470,18 @@
   // ── In the pickers, what cannot work can be read, not chosen ───────────────────────────────
   const CANNOT = /— (retired|unreachable|too large)$|^No models listed$/;
   const cannot = (option) => option && CANNOT.test(option.getAttribute("aria-label") || "");
-  document.addEventListener("focusin", (event) => {
-    if (!event.target.closest?.(".pickers")) return;
-    setTimeout(() => document.querySelectorAll(".options [role=option]").forEach((option) => {
-      if (cannot(option)) option.setAttribute("aria-disabled", "true");
-    }), 50);
+  const markOptions = () => document.querySelectorAll(".pickers [role=option]").forEach((option) => {
+    const disabled = String(Boolean(cannot(option)));
+    if (option.getAttribute("aria-disabled") !== disabled) option.setAttribute("aria-disabled", disabled);
   });
+  const drawnOptions = new MutationObserver(markOptions); // also when states change while a list is open
+  document.addEventListener("focusin", (event) => {
+    const picker = event.target.closest?.(".pickers");
+    if (!picker) return;
+    markOptions();
+    drawnOptions.observe(picker, { childList: true, subtree: true, attributes: true, attributeFilter: ["aria-label"] });
+  });
+  document.addEventListener("focusout", () => drawnOptions.disconnect());
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !event.target.closest?.(".pickers")) return;
     if (cannot($(".options [role=option].active"))) { event.preventDefault(); event.stopPropagation(); }
