@@ -25,7 +25,7 @@ run: $(PAGE_READY) ## start the page on this machine
 
 test: $(TEST_READY) ## run all tests, in a real browser too
 	@$(PY) -m tests.browser
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-quick: $(TEST_READY) ## run the tests that need no browser and no PyTorch, in a minute
 	$(PY) -m pytest -n auto -m 'not live and not browser and not engine' $(ARGS)
