@@ -3,9 +3,9 @@
 import importlib
 import pkgutil
 
-from ._base import CONTEXT_CAP, REGISTRY, Backend, Offer, Retirement, Status, register
-from ._catalog import MODELS, Modality, ModelSpec, known_model
-from ._errors import (
+from ._core.backend import CONTEXT_CAP, REGISTRY, Backend, Offer, Retirement, Status, register
+from ._core.catalog import MODELS, Modality, ModelSpec, known_model
+from ._core.errors import (
     AuthenticationError,
     BackendConnectionError,
     BackendError,
@@ -22,8 +22,7 @@ from ._errors import (
     RetiredError,
     ServerError,
 )
-from ._phi3_vision.crops import CROP, Layout
-from ._types import (
+from ._core.types import (
     Chunk,
     Connection,
     ExpertRouting,
@@ -39,6 +38,7 @@ from ._types import (
     Timings,
     Usage,
 )
+from ._local.phi3_vision.crops import CROP, Layout
 
 __all__ = [
     "CONTEXT_CAP",

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from ._base import Kind, Offer, Status, register
-from ._catalog import MODELS, ModelSpec
-from ._errors import BackendError, ModelNotFoundError, RetiredError
-from ._refusals import Refusal
-from ._served import normal
+from ._core.backend import Kind, Offer, Status, register
+from ._core.catalog import MODELS, ModelSpec
+from ._core.errors import BackendError, ModelNotFoundError, RetiredError
+from ._remote.endpoint import normal
+from ._remote.errors import Refusal
 from .openai_compatible import ChatCompletions
 
 _ROUTE = "/openai/v1"

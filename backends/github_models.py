@@ -3,12 +3,12 @@
 from datetime import date
 from typing import Any, ClassVar
 
-from ._base import Kind, Retirement, register
-from ._catalog import MODELS
-from ._errors import BackendError, RetiredError
-from ._refusals import Refusal
-from ._served import Address
-from ._types import Connection
+from ._core.backend import Kind, Retirement, register
+from ._core.catalog import MODELS
+from ._core.errors import BackendError, RetiredError
+from ._core.types import Connection
+from ._remote.endpoint import Address
+from ._remote.errors import Refusal
 from .openai_compatible import ChatCompletions
 
 _HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}

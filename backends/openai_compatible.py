@@ -9,34 +9,10 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ._base import CONTEXT_CAP, Kind, Offer, Status, check_pictures, register
-from ._catalog import MODELS
-from ._clients import Clients, carrying, only_ours
-from ._code import (
-    NOBODYS,
-    Expression,
-    Pictures,
-    call,
-    destination,
-    opening,
-    retirement,
-    with_key,
-)
-from ._errors import BackendError, MissingKeyError, RetiredError, ServerError
-from ._pictures import count_pictures
-from ._refusals import Refusal, error_of, filtered, filtered_for
-from ._served import (
-    CONNECT_TIMEOUT,
-    Address,
-    Served,
-    count,
-    hung_up,
-    once_again,
-    silence_timeout,
-    timed_out,
-    unreachable,
-)
-from ._types import (
+from ._core.backend import CONTEXT_CAP, Kind, Offer, Status, check_pictures, register
+from ._core.catalog import MODELS
+from ._core.errors import BackendError, MissingKeyError, RetiredError, ServerError
+from ._core.types import (
     Chunk,
     Connection,
     FinishReason,
@@ -48,7 +24,31 @@ from ._types import (
     Timings,
     Usage,
 )
-from ._unicode import clean_json
+from ._core.unicode import clean_json
+from ._remote.endpoint import (
+    CONNECT_TIMEOUT,
+    Address,
+    Served,
+    count,
+    hung_up,
+    once_again,
+    silence_timeout,
+    timed_out,
+    unreachable,
+)
+from ._remote.errors import Refusal, error_of, filtered, filtered_for
+from ._remote.http import Clients, carrying, only_ours
+from ._remote.image_fit import count_pictures
+from ._snippets.python_source import (
+    NOBODYS,
+    Expression,
+    Pictures,
+    call,
+    destination,
+    opening,
+    retirement,
+    with_key,
+)
 
 if TYPE_CHECKING:
     import openai

@@ -12,18 +12,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from . import _download, _torch, _torch_moe, _torch_vision, _weights
-from ._base import CONTEXT_CAP, Backend, Kind, Offer, Status, check_pictures, register
-from ._catalog import MODELS, Modality, ModelSpec
-from ._code import opening
-from ._engine import Steps
-from ._errors import BackendError, MissingDependencyError, ModelNotFoundError
-from ._generate import has_system_slot, program
-from ._machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
-from ._placement import ACCELERATE, Placement, Weights, gpu_memory, place
-from ._pool import POOL, Plan
-from ._types import Chunk, Connection, GenerationParams, Message, Progress
-from ._unicode import clean
+from ._core.backend import CONTEXT_CAP, Backend, Kind, Offer, Status, check_pictures, register
+from ._core.catalog import MODELS, Modality, ModelSpec
+from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
+from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
+from ._core.unicode import clean
+from ._local import download, torch_model, torch_moe, torch_vision, weights
+from ._local.engine import Steps
+from ._local.machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
+from ._local.placement import ACCELERATE, Placement, Weights, gpu_memory, place
+from ._local.pool import POOL, Plan
+from ._snippets.generate import has_system_slot, program
+from ._snippets.python_source import opening
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -32,9 +32,9 @@ _OVERHEAD = 300e6
 """Bytes that torch and a forward pass take beside weights and cache."""
 
 _CLASSES = {
-    "phi3": _torch.TorchModel,
-    "phi3_v": _torch_vision.VisionModel,
-    "phimoe": _torch_moe.MoeModel,
+    "phi3": torch_model.TorchModel,
+    "phi3_v": torch_vision.VisionModel,
+    "phimoe": torch_moe.MoeModel,
 }
 """How each architecture is run: `phi3` and `phimoe` by Transformers' own code, `phi3_v` by code
 here. Code from the Hub never runs."""
@@ -42,8 +42,8 @@ here. Code from the Hub never runs."""
 _NATIVE = tuple(spec for spec in MODELS.values() if spec.hub_id and spec.architecture in _CLASSES)
 
 _PORT = (
-    "Run it in the folder of Phi Playground: backends/_phi3_vision is what runs this model on "
-    "today's Transformers."
+    "Run it in the folder of Phi Playground: backends/_local/phi3_vision is what runs this model "
+    "on today's Transformers."
 )
 
 
@@ -73,7 +73,7 @@ class Transformers(Backend):
 
     def checkpoint(self, spec: ModelSpec) -> Path | None:
         """The folder with the model's config, tokenizer and weights; `None` if it is not here."""
-        return _weights.find(spec.hub_id) if spec.hub_id else None
+        return weights.find(spec.hub_id) if spec.hub_id else None
 
     async def status(self, connection: Connection | None = None) -> Status:
         """Ready if the packages and at least one model are here."""
@@ -124,7 +124,7 @@ class Transformers(Backend):
                 pass
 
     async def _run(
-        self, spec: ModelSpec, job: Callable[[_torch.TorchModel], Steps]
+        self, spec: ModelSpec, job: Callable[[torch_model.TorchModel], Steps]
     ) -> AsyncGenerator[Chunk | Progress, None]:
         """Run a job on a model's engine, which loads it first if it has to."""
         model = self.model_id(spec)
@@ -153,7 +153,7 @@ class Transformers(Backend):
     def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
         """See `Backend.crops`: as the visitor says, else 16 for one picture and 4 for several."""
         sees = self._spec(model).architecture == "phi3_v"
-        return _torch_vision.crops_of(params, pictures) if sees else None
+        return torch_vision.crops_of(params, pictures) if sees else None
 
     def code(
         self,
@@ -195,7 +195,7 @@ class Transformers(Backend):
         spec = self._spec(model)
         if spec.hub_id is None or await asyncio.to_thread(self.checkpoint, spec):
             return
-        async with aclosing(_download.download(spec.hub_id, spec.label)) as steps:
+        async with aclosing(download.download(spec.hub_id, spec.label)) as steps:
             async for step in steps:
                 yield step
 
@@ -255,24 +255,24 @@ class Transformers(Backend):
         need, active = self._least_memory(spec), 2 * spec.active_parameters
         return place(Weights(need, active, spreads=spreads), gpus, total_memory())
 
-    def _plan(self, spec: ModelSpec, folder: Path) -> Plan[_torch.TorchModel]:
+    def _plan(self, spec: ModelSpec, folder: Path) -> Plan[torch_model.TorchModel]:
         """How to load a model: where, as what, and how much memory that takes."""
         try:
-            parameters = _weights.parameter_count(folder)
+            parameters = weights.parameter_count(folder)
             config = json.loads((folder / "config.json").read_text("utf-8"))
         except (OSError, ValueError, KeyError) as error:
-            raise _torch.damaged(spec.label, folder) from error
-        kind = _CLASSES.get(config.get("model_type"), _torch.TorchModel)
+            raise torch_model.damaged(spec.label, folder) from error
+        kind = _CLASSES.get(config.get("model_type"), torch_model.TorchModel)
         tokens = min(CONTEXT_CAP, config.get("max_position_embeddings", CONTEXT_CAP))
         # The number format depends on where it goes, and where it goes on how wide its numbers are.
-        need = parameters * 2 + _torch.cache_bytes(config, tokens, 2) + _OVERHEAD
+        need = parameters * 2 + torch_model.cache_bytes(config, tokens, 2) + _OVERHEAD
         active = 2 * spec.active_parameters
-        weights = Weights(need, active, config["num_hidden_layers"], kind.spreads)
-        placement, gpus = self._placed(weights)
-        device = _torch.device_for(placement, gpus)
-        dtype = _torch.best_dtype(device, parameters)
+        sizes = Weights(need, active, config["num_hidden_layers"], kind.spreads)
+        placement, gpus = self._placed(sizes)
+        device = torch_model.device_for(placement, gpus)
+        dtype = torch_model.best_dtype(device, parameters)
         width = 4 if dtype == "float32" else 2
-        per_answer = _torch.cache_bytes(config, tokens, width)
+        per_answer = torch_model.cache_bytes(config, tokens, width)
         need = int(parameters * width + per_answer + _OVERHEAD)
         spread = placement if placement and placement.spread else None
         return Plan(
@@ -280,7 +280,7 @@ class Transformers(Backend):
             need=need,
             # Where the GPUs are full of weights there is room for one answer.
             per_answer=need if spread else per_answer,
-            free=partial(_torch.free_over, device, spread),
+            free=partial(torch_model.free_over, device, spread),
             load=lambda report: kind.load(folder, spec.label, device, dtype, report, spread),
             hint=partial(self._fitting, spec.modalities),
         )
@@ -290,8 +290,8 @@ class Transformers(Backend):
 
         By what is free, unless models that this process has loaded could make room.
         """
-        gpus = _torch.gpus()
-        free = [_torch.free_on(f"cuda:{n}") for n in range(len(gpus))]
+        gpus = torch_model.gpus()
+        free = [torch_model.free_on(f"cuda:{n}") for n in range(len(gpus))]
         now = place(weights, free, free_memory())
         if now and len(POOL.loaded()) < 2:  # the other one is the one that is being loaded
             return now, free
@@ -325,7 +325,7 @@ def _dtype(spec: ModelSpec) -> str:
     if has_gpu() or sys.platform == "darwin":
         return '"auto"'
     wide = not has_native_bf16() and spec.parameters * 4 < free_memory()
-    return "torch.float32" if wide or spec.parameters < _torch.SMALL else '"auto"'
+    return "torch.float32" if wide or spec.parameters < torch_model.SMALL else '"auto"'
 
 
 def _nothing() -> Steps:

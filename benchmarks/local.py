@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from backends import GenerationParams, Message
-from backends._catalog import ModelSpec
-from backends._machine import physical_cores
+from backends._core.catalog import ModelSpec
+from backends._local.machine import physical_cores
 from backends.transformers import Transformers
 from benchmarks.machine import Figure, machine, write
 from playground.answer import Request

@@ -31,15 +31,15 @@ from backends import (
     Offer,
     Progress,
 )
-from backends._torch import TorchModel
-from backends._torch_moe import MoeModel, hold_angles
+from backends._local.torch_model import TorchModel
+from backends._local.torch_moe import MoeModel, hold_angles
 from benchmarks.local import write_tokenizer
 from benchmarks.machine import Figure, machine, write
 from benchmarks.watched import chromium
 from playground.experts import Routing
 from tests.fakes import Scripted, last, said
-from ui import moe_view
-from ui.routing import grows
+from ui.tabs.moe import view
+from ui.tabs.moe.figure import grows
 
 LAYERS, EXPERTS, CHOSEN = 32, 16, 2
 WAYS = ("grouped_mm", "batched_mm", "eager")
@@ -219,7 +219,7 @@ def count_ticks() -> None:
         TICKS[0] += 1
         return grows(*given)
 
-    moe_view.grows = counted
+    view.grows = counted
 
 
 # ── The real shape, on a GPU ────────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends import Chunk, GenerationParams, ImagePart, Message, TextPart
-from backends._machine import physical_cores
+from backends._local.machine import physical_cores
 from benchmarks.local import write_tokenizer
 from benchmarks.machine import Figure, machine, write
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from backends._torch_vision import VisionModel
+    from backends._local.torch_vision import VisionModel
 
 PAIRS = 5
 CROPS = 16
@@ -129,9 +129,9 @@ def preprocessing() -> tuple[list[Figure], dict[str, object]]:
     import torch
     from PIL import Image
 
-    from backends._phi3_vision import Phi3VImageProcessor, image_processing
-    from backends._phi3_vision.crops import CROP, hd_transform
-    from playground.pictures import PictureLimits, read
+    from backends._local.phi3_vision import Phi3VImageProcessor, image_processing
+    from backends._local.phi3_vision.crops import CROP, hd_transform
+    from playground.media.pictures import PictureLimits, read
 
     torch.set_num_threads(physical_cores())
     data, processor = photo(), Phi3VImageProcessor(num_crops=CROPS)
@@ -173,8 +173,8 @@ def build(folder: Path, shapes: Mapping[str, Any], device: str) -> "VisionModel"
     """Random weights in the architecture, loaded as the page loads a checkpoint."""
     import torch
 
-    from backends._phi3_vision import Phi3VConfig, Phi3VForCausalLM, Phi3VImageProcessor
-    from backends._torch_vision import VisionModel
+    from backends._local.phi3_vision import Phi3VConfig, Phi3VForCausalLM, Phi3VImageProcessor
+    from backends._local.torch_vision import VisionModel
 
     half = torch.bfloat16
     write_tokenizer(folder, 32_064)

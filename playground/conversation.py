@@ -13,7 +13,7 @@ from .answer import Completion, State
 from .clock import TokenSource
 from .experts import Routing
 from .languages import LANGUAGES, detect
-from .pictures import Picture
+from .media.pictures import Picture
 from .text import valid
 
 MAX_TEXT = 400_000

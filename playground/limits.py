@@ -8,7 +8,7 @@ from backends import Backend, BadRequestError, Connection, GenerationParams, Mes
 
 from .budget import Budget
 from .conversation import Conversation
-from .pictures import Picture, PictureLimits, memory_held
+from .media.pictures import Picture, PictureLimits, memory_held
 from .text import clean
 from .visitors import VISITOR, Visitor
 

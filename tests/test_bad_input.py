@@ -10,11 +10,11 @@ from playwright.async_api import BrowserContext, Route
 from backends import OutOfMemoryError
 from playground.conversation import Conversation, Said, Turn
 from tests.pages import PUPPET, Puppet, Visitor, last
-from ui.convert import Form
+from ui.compare.form import Form
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-FIELDS = ["session", *(name for name in Form.model_fields if not name.endswith("_crops"))]
+FIELDS = ["session", *Form.model_fields]
 """What the Compare event sends, in order."""
 MAX_TOKENS = FIELDS.index("max_tokens")
 

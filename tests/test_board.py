@@ -8,8 +8,8 @@ from typing import ClassVar
 import pytest
 
 from backends import REGISTRY, BadRequestError, Connection, Offer, Status
-from playground import board as board_module
-from playground.board import Board, check_offered
+from playground import health as board_module
+from playground.health import Board, check_offered
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from tests.fakes import SPEC, Scripted

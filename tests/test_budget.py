@@ -8,9 +8,9 @@ from backends import Connection, Message, RateLimitError, ServerError
 from playground import budget as module
 from playground import compare
 from playground.answer import Request
-from playground.board import Board
 from playground.budget import Budget
 from playground.compare import complete
+from playground.health import Board
 from playground.limits import LOCAL, PUBLIC
 from playground.visitors import Visitor, visitor_of
 from tests.fakes import Scripted, last, said
@@ -93,12 +93,12 @@ class Probed(Scripted):
 async def test_checking_models_out_is_paid_from_the_budget_and_seldom(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("playground.board.AGAIN", 0.0)
+    monkeypatch.setattr("playground.health.AGAIN", 0.0)
     backend, board, budget = Probed(), Board(), Budget(requests=20, tokens=1000)
     for _ in range(5):
         await board.look(backend, anew=True, budget=budget)
     assert backend.probes == 1
-    monkeypatch.setattr("playground.board.PROBE_AGAIN", 0.0)
+    monkeypatch.setattr("playground.health.PROBE_AGAIN", 0.0)
     await board.look(backend, anew=True, budget=budget)
     assert backend.probes == 1  # 12 more do not fit into 20
     await board.look(backend, anew=True)

@@ -11,20 +11,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from backends import (
-    REGISTRY,
-    Backend,
-    Connection,
-    GenerationParams,
-    ImagePart,
-    Message,
-    TextPart,
-)
-from backends._code import Pictures, literal, quoted
+from backends import REGISTRY, Backend, Connection, GenerationParams, ImagePart, Message, TextPart
+from backends._snippets.python_source import Pictures, literal, quoted
 from playground.answer import Request
 from playground.compare import complete
 from tests.stub import Reply, Seen, Stub, delta, sse, usage
-from ui.program import fenced
+from ui.compare.snippet import fenced
 
 ROOT = Path(__file__).parent.parent
 CHAT = "/v1/chat/completions"
@@ -320,7 +312,7 @@ def test_an_unknown_model_has_no_program() -> None:
 
 @pytest.mark.engine
 def test_a_template_without_a_place_for_it_gets_the_system_prompt_in_front(tmp_path: Path) -> None:
-    from backends._generate import has_system_slot
+    from backends._snippets.generate import has_system_slot
 
     assert has_system_slot(tmp_path)
     template = tmp_path / "chat_template.jinja"

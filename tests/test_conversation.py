@@ -20,8 +20,8 @@ from playground.conversation import (
     to_markdown,
 )
 from playground.limits import LOCAL
-from playground.pictures import Picture, PictureLimits, read
-from ui.numbers import final_line
+from playground.media.pictures import Picture, PictureLimits, read
+from ui.compare.numbers import final_line
 
 ANSWER = Said(
     model="Phi-3.5-mini",

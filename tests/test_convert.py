@@ -9,7 +9,9 @@ from backends import BadRequestError, GenerationParams
 from playground.conversation import Conversation, Said, Turn
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
-from ui.convert import Form, clean, from_browser, to_chatbot, turn_of
+from ui.compare.chat import to_chatbot, turn_of
+from ui.compare.form import clean, from_browser
+from ui.tabs.vision.session import VisionForm as Form
 
 GOOD = ["Hi", "pocket", "pocket-3", "pocket", "pocket-3.5", "", 0.7, 512, 0.95, 50, None, ""]
 

@@ -6,7 +6,7 @@ import pytest
 
 from backends import MODELS, known_model
 from playground.conversation import Said
-from ui.cost import cost_html, flops_per_token
+from ui.tabs.moe.cost import cost_html, flops_per_token
 
 
 def text(html: str) -> list[str]:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from backends import BadRequestError, Chunk, OutOfMemoryError, Progress, Timings
-from backends._engine import MOST_ACTIVE, Turnstile
-from backends._pool import Plan, Pool
+from backends._local.engine import MOST_ACTIVE, Turnstile
+from backends._local.pool import Plan, Pool
 
 GB = 10**9
 

@@ -7,13 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ENGINES = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "accelerate"}
-BUILDERS = (
-    *("train.py", "train_moe.py", "tokenizer.py", "batches.py"),
-    *("vision/train.py", "vision/conversations.py", "vision/eyes.py", "vision/exam.py"),
-)
-PROGRAMS = {ROOT / "backends" / "pocket" / name for name in BUILDERS}
-"""What builds Pocket: run by hand, imported by no backend."""
-PHI3_VISION = ROOT / "backends" / "_phi3_vision"
+PHI3_VISION = ROOT / "backends" / "_local" / "phi3_vision"
 """Classes of models, as Transformers holds them; importing the folder itself loads none of them."""
 CLIENTS = {"openai", "ollama", "httpx", "httpx2", "requests", "aiohttp", "urllib3"}
 
@@ -58,9 +52,7 @@ def roots(names: set[str]) -> set[str]:
 
 
 def test_the_reader_of_imports_reads() -> None:
-    assert "backends._types" in imports(ROOT / "backends" / "_base.py") | imports(
-        ROOT / "backends" / "__init__.py"
-    )
+    assert "backends._core.types" in imports(ROOT / "backends" / "__init__.py")
     assert "gradio" in imports(ROOT / "ui" / "page.py")
 
 
@@ -86,16 +78,16 @@ def test_ui_knows_no_engine_no_client_and_only_public_names_of_backends(path: Pa
     assert public <= {f"backends.{name}" for name in backends.__all__}
 
 
-@pytest.mark.parametrize("name", ["_types", "_errors", "_catalog"])
+@pytest.mark.parametrize("name", ["types", "errors", "catalog"])
 def test_the_nouns_import_nothing_of_ours(name: str) -> None:
-    found = imports(ROOT / "backends" / f"{name}.py")
+    found = imports(ROOT / "backends" / "_core" / f"{name}.py")
     assert not any(part in {"backends", "playground", "ui"} for part in roots(found))
 
 
 @pytest.mark.parametrize("path", modules("backends"), ids=str)
 def test_engines_and_clients_are_imported_inside_functions(path: Path) -> None:
     # A class of a model is made of the engine's own, which cannot be imported later.
-    if path in PROGRAMS or (path.parent == PHI3_VISION and path.name != "__init__.py"):
+    if path.parent == PHI3_VISION and path.name != "__init__.py":
         return
     # `import transformers` at the top of backends/transformers.py would load torch with the page.
     assert not roots(imports(path, everywhere=False)) & (ENGINES | CLIENTS)
@@ -113,13 +105,40 @@ def test_spaces_holds_no_python() -> None:
     assert not list((ROOT / "spaces").rglob("*.py"))
 
 
-def test_no_module_imports_the_programs() -> None:
-    names = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in PROGRAMS}
-    for path in {*modules("backends"), *modules("playground"), *modules("ui")} - PROGRAMS:
-        assert not imports(path) & names, path
+@pytest.mark.parametrize(
+    "path", [*modules("backends"), *modules("playground"), *modules("ui")], ids=str
+)
+def test_no_module_imports_the_tools(path: Path) -> None:
+    assert not roots(imports(path)) & {"tools", "tests", "benchmarks"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "knows"),
+    [
+        ("_core", {"_core"}),
+        ("_local", {"_core", "_local"}),
+        ("_remote", {"_core", "_remote"}),
+        ("_snippets", {"_core", "_local", "_remote", "_snippets"}),
+    ],
+)
+def test_what_backends_share_stands_in_storeys(folder: str, knows: set[str]) -> None:
+    for path in modules(f"backends/{folder}"):
+        ours = {name.split(".")[1] for name in imports(path) if name.startswith("backends.")}
+        assert ours <= knows, path
 
 
 def test_the_models_of_phi3_vision_know_nothing_of_ours() -> None:
-    for path in modules("backends/_phi3_vision"):
+    for path in modules("backends/_local/phi3_vision"):
         ours = {name for name in imports(path) if roots({name}) & {"backends", "playground", "ui"}}
-        assert all(name.startswith("backends._phi3_vision") for name in ours), path
+        assert all(name.startswith("backends._local.phi3_vision") for name in ours), path
+
+
+@pytest.mark.parametrize("path", modules("ui"), ids=str)
+def test_the_comparison_knows_no_tab_and_a_tab_no_other(path: Path) -> None:
+    tab = path.relative_to(ROOT).parts[1:3]
+    tabs = {tuple(name.split(".")[1:3]) for name in imports(path) if name.startswith("ui.tabs.")}
+    if tab[0] == "tabs":
+        own = ("tabs", tab[1].removesuffix(".py"))
+        assert tabs <= {own}, path
+    else:
+        assert not tabs or path == ROOT / "ui" / "page.py"

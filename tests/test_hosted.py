@@ -26,8 +26,8 @@ from backends import (
     TextPart,
     Usage,
 )
-from backends import _served as served
 from backends import nvidia_nim as nim
+from backends._remote import endpoint as served
 from tests.stub import Reply, Stub, delta, sse, usage
 
 NIM, AZURE, GITHUB = (REGISTRY[key] for key in ("nvidia_nim", "azure_foundry", "github_models"))

@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext
 
 from backends import REGISTRY
-from playground.board import BOARD
+from playground.health import BOARD
 from tests.pages import Puppet, Visitor
 from tests.stub import Reply, Stub, delta, sse
 

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Route, expect
 
-from playground.board import BOARD
+from playground.health import BOARD
 from tests.pages import Puppet, Visitor
 from tests.stub import Reply, Stub, delta, sse, usage
 

@@ -13,7 +13,7 @@ from tests.browser import PATIENCE
 from tests.fakes import last, said
 from tests.pages import Puppet, Visitor
 from tests.test_experts import grown, to_file, token
-from ui.routing import AGAIN, grows
+from ui.tabs.moe.figure import AGAIN, grows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

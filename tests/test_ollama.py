@@ -35,7 +35,7 @@ from backends import (
     TextPart,
     Usage,
 )
-from backends import _served as served
+from backends._remote import endpoint as served
 from playground.answer import Request
 from playground.compare import complete
 from tests.stub import Reply, Stub

@@ -34,7 +34,7 @@ from backends import (
     TextPart,
     Usage,
 )
-from backends import _served as served
+from backends._remote import endpoint as served
 from playground import compare
 from playground.answer import Request
 from tests.stub import Reply, Stub, delta, sse, usage
@@ -242,7 +242,7 @@ async def test_a_model_that_reads_text_only_is_sent_no_picture(stub: Stub) -> No
     assert stub.seen == []
 
 
-# Each in its server's words: its source stands in `backends/_picture_refusals.py`.
+# Each in its server's words: its source stands in `backends/_remote/image_errors.py`.
 VLLM_MANY = "At most 1 image(s) may be provided in one prompt."
 VLLM_OLDER = (
     "You set image=1 (or defaulted to 1) in `--limit-mm-per-prompt`, but passed 2 image items in"

@@ -16,7 +16,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from backends._phi3_vision import (
+from backends._local.phi3_vision import (
     Phi3VConfig,
     Phi3VForCausalLM,
     Phi3VImageProcessor,
@@ -328,7 +328,7 @@ def test_the_auto_classes_know_it(folder: Path) -> None:
 
 def test_importing_the_folder_loads_no_engine() -> None:
     code = (
-        "import sys, backends._phi3_vision as it; assert 'torch' not in sys.modules;"
+        "import sys, backends._local.phi3_vision as it; assert 'torch' not in sys.modules;"
         "it.Phi3VConfig; assert 'torch' in sys.modules; it.nonsense"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, PngImagePlugin
 
 from backends import BadRequestError, ImagePart
-from playground.filetypes import recognise
-from playground.metadata import DamagedError, orientation, strip
-from playground.pictures import MAX_SIDE, Picture, PictureLimits, clean_name, fit, read
+from playground.media.filetypes import recognise
+from playground.media.pictures import MAX_SIDE, Picture, PictureLimits, clean_name, fit, read
+from playground.media.sanitize import DamagedError, orientation, strip
 
 LIMITS = PictureLimits()
 DATA = Path(__file__).parent / "data"

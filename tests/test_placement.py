@@ -2,11 +2,12 @@
 
 import pytest
 
-from backends import MODELS, GenerationParams, Message, MissingDependencyError, _torch
-from backends import _placement as placement
-from backends._placement import RESERVE, Placement, Weights, place
-from backends._pool import Pool
-from backends._torch_moe import MoeModel
+from backends import MODELS, GenerationParams, Message, MissingDependencyError
+from backends._local import placement as placement
+from backends._local import torch_model
+from backends._local.placement import RESERVE, Placement, Weights, place
+from backends._local.pool import Pool
+from backends._local.torch_moe import MoeModel
 from backends.transformers import Transformers
 
 GB = 10**9
@@ -106,7 +107,7 @@ def test_the_program_lays_it_out_where_the_page_would(offer):
 def test_without_accelerate_its_install_line_is_said(offer, monkeypatch):
     import torch
 
-    for module in ("backends.transformers", "backends._torch"):
+    for module in ("backends.transformers", "backends._local.torch_model"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
     status = offer(32, 80, 80).status
     assert (status.state, status.code) == ("not installed", "missing_dependency")
@@ -125,17 +126,17 @@ def test_what_is_put_together_anew_goes_straight_to_its_gpu():
     layout = {"dtype": torch.bfloat16, "device_map": {"": "cuda:1"}}
     assert MoeModel._layout("x", "cuda:1", torch.bfloat16, None) == layout
     assert MoeModel._layout("x", "cpu", torch.bfloat16, None) == {"dtype": "auto"}
-    dense = _torch.TorchModel._layout("x", "cuda:1", torch.bfloat16, None)
+    dense = torch_model.TorchModel._layout("x", "cuda:1", torch.bfloat16, None)
     assert dense == {"dtype": "auto"}
 
 
 def test_room_is_asked_for_on_every_device(monkeypatch):
     free = {"cuda:0": 70 * GB, "cuda:1": 60 * GB}
-    monkeypatch.setattr(_torch, "free_on", free.__getitem__)
-    monkeypatch.setattr(_torch, "free_memory", lambda: 30 * GB)
-    assert _torch.free_over("cuda:0", None) == 70 * GB
-    assert _torch.free_over("cuda:0", Placement("gpus", 2)) == 130 * GB - 2 * RESERVE
-    assert _torch.free_over("cuda:0", Placement("spread", 2, 1)) == 160 * GB - 3 * RESERVE
+    monkeypatch.setattr(torch_model, "free_on", free.__getitem__)
+    monkeypatch.setattr(torch_model, "free_memory", lambda: 30 * GB)
+    assert torch_model.free_over("cuda:0", None) == 70 * GB
+    assert torch_model.free_over("cuda:0", Placement("gpus", 2)) == 130 * GB - 2 * RESERVE
+    assert torch_model.free_over("cuda:0", Placement("spread", 2, 1)) == 160 * GB - 3 * RESERVE
 
 
 @pytest.mark.engine
@@ -152,21 +153,21 @@ def test_room_is_asked_for_on_every_device(monkeypatch):
 )
 def test_the_device_that_is_asked(found, gpus, device, monkeypatch):
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    assert _torch.device_for(found, gpus) == device
+    assert torch_model.device_for(found, gpus) == device
 
 
 @pytest.mark.engine
 def test_a_busy_gpu_is_passed_over(monkeypatch):
     monkeypatch.setattr("backends.transformers.POOL", Pool())
-    monkeypatch.setattr(_torch, "gpus", lambda: (100 * GB, 100 * GB))
+    monkeypatch.setattr(torch_model, "gpus", lambda: (100 * GB, 100 * GB))
     free = {"cuda:0": 5 * GB, "cuda:1": 90 * GB}
-    monkeypatch.setattr(_torch, "free_on", free.__getitem__)
+    monkeypatch.setattr(torch_model, "free_on", free.__getitem__)
     found, gpus = Transformers()._placed(MOE)
-    assert found and found.where == "gpu" and _torch.device_for(found, gpus) == "cuda:1"
+    assert found and found.where == "gpu" and torch_model.device_for(found, gpus) == "cuda:1"
     free["cuda:1"] = 5 * GB  # nothing is free, but what is there could be
     monkeypatch.setattr("backends.transformers.free_memory", lambda: 5 * GB)
     found, gpus = Transformers()._placed(MOE)
-    assert found and found.where == "gpu" and _torch.device_for(found, gpus) == "cuda:0"
+    assert found and found.where == "gpu" and torch_model.device_for(found, gpus) == "cuda:0"
 
 
 @pytest.mark.parametrize(

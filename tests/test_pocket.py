@@ -14,16 +14,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import backends
 from backends import GenerationParams, Message
-from backends.pocket import lesson
-from backends.pocket.asking import unknown
-from backends.pocket.batches import IGNORED, encode
-from backends.pocket.conversations import Conversations
 from playground.examples import EXAMPLES
 from tests.rounding import lead
+from tools.pocket import lesson
+from tools.pocket.asking import unknown
+from tools.pocket.batches import IGNORED, encode
+from tools.pocket.conversations import Conversations
 
 pytestmark = pytest.mark.engine
 
-MODELS = lesson.FOLDER / "models"
+MODELS = lesson.MODELS
 EDITIONS = {edition.key: edition for edition in lesson.EDITIONS}
 LANGUAGES = ("en", "es", "zh", "ar")
 POCKET_3, POCKET_35 = EDITIONS["pocket-3"], EDITIONS["pocket-3.5"]

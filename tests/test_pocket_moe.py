@@ -9,14 +9,14 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PhimoeForCausalLM
 
 from backends import MODELS, REGISTRY, Chunk, ExpertRouting, GenerationParams, Message
-from backends.pocket import errands, lesson, train_moe
-from backends.pocket.batches import IGNORED
 from playground.agent import read_steps
 from playground.examples.moe import load_moe
+from tools.pocket import errands, lesson, train_moe
+from tools.pocket.batches import IGNORED
 
 pytestmark = pytest.mark.engine
 
-FOLDER = lesson.FOLDER / "models" / "pocket-moe"
+FOLDER = lesson.MODELS / "pocket-moe"
 LANGUAGES = ("en", "es", "zh", "ar")
 
 
@@ -152,7 +152,7 @@ def test_errands_are_json_and_the_held_out_ones_are_never_drawn() -> None:
 def test_an_agents_answer_is_always_learned_whole() -> None:
     from random import Random
 
-    from backends.pocket.batches import batches
+    from tools.pocket.batches import batches
 
     class Only(errands.AgentConversations):
         def draw(self):

@@ -8,24 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from backends import (
-    REGISTRY,
-    Chunk,
-    ContextLengthError,
-    GenerationParams,
-    Message,
-    TextPart,
-)
-from backends._pool import POOL
-from backends.pocket.lesson import FOLDER
-from backends.pocket.vision import train
-from backends.pocket.vision.conversations import collate, pack
-from backends.pocket.vision.drawing import COLOURS, LAYOUTS, PLACES, scene
-from backends.pocket.vision.exam import examine, prior, share
-from backends.pocket.vision.eyes import KINDS, Labels, PassingHead, View, laid_out
-from backends.pocket.vision.lesson import Exchange, exam_questions, languages
+from backends import REGISTRY, Chunk, ContextLengthError, GenerationParams, Message, TextPart
+from backends._local.pool import POOL
 from playground.examples.vision import VisionExample, load_vision, picture_bytes
-from playground.pictures import PictureLimits, read
+from playground.media.pictures import PictureLimits, read
+from tools.pocket.lesson import FOLDER
+from tools.pocket.vision import train
+from tools.pocket.vision.conversations import collate, pack
+from tools.pocket.vision.drawing import COLOURS, LAYOUTS, PLACES, scene
+from tools.pocket.vision.exam import examine, prior, share
+from tools.pocket.vision.eyes import KINDS, Labels, PassingHead, View, laid_out
+from tools.pocket.vision.lesson import Exchange, exam_questions, languages
 
 pytestmark = pytest.mark.engine
 
@@ -123,7 +116,9 @@ def in_float32(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for key in POOL.loaded():
             POOL.unload(key)
 
-    monkeypatch.setattr("backends._torch.best_dtype", lambda device, parameters: "float32")
+    monkeypatch.setattr(
+        "backends._local.torch_model.best_dtype", lambda device, parameters: "float32"
+    )
     unload()
     yield
     unload()

@@ -5,8 +5,8 @@ import io
 import pytest
 from PIL import Image
 
-from playground.pictures import Picture, PictureLimits, read
-from ui.strip import Sight, draw_sheets, strip_html
+from playground.media.pictures import Picture, PictureLimits, read
+from ui.tabs.vision.tray import Sight, draw_sheets, strip_html
 
 
 def picture(width: int = 672, height: int = 672) -> Picture:

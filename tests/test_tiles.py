@@ -5,8 +5,8 @@ import io
 import pytest
 from PIL import Image
 
-from playground.pictures import PictureLimits, read
-from playground.tiles import GAP, TILE, draw_tiles, image_tokens
+from playground.media.pictures import PictureLimits, read
+from playground.media.tiles import GAP, TILE, draw_tiles, image_tokens
 
 
 def picture(width: int, height: int, left="red", right="blue"):

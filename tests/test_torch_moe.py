@@ -8,29 +8,15 @@ import torch
 from transformers import AutoModelForCausalLM, PhimoeConfig
 from transformers.models.phimoe.modeling_phimoe import PhimoeRotaryEmbedding
 
-from backends import (
-    Chunk,
-    ExpertRouting,
-    GenerationParams,
-    Message,
-    OutOfMemoryError,
-    Progress,
-    _torch,
-)
-from backends._machine import gigabytes
-from backends._pool import POOL
-from backends._text import Detokenizer
-from backends._torch_moe import MoeModel, hold_angles, pieces
+from backends import Chunk, ExpertRouting, GenerationParams, Message, OutOfMemoryError, Progress
+from backends._local import torch_model
+from backends._local.chat_text import Detokenizer
+from backends._local.machine import gigabytes
+from backends._local.pool import POOL
+from backends._local.torch_moe import MoeModel, hold_angles, pieces
 from backends.transformers import Transformers
 from tests import tiny, tiny_moe
-from tests.rounding import (
-    JITTER,
-    ROUNDING,
-    assert_greedy,
-    assert_routed,
-    clear_choices,
-    lead,
-)
+from tests.rounding import JITTER, ROUNDING, assert_greedy, assert_routed, clear_choices, lead
 
 pytestmark = pytest.mark.engine
 
@@ -147,7 +133,7 @@ def test_the_prompts_routing_comes_while_it_is_read(model):
         if isinstance(step, Progress) and step.fraction:
             break
     steps.close()
-    assert len(routing_of(before)) == _torch.PREFILL_CHUNK
+    assert len(routing_of(before)) == torch_model.PREFILL_CHUNK
 
 
 def test_hooks_leave_no_trace_after_the_end_a_stop_and_an_error(model, monkeypatch):
@@ -172,7 +158,9 @@ def test_hooks_leave_no_trace_after_the_end_a_stop_and_an_error(model, monkeypat
 
 
 def test_a_dense_model_tells_no_routing(tmp_path):
-    dense = _torch.TorchModel.load(tiny.checkpoint(), "Tiny", "cpu", "float32", lambda done: None)
+    dense = torch_model.TorchModel.load(
+        tiny.checkpoint(), "Tiny", "cpu", "float32", lambda done: None
+    )
     steps = [*dense.answer(say("Count to twelve."), GenerationParams(temperature=0))]
     assert routing_of(steps) == []
 
@@ -241,7 +229,7 @@ async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
         "offload_folder": str(tmp_path),
     }
     monkeypatch.setattr(MoeModel, "_layout", lambda *given: layout)
-    spread = _torch.Placement("spread", 1, 50_000_000_000)
+    spread = torch_model.Placement("spread", 1, 50_000_000_000)
     laid = MoeModel.load(folder, "Laid out", "cpu", "float32", lambda done: None, spread)
     assert any(p.device.type == "meta" for p in laid._model.parameters())  # on the disk, in truth
     params = GenerationParams(temperature=0, max_tokens=12)
@@ -262,11 +250,11 @@ async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
 
 def test_what_does_not_fit_after_all_is_no_damage(folder, monkeypatch):
     """Accelerate would put the rest on the disk; nobody is told to download 84 GB again."""
-    monkeypatch.setattr(_torch, "_room", lambda spread: {"cpu": 700_000})
-    spread = _torch.Placement("spread", 1)
+    monkeypatch.setattr(torch_model, "_room", lambda spread: {"cpu": 700_000})
+    spread = torch_model.Placement("spread", 1)
     with pytest.raises(OutOfMemoryError, match="The memory ran out while Large was loaded"):
         MoeModel.load(folder, "Large", "cpu", "float32", lambda done: None, spread)
-    monkeypatch.setattr(_torch, "_room", lambda spread: {"cpu": 10**10})
+    monkeypatch.setattr(torch_model, "_room", lambda spread: {"cpu": 10**10})
     laid = MoeModel.load(folder, "Large", "cpu", "float32", lambda done: None, spread)
     assert laid.warnings == ()
     assert routing_of(laid.answer(say("Hi"), GenerationParams(max_tokens=3)))

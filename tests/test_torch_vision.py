@@ -23,19 +23,17 @@ from backends import (
     OutOfMemoryError,
     Progress,
     TextPart,
-    _torch,
-    _torch_vision,
 )
-from backends._phi3_vision import Phi3VForCausalLM, Phi3VProcessor
-from backends._phi3_vision.modeling import Phi3ImageEmbedding
-from backends._pool import POOL
-from backends._text import Tags
-from backends._torch_vision import CROPS_AT_ONCE, crops_of
+from backends._local import torch_model, torch_vision
+from backends._local.chat_text import Tags
+from backends._local.phi3_vision import Phi3VForCausalLM, Phi3VProcessor
+from backends._local.phi3_vision.modeling import Phi3ImageEmbedding
+from backends._local.pool import POOL
+from backends._local.torch_vision import CROPS_AT_ONCE, crops_of
 from backends.transformers import Transformers
-
-from . import tiny
-from .golden.phi3_vision import checkpoint
-from .rounding import ROUNDING, lead
+from tests import tiny
+from tests.golden.phi3_vision import checkpoint
+from tests.rounding import ROUNDING, lead
 
 pytestmark = pytest.mark.engine
 
@@ -68,7 +66,9 @@ def backend(cache, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(cache))
     monkeypatch.delenv("PHI_MODELS_DIR", raising=False)
     # Numbers that can be compared: float32, whatever this processor likes best.
-    monkeypatch.setattr("backends._torch.best_dtype", lambda device, parameters: "float32")
+    monkeypatch.setattr(
+        "backends._local.torch_model.best_dtype", lambda device, parameters: "float32"
+    )
     return Transformers()
 
 
@@ -125,7 +125,7 @@ async def answered(backend, monkeypatch, messages, params=GREEDY) -> tuple[Answe
     """An answer as the engine chose it, and its steps."""
     chosen: list[int] = []
     logits: list[torch.Tensor] = []
-    push, forward = _torch._Writer.push, _torch.TorchModel._forward
+    push, forward = torch_model._Writer.push, torch_model.TorchModel._forward
 
     def passed(self, *given, **more):
         made = forward(self, *given, **more)
@@ -137,8 +137,8 @@ async def answered(backend, monkeypatch, messages, params=GREEDY) -> tuple[Answe
         return push(self, token)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_torch._Writer, "push", noted)
-        patch.setattr(_torch.TorchModel, "_forward", passed)
+        patch.setattr(torch_model._Writer, "push", noted)
+        patch.setattr(torch_model.TorchModel, "_forward", passed)
         steps = await ask(backend, messages, params)
     return Answer(chosen, torch.stack(logits[-len(chosen) :])), steps
 
@@ -239,7 +239,7 @@ async def test_as_microsoft_advises_sixteen_crops_for_one_and_four_for_several(b
 async def test_what_does_not_fit_is_refused_before_it_is_looked_at(backend, seen, monkeypatch):
     images = [picture(336, 336, seed) for seed in range(8)]
     params = GenerationParams(max_tokens=2, num_crops=16)
-    monkeypatch.setattr("backends._torch_vision.free_on", lambda device: 1000)
+    monkeypatch.setattr("backends._local.torch_vision.free_on", lambda device: 1000)
     with pytest.raises(OutOfMemoryError, match="tokens needs"):
         await ask(backend, say(*images, "?"), params)
     with pytest.raises(ContextLengthError, match="32,768"):
@@ -250,15 +250,15 @@ async def test_what_does_not_fit_is_refused_before_it_is_looked_at(backend, seen
 async def test_memory_of_one_long_answer_is_not_there_for_another(backend, monkeypatch):
     images = [picture(336, 336, seed) for seed in range(14)]  # 4,382 tokens: a long answer
     question, params = say(*images, "?"), GenerationParams(max_tokens=50, num_crops=1)
-    reserved = _torch_vision._RESERVED
-    monkeypatch.setattr("backends._torch_vision.free_on", lambda device: 10**9)
+    reserved = torch_vision._RESERVED
+    monkeypatch.setattr("backends._local.torch_vision.free_on", lambda device: 10**9)
     async with aclosing(backend.stream(PHI, question, params)) as first:
         async for step in first:
             if isinstance(step, Chunk):
                 break
         need = reserved["cpu"]
         assert need > 0
-        monkeypatch.setattr("backends._torch_vision.free_on", lambda device: need * 3 // 2)
+        monkeypatch.setattr("backends._local.torch_vision.free_on", lambda device: need * 3 // 2)
         with pytest.raises(OutOfMemoryError, match="is free"):
             await ask(backend, question, params)
     again = await ask(backend, question, replace(params, max_tokens=1))
@@ -269,14 +269,14 @@ async def test_memory_is_given_back_when_looking_fails(backend, monkeypatch):
     broken = say(*[picture(336, 336, seed) for seed in range(2)], half(picture(900, 900)), "?")
     with pytest.raises(BadRequestError, match="cannot be read"):
         await ask(backend, broken, GenerationParams(max_tokens=2, num_crops=16))
-    assert _torch_vision._RESERVED["cpu"] == 0
+    assert torch_vision._RESERVED["cpu"] == 0
 
 
 async def test_a_checkpoint_without_its_picture_settings_is_damaged(backend, tmp_path):
     folder = backend.checkpoint(next(s for s in backend.specs() if s.hub_id == PHI))
     shutil.copytree(folder, tmp_path / "half", ignore=shutil.ignore_patterns("preprocessor*"))
     with pytest.raises(MissingDependencyError, match="damaged or incomplete"):
-        _torch_vision.VisionModel.load(tmp_path / "half", "Half", "cpu", "float32", lambda _: None)
+        torch_vision.VisionModel.load(tmp_path / "half", "Half", "cpu", "float32", lambda _: None)
 
 
 async def test_a_tag_in_a_text_is_no_picture(backend):
@@ -295,9 +295,9 @@ async def test_a_broken_picture_is_said(backend):
 
 
 def test_the_cache_is_bounded(backend, monkeypatch):
-    from backends._torch_vision import VisionModel
+    from backends._local.torch_vision import VisionModel
 
-    monkeypatch.setattr("backends._torch_vision.REMEMBERED", 1000)
+    monkeypatch.setattr("backends._local.torch_vision.REMEMBERED", 1000)
     model = VisionModel.__new__(VisionModel)
     from collections import OrderedDict
 

@@ -17,11 +17,11 @@ from PIL import Image
 from backends import BackendError
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
-from playground.pictures import Picture, PictureLimits, memory_held, read
+from playground.media.pictures import Picture, PictureLimits, memory_held, read
 from ui.doors import own_folder
-from ui.session import Session
-from ui.uploads import AT_ONCE, Uploads
-from ui.vision_view import VisionView
+from ui.tabs.vision.session import VisionSession
+from ui.tabs.vision.uploads import AT_ONCE, Uploads
+from ui.tabs.vision.view import VisionView
 
 
 def files(folder: Path, count: int) -> dict[Path, str]:
@@ -114,14 +114,14 @@ def view(limits) -> VisionView:
         return VisionView("vision", limits, gr.State(Keyring()))
 
 
-async def add(view: VisionView, session: Session, given: dict[Path, str]) -> dict:
+async def add(view: VisionView, session: VisionSession, given: dict[Path, str]) -> dict:
     sent = [{"path": str(path), "orig_name": name} for path, name in given.items()]
     async with aclosing(view.add(session, sent, "even", 8)) as updates:
         return [update async for update in updates][-1]
 
 
 async def test_a_public_page_takes_no_more_than_it_says(folder: Path) -> None:
-    page, session = view(PUBLIC), Session()
+    page, session = view(PUBLIC), VisionSession()
     last = await add(page, session, files(folder, 12))
     assert len(session.pictures) == PUBLIC.pictures == 8
     assert "Only 8 of 12 files" in last[page.composer.notice] and session.reading == 0
@@ -130,7 +130,7 @@ async def test_a_public_page_takes_no_more_than_it_says(folder: Path) -> None:
 
 
 async def test_one_file_named_a_thousand_times_is_read_once(folder: Path) -> None:
-    page, session = view(LOCAL), Session()
+    page, session = view(LOCAL), VisionSession()
     ((path, name),) = files(folder, 1).items()
     sent = [{"path": str(path), "orig_name": name}] * 1000
     async with aclosing(page.add(session, sent, None, -5)) as updates:
@@ -139,7 +139,7 @@ async def test_one_file_named_a_thousand_times_is_read_once(folder: Path) -> Non
 
 
 async def test_what_the_strip_was_told_long_ago_moves_nothing(folder: Path) -> None:
-    page, session = view(LOCAL), Session()
+    page, session = view(LOCAL), VisionSession()
     await add(page, session, files(folder, 2))
     before = session.pictures
     for told in (
@@ -157,7 +157,7 @@ async def test_what_the_strip_was_told_long_ago_moves_nothing(folder: Path) -> N
 
 
 async def test_a_file_elsewhere_is_neither_read_nor_deleted(tmp_path: Path) -> None:
-    page, session, given = view(LOCAL), Session(), files(tmp_path, 1)
+    page, session, given = view(LOCAL), VisionSession(), files(tmp_path, 1)
     await add(page, session, given)
     assert session.pictures == () and all(path.exists() for path in given)
 
@@ -174,7 +174,7 @@ async def test_what_waits_to_be_read_stays_young(tmp_path: Path) -> None:
 
 async def test_pictures_of_all_visitors_have_one_limit(folder: Path) -> None:
     page = view(replace(PUBLIC, picture_memory=memory_held() + 1))
-    first, second = Session(), Session()
+    first, second = VisionSession(), VisionSession()
     last = await add(page, first, files(folder, 1))
     assert first.pictures == () and "as many pictures as it can" in last[page.composer.notice]
     page.limits = PUBLIC

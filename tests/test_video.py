@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from backends import BadRequestError
-from playground import video
-from playground.pictures import Picture, PictureLimits
-from playground.video import clock, is_clip, read_frames
+from playground.media import video
+from playground.media.pictures import Picture, PictureLimits
+from playground.media.video import clock, is_clip, read_frames
 
 LIMITS = PictureLimits()
 RED, WHITE = (220, 20, 20), (255, 255, 255)
@@ -507,7 +507,7 @@ def test_times_as_players_show_them(seconds: float, shown: str) -> None:
 
 def test_nothing_heavy_is_loaded_with_the_module() -> None:
     heavy = "{'av', 'PIL', 'numpy', 'pi_heif'}"
-    code = f"import sys, playground.video; print({heavy} & {{*sys.modules}})"
+    code = f"import sys, playground.media.video; print({heavy} & {{*sys.modules}})"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

@@ -11,17 +11,17 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, expect
 
 from backends import REGISTRY
-from playground.board import BOARD
+from playground.health import BOARD
 from playground.keyring import Keyring
 from playground.limits import LOCAL, Limits
 from tests.pages import Puppet, Visitor, free_port
 from ui import page
-from ui.compare_view import CompareView
+from ui.compare.default_pair import Pair
+from ui.compare.examples import Examples
+from ui.compare.restore import Opening
+from ui.compare.session import Session
+from ui.compare.view import CompareView
 from ui.events import Updates
-from ui.examples import Examples
-from ui.opening import Opening
-from ui.pairs import Pair
-from ui.session import Session
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image, ImageChops
 
 from playground.examples import vision
-from playground.examples.draw import CLIP, PICTURES, draw, story
 from playground.examples.vision import VISION_TASKS, VisionExample, load_vision, picture_bytes
 from playground.languages import LANGUAGES, detect, script_share
+from tools.draw_examples import CLIP, PICTURES, draw, story
 
 FOLDER = Path(vision.__file__).parent / "pictures"
 CODES = [code for code in LANGUAGES if load_vision(code)]

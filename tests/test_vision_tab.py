@@ -15,7 +15,7 @@ from playwright.async_api import BrowserContext, expect
 from backends import TextPart
 from playground.examples.vision import picture_bytes
 from tests.pages import Puppet, Visitor
-from ui.vision_view import VisionView
+from ui.tabs.vision.view import VisionView
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -27,9 +27,9 @@ from backends import (
     ServerError,
     TextPart,
 )
-from backends import _served as served
 from backends import nvidia_nim as nim
-from backends._pictures import Fitted, base64_length, fit, in_words
+from backends._remote import endpoint as served
+from backends._remote.image_fit import Fitted, base64_length, fit, in_words
 from backends.nvidia_nim import vlm
 from tests.stub import Reply, Stub, delta, sse
 

@@ -9,17 +9,11 @@ from contextlib import aclosing
 import psutil
 import pytest
 
-from backends import (
-    AuthenticationError,
-    BackendConnectionError,
-    ModelNotFoundError,
-    OutOfDiskError,
-    _weights,
-)
-from backends._download import download
-
-from . import tiny
-from .hub import Hub
+from backends import AuthenticationError, BackendConnectionError, ModelNotFoundError, OutOfDiskError
+from backends._local import weights
+from backends._local.download import download
+from tests import tiny
+from tests.hub import Hub
 
 REPO = "microsoft/Phi-3.5-mini-instruct"
 LABEL = "Phi-3.5-mini"
@@ -61,9 +55,9 @@ async def fetch():
 
 @pytest.mark.engine
 def test_finds_a_checkpoint_in_the_hub_cache(cache):
-    assert _weights.find(REPO) is None
+    assert weights.find(REPO) is None
     tiny.hub_cache(cache, REPO)
-    assert _weights.find(
+    assert weights.find(
         REPO
     ) == cache / "models--microsoft--Phi-3.5-mini-instruct" / "snapshots" / ("0" * 39 + "1")
 
@@ -74,16 +68,16 @@ def test_finds_a_checkpoint_in_the_models_folder_first(cache, tmp_path, monkeypa
     tiny.hub_cache(cache, REPO)
     shutil.copytree(tiny.checkpoint(), tmp_path / "models" / folder)
     monkeypatch.setenv("PHI_MODELS_DIR", str(tmp_path / "models"))
-    assert _weights.find(REPO) == tmp_path / "models" / folder
+    assert weights.find(REPO) == tmp_path / "models" / folder
 
 
 @pytest.mark.engine
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_an_incomplete_checkpoint_is_none(tmp_path, missing):
     folder = shutil.copytree(tiny.checkpoint(), tmp_path / "phi")
-    assert _weights.is_complete(folder)
+    assert weights.is_complete(folder)
     (folder / missing).unlink()
-    assert not _weights.is_complete(folder)
+    assert not weights.is_complete(folder)
 
 
 @pytest.mark.engine
@@ -91,11 +85,11 @@ def test_every_shard_of_the_index_must_be_there(tmp_path):
     folder = shutil.copytree(tiny.checkpoint(), tmp_path / "phi")
     index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert not _weights.is_complete(folder)
+    assert not weights.is_complete(folder)
     shutil.copy(folder / "model.safetensors", folder / "model-2.safetensors")
-    assert _weights.is_complete(folder)
+    assert weights.is_complete(folder)
     (folder / "model.safetensors.index.json").write_text("{")
-    assert not _weights.is_complete(folder)
+    assert not weights.is_complete(folder)
 
 
 @pytest.mark.engine
@@ -104,7 +98,7 @@ def test_counts_parameters_from_the_headers():
 
     with safe_open(tiny.checkpoint() / "model.safetensors", "pt") as file:
         counted = sum(file.get_tensor(name).numel() for name in file.keys())  # noqa: SIM118
-    assert _weights.parameter_count(tiny.checkpoint()) == counted
+    assert weights.parameter_count(tiny.checkpoint()) == counted
 
 
 @pytest.mark.parametrize(
@@ -119,12 +113,12 @@ def test_the_cache_is_where_the_library_has_it(cache, monkeypatch, variables, ex
     monkeypatch.delenv("HF_HUB_CACHE")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert str(_weights.hub_cache()) == expected
+    assert str(weights.hub_cache()) == expected
 
 
 async def test_downloads_what_a_model_needs_and_nothing_else(cache, hub):
     steps = await fetch()
-    folder = _weights.find(REPO)
+    folder = weights.find(REPO)
     assert folder is not None
     assert (folder / WEIGHTS).read_bytes() == hub.files[WEIGHTS]
     assert {name for name, _ in hub.asked} == set(hub.files) - {
@@ -142,14 +136,14 @@ async def test_a_broken_download_says_so_and_goes_on_from_there(cache, hub):
     with pytest.raises(BackendConnectionError, match="broke off") as caught:
         await fetch()
     assert "goes on from there" in caught.value.hint
-    assert _weights.find(REPO) is None
+    assert weights.find(REPO) is None
 
     hub.status = 200
     steps = await fetch()
     kept = 10 * 2**20  # the library writes in pieces of 10 MiB
     assert [span for name, span in hub.asked if name == WEIGHTS] == [None, f"bytes={kept}-"]
     assert 0.3 < steps[1].fraction < 0.5
-    folder = _weights.find(REPO)
+    folder = weights.find(REPO)
     assert folder is not None
     assert (folder / WEIGHTS).read_bytes() == hub.files[WEIGHTS]
 
@@ -166,7 +160,7 @@ async def test_cancel_ends_the_child_and_keeps_what_came(cache, hub):
     await fetch()
     resumed = [span for name, span in hub.asked if name == WEIGHTS][1]
     assert resumed is not None
-    assert _weights.find(REPO) is not None
+    assert weights.find(REPO) is not None
 
 
 async def test_cancelling_the_task_ends_the_child(cache, hub):
@@ -193,7 +187,7 @@ async def test_damage_on_the_way_is_noticed(cache, hub):
     with pytest.raises(BackendConnectionError):
         await fetch()
     await fetch()
-    folder = _weights.find(REPO)
+    folder = weights.find(REPO)
     assert folder is not None
     assert (folder / WEIGHTS).read_bytes() == good
 

@@ -12,9 +12,9 @@ import gradio as gr
 from playground.keyring import Keyring
 from playground.limits import Limits
 
-from .board import BoardWatch
 from .doors import Hosts, UploadFolder, keep_log_short, lifespan, own_folder
 from .tabs import models, moe, text, vision
+from .tabs.models.health_watch import BoardWatch
 from .texts import EN, I18N, t
 from .theme import ASSETS, css, js, theme
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from gradio.themes import Base, colors, sizes
 
-ASSETS = Path(__file__).parent / "assets"
-SHEETS = ("page", "routing", "moe_explained")
+UI = Path(__file__).parent
+ASSETS = UI / "assets"
+SHEETS = ("assets/page", "tabs/moe/figure", "tabs/moe/explained")
 
 FONTS = (
     "system-ui",
@@ -119,7 +120,7 @@ def theme() -> Base:
 
 def css() -> str:
     """The page's style sheets, one after the other."""
-    return "\n".join((ASSETS / f"{name}.css").read_text("utf-8") for name in SHEETS)
+    return "\n".join((UI / f"{name}.css").read_text("utf-8") for name in SHEETS)
 
 
 def js() -> str:

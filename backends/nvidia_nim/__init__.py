@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
-from .._base import Kind, Offer, Status, register
-from .._catalog import MODELS, ModelSpec
-from .._code import destination
-from .._errors import BackendError, ModelNotFoundError, RetiredError, ServerError
-from .._refusals import Refusal
-from .._served import Address, normal, silence_timeout, timed_out
-from .._types import Chunk, Connection, GenerationParams, Message
+from .._core.backend import Kind, Offer, Status, register
+from .._core.catalog import MODELS, ModelSpec
+from .._core.errors import BackendError, ModelNotFoundError, RetiredError, ServerError
+from .._core.types import Chunk, Connection, GenerationParams, Message
+from .._remote.endpoint import Address, normal, silence_timeout, timed_out
+from .._remote.errors import Refusal
+from .._snippets.python_source import destination
 from ..openai_compatible import ChatCompletions, Request
 from . import vlm
 

@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .._base import Backend
-from .._catalog import ModelSpec
-from .._code import Expression, Pictures, comment, literal, opening, quoted
-from .._errors import BackendError
-from .._pictures import QUALITY, Fitted, count_pictures, fit, in_words, with_pictures
-from .._types import ImagePart, Message, Part
+from .._core.backend import Backend
+from .._core.catalog import ModelSpec
+from .._core.errors import BackendError
+from .._core.types import ImagePart, Message, Part
+from .._remote.image_fit import QUALITY, Fitted, count_pictures, fit, in_words, with_pictures
+from .._snippets.python_source import Expression, Pictures, comment, literal, opening, quoted
 from ..openai_compatible import Request
 
 URL = "https://ai.api.nvidia.com/v1/vlm/microsoft/phi-3-vision-128k-instruct"

@@ -11,14 +11,22 @@ from itertools import count
 from shlex import quote
 from typing import Any, ClassVar
 
-from .._base import CONTEXT_CAP, Kind, Offer, Status, check_pictures, register
-from .._catalog import MODELS, Modality, ModelSpec, known_model
-from .._code import LONGEST_PICTURE, NOBODYS, Pictures, call, destination, opening, with_key
-from .._errors import BackendConnectionError, BackendError, BackendTimeoutError
-from .._machine import gigabytes
-from .._pictures import count_pictures
-from .._served import Address, Served, Step, normal, once_again
-from .._types import Chunk, Connection, GenerationParams, ImagePart, Message, Part, Progress
+from .._core.backend import CONTEXT_CAP, Kind, Offer, Status, check_pictures, register
+from .._core.catalog import MODELS, Modality, ModelSpec, known_model
+from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
+from .._core.types import Chunk, Connection, GenerationParams, ImagePart, Message, Part, Progress
+from .._local.machine import gigabytes
+from .._remote.endpoint import Address, Served, Step, normal, once_again
+from .._remote.image_fit import count_pictures
+from .._snippets.python_source import (
+    LONGEST_PICTURE,
+    NOBODYS,
+    Pictures,
+    call,
+    destination,
+    opening,
+    with_key,
+)
 from .reading import Reading, progress
 from .wire import (
     LABEL,

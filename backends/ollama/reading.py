@@ -4,10 +4,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from .._base import CONTEXT_CAP
-from .._machine import gigabytes_of
-from .._served import count, hung_up
-from .._types import Chunk, Progress, Timings, Usage
+from .._core.backend import CONTEXT_CAP
+from .._core.types import Chunk, Progress, Timings, Usage
+from .._local.machine import gigabytes_of
+from .._remote.endpoint import count, hung_up
 
 _REAL_LOAD = 1.0
 """Seconds of `load_duration` that mean loading: it is some tenths for a model in memory, too."""

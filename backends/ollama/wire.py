@@ -8,8 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .._clients import Clients, carrying, only_ours
-from .._errors import (
+from .._core.errors import (
     BackendConnectionError,
     BackendError,
     BadRequestError,
@@ -18,8 +17,8 @@ from .._errors import (
     OutOfMemoryError,
     ServerError,
 )
-from .._refusals import Refusal, error_of
-from .._served import (
+from .._core.unicode import clean
+from .._remote.endpoint import (
     CONNECT_TIMEOUT,
     Address,
     count,
@@ -28,7 +27,8 @@ from .._served import (
     timed_out,
     unreachable,
 )
-from .._unicode import clean
+from .._remote.errors import Refusal, error_of
+from .._remote.http import Clients, carrying, only_ours
 
 if TYPE_CHECKING:
     import ollama

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from .._base import register
-from .._catalog import MODELS, ModelSpec
-from .._types import GenerationParams
+from .._core.backend import register
+from .._core.catalog import MODELS, ModelSpec
+from .._core.types import GenerationParams
 from ..transformers import Transformers
 
 MOST_CROPS = 4

@@ -44,6 +44,11 @@ def load_moe(language: str) -> tuple[MoeExample, ...]:
     return tuple(_example(row, data["systems"]) for row in rows)
 
 
+def system_prompt(name: str) -> str:
+    """One of the system prompts that the examples share; `KeyError` if there is none."""
+    return _data()["systems"][name]
+
+
 def _data() -> _Data:
     text = files("playground.examples").joinpath(_FILE).read_text(encoding="utf-8")
     return cast("_Data", json.loads(text))

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 UNCLAIMED = 45.0
-"""Seconds that a file lies here untouched; `ui.uploads` touches what waits to be read."""
+"""Seconds that a file lies here untouched; `ui.tabs.vision.uploads` touches those that wait."""
 UNFINISHED = 600.0
 """The same for a file that is still being sent: its first part may wait for the last one."""
 _PREFIX = "phi-playground-"

@@ -7,10 +7,10 @@ import gradio as gr
 from playground.examples import load
 from playground.limits import Limits
 
-from ..compare_view import CompareView
-from ..examples import Examples
-from ..opening import Opening
-from ..pairs import text_pair
+from ..compare.default_pair import text_pair
+from ..compare.examples import Examples
+from ..compare.restore import Opening
+from ..compare.view import CompareView
 
 LABEL = "tab_text"
 ID = "text"

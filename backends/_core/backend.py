@@ -1,0 +1,213 @@
+"""The contract: what a backend is, and the registry of those there are."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from importlib.util import find_spec
+from typing import ClassVar, Literal, TypeVar
+
+from .catalog import ModelSpec, known_model
+from .errors import BadRequestError, MissingDependencyError
+from .types import Chunk, Connection, GenerationParams, Message, Progress
+
+CONTEXT_CAP = 4096
+"""Tokens of prompt and answer together that engines here keep to, so that answers compare: LongRoPE
+switches its factors at this length, and every engine does something else there. A server has its
+own limit; an answer that went beyond this one says so."""
+
+Kind = Literal["local", "server", "hosted"]
+State = Literal["ready", "needs key", "not installed", "unreachable", "retired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Whether something can be used now, and one sentence that says what to do if not."""
+
+    state: State
+    message: str
+    code: str = ""
+    """Names the sentence in every language of the page, with `values` as the facts in it."""
+    values: dict[str, object] = field(default_factory=dict[str, object])
+
+    @property
+    def ready(self) -> bool:
+        """True if it can be used now."""
+        return self.state == "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """When a service or model was switched off, and what to use instead."""
+
+    on: date
+    successor: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model as one backend has it."""
+
+    model: str
+    """The backend's own id for it: what `stream` takes."""
+    spec: ModelSpec
+    status: Status
+    download_size: int | None = None
+    """Bytes that `download` would fetch; `None` if there is nothing to fetch."""
+
+
+class Backend(ABC):
+    """A place where Phi models run. Its facts are class attributes; `stream` is its one verb."""
+
+    id: ClassVar[str]
+    label: ClassVar[str]
+    kind: ClassVar[Kind]
+    """`local` in this process, `server` at a typed address, `hosted` on the internet."""
+    key_env: ClassVar[str | None] = None
+    """The environment variable that holds its key, if it needs one."""
+    address_env: ClassVar[str | None] = None
+    """The environment variable that says where it is, if it is behind an address."""
+    address_example: ClassVar[str] = "http://localhost:8000/v1"
+    """What such an address looks like."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Import names of the packages it needs beyond Python."""
+    install: ClassVar[str] = ""
+    """The command that installs them."""
+    retired: ClassVar[Retirement | None] = None
+    help: ClassVar[str] = ""
+    """How to get it, in a sentence."""
+    downloads_from: ClassVar[str] = ""
+    """Where `download` fetches models from, in words; empty if it fetches none."""
+    names_models: ClassVar[bool] = False
+    """Whether a visitor may type the name of a model that it does not list."""
+    reports_routing: ClassVar[bool] = False
+    """Whether it tells which experts of a mixture work on each token: `Chunk.routing`."""
+    probe_requests: ClassVar[int] = 0
+    """At most so many requests go out with `probe`."""
+    max_concurrent: ClassVar[int] = 8
+    """Answers it gives at once; more wait in line."""
+
+    @classmethod
+    def missing_packages(cls) -> tuple[str, ...]:
+        """Those of `requires` that are not installed. Looks, but imports nothing."""
+        return tuple(name for name in cls.requires if find_spec(name) is None)
+
+    @classmethod
+    def check_packages(cls) -> None:
+        """Raise `MissingDependencyError` with the install line if a package is missing."""
+        if missing := cls.missing_packages():
+            raise MissingDependencyError(
+                f"{cls.label} needs {' and '.join(missing)}, not installed here.",
+                f"Install with: {cls.install}",
+                packages=missing,
+                install=cls.install,
+            )
+
+    @abstractmethod
+    async def status(self, connection: Connection | None = None) -> Status:
+        """Whether it can be used now. Quick, imports no engine and never raises `BackendError`."""
+
+    @abstractmethod
+    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+        """The models it knows, those that can be used now first."""
+
+    @abstractmethod
+    def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Answer the conversation, step by step; the last chunk carries usage and finish reason.
+
+        Closing it (`aclose()`) stops the work. Raises `BackendError` only.
+        """
+
+    def spec_of(self, model: str) -> ModelSpec:
+        """What is known about a model by this backend's name for it."""
+        return known_model(model)
+
+    async def check(self, connection: Connection | None = None) -> tuple[Status, Sequence[Offer]]:
+        """`status` and `models` together, for those to whom one request tells both."""
+        return await asyncio.gather(self.status(connection), self.models(connection))
+
+    async def load(self, connection: Connection | None = None) -> None:
+        """Load what asking takes, as packages and clients. Optional.
+
+        On a busy machine it takes longer than the backend's answer, whose time it is not. Raises
+        nothing: what is missing is said when it is asked.
+        """
+        return
+
+    async def probe(self, connection: Connection | None = None) -> None:
+        """Find out what a list of models cannot tell, before `status` and `models`. Optional.
+
+        Only when a visitor asks for a check: it may cost a request for each model, and some
+        seconds. Raises nothing.
+        """
+        return
+
+    async def prepare(self, model: str) -> None:
+        """Get ready for a question that is being typed, as by loading the model. Optional.
+
+        Raises `BackendError` as `stream` would; cancelling it gives up.
+        """
+        return
+
+    async def count_tokens(self, model: str, text: str) -> int | None:
+        """How many tokens `text` is to this model, or `None` if that cannot be told here."""
+        return None
+
+    def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
+        """In how many crops at most a model would see each of so many pictures.
+
+        `None` where that cannot be told, or where pictures are not cut.
+        """
+        return None
+
+    def code(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> str | None:
+        """A Python program that makes the same request, whole and ready to be pasted. Optional.
+
+        A typed address may stand in it, a key never: it is read from the environment. May read
+        files, so not on an event loop; raises nothing. `None` if there is none to show.
+        """
+        return None
+
+    def download(
+        self, model: str, connection: Connection | None = None
+    ) -> AsyncGenerator[Progress, None]:
+        """Fetch a model's files, after the visitor said yes. Closing it cancels."""
+        raise NotImplementedError(f"{self.label} downloads nothing.")
+
+
+REGISTRY: dict[str, Backend] = {}
+"""Every backend by its id, in the order in which the page shows them."""
+
+
+B = TypeVar("B", bound=Backend)
+
+
+def register(cls: type[B]) -> type[B]:
+    """Class decorator that puts a backend into `REGISTRY`."""
+    if cls.id in REGISTRY:
+        raise ValueError(f"two backends are called {cls.id!r}")
+    REGISTRY[cls.id] = cls()
+    return cls
+
+
+def check_pictures(spec: ModelSpec, messages: Sequence[Message]) -> None:
+    """Raise `BadRequestError` if there is a picture for a model that reads none."""
+    if "image" not in spec.modalities and any(message.images for message in messages):
+        raise BadRequestError(
+            f"{spec.label} reads text only, not pictures.",
+            "Remove the picture, or choose a vision model.",
+        )

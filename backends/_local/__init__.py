@@ -1,0 +1,1 @@
+"""What backends on this machine share: engines, memory, weights, text."""

@@ -1,0 +1,153 @@
+"""A local answer's text: the turns it starts from, tokens made into text, stop strings."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from .._core.errors import BadRequestError
+from .._core.types import GenerationParams, ImagePart, Message, Part, Role
+from .._core.unicode import clean
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+DEFAULT_PARAMS = GenerationParams(max_tokens=1024, temperature=0.7, top_p=0.95, top_k=0)
+"""What a local engine takes for a knob left at `None`: one set for all, so that answers compare."""
+
+STOP_TOKENS = ("<|end|>", "<|endoftext|>", "<|assistant|>", "<|im_end|>")
+"""Ends of a turn in the Phi family: some checkpoints leave one or two out of their settings."""
+
+_TAG = re.compile(r"<\|image_\d+\|>")
+
+_LONGEST = 16
+"""Tokens that one character can take at most, and some: what is held longer is none."""
+
+
+def harmless(text: str, controls: Iterable[str]) -> str:
+    """`text` without control tokens: a word joiner in each makes it mere letters again.
+
+    Else "What does <|end|> mean?" would end the visitor's turn, and a prompt could play the
+    assistant or the system.
+    """
+    for control in controls:
+        text = text.replace(control, f"{control[0]}\u2060{control[1:]}")
+    return text
+
+
+class Tags:
+    """Writes messages for a model with eyes: `<|image_1|>`, `<|image_2|>`, … where pictures stand.
+
+    They are numbered through the whole conversation, and kept in `images` in that order. What looks
+    like a tag in a text is made harmless.
+    """
+
+    def __init__(self, controls: Iterable[str]) -> None:
+        self._controls = tuple(controls)
+        self.images: list[ImagePart] = []
+
+    def __call__(self, message: Message) -> str:
+        """A message's text with its tags, each on a line of its own."""
+        return "".join(map(self._written, message.parts))
+
+    def _written(self, part: Part) -> str:
+        if isinstance(part, ImagePart):
+            self.images.append(part)
+            return f"<|image_{len(self.images)}|>\n"
+        text = clean(part.text)
+        return harmless(text, (*self._controls, *set(_TAG.findall(text))))
+
+
+def turns(
+    messages: Sequence[Message],
+    *,
+    system_slot: bool,
+    write: Callable[[Message], str] = lambda message: clean(message.text),
+) -> list[dict[str, str]]:
+    """The conversation as a chat template takes it: system text first, then turns that alternate.
+
+    Neighbours of one role are joined. Without a `system_slot` in the template, the system text
+    leads the first user turn: a template without one would drop it silently. `write` makes each
+    message's text.
+    """
+    system = "\n\n".join(write(m) for m in messages if m.role == "system" and m.text)
+    talk: list[tuple[Role, str]] = []
+    for message in messages:
+        if message.role == "system":
+            continue
+        text = write(message)
+        if talk and talk[-1][0] == message.role:
+            text = f"{talk.pop()[1]}\n\n{text}"
+        talk.append((message.role, text))
+    if not talk and not system:
+        raise BadRequestError("There is nothing to answer yet.", "Type a prompt first.")
+    if system and system_slot:
+        talk.insert(0, ("system", system))
+    elif system and talk and talk[0][0] == "user":
+        talk[0] = ("user", f"{system}\n\n{talk[0][1]}")
+    elif system:
+        talk.insert(0, ("user", system))
+    return [{"role": role, "content": text} for role, text in talk]
+
+
+class Detokenizer:
+    """Tokens into text as they come: new text only, half a character held back."""
+
+    def __init__(self, tokenizer: "Tokenizer") -> None:
+        from tokenizers.decoders import DecodeStream
+
+        self._begin = lambda: DecodeStream(skip_special_tokens=True)
+        self._tokenizer = tokenizer
+        self._stream = self._begin()
+        self._held: list[int] = []
+
+    def push(self, token: int) -> str:
+        """The text that this token completes, often none."""
+        self._held.append(token)
+        try:
+            text = self._stream.step(self._tokenizer, token)
+        except Exception:  # bytes that are no text at all make it give up, with just that
+            text = self._give_up()
+        if text is None and len(self._held) >= _LONGEST:
+            text = self._give_up()
+        if text:
+            self._held.clear()
+        return text or ""
+
+    def _give_up(self) -> str:
+        self._stream = self._begin()
+        return self._tokenizer.decode(self._held)
+
+
+class StopStrings:
+    """Lets text through up to the first stop string; holds back what may be the start of one."""
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self._stop = [text for text in stop if text]
+        self._held = ""
+        self.found = False
+
+    def push(self, text: str) -> str:
+        """What of the text so far, and not yet let through, surely is not part of a stop string."""
+        if not self._stop:
+            return text
+        self._held += text
+        starts = [at for stop in self._stop if (at := self._held.find(stop)) >= 0]
+        if starts:
+            self.found = True
+            shown, self._held = self._held[: min(starts)], ""
+            return shown
+        keep = max(_overlap(self._held, stop) for stop in self._stop)
+        shown, self._held = self._held[: len(self._held) - keep], self._held[-keep:] if keep else ""
+        return shown
+
+    def flush(self) -> str:
+        """What was held back, once the answer has ended without a stop string."""
+        shown, self._held = self._held, ""
+        return shown
+
+
+def _overlap(text: str, stop: str) -> int:
+    """The length of the longest end of `text` that is a beginning of `stop`."""
+    return next(
+        (n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0
+    )

@@ -1,0 +1,233 @@
+"""Downloads of model files: in a child process, resumed, cancelled by ending it."""
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import sys
+import threading
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+from .._core.errors import (
+    AuthenticationError,
+    BackendConnectionError,
+    BackendError,
+    ModelNotFoundError,
+    OutOfDiskError,
+)
+from .._core.types import Progress
+from .machine import gigabytes, gigabytes_of
+from .weights import hub_cache
+
+KINDS = (".safetensors", ".json", ".jinja", "tokenizer.model", "merges.txt")
+"""Ends of the names of the files that a model needs: safetensors only, no code."""
+
+_SPARE = 200e6
+"""Bytes to leave free on the disk."""
+_LARGE = 10_000_000
+"""Bytes from which on a file is worth resuming in the middle."""
+_RESUMES = "What came so far is kept: try again, and it goes on from there."
+
+
+async def download(hub_id: str, label: str) -> AsyncGenerator[Progress, None]:
+    """Fetch a model into the Hugging Face cache. Closing the iterator ends it at once.
+
+    What has come by then is kept, and the next call goes on from there.
+    """
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise BackendConnectionError(
+            f"Downloads are switched off here, so {label} cannot be fetched.",
+            "Unset HF_HUB_OFFLINE to switch them on.",
+        )
+    yield Progress("downloading", detail="asking how large it is")
+    root = Path(__file__).parents[2]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from backends._local.download import child; child()", hub_id),
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        total = 0
+        async for line in process.stdout:
+            event: dict[str, Any] = json.loads(line)
+            if "error" in event:
+                raise _error(event["error"], label)
+            if "total" in event:
+                total = event["total"]
+                _check_disk(label, total - event["done"])
+                process.stdin.write(b"go\n")
+            if "complete" in event:
+                return
+            done = min(event["done"], total)
+            yield Progress("downloading", done / (total or 1), gigabytes_of(done, total))
+        raise _error("broken", label)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def _check_disk(label: str, missing: int) -> None:
+    place = next(folder for folder in (hub_cache(), *hub_cache().parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    if missing + _SPARE > free:
+        raise OutOfDiskError(
+            f"{label} needs {gigabytes(missing)} more on the disk; {gigabytes(free)} is free.",
+            "Make room, or point HF_HOME to a larger disk.",
+            need=missing,
+            free=free,
+        )
+
+
+def _error(kind: str, label: str) -> BackendError:
+    match kind:
+        case "unreachable":
+            return BackendConnectionError(
+                f"The Hugging Face Hub cannot be reached, so {label} cannot be downloaded now.",
+                f"Check the network. {_RESUMES}",
+            )
+        case "refused":
+            return AuthenticationError(
+                f"The Hugging Face Hub refuses to hand out {label}.",
+                "Accept its terms on the Hub, and set HF_TOKEN.",
+            )
+        case "missing":
+            return ModelNotFoundError(
+                f"The Hugging Face Hub does not have {label} any more.", "Choose another model."
+            )
+        case "disk":
+            return OutOfDiskError(
+                f"The disk became full while {label} was downloaded.", f"Make room. {_RESUMES}"
+            )
+        case _:
+            return BackendConnectionError(f"The download of {label} broke off.", _RESUMES)
+
+
+def child() -> None:
+    """In the child process: fetch the model named on the command line, a line of JSON per event."""
+    hub_id = sys.argv[1]
+    try:
+        _fetch(hub_id)
+    except Exception as error:
+        _emit(error=_kind(error))
+        raise SystemExit(1) from None
+
+
+def _fetch(hub_id: str) -> None:
+    from huggingface_hub import HfApi, snapshot_download
+
+    siblings = HfApi().model_info(hub_id, files_metadata=True).siblings or []
+    files = [f for f in siblings if "/" not in f.rfilename and f.rfilename.endswith(KINDS)]
+    blobs = hub_cache() / f"models--{hub_id.replace('/', '--')}" / "blobs"
+    sizes = {blobs / (f.lfs.sha256 if f.lfs else f.blob_id or ""): f.size or 0 for f in files}
+
+    def done() -> int:
+        return sum(_here(blob) for blob in sizes)
+
+    _emit(total=sum(sizes.values()), done=done())
+    if sys.stdin.readline() != "go\n":
+        return
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_tell, args=(done,), daemon=True).start()
+    blobs.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        if file.lfs and (file.size or 0) >= _LARGE:
+            _fetch_blob(hub_id, file.rfilename, blobs / file.lfs.sha256, file.lfs.size)
+    # The small files, and the links that make a snapshot of it all.
+    names = [file.rfilename for file in files]
+    snapshot_download(hub_id, cache_dir=hub_cache(), allow_patterns=names)
+    _emit(complete=True)
+
+
+def _fetch_blob(hub_id: str, name: str, blob: Path, size: int) -> None:
+    """Fetch one large file to where the cache wants it, going on with what is there of it.
+
+    The library would begin anew each time: it drops what it has of a file when it is interrupted.
+    """
+    from filelock import FileLock
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    part = _part(blob)
+    with FileLock(f"{part}.lock"):  # two visitors may ask for one model
+        if blob.is_file():
+            return
+        with part.open("ab") as file:
+            http_get(
+                hf_hub_url(hub_id, name),
+                file,
+                resume_size=file.tell(),
+                headers=build_hf_headers(),
+                expected_size=size,
+            )
+        with part.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != blob.name:
+            part.unlink()
+            raise OSError("the file that came is not the file that was asked for")
+        part.replace(blob)
+    Path(f"{part}.lock").unlink(missing_ok=True)
+
+
+def _part(blob: Path) -> Path:
+    return blob.with_name(f"{blob.name}.incomplete")
+
+
+def _here(blob: Path) -> int:
+    """How many bytes of a file have come, finished or not."""
+    for path in (blob, _part(blob)):
+        try:
+            return path.stat().st_size
+        except OSError:
+            continue
+    return 0
+
+
+def _tell(done: Callable[[], int]) -> None:
+    while True:
+        _emit(done=done())
+        threading.Event().wait(0.5)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _emit(**event: object) -> None:
+    # One write for line and end: two threads write here.
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def _kind(error: Exception) -> str:
+    """Which of our sentences fits. The library's own words may hold URLs with signatures."""
+    from errno import EDQUOT, ENOSPC
+
+    from httpx2 import ConnectError, TimeoutException
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    if isinstance(error, GatedRepoError):
+        return "refused"
+    if isinstance(error, RepositoryNotFoundError):
+        return "missing"
+    if isinstance(error, HfHubHTTPError):
+        return "refused" if error.response.status_code in (401, 403) else "broken"
+    if isinstance(error, ConnectError | TimeoutException | LocalEntryNotFoundError):
+        return "unreachable"
+    if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
+        return "disk"
+    return "broken"

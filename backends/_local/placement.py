@@ -1,0 +1,126 @@
+"""Where a model goes on this machine: a GPU, several, main memory, or GPUs and main memory."""
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .machine import gigabytes, has_gpu
+
+Where = Literal["gpu", "gpus", "memory", "spread"]
+
+RESERVE = 1.5e9
+"""Bytes of a GPU that no weights get: its context, the work space of a forward pass."""
+BUS = 25e9
+"""Bytes a second from main memory to a GPU, over PCIe 4.0 x16 (31.5e9 in theory)."""
+MEMORY = 50e9
+"""Bytes a second that a processor reads from main memory, of two channels."""
+
+PATIENCE = 60.0
+"""Seconds until a driver that did not answer is asked again."""
+
+ACCELERATE = "pip install accelerate==1.15.0"
+"""What lays a model over several devices; it is not among the requirements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a placement has to know about a model. Bytes."""
+
+    need: float
+    """Of all its weights, and of one answer's cache."""
+    active: float
+    """Of those weights that are read for one token: fewer than all in a mixture of experts."""
+    layers: int = 32
+    """In how many equal parts they can be laid out: a layer is never torn."""
+    spreads: bool = True
+    """Whether its code runs when they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a model goes, and what of it does not find room in the GPUs."""
+
+    where: Where
+    gpus: int = 0
+    """How many GPUs there are."""
+    waiting: float = 0
+    """Bytes that wait in main memory and are moved to a GPU for every token."""
+
+    @property
+    def spread(self) -> bool:
+        """Whether Accelerate has to lay it over several devices."""
+        return self.where in ("gpus", "spread")
+
+    @property
+    def words(self) -> str:
+        """What a visitor should know about it, in a sentence; empty if nothing."""
+        if self.where == "gpus":
+            return f"It is laid over {self.gpus} GPUs."
+        if self.where == "memory" and self.gpus:
+            return (
+                f"It does not fit into the GPU{'s' * (self.gpus > 1)}, and runs on the processor."
+            )
+        if self.where == "spread":
+            return (
+                f"About {gigabytes(self.waiting)} of it do not fit into the GPU memory and are "
+                f"moved there for every token, which takes some {self.waiting / BUS:.1f} s."
+            )
+        return ""
+
+
+def place(model: Weights, gpus: Sequence[float], memory: float) -> Placement | None:
+    """Where a model runs fastest; `None` where it does not fit.
+
+    `gpus` are the bytes of each GPU, `memory` those of main memory. A processor reads only what
+    works on a token, while Accelerate moves all that waits to a GPU for every token: which of the
+    two is faster depends on how much waits.
+    """
+    room = [max(0.0, gpu - RESERVE) for gpu in gpus]
+    if room and model.need <= max(room):
+        return Placement("gpu", len(gpus))
+    layer = model.need / model.layers
+    held = sum(int(one / layer) for one in room)
+    if model.spreads and held >= model.layers:
+        return Placement("gpus", len(gpus))
+    found: list[tuple[float, Placement]] = []
+    if model.need <= memory:
+        found.append((model.active / MEMORY, Placement("memory", len(gpus))))
+    # Accelerate keeps room for one more layer on the first GPU, where those that wait work.
+    waiting = (model.layers - max(0, held - 1)) * layer
+    if model.spreads and held > 1 and waiting <= memory:
+        found.append((waiting / BUS, Placement("spread", len(gpus), waiting)))
+    return min(found, key=lambda one: one[0])[1] if found else None
+
+
+def gpu_memory() -> tuple[int, ...]:
+    """Bytes of each NVIDIA GPU that this process may use, without torch; empty if none is known."""
+    every = _driver()
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if shown is None:
+        return every
+    names = [name.strip() for name in shown.split(",") if name.strip()]
+    if all(name.isdecimal() for name in names):
+        return tuple(every[int(name)] for name in names if int(name) < len(every))
+    return every[: len([name for name in names if name != "-1"])]  # named by their UUIDs
+
+
+_known: tuple[int, ...] = ()
+_failed = float("-inf")
+"""When the driver last failed to answer: the board asks for every model, and it may be slow."""
+
+
+def _driver() -> tuple[int, ...]:
+    """Bytes of each GPU, as the driver says. Asked until it has answered once, and then no more."""
+    global _known, _failed
+    if _known or not has_gpu() or time.monotonic() - _failed < PATIENCE:
+        return _known
+    asked = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
+        _known = tuple(int(line) * 2**20 for line in told.stdout.split())
+    except (OSError, ValueError, subprocess.SubprocessError):
+        _failed = time.monotonic()
+    return _known

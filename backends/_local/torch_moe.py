@@ -1,0 +1,126 @@
+"""A mixture of experts in PyTorch: it answers like any other, and tells which experts worked."""
+
+import re
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .._core.types import ExpertRouting
+from .torch_model import Pass, TorchModel
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import DynamicCache
+
+_ASCII_BYTE = re.compile(r"<0x([0-7][0-9A-F])>")
+
+Choice = tuple["torch.Tensor", "torch.Tensor"]
+"""What one layer's router decided: the experts and their weights, each (tokens, 2)."""
+
+
+class MoeModel(TorchModel):
+    """A loaded Phi-3.5-MoE, or a model of its architecture (`phimoe`)."""
+
+    merges: ClassVar[bool] = True
+
+    def __init__(self, label: str, model: Any, tokenizer: Any) -> None:
+        super().__init__(label, model, tokenizer)
+        self._routers = [layer.mlp.router for layer in model.model.layers]
+        self._experts: int = model.config.num_local_experts
+        self._pieces = pieces(self._tokenizer, model.config.vocab_size)
+        hold_angles(model.model.rotary_emb)
+
+    def _forward(
+        self,
+        tokens: "Sequence[int] | torch.Tensor",
+        cache: "DynamicCache",
+        long: bool,
+        *,
+        in_prompt: bool = True,
+    ) -> Pass:
+        """One forward pass, listening to the routers: only during it, whoever is answered."""
+        with _listening(self._routers) as choices:
+            logits = super()._forward(tokens, cache, long, in_prompt=in_prompt).logits
+        ids = [int(token) for token in tokens]
+        return Pass(logits, self._routing(ids, choices, in_prompt))
+
+    def _routing(
+        self, ids: Sequence[int], choices: Sequence[Choice], in_prompt: bool
+    ) -> tuple[ExpertRouting, ...]:
+        import torch
+
+        # Stacked first: one wait for a GPU, not two for each layer. Layers may be on several.
+        home = choices[-1][0].device
+        layers = [torch.stack((experts.float(), weights)).to(home) for experts, weights in choices]
+        chosen, weighed = torch.stack(layers, dim=2).tolist()
+        return tuple(
+            ExpertRouting(
+                number,
+                self._pieces[number],
+                in_prompt,
+                tuple(tuple(map(int, layer)) for layer in experts),
+                tuple(map(tuple, weights)),
+                self._experts,
+            )
+            for number, experts, weights in zip(ids, chosen, weighed, strict=True)
+        )
+
+
+def pieces(tokenizer: "Tokenizer", size: int) -> list[str]:
+    """Each token's text by its number; bytes beyond ASCII as `<0xE4>`.
+
+    A model has more rows than its tokenizer has tokens: those that no text has are empty.
+    """
+    every = [tokenizer.id_to_token(n) or "" for n in range(size)]
+    return [_piece(text.replace("▁", " ")) for text in every]
+
+
+def _piece(text: str) -> str:
+    byte = _ASCII_BYTE.fullmatch(text)
+    return chr(int(byte[1], 16)) if byte else text
+
+
+@contextmanager
+def _listening(routers: Sequence[Any]) -> Generator[list[Choice], None, None]:
+    """What each of the routers decides meanwhile, in their order."""
+    choices: list[Choice] = []
+
+    def hear(router: Any, given: Any, made: "tuple[torch.Tensor, ...]") -> None:
+        _, weights, experts = made
+        choices.append((experts, weights.float()))
+
+    hooks = [router.register_forward_hook(hear) for router in routers]
+    try:
+        yield choices
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def hold_angles(rotary: Any) -> None:
+    """Let `rotary` compute its frequencies once, not anew in every forward pass.
+
+    The library also asks in every pass which of LongRoPE's two scales holds, and a GPU has to be
+    waited for to know. No conversation here goes beyond the original window, so it is the short
+    one: `CONTEXT_CAP`.
+    """
+    import torch
+
+    frequencies, scale = rotary.rope_init_fn(rotary.config)
+    if rotary.rope_type != "default":
+        scale = rotary.config.rope_parameters["short_mscale"]
+
+    def angles(
+        x: "torch.Tensor", position_ids: "torch.Tensor"
+    ) -> "tuple[torch.Tensor, torch.Tensor]":
+        nonlocal frequencies
+        frequencies = frequencies.to(x.device, torch.float)
+        turned = position_ids[..., None].float() * frequencies
+        both = torch.cat((turned, turned), dim=-1)
+        return (both.cos() * scale).to(x.dtype), (both.sin() * scale).to(x.dtype)
+
+    rotary.forward = angles
+
+
+__all__ = ["MoeModel", "hold_angles", "pieces"]

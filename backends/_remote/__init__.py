@@ -1,0 +1,1 @@
+"""What backends behind an address share: endpoints, clients, the wire, its errors."""

@@ -1,0 +1,1 @@
+"""Programs that make the requests of the page."""

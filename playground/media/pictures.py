@@ -1,0 +1,375 @@
+"""Pictures that a visitor adds: read safely, turned upright, and made small enough for a model."""
+
+import hashlib
+import importlib
+import math
+import re
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from backends import BadRequestError, ImagePart
+
+from ..text import clean, valid
+from .filetypes import GIF, HEAD, PICTURES, VIDEOS, FileType, recognise
+from .sanitize import UnusualError, orientation, strip
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+MAX_NAME = 120
+"""Characters of a picture's name."""
+THUMBNAIL = 192
+MAX_SIDE = 16_384
+"""Pixels of a side that is kept: JPEG ends at 65,535, and browsers well before."""
+PNG_BYTES = 6_000_000
+"""A PNG larger than this becomes a JPEG."""
+QUALITY = 93
+"""Of JPEGs, without chroma subsampling: letters in screenshots keep their edges."""
+
+_DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_LOSSY = frozenset(("jpeg", "avif", "heif"))
+_COUNTED = frozenset(("webp", "avif"))
+"""Kinds whose decoder tells how many frames there are."""
+_DECODERS = {
+    "png": ("PIL.PngImagePlugin", "PngImageFile"),
+    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "heif": ("pi_heif", "HeifImageFile"),
+    "gif": ("PIL.GifImagePlugin", "GifImageFile"),
+    "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PictureLimits:
+    """How large what a visitor adds may be; as it stands, for a page on one's own machine."""
+
+    file_bytes: int = 25_000_000
+    pixels: int = 50_000_000
+    """Of a picture as it comes, or of a frame of a video: what is decoded into memory."""
+    kept_pixels: int = 4_000_000
+    """Of a picture as it is used. Phi-3.5-vision sees 1.8 million: 16 crops of 336 x 336."""
+    frames: int = 32
+    """The most frames that are taken from one video."""
+    video_bytes: int = 200_000_000
+    video_seconds: float = 3600.0
+
+
+class Picture(BaseModel):
+    """One picture, upright and without metadata, or what is left of it after a reload."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str = Field(max_length=MAX_NAME)
+    """What its owner calls it: `photo.heic`, `clip.mp4 at 0:03.2`."""
+    media_type: Literal["image/png", "image/jpeg"]
+    width: int = Field(ge=1, le=MAX_SIDE)
+    """In pixels, upright; so is `height`."""
+    height: int = Field(ge=1, le=MAX_SIDE)
+    digest: str = Field(pattern="^[0-9a-f]{64}$")
+    """SHA-256 of `data`, in hexadecimal digits: the picture's name in caches."""
+    notes: tuple[Annotated[str, Field(max_length=400)], ...] = Field(default=(), max_length=20)
+    """What its owner should know, in few words: `scaled down from 8,064 x 6,048`."""
+    data: bytes = Field(default=b"", exclude=True, repr=False)
+    """The encoded picture. Never written down: after a reload it is empty, the picture gone."""
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _only_ours(cls, data: object) -> bytes:
+        # A browser's record is text: what it calls data was never read by `read`.
+        return data if isinstance(data, bytes) else b""
+
+    @property
+    def here(self) -> bool:
+        """Whether the picture itself is still here."""
+        return bool(self.data)
+
+    @property
+    def part(self) -> ImagePart:
+        """The picture as a part of a message."""
+        return ImagePart(self.data, self.media_type)
+
+    @cached_property
+    def thumbnail(self) -> bytes:
+        """A small copy, as a WebP with at most `THUMBNAIL` pixels a side; made at the first use."""
+        from PIL import Image
+
+        with Image.open(BytesIO(self.data)) as image:
+            image.draft("RGB", (THUMBNAIL, THUMBNAIL))
+            small = image.convert("RGB")
+        small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+        return _written(small, "WEBP", quality=80)
+
+
+def read(data: bytes, name: str, limits: PictureLimits) -> Picture:
+    """Read a picture that somebody added: upright, RGB, on white, at most `limits.kept_pixels`.
+
+    Photos become JPEG, drawings and screenshots PNG. What the file is, is told from its content.
+    Colour profiles are dropped, not applied, as the models' own preprocessing does not apply them.
+    Raises `BadRequestError` for what is no picture, is damaged, or is too large.
+    """
+    name = clean_name(name, "picture")
+    check_size(len(data), limits.file_bytes, name)
+    kind = recognise(data[:HEAD])
+    if kind.family != "picture":
+        raise not_a(name, "picture", kind)
+    try:
+        bare = strip(kind.id, data)
+        image = _open(kind.id, bare.data)
+    except UnusualError as error:
+        raise _unusual(name, kind) from error
+    except Exception as error:  # decoders of others raise anything
+        raise damaged(name, kind) from error
+    turned = max(bare.orientation, orientation(image.info.get("exif") or b""))
+    check_pixels(image.size, limits.pixels, name)
+    frames = getattr(image, "n_frames", 1) if kind.id in _COUNTED else bare.frames
+    size = fit(image.size, limits.kept_pixels)
+    notes = [_first_of(kind, frames)] if frames > 1 else []
+    if size != image.size:
+        width, height = image.size[::-1] if turned >= 5 else image.size
+        notes.append(f"scaled down from {width:,} x {height:,}")
+    try:
+        pixels, stretched = _decode(image, size)
+    except Exception as error:
+        raise damaged(name, kind) from error
+    if stretched:
+        notes.append("brightness stretched")
+    lossy = kind.id in _LOSSY or (kind.id == "webp" and b"VP8 " in data)
+    return encode(turn(pixels, turned), name, lossy=lossy, notes=notes)
+
+
+def encode(image: "Image", name: str, *, lossy: bool, notes: Sequence[str] = ()) -> Picture:
+    """Write an upright RGB image as PNG; as JPEG if it was `lossy` before, or a PNG is too large.
+
+    The name must be clean already.
+    """
+    image.info.clear()  # WebP goes to its decoder whole, and PNG would be written with its profile
+    media_type, data = "image/png", b"" if lossy else _written(image, "PNG")
+    if lossy or len(data) > PNG_BYTES:
+        media_type, data = "image/jpeg", _written(image, "JPEG", quality=QUALITY, subsampling=0)
+        notes = notes if lossy else [*notes, "saved as JPEG"]
+    picture = Picture(
+        name=name,
+        media_type=media_type,
+        width=image.width,
+        height=image.height,
+        digest=hashlib.sha256(data).hexdigest(),
+        notes=tuple(notes),
+        data=data,
+    )
+    _hold(picture)
+    return picture
+
+
+_held: dict[int, int] = {}
+"""The bytes of each picture that is still there, by a number of its own."""
+
+
+def memory_held() -> int:
+    """The bytes that all pictures take which somebody still has, in this process."""
+    return sum(_held.values())
+
+
+def _hold(picture: Picture) -> None:
+    number = id(picture)
+    _held[number] = len(picture.data)
+    weakref.finalize(picture, _held.pop, number, None).atexit = False
+
+
+def fit(size: tuple[int, int], pixels: int, side: int = MAX_SIDE) -> tuple[int, int]:
+    """Width and height scaled down to at most `pixels` in all and `side` pixels a side."""
+    width, height = size
+    scale = min(1.0, side / max(size), math.sqrt(pixels / (width * height)))
+    if scale == 1.0:
+        return size
+    return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def turn(image: "Image", orientation: int) -> "Image":
+    """An image turned upright; `orientation` is 1 to 8, as EXIF counts."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[orientation]) if orientation in turns else image
+
+
+def on_white(image: "Image") -> "Image":
+    """An image as opaque RGB; what was transparent shows white."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layers = image.convert("RGBA")
+    page = Image.new("RGB", image.size, "white")
+    page.paste(layers, mask=layers.getchannel("A"))
+    return page
+
+
+def clean_name(name: str, otherwise: str, most: int = MAX_NAME) -> str:
+    """A file's name as it can be shown: no path, no control characters, one line, not too long."""
+    last = valid(name).replace("\\", "/").rstrip("/").rpartition("/")[2]
+    text = " ".join(_DIRECTIONS.sub("", clean(last)).split())
+    if len(text) > most:
+        stem, dot, ending = text.rpartition(".")
+        ending = dot + ending if stem and len(ending) <= 8 else ""
+        text = text[: most - len(ending) - 1].rstrip() + "…" + ending
+    return text or otherwise
+
+
+def check_size(size: int, most: int, name: str) -> None:
+    """Raise `BadRequestError` for a file of too many bytes, or of none."""
+    if size > most:
+        raise BadRequestError(
+            f"“{name}” has {megabytes(size)}; at most {megabytes(most)} fit here.",
+            "Make it smaller and add it again.",
+            reason="too_many_bytes",
+            name=name,
+            bytes=size,
+            limit=most,
+        )
+    if not size:
+        raise BadRequestError(
+            f"“{name}” is an empty file.",
+            "Look whether it was saved or copied completely, and add it again.",
+            reason="empty",
+            name=name,
+        )
+
+
+def check_pixels(size: tuple[int, int], most: int, name: str) -> None:
+    """Raise `BadRequestError` for a picture, or a frame, that is too large to be decoded here."""
+    width, height = size
+    if width * height > most:
+        raise BadRequestError(
+            f"“{name}” has {width:,} x {height:,} pixels; "
+            f"at most {most / 1e6:,.3g} million in all can be read here.",
+            "Scale it down and add it again.",
+            reason="too_many_pixels",
+            name=name,
+            width=width,
+            height=height,
+            limit=most,
+        )
+
+
+def not_a(name: str, wanted: Literal["picture", "video"], kind: FileType) -> BadRequestError:
+    """What to say of a file that is not what was wanted."""
+    useful = PICTURES if wanted == "picture" else VIDEOS
+    return BadRequestError(
+        f"“{name}” is {kind.title}, not a {wanted}.",
+        _INSTEAD.get(kind.id, "") or f"Use {useful}.",
+        reason=f"not_a_{wanted}",
+        name=name,
+        kind=kind.id,
+        formats=useful,
+    )
+
+
+def damaged(name: str, kind: FileType) -> BadRequestError:
+    """What to say of a file that its decoder cannot read."""
+    return BadRequestError(
+        f"“{name}” is {kind.title}, but it is damaged or incomplete.",
+        "Save or copy it again, and add the new one.",
+        reason="damaged",
+        name=name,
+        kind=kind.id,
+    )
+
+
+def megabytes(size: int) -> str:
+    """A number of bytes as people write it: `31.2 MB`."""
+    return f"{size / 1e6:,.1f} MB" if size % 1_000_000 else f"{size // 1_000_000:,} MB"
+
+
+def _unusual(name: str, kind: FileType) -> BadRequestError:
+    return BadRequestError(
+        f"“{name}” is {kind.title} of a kind that is not read here.",
+        "Save it as PNG and add that.",
+        reason="unusual",
+        name=name,
+        kind=kind.id,
+    )
+
+
+_INSTEAD = {
+    "svg": "Open it in a browser and take a screenshot: a model needs pixels.",
+    "html": "Take a screenshot of the page and add that.",
+    "pdf": "Take a screenshot of the page you mean and add that.",
+    "zip": "Unpack it and add the pictures in it one by one.",
+    "text": "Paste its text into the prompt.",
+}
+
+
+def _open(kind: str, data: bytes) -> "ImageFile":
+    # Not Image.open: it lets every plugin try, and judges the size before we do.
+    module, name = _DECODERS[kind]
+    return getattr(importlib.import_module(module), name)(BytesIO(data))
+
+
+def _decode(image: "ImageFile", size: tuple[int, int]) -> "tuple[Image, bool]":
+    """The pixels in RGB at a size, and whether their brightness had to be guessed."""
+    from PIL.Image import Resampling
+
+    image.draft(None, size)  # a JPEG can be decoded at a half, a quarter, an eighth of its size
+    image.load()
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return _decode_deep(image, size)
+    pixels = image
+    if image.has_transparency_data:
+        pixels = image.convert("RGBA")
+    elif image.mode not in ("L", "RGB"):
+        pixels = image.convert("RGB")
+    if pixels.size != size:
+        pixels = pixels.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
+    return on_white(pixels), False
+
+
+def _decode_deep(image: "Image", size: tuple[int, int]) -> "tuple[Image, bool]":
+    """Grey of 16 bits or more, as numbers of any range."""
+    import numpy
+    from PIL import Image
+    from PIL.Image import Resampling
+
+    values = numpy.array(image, dtype=numpy.float32)
+    if isinstance(clear := image.info.get("transparency"), int):
+        values[values == clear] = 65535.0  # on white
+    numpy.nan_to_num(values, copy=False, posinf=0.0, neginf=0.0)
+    low, high, stretched = 0.0, 65535.0, False
+    # Cameras and scanners put 12 bits into 16, which would be all but black.
+    if image.mode in ("I", "F") or 0 < values.max() < 4096:
+        low, high, stretched = min(0.0, float(values.min())), float(values.max()), True
+    if image.size != size:
+        scaled = Image.fromarray(values).resize(size, Resampling.LANCZOS, reducing_gap=3.0)
+        values = numpy.asarray(scaled)
+    grey = (values - low) * (255.0 / max(high - low, 1e-12))
+    grey = grey.round().clip(0, 255).astype(numpy.uint8)
+    return Image.fromarray(grey).convert("RGB"), stretched
+
+
+def _first_of(kind: FileType, frames: int) -> str:
+    if kind.id == "tiff":
+        return "first of several pages"
+    return "first frame of an animation" if kind is GIF else f"first of {frames:,} frames"
+
+
+def _written(image: "Image", format: str, **options: Any) -> bytes:
+    file = BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()

@@ -1,0 +1,1 @@
+"""What trains the Pocket models: run by hand, imported by no backend."""

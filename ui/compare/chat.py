@@ -1,0 +1,117 @@
+"""Conversations as `gr.Chatbot` shows them: prompts, pictures, answers, numbers."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from playground.agent import Work, read_steps, steps_markdown
+from playground.conversation import Conversation, Said, Turn, describe_numbers, other_language
+from playground.media.pictures import Picture
+
+from ..texts import EN
+
+_GONE = "data:image/svg+xml;base64," + base64.b64encode(
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="120" height="90">'
+    b'<rect width="119" height="89" fill="none" stroke="#999" stroke-dasharray="4 4"/></svg>'
+).decode("ascii")
+"""Stands where a picture was that was lost with a reload."""
+
+
+def to_chatbot(
+    conversation: Conversation, side: int, *, steps: bool = False
+) -> list[dict[str, Any]]:
+    """One side's finished turns as `gr.Chatbot` takes them, each with its numbers folded away.
+
+    The last answer's numbers stand below the conversation, so they are not repeated here. With
+    `steps`, what an agent with tools wrote is shown as its steps, its own text folded away.
+    """
+    return [message for _, message in _messages(conversation, side, steps)]
+
+
+def turn_of(
+    conversation: Conversation, side: int, index: int, *, steps: bool = False
+) -> int | None:
+    """Which turn's prompt a message of `to_chatbot` is; `None` if it is no prompt."""
+    messages = _messages(conversation, side, steps)
+    return messages[index][0] if 0 <= index < len(messages) else None
+
+
+def _messages(
+    conversation: Conversation, side: int, steps: bool
+) -> list[tuple[int | None, dict[str, Any]]]:
+    """The messages; those that are prompts with the numbers of their turns."""
+    messages: list[tuple[int | None, dict[str, Any]]] = []
+    for number, turn in enumerate(conversation.turns):
+        if turn.pictures:
+            messages.append((None, {"role": "user", "content": _part(_pictures(turn))}))
+        messages.append((number, {"role": "user", "content": _part(turn.prompt)}))
+        if said := turn.answers[side]:
+            if said.text:
+                messages += [(None, message) for message in _answer(said, steps)]
+            if turn is not conversation.turns[-1]:
+                messages.append((None, _numbers(said, turn)))
+    return messages
+
+
+def _answer(said: Said, steps: bool) -> Sequence[dict[str, Any]]:
+    text = said.text
+    work = _steps(text) if steps else None
+    if work is None:
+        return [{"role": "assistant", "content": _part(text)}]
+    note = EN["not_run"]
+    if said.state == "stopped" or said.finish_reason == "length":
+        work, note = (
+            replace(work, repaired=False),
+            f"{note} {EN['cut_off']}",
+        )  # no fault of its JSON
+    return [
+        {"role": "assistant", "content": _part(f"{steps_markdown(work)}\n\n*{note}*")},
+        {
+            "role": "assistant",
+            "content": _part(text),
+            "metadata": {"title": EN["own_text"], "status": "done"},
+        },
+    ]
+
+
+@lru_cache(maxsize=64)
+def _steps(text: str) -> Work | None:
+    """The conversation is drawn often, and to mend a faulty answer takes its time."""
+    return read_steps(text)
+
+
+def _part(text: str) -> list[dict[str, str]]:
+    # A bare string would lose its tabs and common indentation (inspect.cleandoc).
+    return [{"type": "text", "text": text}]
+
+
+def _pictures(turn: Turn) -> str:
+    """A turn's pictures in Markdown, drawn small; `page.js` knows them by how they begin."""
+    return "\n".join(f"![{_alt(picture)}]({small(picture)})" for picture in turn.pictures)
+
+
+def _alt(picture: Picture) -> str:
+    return "".join(c for c in picture.name if c not in "[]()!\\`*_<>")
+
+
+def small(picture: Picture) -> str:
+    """A picture as a small one in a `data:` address; of one that is gone, an empty frame."""
+    return data_url(picture.thumbnail, "webp") if picture.here else _GONE
+
+
+def data_url(data: bytes, kind: str) -> str:
+    """An image as an address that holds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _numbers(said: Said, turn: Turn) -> dict[str, Any]:
+    facts = [*describe_numbers(said), other_language(said, turn)] if said.text else [said.error]
+    title = " · ".join(filter(None, [said.model, *facts]))
+    detail = said.error or f"{said.model} · {said.backend}"
+    return {
+        "role": "assistant",
+        "content": _part(detail),
+        "metadata": {"title": title, "status": "done"},
+    }

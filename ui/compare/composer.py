@@ -1,0 +1,76 @@
+"""The prompt box, its buttons, and the sentence that says why nothing was asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+
+import gradio as gr
+
+from ..texts import t
+
+
+@dataclass(frozen=True)
+class Composer:
+    """The prompt box and the buttons around it."""
+
+    prompt: gr.Textbox
+    compare: gr.Button
+    stop: gr.Button
+    regenerate: gr.Button
+    undo: gr.Button
+    clear: gr.Button
+    copy_markdown: gr.Button
+    copy_json: gr.Button
+    copy_link: gr.Button
+    notice: gr.HTML
+    typing: gr.Button
+    """Pressed by the page itself when a prompt is begun."""
+
+
+def build_composer(view: str, invitation: str, draw_above_prompt: Callable[[], None]) -> Composer:
+    """Draw the prompt box of a view and its buttons; `invitation` is what an empty box says."""
+    with gr.Column(elem_id=f"{view}-composer", elem_classes="composer"):
+        notice = gr.HTML(elem_id=f"{view}-notice")
+        draw_above_prompt()
+        with gr.Row(elem_classes="ask"):
+            prompt = gr.Textbox(
+                label=t("prompt"), show_label=False, container=False, lines=2, max_lines=10,
+                placeholder=t(invitation), elem_id=f"{view}-prompt",
+                elem_classes="prompt", scale=1, interactive=True,
+            )  # type: ignore[arg-type]  # fmt: skip
+            compare = gr.Button(t("compare"), variant="primary", elem_id=f"{view}-compare", scale=0)
+            stop = gr.Button(
+                t("stop"), variant="stop", visible=False, elem_id=f"{view}-stop", scale=0
+            )
+        with gr.Row(elem_classes="tools"):
+            regenerate = gr.Button(
+                t("regenerate"), size="sm", visible=False, elem_id=f"{view}-regenerate"
+            )
+            undo = gr.Button(t("undo"), size="sm", visible=False, elem_id=f"{view}-undo")
+            clear = gr.Button(t("clear"), size="sm", visible=False, elem_id=f"{view}-clear")
+            copy_markdown = gr.Button(
+                t("copy_markdown"), size="sm", visible=False, elem_id=f"{view}-copy-markdown"
+            )
+            copy_json = gr.Button(
+                t("copy_json"), size="sm", visible=False, elem_id=f"{view}-copy-json"
+            )
+            copy_link = gr.Button(t("copy_link"), size="sm", elem_id=f"{view}-copy-link")
+        typing = gr.Button(visible="hidden", elem_id=f"{view}-typing")
+    return Composer(
+        prompt,
+        compare,
+        stop,
+        regenerate,
+        undo,
+        clear,
+        copy_markdown,
+        copy_json,
+        copy_link,
+        notice,
+        typing,
+    )
+
+
+def notice_html(text: str) -> str:
+    """A sentence that must not be missed."""
+    return f'<p class="notice" role="alert">{escape(text)}</p>' if text else ""

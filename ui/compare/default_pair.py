@@ -1,0 +1,148 @@
+"""Which two models a view opens on, and the sentence that says which and why."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+from backends import REGISTRY, Offer
+from playground.health import BOARD, Checked
+from playground.keyring import Keyring
+from playground.limits import Limits
+
+_SOON = 0.4
+"""Seconds that an opening page waits for the board: servers of this house answer in less."""
+
+Side = tuple[Checked, Offer]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models that can answer now."""
+
+    left: Side
+    right: Side
+    sentence: str
+    """Which and why, as HTML."""
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What is set beside them, by fields of a `Form`, where the address does not say."""
+
+
+BestPair = Callable[[Limits, Keyring], Awaitable[Pair]]
+
+
+async def text_pair(limits: Limits, keyring: Keyring) -> Pair:
+    """Phi-3-mini and Phi-3.5-mini if they are here, else the built-in pair."""
+    checked = await _checked(limits, keyring)
+    for backend, why in (
+        ("transformers", "both are on this computer"),
+        ("ollama", "your Ollama has both"),
+    ):
+        sides = _ready(checked.get(backend), ("phi-3-mini", "phi-3.5-mini"))
+        if len(sides) == 2:
+            left, right = sides
+            return Pair(left, right, _compared(left, right, why))
+    left, right = _ready(await _pocket(checked), ("pocket-3", "pocket-3.5"), exactly=True)
+    return Pair(left, right, _BUILT_IN + _other_ways(limits, f"for a real Phi model, {_DOWNLOAD}"))
+
+
+async def vision_pair(limits: Limits, keyring: Keyring) -> Pair:
+    """Phi-3-vision and Phi-3.5-vision if they are here, or one of them compared with itself.
+
+    If neither is, the built-in one is compared with itself: in 1 crop and in 4.
+    """
+    here = await BOARD.look(REGISTRY["transformers"], keyring)
+    families = ("phi-3-vision", "phi-3.5-vision")
+    sides = _ready(here, families)
+    if len(sides) == 2:
+        left, right = sides
+        return Pair(left, right, _compared(left, right, "both are on this computer"))
+    if sides:
+        (one,) = sides
+        sentence = (
+            f"Comparing <b>{escape(one[1].spec.label)}</b> with itself: the left side sees a "
+            "picture in up to 4 crops, the right side in up to 16."
+        )
+        return Pair(one, one, sentence, {"left_crops": "4", "right_crops": "16"})
+    pocket = await BOARD.look(REGISTRY["pocket"], keyring)
+    (one,) = _ready(pocket, ("pocket-vision",))
+    sentence = _BUILT_IN_EYES + _other_ways(limits, f"for Phi-3.5-vision, {_DOWNLOAD}")
+    return Pair(one, one, sentence, {"left_crops": "1", "right_crops": "4", "temperature": "0"})
+
+
+async def moe_pair(limits: Limits, keyring: Keyring) -> Pair:
+    """Phi-3.5-MoE and Phi-3.5-mini if they are here, else the built-in mixture and dense model."""
+    here = await BOARD.look(REGISTRY["transformers"], keyring)
+    sides = _ready(here, ("phi-3.5-moe", "phi-3.5-mini"))
+    pocket = await BOARD.look(REGISTRY["pocket"], keyring)
+    left, right = _ready(pocket, ("pocket-moe", "pocket-3.5"), exactly=True)
+    if sides and sides[0][1].spec.is_mixture:
+        # One that fills all GPUs leaves no room for a second one of its kind.
+        alone = len(sides) == 1 or sides[0][1].status.values.get("spread")
+        left, right = sides[0], right if alone else sides[1]
+        return Pair(left, right, _compared(left, right, "both can answer on this computer"))
+    way = (
+        "for Phi-3.5-MoE, choose <b>Transformers</b> if its 84 GB fit here, or a server that has "
+        "it (that one does not tell its routing)."
+    )
+    return Pair(left, right, _BUILT_IN_MIXTURE + _other_ways(limits, way), {"temperature": "0"})
+
+
+_BUILT_IN = (
+    "Comparing the two built-in <b>Pocket</b> models: tiny demonstrations that know this "
+    "lesson and little else, not Microsoft models. "
+)
+_BUILT_IN_EYES = (
+    "Comparing the built-in <b>Pocket-Vision</b> with itself: the left side sees a picture in 1 "
+    "crop, the right side in up to 4. It is a tiny demonstration that tells shapes, colours "
+    "and digits, and little else, not a Microsoft model. "
+)
+_BUILT_IN_MIXTURE = (
+    "Comparing the built-in <b>Pocket-MoE</b>, a mixture of 16 experts, with the dense "
+    "<b>Pocket-3.5</b>: tiny demonstrations that know this lesson and little else, not Microsoft "
+    "models. Pocket-MoE's routing is real, and only it learned to play the course's agent. "
+)
+_DOWNLOAD = "choose <b>Transformers</b> under “Runs on”, pick one and press Download."
+
+
+async def _checked(limits: Limits, keyring: Keyring) -> dict[str, Checked]:
+    every = await BOARD.look_at_all(limits, keyring, within=_SOON)
+    return {one.backend.id: one for one in every}
+
+
+async def _pocket(checked: Mapping[str, Checked]) -> Checked:
+    return checked.get("pocket") or await BOARD.look(REGISTRY["pocket"])
+
+
+def _ready(
+    checked: Checked | None, families: Sequence[str], *, exactly: bool = False
+) -> list[Side]:
+    """The first model of each family, by the beginnings of their keys, that a backend has ready."""
+    if checked is None:
+        return []
+    offers = [offer for offer in checked.offers if offer.status.ready]
+    found = [
+        next((offer for offer in offers if _belongs(offer, family, exactly)), None)
+        for family in families
+    ]
+    return [(checked, offer) for offer in found if offer]
+
+
+def _belongs(offer: Offer, family: str, exactly: bool) -> bool:
+    return offer.spec.key == family if exactly else offer.spec.key.startswith(family)
+
+
+def _compared(left: Side, right: Side, why: str) -> str:
+    return (
+        f"Comparing <b>{escape(left[1].spec.label)}</b> with "
+        f"<b>{escape(right[1].spec.label)}</b>: {escape(why)}."
+    )
+
+
+def _other_ways(limits: Limits, nearest: str) -> str:
+    """How to get what the visitor came for; `nearest` says the nearest way, in a sentence."""
+    if limits.public:
+        return "For the real Phi models, run this page on your own computer."
+    return (
+        f"{nearest[0].upper()}{nearest[1:]} Every way is on the "
+        '<a href="#models" onclick="phi.tab(\'models\'); return false">Models tab</a>.'
+    )

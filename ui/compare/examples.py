@@ -1,0 +1,101 @@
+"""Prompts to try: a chip for each, in the reader's language."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import gradio as gr
+
+from playground.languages import LANGUAGES
+
+from ..events import PRIVATE, Updates
+from ..texts import t
+
+
+class Titled(Protocol):
+    """An example: whatever a tab makes of it, it has a few words for its chip."""
+
+    @property
+    def title(self) -> str:
+        """In the language of the example."""
+        ...
+
+
+E = TypeVar("E", bound=Titled)
+
+
+class Examples(Generic[E]):
+    """The examples of one view, by the code of their language; the first one is for everybody."""
+
+    box: gr.Accordion
+    """What is folded away once a conversation has begun."""
+
+    def __init__(self, by_language: Mapping[str, Sequence[E]]) -> None:
+        self.by_language = by_language
+
+    def draw(self, view: str) -> None:
+        """Draw the languages, and as many chips as the language with most examples needs."""
+        first = next(iter(self.by_language))
+        most = max(len(examples) for examples in self.by_language.values())
+        with gr.Accordion(
+            t("examples"), elem_id=f"{view}-examples", elem_classes="examples"
+        ) as self.box:
+            self._language = gr.Radio(
+                [(LANGUAGES[code].own_name, code) for code in self.by_language],
+                value=first,
+                label=t("examples_language"),
+                show_label=False,
+                container=False,
+                elem_id=f"{view}-examples-language",
+                elem_classes="examples-language",
+            )
+            with gr.Row(elem_classes="chips"):
+                self._chips = [
+                    gr.Button(size="sm", elem_classes="chip", elem_id=f"{view}-example-{n}")
+                    for n in range(most)
+                ]
+        for chip, title in zip(self._chips, self._titles(first), strict=True):
+            chip.value, chip.visible = title, bool(title)
+
+    def connect(
+        self,
+        pick: Callable[[E, Any], Awaitable[Updates]],
+        session: gr.State,
+        changed: Sequence[Any],
+    ) -> None:
+        """From now on a click on a chip changes what `pick` makes of its example."""
+        self._language.change(self._in, self._language, self._chips, queue=False, **PRIVATE)
+        for n, chip in enumerate(self._chips):
+            chip.click(
+                self._picked(n, pick), [self._language, session], list(changed), queue=False,
+                **PRIVATE,
+            )  # fmt: skip
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `spoken` changes."""
+        return [self._language, *self._chips]
+
+    def spoken(self, accept_language: str) -> Updates:
+        """Examples in the first language of the reader's browser that there are some in."""
+        codes = (
+            tag.split(";")[0].split("-")[0].strip().lower() for tag in accept_language.split(",")
+        )
+        first = next(iter(self.by_language))
+        code = next((code for code in codes if code in self.by_language), first)
+        return {self._language: code} | dict(zip(self._chips, self._named(code), strict=True))
+
+    async def _in(self, language: str) -> list[gr.Button]:
+        return self._named(language)
+
+    def _named(self, language: str) -> list[gr.Button]:
+        return [gr.Button(title, visible=bool(title)) for title in self._titles(language)]
+
+    def _titles(self, language: str) -> list[str]:
+        titles = [example.title for example in self.by_language[language]]
+        return titles + [""] * (len(self._chips) - len(titles))
+
+    def _picked(self, n: int, pick: Callable[[E, Any], Awaitable[Updates]]) -> Any:
+        async def picked(language: str, session: Any) -> Updates:
+            return await pick(self.by_language[language][n], session)
+
+        return picked

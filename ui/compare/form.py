@@ -1,0 +1,139 @@
+"""The form of a comparison: what the page sends, checked."""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from backends import REGISTRY, BadRequestError, GenerationParams
+from playground.answer import Request
+from playground.conversation import MAX_NAME, SIDES, Conversation, Turn
+from playground.keyring import Keyring
+from playground.limits import Limits
+from playground.text import clean
+
+
+def _text(value: object) -> object:
+    return "" if value is None else clean(value) if isinstance(value, str) else value
+
+
+def optional(value: object) -> object:
+    """Nothing, of a field that was left empty."""
+    return None if value == "" else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Whole = Annotated[int | None, BeforeValidator(optional)]
+
+
+class Form(BaseModel):
+    """What the visitor set, as the page sends it; nothing in it is trusted before `checked`."""
+
+    model_config = ConfigDict(allow_inf_nan=False, extra="forbid")
+
+    prompt: Text = ""
+    left_backend: Text = ""
+    left_model: Text = ""
+    right_backend: Text = ""
+    right_model: Text = ""
+    system: Text = ""
+    temperature: float | None = None
+    max_tokens: Whole = None
+    top_p: float | None = None
+    top_k: Whole = None
+    seed: Whole = None
+    stop: Text = ""
+
+    @classmethod
+    def read(cls, values: Sequence[Any]) -> "Form":
+        """The page's inputs in the order of the fields. Raises `BadRequestError`."""
+        try:
+            return cls.model_validate(dict(zip(cls.model_fields, values, strict=False)))
+        except ValidationError as error:
+            field = str(error.errors()[0]["loc"][0]).replace("_", " ")
+            raise BadRequestError(
+                f"The {field} is not of a kind that can be used here.",
+                "Correct it, or reload the page.",
+                field=field,
+            ) from error
+
+    @property
+    def params(self) -> GenerationParams:
+        """The knobs, as backends take them."""
+        return GenerationParams(
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            seed=self.seed,
+            stop=tuple(line for line in self.stop.split("\n") if line.strip()),
+        )
+
+    @property
+    def sides(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Backend and model of each side."""
+        return (
+            (self.left_backend, self.left_model),
+            (self.right_backend, self.right_model),
+        )
+
+    def params_of(self, side: int) -> GenerationParams:
+        """The knobs for one side: here those of both."""
+        return self.params
+
+    def checked(self, limits: Limits, sides: Collection[int] = (0, 1)) -> "Form":
+        """The same form if these sides may ask what it says. Raises `BadRequestError`."""
+        limits.check_system(self.system)
+        limits.check_params(self.params)
+        for side in sides:
+            name, (backend, model) = SIDES[side], self.sides[side]
+            if backend not in REGISTRY or not limits.allows(REGISTRY[backend]):
+                raise BadRequestError(
+                    f"The {name} side has no backend that can be used here.",
+                    "Choose one from its list.",
+                )
+            if not model:
+                raise BadRequestError(f"The {name} side has no model yet.", "Choose one above.")
+            if len(model) > MAX_NAME:
+                raise BadRequestError(
+                    f"The {name} side has no model of so long a name.", "Choose one above."
+                )
+        return self
+
+    def request(
+        self, side: int, conversation: Conversation, keyring: Keyring, limits: Limits
+    ) -> Request:
+        """What one side is asked, by who asks just now."""
+        backend, model = REGISTRY[self.sides[side][0]], self.sides[side][1]
+        connection = keyring.connection(backend.id)
+        return Request(
+            backend,
+            model,
+            conversation.messages(side),
+            self.params_of(side),
+            connection,
+            limits.visitor(backend, connection),
+        )
+
+
+def from_browser(value: object, limits: Limits) -> Conversation:
+    """The conversation a browser kept, reduced to text of user and assistant turns in the limits.
+
+    Anything may come: what is no conversation gives an empty one.
+    """
+    try:
+        told = dict(json.loads(value)) if isinstance(value, str) else {}
+        turns = [turn for turn in map(_turn, told.pop("turns", ())) if turn]
+        conversation = Conversation.model_validate({**told, "turns": turns[-limits.turns :]})
+    except (ValueError, TypeError, AttributeError):
+        return Conversation()
+    return limits.cut(conversation)
+
+
+def _turn(value: object) -> Turn | None:
+    """One turn that a browser kept; `None` if it is none."""
+    try:
+        return Turn.model_validate(value)
+    except ValidationError:
+        return None

@@ -1,0 +1,118 @@
+"""The line under an answer: what it waits for, how fast it came, in which language."""
+
+from collections.abc import Iterable
+from html import escape
+
+from backends import CONTEXT_CAP, Progress
+from playground.answer import Completion
+from playground.conversation import Said, Turn, count, describe_numbers, other_language, seconds
+from playground.languages import count_words
+
+_WAITING = {
+    "queued": "{model} is waiting",
+    "loading": "Loading {model}",
+    "prefill": "{model} is reading your prompt",
+    "retrying": "{model} is busy",
+    "downloading": "Downloading {model}",
+}
+
+_MEANINGS = {
+    "first token": "How long the first piece of the answer took",
+    "tokens/s": "How fast the answer was written",
+    "cold start": "The model had to be loaded first: do not compare with one that was ready",
+    "shared device": "Both models ran on the same processor and slowed each other down",
+    "weights": "How its numbers were rounded to fewer bits: smaller, faster, a little less exact",
+    "waited": "Waiting for its turn, before the model began",
+}
+
+
+def live_line(completion: Completion, model: str) -> str:
+    """The line while an answer is on its way, as HTML."""
+    clock = completion.clock
+    if completion.state == "waiting":
+        return _line("waiting", _waiting(completion.progress, model, clock.total))
+    about = "about " if clock.token_source == "estimate" else ""
+    speed = clock.tokens_per_second
+    pieces = [about + count(clock.tokens, "token"), seconds(clock.total)]
+    if speed:
+        pieces.insert(1, f"{about}{speed:.1f} tokens/s")
+    return _line(completion.state, _pieces(pieces))
+
+
+def final_line(said: Said, turn: Turn) -> str:
+    """The line under a finished answer, as HTML."""
+    if said.state == "failed":
+        return _line(
+            "failed",
+            f'<span class="failure" role="alert">{escape(said.error)}</span>',
+            words=said.error,
+        )
+    name = f'<span class="who">{escape(said.model)}</span>'
+    pieces = _pieces(describe_numbers(said)) if said.text else "Stopped before the first token."
+    return _line(
+        said.state,
+        name + pieces + _notes(said) + _mismatch(said, turn) + _gauge(said),
+        words=_length(said.text),
+    )
+
+
+def _length(text: str) -> str:
+    length = count_words(text)
+    return count(length.number, length.unit.removesuffix("s"))
+
+
+def _line(state: str, body: str, words: str = "") -> str:
+    return f'<div class="numbers" data-state="{state}" data-words="{escape(words)}">{body}</div>'
+
+
+def _pieces(pieces: Iterable[str]) -> str:
+    return "".join(f"<span{_explained(piece)}>{escape(piece)}</span>" for piece in pieces)
+
+
+def _explained(piece: str) -> str:
+    """What a number means, for those who point at it."""
+    for words, meaning in _MEANINGS.items():
+        if words in piece:
+            return f' title="{meaning}"'
+    return ""
+
+
+def _waiting(progress: Progress | None, model: str, waited: float) -> str:
+    sentence = _WAITING[progress.stage] if progress else "{model} is thinking"
+    text = sentence.format(model=model)
+    if progress and progress.detail:
+        text += f" ({progress.detail})"
+    bar = ""
+    if progress and progress.fraction is not None:
+        percent = round(min(1.0, max(0.0, progress.fraction)) * 100)
+        text += f" {percent} %"
+        bar = f'<span class="bar"><i style="width:{percent}%"></i></span>'
+    return f'<span class="pulse" aria-hidden="true"></span><span>{escape(text)}…</span>{bar}' + (
+        f"<span>{waited:.0f} s</span>" if waited >= 1 else ""
+    )
+
+
+def _notes(said: Said) -> str:
+    """What a reader should know about the answer, and what must not be overlooked."""
+    notes = (f'<span class="note"{_explained(note)}>{escape(note)}</span>' for note in said.notes)
+    warnings = (f'<span class="note warning">{escape(text)}</span>' for text in said.warnings)
+    return "".join((*notes, *warnings))
+
+
+def _mismatch(said: Said, turn: Turn) -> str:
+    """Answered in another language than it was asked in: that stands out."""
+    sentence = other_language(said, turn)
+    return f'<span class="mismatch">{escape(sentence)}</span>' if sentence else ""
+
+
+def _gauge(said: Said) -> str:
+    """How much of the context this conversation has used."""
+    if said.input_tokens is None:
+        return ""
+    used = said.input_tokens + said.output_tokens
+    percent = min(100, round(100 * used / CONTEXT_CAP))
+    label = f"{used:,} of {CONTEXT_CAP:,} tokens of context used"
+    return (
+        f'<span class="used" title="{label}"><span class="gauge" aria-hidden="true">'
+        f'<i style="width:{max(1, percent)}%"></i></span>{used:,} / {CONTEXT_CAP:,} context</span>'
+    )

@@ -1,0 +1,114 @@
+"""One side of a comparison: its pickers, its conversation, its growing answer, its numbers."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import gradio as gr
+
+from ..texts import t
+
+SHOWN_TAGS = ["form", "fieldset", "input", "textarea", "select", "button", "dialog", "style"]
+"""HTML that an answer shows as it was written: drawn, it would look like the page's own controls.
+`page.js` knows them too, for where Gradio's parser does not look."""
+
+
+@dataclass(frozen=True)
+class Pane:
+    """One side's components."""
+
+    id: str
+    """Of the element that holds them all."""
+    backend: gr.Dropdown
+    model: gr.Dropdown
+    state: gr.HTML
+    download: gr.Button
+    confirm: gr.Button
+    cancel: gr.Button
+    conversation: gr.Chatbot
+    live: gr.Markdown
+    line: gr.HTML
+    regenerate: gr.Button
+    stop: gr.Button
+    code: gr.Button
+    program: gr.Markdown
+
+
+class Additions(Protocol):
+    """What a view draws on each side beside what every side has; `side` is `left` or `right`."""
+
+    def draw_beside_model(self, side: str) -> None:
+        """Beside the pickers: what else one side is asked with."""
+
+    def draw_below_model(self, side: str) -> None:
+        """Below them: what is known of the model."""
+
+    def draw_below_answer(self, side: str) -> None:
+        """Below the answer and its numbers: what else there is to see of it."""
+
+
+def build_pane(view: str, side: str, backends: list[tuple[str, str]], additions: Additions) -> Pane:
+    """Draw one side of a view; `side` is `left` or `right`."""
+    pane_id = f"{view}-pane-{side}"
+    with gr.Column(min_width=320, elem_id=pane_id, elem_classes=["pane", side]):
+        with gr.Row(elem_classes="pickers"):
+            backend = gr.Dropdown(
+                backends, label=t("backend"), elem_id=f"{view}-backend-{side}", scale=2,
+                min_width=120, filterable=False,
+            )  # fmt: skip
+            model = gr.Dropdown(
+                [], label=t("model"), elem_id=f"{view}-model-{side}", scale=3, min_width=140,
+                filterable=False,
+            )  # fmt: skip
+            additions.draw_beside_model(side)
+        with gr.Row(elem_classes="state-row"):
+            state = gr.HTML(elem_id=f"{view}-state-{side}", scale=1)
+            download = gr.Button(
+                t("download"), size="sm", visible=False, elem_id=f"{view}-download-{side}", scale=0
+            )
+            confirm = gr.Button(
+                t("download_confirm"), size="sm", visible=False, variant="primary", scale=0,
+                elem_id=f"{view}-confirm-{side}",
+            )  # fmt: skip
+            cancel = gr.Button(
+                t("cancel"), size="sm", visible=False, elem_id=f"{view}-cancel-{side}", scale=0
+            )
+        additions.draw_below_model(side)
+        conversation = gr.Chatbot(
+            label=t(f"conversation_{side}"), show_label=False, container=False, height="auto",
+            layout="panel", buttons=["copy"], editable="user", elem_classes="conversation",
+            elem_id=f"{view}-conversation-{side}", allow_tags=SHOWN_TAGS, autoscroll=False,
+            feedback_options=None, placeholder=t("conversation_placeholder"),
+        )  # fmt: skip
+        live = gr.Markdown(
+            elem_id=f"{view}-answer-{side}", elem_classes="answer", label=t(f"answer_{side}"),
+            container=False,
+        )  # fmt: skip
+        line = gr.HTML(elem_id=f"{view}-line-{side}", elem_classes="line")
+        with gr.Row(elem_classes="side-actions"):
+            regenerate = gr.Button(
+                t("regenerate_one"), size="sm", visible=False, elem_id=f"{view}-regenerate-{side}"
+            )
+            stop = gr.Button(t("stop_one"), size="sm", visible=False, elem_id=f"{view}-stop-{side}")
+            code = gr.Button(t("show_code"), size="sm", elem_id=f"{view}-code-{side}")
+        additions.draw_below_answer(side)
+        # A translated program would not run.
+        program = gr.Markdown(
+            visible=False, elem_id=f"{view}-program-{side}", label=t(f"program_{side}"),
+            elem_classes=["program", "notranslate"], container=False, latex_delimiters=[],
+        )  # fmt: skip
+    return Pane(
+        pane_id,
+        backend,
+        model,
+        state,
+        download,
+        confirm,
+        cancel,
+        conversation,
+        live,
+        line,
+        regenerate,
+        stop,
+        code,
+        program,
+    )

@@ -1,0 +1,239 @@
+"""What the pickers of a pane do: show a model's state, and fetch it once the visitor said yes."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from html import escape
+from typing import Any, ClassVar
+from weakref import WeakSet
+
+import gradio as gr
+
+from backends import REGISTRY, BackendError, Modality, Offer, Progress
+from playground.health import BOARD, Checked
+from playground.keyring import Keyring
+from playground.limits import Limits
+
+from ..events import PRIVATE, Updates
+from .pane import Pane
+from .status import backend_choices, find_offer, look, model_choices, offer_of, state_html
+
+NONE_LISTED = "No models listed"
+"""Stands in a list that would be empty; `page.js` knows that it cannot be chosen."""
+
+
+class Pickers:
+    """The pickers of one pane and the download behind them."""
+
+    _preparing: ClassVar[set[tuple[str, str]]] = set()
+    """What is getting ready, for whomever: once is enough."""
+
+    def __init__(
+        self, pane: Pane, limits: Limits, keyring: gr.State, modality: Modality = "text"
+    ) -> None:
+        """Connect a pane's pickers, which offer the models that read `modality`."""
+        self.pane, self.limits, self.modality = pane, limits, modality
+        self._ended: WeakSet[Keyring] = WeakSet()
+        """The visitors whose download has come to its own end, and is not drawn yet."""
+        self.picked = picked = [keyring, pane.backend, pane.model]
+        self.outputs = [*picked[1:], pane.state, pane.download, pane.confirm, pane.cancel]
+        # The last choice counts, also while an earlier one's models are still on their way.
+        choosing = pane.backend.input(
+            self.backend_picked, picked, self.outputs, queue=False, trigger_mode="always_last",
+            js=f"(...picked) => {{ phi.picking('{pane.id}', 1); return picked; }}", **PRIVATE,
+        )  # fmt: skip
+        for ended in (choosing.success, choosing.failure):  # `then` would not come after a failure
+            ended(None, js=f"() => phi.picking('{pane.id}', -1)", api_visibility="private")
+        pane.model.change(
+            self.show_state, [*picked, pane.state], self.outputs, queue=False, **PRIVATE
+        )
+        pane.download.click(self.ask_first, picked, self.outputs, queue=False, **PRIVATE)
+        fetching = pane.confirm.click(
+            self.fetch, picked, self.outputs,
+            concurrency_limit=None, **PRIVATE,
+        )  # fmt: skip
+        self.fetched = fetching.then(
+            self.end_of_fetch, picked, self.outputs, queue=False, **PRIVATE
+        )
+        pane.cancel.click(
+            self.refresh, picked, self.outputs, cancels=fetching, queue=False, **PRIVATE
+        )
+
+    async def prepare(self, keyring: Keyring, backend: str, model: str) -> None:
+        """A question is being typed: the model may get ready. What fails is said when asked."""
+        which = (backend, model)
+        if self.limits.public or backend not in REGISTRY or which in self._preparing:
+            return
+        self._preparing.add(which)
+        try:
+            with suppress(BackendError):
+                await REGISTRY[backend].prepare(model)
+        finally:
+            self._preparing.discard(which)
+
+    async def backend_picked(self, keyring: Keyring, backend: str, model: str) -> Updates:
+        """Another backend: offer its models, the first one that is ready chosen.
+
+        Tab leaves the list as if the same backend had been chosen again: then the model stays.
+        """
+        checked = self._fitting(await look(backend, keyring))
+        typed = bool(checked and checked.backend.names_models)
+        keeps = typed and not BOARD.offered(model, besides=backend)  # else it is another one's
+        choices = _choices(checked, model if keeps else "")
+        if model not in [value for _, value in choices]:
+            model = choices[0][1] if choices else ""
+        return {
+            self.pane.model: _offering(
+                choices, value=model or None, allow_custom_value=typed, filterable=typed
+            ),
+            **self._state(checked, model),
+        }
+
+    async def show_state(
+        self, keyring: Keyring, backend: str, model: str, shown: str | None
+    ) -> Updates:
+        """The chosen model's state, and a way to get it if it is not here."""
+        if _is_asked_about(model, shown):
+            return gr.skip()
+        return self._state(self._fitting(await look(backend, keyring)), model or "")
+
+    def _fitting(self, checked: Checked | None) -> Checked | None:
+        """A backend with those of its models that read what is shown here."""
+        if checked is None:
+            return None
+        offers = (offer for offer in checked.offers if self.modality in offer.spec.modalities)
+        return replace(checked, offers=tuple(offers))
+
+    def _can_fit(self, checked: Checked) -> bool:
+        """Whether a backend has, or may have, a model that reads what is shown here."""
+        fitting = any(self.modality in offer.spec.modalities for offer in checked.offers)
+        return fitting or checked.backend.names_models or not checked.offers
+
+    def _state(self, checked: Checked | None, model: str) -> Updates:
+        offer = offer_of(checked, model)
+        fetchable = bool(offer and offer.download_size) and not self.limits.public
+        return {
+            self.pane.state: state_html(checked, offer),
+            self.pane.download: gr.Button(visible=fetchable),
+            self.pane.confirm: gr.Button(visible=False),
+            self.pane.cancel: gr.Button(visible=False),
+        }
+
+    @property
+    def watched(self) -> list[gr.Component]:
+        """What `follow` wants to know: what is chosen, and what is shown of its state."""
+        return [self.pane.backend, self.pane.model, self.pane.state]
+
+    def follow(
+        self, every: list[Checked], backend: str, model: str | None, shown: str | None
+    ) -> Updates:
+        """What has become of the backends: their names in the list, and what is chosen now."""
+        if not shown:  # this view has not been opened yet: it is just being, or will be told then
+            return {}
+        checked = self._fitting(next((one for one in every if one.backend.id == backend), None))
+        fitting = [one for one in every if one.backend.id == backend or self._can_fit(one)]
+        updates: Updates = {
+            self.pane.backend: _offering(backend_choices(fitting)),
+            self.pane.model: _offering(_choices(checked, model or "")),
+        }
+        state = self._state(checked, model or "")
+        # A question, or a download on its way, stays on the screen; and what has not changed is
+        # left out, for a question may just be on its way to it.
+        if _is_asked_about(model, shown) or state[self.pane.state] == shown:
+            return updates
+        return updates | state
+
+    async def end_of_fetch(self, keyring: Keyring, backend: str, model: str) -> Updates:
+        """The download has ended. One that was cancelled has been answered by Cancel already."""
+        if keyring not in self._ended:
+            return gr.skip()
+        self._ended.discard(keyring)
+        return await self.refresh(keyring, backend, model)
+
+    async def refresh(self, keyring: Keyring, backend: str, model: str) -> Updates:
+        """The same after a download: the model's name in the list changes too."""
+        if backend in REGISTRY:
+            BOARD.doubt(REGISTRY[backend], keyring)
+        checked = self._fitting(await look(backend, keyring))
+        return {
+            self.pane.backend: gr.Dropdown(interactive=True),
+            self.pane.model: _offering(_choices(checked, model), interactive=True),
+            **self._state(checked, model or ""),
+        }
+
+    async def ask_first(self, keyring: Keyring, backend: str, model: str) -> Updates:
+        """Nothing is fetched before the visitor has seen how much it is."""
+        offer = await find_offer(backend, model, keyring)
+        if offer is None or not offer.download_size or self.limits.public:
+            return gr.skip()
+        size = f"{offer.download_size / 1e9:.1f} GB"
+        free = offer.status.values.get("free_disk")
+        room = f" {free / 1e9:.0f} GB are free on this disk." if isinstance(free, int) else ""
+        source = REGISTRY[backend].downloads_from
+        typed = keyring.connection(backend)
+        where = f", onto the machine at {typed.base_url}" if typed and typed.base_url else ""
+        question = f"Download {offer.spec.label}? {size} from {source}{where}.{room}"
+        return {
+            self.pane.state: f'<p class="state" data-state="ask" data-model="{escape(model)}">'
+            f"<b>{escape(question)}</b></p>",
+            self.pane.download: gr.Button(visible=False),
+            self.pane.confirm: gr.Button(visible=True),
+            self.pane.cancel: gr.Button(visible=True),
+        }
+
+    async def fetch(
+        self, keyring: Keyring, backend: str, model: str
+    ) -> AsyncGenerator[Updates, None]:
+        """Fetch the model's files; Cancel closes this, and the next try goes on from there."""
+        offer = await find_offer(backend, model, keyring)
+        if offer is None or not offer.download_size or self.limits.public:
+            return
+        # Another model may be chosen only when this one is here, or given up.
+        yield {
+            self.pane.backend: gr.Dropdown(interactive=False),
+            self.pane.model: gr.Dropdown(interactive=False),
+            self.pane.confirm: gr.Button(visible=False),
+            self.pane.cancel: gr.Button(visible=True),
+            self.pane.state: _downloading(offer, Progress("downloading")),
+        }
+        try:
+            async with aclosing(
+                REGISTRY[backend].download(model, keyring.connection(backend))
+            ) as steps:
+                async for step in steps:
+                    yield {self.pane.state: _downloading(offer, step)}
+        except BackendError as error:
+            gr.Warning(escape(str(error)), title="Download")
+        self._ended.add(keyring)
+
+
+def _is_asked_about(model: str | None, shown: str | None) -> bool:
+    """Whether a pane asks about this very model, or fetches it: then that stays on the screen."""
+    return f'data-model="{escape(model or "")}"' in (shown or "")
+
+
+def _choices(checked: Checked | None, model: str) -> list[tuple[str, str]]:
+    """A backend's models, and the one that is chosen: nobody's choice is taken away."""
+    choices = model_choices(checked) if checked else []
+    if model and model not in [value for _, value in choices]:
+        choices.append((model, model))
+    return choices
+
+
+def _offering(choices: list[tuple[str, str]], **rest: Any) -> gr.Dropdown:
+    """A picker with other choices than before, also while its list is open.
+
+    Gradio's open list fails if it becomes shorter: it draws its old rows once more, of choices
+    that are gone. Properties reach the page one after the other, in the order of these
+    arguments: so first so many rows, at least one, and then what stands in them.
+    """
+    shown: list[Any] = choices or [(NONE_LISTED, None)]
+    return gr.Dropdown(num_choices_shown=len(shown), choices=shown, **rest)
+
+
+def _downloading(offer: Offer, step: Progress) -> str:
+    percent = round((step.fraction or 0) * 100)
+    text = escape(f"Downloading {offer.spec.label}: {percent} % {step.detail}")
+    bar = f'<span class="bar"><i style="width:{percent}%"></i></span>'
+    model = escape(offer.model)
+    return f'<p class="state" data-state="busy" data-model="{model}">{text}{bar}</p>'

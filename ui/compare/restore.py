@@ -1,0 +1,131 @@
+"""How a view opens: on which models, with which settings of the address, with what was kept."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from backends import BackendError
+from playground.conversation import language_of
+from playground.keyring import Keyring
+from playground.text import clean
+
+from ..events import PRIVATE, Updates
+from .default_pair import BestPair, Pair
+from .form import from_browser
+from .session import Session
+from .status import find_offer
+from .view import CompareView
+
+MAIN = "text"
+"""The tab that an address means if it names none; `page.js` knows it too."""
+
+
+class Opening:
+    """Opens a view, and keeps its settings in the address from then on."""
+
+    def __init__(self, view: CompareView, best_pair: BestPair) -> None:
+        self.view, self.limits, self.best_pair = view, view.limits, best_pair
+        self._keep_address()
+
+    def with_page(self, page: gr.Blocks, tab: gr.Tab) -> Any:
+        """Open the view when the page opens; returns the event."""
+        self._tell(tab)
+        return self._on(page.load)
+
+    def when_seen(self, tab: gr.Tab) -> Any:
+        """Open the view when its tab is first chosen, once a visit; returns the event."""
+        self._tell(tab)
+        # Pressed by the page itself: only once a view is drawn does it know what was kept.
+        return self._on(gr.Button(visible="hidden", elem_id=f"{self.view.name}-open").click)
+
+    def _tell(self, tab: gr.Tab) -> None:
+        chosen = f"() => window.phi?.opened('{self.view.name}')"
+        tab.select(None, js=chosen, api_visibility="private")
+
+    def _on(self, trigger: Any) -> Any:
+        view = self.view
+        outputs = [view.sentence, *view.form, view.params.box, *view.changed]
+        outputs += view.examples.outputs if view.examples else []
+        outputs += [x for p in view.pickers for x in p.outputs]
+        # Session and keyring are outputs, or the server would never know when to forget them.
+        unique = list(dict.fromkeys([*outputs, view.session, view.keyring]))
+        inputs = [view.session, view.kept, view.keyring]
+        return trigger(self.open, inputs, unique, queue=False, **PRIVATE)
+
+    async def open(
+        self, session: Session, kept: object, keyring: Keyring, request: gr.Request
+    ) -> Updates:
+        """Choose the models (from the address, else the best pair) and restore the conversation."""
+        view, asked = self.view, dict(request.query_params)
+        # The page sends the address that it was opened with, whichever tab that is meant for.
+        wanted = asked if asked.get("tab", MAIN) == view.name else {}
+        # The reader reads first: meanwhile the language library loads, off the event loop.
+        self._warming = asyncio.ensure_future(language_of("This only warms the library up."))
+        session.keyring = keyring
+        pair = await self.best_pair(self.limits, keyring)
+        left, right = await self._chosen(pair, wanted, keyring)
+        session.conversation = from_browser(kept, self.limits)
+        session.redraw_lines()
+        updates = view.shown(session) | {
+            view.sentence: f"<p>{pair.sentence}</p>",
+            view.session: session,
+            view.keyring: keyring,
+        }
+        if view.examples:
+            updates |= view.examples.spoken(request.headers.get("accept-language", ""))
+        for picker, (backend, model) in zip(view.pickers, (left, right), strict=True):
+            updates |= await picker.backend_picked(keyring, backend, model)
+            updates[picker.pane.backend] = backend
+        if prompt := clean(wanted.get("prompt", "")):
+            updates[view.composer.prompt] = prompt[: self.limits.prompt_characters]
+        beside = {} if {"left", "right"} & wanted.keys() else pair.settings
+        return updates | self._settings({**beside, **wanted}, session.conversation.system)
+
+    async def _chosen(
+        self, pair: Pair, wanted: Mapping[str, str], keyring: Keyring
+    ) -> list[tuple[str, str]]:
+        """The backend and the model of each side: those of the address, if they are there."""
+        chosen = [(checked.backend.id, offer.model) for checked, offer in (pair.left, pair.right)]
+        for side, name in enumerate(("left", "right")):
+            backend, _, model = wanted.get(name, "").partition("/")
+            allowed = any(key == backend for _, key in self.view.backends)
+            if allowed and await find_offer(backend, model, keyring):
+                chosen[side] = (backend, model)
+        return chosen
+
+    def _settings(self, wanted: Mapping[str, str], kept_system: str) -> Updates:
+        """Settings from the address; the system prompt else from the kept conversation."""
+        settings, params = self.view.settings, self.view.params
+        updates: Updates = {}
+        if system := clean(wanted.get("system", kept_system)):
+            updates[params.system] = system[: self.limits.prompt_characters]
+            updates[params.box] = gr.Accordion(open=True)
+        if stop := clean(wanted.get("stop", "")):
+            updates[params.stop] = stop[:200]
+        for name in settings.keys() & wanted.keys() - {"system", "stop"}:
+            try:
+                knob = self.view.form_type.model_validate({name: wanted[name]})
+                for side in (0, 1):
+                    self.limits.check_params(knob.params_of(side))
+            except (ValueError, BackendError):
+                continue
+            if (value := getattr(knob, name)) is not None:
+                updates[settings[name]] = str(value) if name == "seed" else value
+        return updates
+
+    def _keep_address(self) -> None:
+        """Settings go into the address, so that a link opens the same page. Never keys."""
+        inputs = self.view.form[1:]
+        names = list(self.view.form_type.model_fields)[1 : len(inputs) + 1]
+        usual = {name: component.value for name, component in zip(names, inputs, strict=True)}  # type: ignore[attr-defined]
+        gr.on(
+            [component.change for component in inputs],  # type: ignore[attr-defined]
+            None,
+            inputs,
+            js=f"(...values) => phi.address('{self.view.name}', {json.dumps(usual)}, values)",
+            trigger_mode="multiple",  # none may be lost because another one is on its way
+            api_visibility="private",
+        )

@@ -1,0 +1,215 @@
+"""What the server keeps of one view of an open page: its conversation, its run, its drawing."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import ClassVar
+
+from playground.answer import Completion, Request
+from playground.compare import Run
+from playground.conversation import Conversation, Said, Turn, language_of
+from playground.health import BOARD
+from playground.keyring import Keyring
+from playground.limits import Limits
+from playground.media.pictures import Picture
+
+from .form import Form
+from .numbers import final_line, live_line
+
+NUMBERS_EVERY = 0.25
+"""Seconds between two changes of the live numbers: faster than that nobody can read them."""
+
+Drawn = tuple[str, str, str, str]
+"""Left answer, left line, right answer, right line."""
+
+
+@dataclass
+class Session:
+    """What one view of one open page has asked, and how far it was drawn.
+
+    Lives in a `gr.State`, changed in place. A tab that keeps more has a subclass.
+    """
+
+    form_type: ClassVar[type[Form]] = Form
+
+    keyring: Keyring = field(default_factory=Keyring, repr=False)
+    """The page's own: what the visitor typed to reach backends."""
+    conversation: Conversation = field(default_factory=Conversation)
+    before: Conversation = field(default_factory=Conversation)
+    """The conversation as it was before the current run."""
+    run: Run | None = None
+    requests: list[Request | None] = field(default_factory=lambda: [None, None], repr=False)
+    """What each side was asked last, without keys."""
+    pictures: tuple[Picture, ...] = ()
+    """Those that go with the next prompt."""
+    form: Form = field(init=False)
+    """As the page last sent it."""
+    seen: tuple[Completion | None, ...] = (None, None)
+    """Both sides as they were last drawn."""
+    programs: set[int] = field(default_factory=set)
+    """The sides whose code is shown."""
+    labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
+    """Each side's model and backend, as people call them, in the current run."""
+    lines: list[str] = field(default_factory=lambda: ["", ""])
+    """The line under each side."""
+    _written: dict[int, Completion] = field(default_factory=dict)
+    _drawn: Run | None = None
+    _lines_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.form = self.form_type()
+
+    @property
+    def answering(self) -> bool:
+        """True while a run goes on."""
+        return self.run is not None and not self.run.ended
+
+    def begin(
+        self,
+        form: Form,
+        labels: Sequence[tuple[str, str]],
+        turn: int,
+        asked: Turn,
+        sides: set[int],
+        limits: Limits,
+    ) -> None:
+        """Ask some sides at a turn, the last one from now on; `draw` starts the run."""
+        if turn >= len(self.conversation.turns):
+            self.pictures = ()  # they are the turn's now
+        self.before, self.form = self.conversation, form
+        earlier = self.conversation.until(turn).model_copy(
+            update={"system": form.system, "params": form.params}
+        )
+        for side in sides:
+            asked = asked.with_answer(side, None)
+            self.lines[side] = ""
+        self.conversation = earlier.adding(asked).lighter()
+        requests = [
+            form.request(side, self.conversation, self.keyring, limits) if side in sides else None
+            for side in (0, 1)
+        ]
+        self.run = Run(requests)
+        self.requests = [
+            new.without_key() if new else old
+            for new, old in zip(requests, self.requests, strict=True)
+        ]
+        self.labels = (labels[0], labels[1])
+
+    def asks(self, side: int) -> bool:
+        """Whether one side takes part in the run that goes on."""
+        return self.run is not None and self.answering and self.run.requests[side] is not None
+
+    def asked(self, side: int) -> Request | None:
+        """What a side was asked to answer the last turn; `None` if it was not, in this session."""
+        request = self.requests[side]
+        if request is None or self.conversation.last is None:
+            return None
+        # A system prompt that only the other side was asked with is no matter here.
+        here, there = (
+            [message for message in messages if message.role != "system"]
+            for messages in (request.messages, self.conversation.messages(side))
+        )
+        return request if here == there else None
+
+    async def draw(self) -> AsyncGenerator[Drawn, None]:
+        """The growing answers and their lines, until every side has ended."""
+        run = self.run
+        if run is None or run is self._drawn:
+            return
+        self._drawn = run
+        self._lines_at = 0.0
+        async with aclosing(run.snapshots()) as snapshots:
+            async for sides in snapshots:
+                if run is not self.run:  # the conversation was cleared meanwhile
+                    return
+                await self._draw_lines(run, sides)
+                self.seen = sides
+                left, right = (side.text if side else "" for side in sides)
+                yield left, self.lines[0], right, self.lines[1]
+
+    async def _draw_lines(self, run: Run, sides: tuple[Completion | None, ...]) -> None:
+        now = monotonic()
+        due = now - self._lines_at >= NUMBERS_EVERY
+        for side, completion in enumerate(sides):
+            if completion is None:
+                continue
+            if completion.ended:
+                await self._write_down(run, side, completion)
+            else:
+                self._written.pop(side, None)
+                if due or completion.state == "waiting":
+                    self.lines[side] = live_line(completion, self.labels[side][0])
+        if due:
+            self._lines_at = now
+
+    async def _write_down(self, run: Run, side: int, completion: Completion) -> None:
+        """An answer has ended: it joins the conversation, and its line gets the last numbers."""
+        turn = self.conversation.last
+        if turn is None or self._written.get(side) == completion:
+            return
+        language = turn.language or await language_of(turn.prompt)
+        said = await Said.of(completion, *self.labels[side])
+        if run is not self.run:  # the conversation was cleared meanwhile
+            return
+        self._written[side] = completion
+        request = run.requests[side]
+        if completion.error and request and request.backend.kind != "local":
+            BOARD.doubt(request.backend, self.keyring)  # its state may be another one now
+        self.conversation = self.conversation.asked_in(language).answered(side, said)
+        self.redraw_lines(side)
+
+    async def finish(self) -> list[str]:
+        """Write down what is left to write; returns why sides failed, a sentence each.
+
+        A side that was asked again and had nothing to say keeps what it had said before.
+        """
+        run = self.run
+        if run is None:
+            return []
+        failures: list[str] = []
+        for side, completion in enumerate(run.snapshot()):
+            if completion is None:
+                continue
+            await self._write_down(run, side, completion)
+            if run is not self.run:
+                return []
+            failures += [str(completion.error)] if completion.error else []
+            if (old := self._said_before(side)) and not completion.text:
+                self.conversation = self.conversation.answered(side, old)
+                self.redraw_lines(side)
+        self.run = self._drawn = None
+        self._written.clear()
+        return failures
+
+    def _said_before(self, side: int) -> Said | None:
+        """What a side had answered to the very prompt that it was asked again."""
+        last, turn = self.conversation.last, len(self.conversation.turns) - 1
+        old = self.before.turns[turn] if turn < len(self.before.turns) else None
+        return old.answers[side] if old and last and old.prompt == last.prompt else None
+
+    def take_back(self, turn: Turn) -> None:
+        """A turn's pictures go with the next prompt again, unless others do."""
+        self.pictures = self.pictures or tuple(one for one in turn.pictures if one.here)
+
+    def forget(self) -> None:
+        """Forget the conversation, and all that is left of what was asked."""
+        self.stop()
+        self.run = None
+        self.conversation = self.before = Conversation()
+        self.requests = [None, None]
+        self.seen = (None, None)
+        self._written.clear()
+        self.redraw_lines()
+
+    def redraw_lines(self, *sides: int) -> None:
+        """The lines under the last turn's finished answers."""
+        last = self.conversation.last
+        for side in sides or (0, 1):
+            said = last.answers[side] if last else None
+            self.lines[side] = final_line(said, last) if said and last else ""
+
+    def stop(self, side: int | None = None) -> None:
+        """Stop one side, or both."""
+        if self.run is not None:
+            self.run.stop(side)

@@ -1,0 +1,56 @@
+"""Show the code: the program that asks what a side was asked last, or would be asked now."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from backends import BackendError, BadRequestError
+from playground.answer import Request
+from playground.conversation import Turn
+from playground.limits import Limits
+
+from .form import Form
+from .session import Session
+
+NO_PROGRAM = "There is no program to show for this model."
+HELLO = "Hello!"
+"""What a program asks while no prompt is typed."""
+
+
+async def program_of(session: Session, side: int, values: Sequence[Any], limits: Limits) -> str:
+    """The program as Markdown, or a sentence that says why there is none."""
+    try:
+        form = session.form_type.read(values)
+        request = session.asked(side) or _asking(session, side, form, limits)
+    except BackendError as error:
+        return escape(str(error))
+    code = await asyncio.to_thread(
+        request.backend.code,
+        request.model,
+        request.messages,
+        request.params,
+        request.connection,
+    )
+    return fenced(code) if code else NO_PROGRAM
+
+
+def _asking(session: Session, side: int, form: Form, limits: Limits) -> Request:
+    """What the side would be asked, as the form stands. Raises `BackendError`."""
+    if not form.sides[side][1]:
+        raise BadRequestError("This side has no model yet.", "Choose one above.")
+    form.checked(limits, {side})
+    limits.check_prompt(form.prompt or HELLO)
+    conversation = session.conversation
+    if not conversation.turns:
+        conversation = conversation.model_copy(update={"system": form.system})
+        turn = Turn(prompt=form.prompt.strip() or HELLO, pictures=session.pictures)
+        conversation = conversation.adding(turn)
+    return form.request(side, conversation, session.keyring, limits)
+
+
+def fenced(code: str) -> str:
+    """A program as a block of Markdown that nothing in it can end."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 3)
+    return f"{fence}python\n{code}{fence}"

@@ -1,0 +1,154 @@
+"""What is running where: the states in the pickers, and the sentence above it all."""
+
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+
+from backends import MODELS, REGISTRY, Offer, Status
+from playground.health import BOARD, Checked, backends_for
+from playground.keyring import Keyring
+from playground.limits import Limits
+
+_WORDS = {
+    "ready": "Ready",
+    "needs key": "Needs a key",
+    "not installed": "Not here yet",
+    "unreachable": "Unreachable",
+    "retired": "Retired",
+    "too_large": "Too large",
+    "no_address": "Needs an address",
+    "not_pulled": "Not here yet",
+    "missing_dependency": "Not installed",
+    "missing_packages": "Not installed",
+    "untried": "Not tried yet",
+}
+
+
+def word(status: Status) -> str:
+    """A state in a word; its code where that says more."""
+    return _WORDS.get(status.code, _WORDS[status.state])
+
+
+def shape(status: Status) -> str:
+    """The name of the shape and colour that stand for a state."""
+    kind = status.code if status.code in ("too_large", "no_address", "untried") else status.state
+    return kind.replace(" ", "-").replace("_", "-")
+
+
+def badge(status: Status) -> str:
+    """A state as a word, a colour and a shape."""
+    return f'<b><i aria-hidden="true"></i>{word(status)}</b>'
+
+
+def _choice(label: str, status: Status) -> str:
+    plain = status.ready and status.code != "untried"
+    return label if plain else f"{label} — {word(status).lower()}"
+
+
+def allowed(limits: Limits) -> list[tuple[str, str]]:
+    """The backends that may be used here, before anybody has asked how they are."""
+    return [(backend.label, backend.id) for backend in backends_for(limits)]
+
+
+def can_be_used(limits: Limits, checked: Checked) -> bool:
+    """False for what a visitor of a public page could never bring to answer."""
+    if not limits.public or checked.status.ready:
+        return True
+    hopeless = checked.backend.kind == "local" or checked.status.code == "no_address"
+    return not (hopeless or checked.status.state == "retired")
+
+
+def backend_choices(checked: Sequence[Checked]) -> list[tuple[str, str]]:
+    """Backends as a dropdown takes them: those that are ready first, others with their state."""
+    ranked = sorted(checked, key=lambda one: not one.status.ready)
+    return [(_choice(one.backend.label, one.status), one.backend.id) for one in ranked]
+
+
+def model_choices(checked: Checked) -> list[tuple[str, str]]:
+    """A backend's models as a dropdown takes them, each with its state if it is not ready."""
+    labels = Counter(offer.spec.label for offer in checked.offers)
+    gone = {
+        offer.spec.successor: offer.spec.label
+        for offer in checked.offers
+        if offer.status.state == "retired"
+    }
+    choices: list[tuple[str, str]] = []
+    for offer in checked.offers:
+        label = offer.spec.label
+        if labels[label] > 1:  # copies of one model: their own names tell them apart
+            label = f"{label} ({offer.model})"
+        if offer.spec.key in gone and offer.status.ready:
+            label = f"{label} (replaces {gone[offer.spec.key]})"
+        choices.append((_choice(label, offer.status), offer.model))
+    return choices
+
+
+async def look(backend: str, keyring: Keyring | None = None) -> Checked | None:
+    """How a backend is; `None` if there is none of that name."""
+    return await BOARD.look(REGISTRY[backend], keyring) if backend in REGISTRY else None
+
+
+async def find_offer(backend: str, model: str, keyring: Keyring | None = None) -> Offer | None:
+    """One model of one backend."""
+    return offer_of(await look(backend, keyring), model)
+
+
+def offer_of(checked: Checked | None, model: str) -> Offer | None:
+    """One model among a backend's; where names may be typed, one that it does not list, too."""
+    if checked is None or not model:
+        return None
+    listed = next((offer for offer in checked.offers if offer.model == model), None)
+    if listed or not checked.backend.names_models:
+        return listed
+    status = checked.status
+    if status.ready:
+        status = Status("ready", "A name you typed: the server will say if it has it.", "typed")
+    return Offer(model, checked.backend.spec_of(model), status)
+
+
+def model_label(backend: str, model: str, keyring: Keyring) -> tuple[str, str]:
+    """What to call a side: its model and its backend. Nobody is asked, nobody waits."""
+    known = REGISTRY.get(backend)
+    if known is None:
+        return model, backend
+    offer = offer_of(BOARD.last(known, keyring), model)
+    return offer.spec.label if offer else known.spec_of(model).label, known.label
+
+
+def state_html(checked: Checked | None, offer: Offer | None) -> str:
+    """A model's state, or that of its backend, and the sentence behind it."""
+    status = offer.status if offer else checked.status if checked else None
+    if status is None or (offer is None and status.ready):
+        what = "Type the name of a model." if checked and not checked.offers else "Choose a model."
+        return f'<p class="state" data-state="none">{what}</p>'
+    sentence = escape(_sentence_of(offer) if offer else status.message)
+    return (
+        f'<p class="state" data-state="{shape(status)}">{badge(status)} '
+        f'<span title="{sentence}">{sentence}</span>{_way_out(checked, offer, status)}</p>'
+    )
+
+
+def _way_out(checked: Checked | None, offer: Offer | None, status: Status) -> str:
+    """Where to go from a state in which nothing can be asked."""
+    if status.ready or checked is None or checked.backend.kind == "local":
+        return ""
+    successor = MODELS.get(offer.spec.successor or "") if offer else None
+    if status.state == "retired" and successor:
+        return f" <span>Its successor is {escape(successor.label)}.</span>"
+    return ' <a href="#models" onclick="phi.tab(\'models\'); return false">Models tab</a>'
+
+
+def _sentence_of(offer: Offer) -> str:
+    if offer.spec.lifecycle == "demonstration":
+        return (
+            f"A demonstration with {size(offer.spec.parameters)} parameters: knows this lesson "
+            "and little else. Not a Microsoft model."
+        )
+    known = f"{size(offer.spec.parameters)} parameters. " if offer.spec.parameters else ""
+    return known + offer.status.message
+
+
+def size(parameters: float) -> str:
+    """A number of parameters as people write it: `3.8 B`, `41.9 B`, `3.9 M`."""
+    unit, scale = ("B", 1e9) if parameters >= 1e9 else ("M", 1e6)
+    return f"{parameters / scale:.1f}".removesuffix(".0") + f" {unit}"

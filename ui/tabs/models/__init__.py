@@ -1,0 +1,140 @@
+"""The Models tab: the backend board. What can answer, what cannot, and how to enable it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from backends import Backend
+from playground.health import Checked, backends_for
+from playground.keyring import Keyring
+from playground.limits import Limits
+
+from ...compare.status import can_be_used
+from ...events import PRIVATE, Updates
+from ...texts import EN, t
+from .cards import card_html, table_html
+
+LABEL = "tab_models"
+ID = "models"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One backend on the board: what it says of itself, and the fields to reach it."""
+
+    backend: Backend
+    box: gr.Column
+    facts: gr.HTML
+    address: gr.Textbox | None = None
+    key: gr.Textbox | None = None
+    check: gr.Button | None = None
+    forget: gr.Button | None = None
+
+    def put(self, keyring: Keyring, *values: object) -> Updates:
+        """Take what was typed: the key leaves its field for the keyring, the address stays."""
+        texts = [value if isinstance(value, str) else "" for value in values]
+        address = texts[0] if self.address else None
+        keyring.put(self.backend.id, key=(texts[-1] if self.key else "") or None, address=address)
+        return self.shown(keyring)
+
+    def drop(self, keyring: Keyring) -> Updates:
+        """Forget the key and the address."""
+        keyring.put(self.backend.id, key="", address="")
+        return self.shown(keyring) | ({self.address: ""} if self.address else {})
+
+    def shown(self, keyring: Keyring) -> Updates:
+        """The fields after that: never a key in one."""
+        typed = keyring.connection(self.backend.id)
+        updates: Updates = {self.forget: gr.Button(visible=typed is not None)}
+        if self.key:
+            held = bool(typed and typed.api_key)
+            updates[self.key] = gr.Textbox(
+                value="", placeholder=EN["key_held"] if held else self.backend.key_env
+            )
+        return updates
+
+
+class ModelsTab:
+    """Draws the board. Its cards and table follow every check that the page makes."""
+
+    def __init__(self, limits: Limits, keyring: gr.State) -> None:
+        self.limits, self.keyring = limits, keyring
+        with gr.Column(elem_id="board"):
+            with gr.Row(elem_id="board-head"):
+                gr.HTML(f"<h2>{EN['board_title']}</h2><p>{EN['board_intro']}</p>")
+                self.check = gr.Button(t("check_all"), size="sm", elem_id="check-all", scale=0)
+            with gr.Column(elem_id="cards"):
+                self.cards = [self._card(backend) for backend in backends_for(limits)]
+            gr.HTML(f"<h2>{EN['models_title']}</h2><p>{EN['models_intro']}</p>")
+            self.table = gr.HTML(table_html(()), elem_id="models-table")
+
+    def _card(self, backend: Backend) -> Card:
+        with gr.Column(elem_classes="card", elem_id=f"card-{backend.id}") as box:
+            facts = gr.HTML(card_html(backend, None))
+            if not self.limits.takes_address(backend) and not backend.key_env:
+                return Card(backend, box, facts)
+            with gr.Row(elem_classes="card-fields"):
+                address = key = None
+                if self.limits.takes_address(backend):
+                    address = gr.Textbox(
+                        label=t("address"), placeholder=backend.address_example, max_lines=1,
+                        elem_id=f"address-{backend.id}", scale=3, interactive=True,
+                    )  # fmt: skip
+                if backend.key_env:
+                    key = gr.Textbox(
+                        label=t("key"), placeholder=backend.key_env, type="password", max_lines=1,
+                        elem_id=f"key-{backend.id}", scale=2, interactive=True,
+                    )  # fmt: skip
+                check = gr.Button(t("check"), size="sm", elem_id=f"check-{backend.id}", scale=0)
+                forget = gr.Button(
+                    t("forget"), size="sm", elem_id=f"forget-{backend.id}", scale=0, visible=False
+                )
+        return Card(backend, box, facts, address, key, check, forget)
+
+    def typed(self) -> list[tuple[str, Any]]:
+        """The events after which a backend is to be asked again: its fields have been taken."""
+        taken: list[tuple[str, Any]] = []
+        for card in self.cards:
+            if card.check is None or card.forget is None:
+                continue
+            fields = [field for field in (card.address, card.key) if field is not None]
+            changed = [*fields, card.forget]
+            triggers = [card.check.click, *(field.submit for field in fields)]  # type: ignore[attr-defined]
+            inputs: list[Any] = [self.keyring, *fields]
+            put = gr.on(triggers, _put(card), inputs, changed, queue=False, **PRIVATE)
+            drop = card.forget.click(_drop(card), self.keyring, changed, queue=False, **PRIVATE)
+            taken += [(card.backend.id, put), (card.backend.id, drop)]
+        return taken
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What a check changes here."""
+        shown = [card.box for card in self.cards] if self.limits.public else []
+        return [self.table, *(card.facts for card in self.cards), *shown]
+
+    def follow(self, every: Sequence[Checked]) -> Updates:
+        """The board as the backends are now."""
+        known = {one.backend.id: one for one in every}
+        updates: Updates = {self.table: table_html(every, downloads=not self.limits.public)}
+        for card in self.cards:
+            one = known.get(card.backend.id)
+            updates[card.facts] = card_html(card.backend, one)
+            if self.limits.public and one:
+                updates[card.box] = gr.Column(visible=can_be_used(self.limits, one))
+        return updates
+
+
+def _put(card: Card):
+    async def put(keyring: Keyring, *values: object) -> Updates:
+        return card.put(keyring, *values)
+
+    return put
+
+
+def _drop(card: Card):
+    async def drop(keyring: Keyring) -> Updates:
+        return card.drop(keyring)
+
+    return drop

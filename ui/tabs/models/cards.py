@@ -1,0 +1,147 @@
+"""The board as a visitor sees it: a card for each backend, a row for each model."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from backends import MODELS, Backend, ModelSpec, Offer, Status
+from playground.health import Checked
+from playground.languages import LANGUAGES
+
+from ...compare.status import badge, shape, size
+
+_KINDS = {
+    "local": "Runs in this page's own process.",
+    "server": "A server of your own.",
+    "hosted": "On the internet, or where its address says: your prompt goes there.",
+}
+_URL = re.compile(r"https?://[^\s<>()]+[^\s<>().,;]")
+_MOST_NAMES = 6
+"""Models that a card names; more are counted."""
+_ASKING = Status("unreachable", "Checking…", "asking")
+
+
+def card_html(backend: Backend, checked: Checked | None) -> str:
+    """One backend: its state, its sentence, when it was asked, and how to enable it."""
+    status = checked.status if checked else _ASKING
+    when = checked.at.isoformat(timespec="seconds") if checked else ""
+    sentence = status.message.replace("on the Models tab", "below")  # the reader is there
+    asked = f'<time datetime="{when}">{when}</time>' if when else ""
+    return (
+        f'<header class="state" data-state="{shape(status)}"><h3>{escape(backend.label)}</h3>'
+        f"{badge(status)}{asked}</header><p>{_linked(sentence)}{_retirement(backend, status)}</p>"
+        f'{_names(checked)}<p class="kind">{_KINDS[backend.kind]}</p>'
+        f"{_how(backend, status)}"
+    )
+
+
+def _names(checked: Checked | None) -> str:
+    """The models that can answer now."""
+    ready = [offer for offer in checked.offers if _answers(offer)] if checked else []
+    if not ready:
+        return ""
+    labels = list(dict.fromkeys(offer.spec.label for offer in ready))
+    more = f" and {len(labels) - _MOST_NAMES} more" if len(labels) > _MOST_NAMES else ""
+    return f'<p class="names">Can answer: {escape(", ".join(labels[:_MOST_NAMES]))}{more}</p>'
+
+
+def _answers(offer: Offer) -> bool:
+    """Ready, and known to be: not only listed."""
+    return offer.status.ready and offer.status.code != "untried"
+
+
+def _retirement(backend: Backend, status: Status) -> str:
+    """When a service was switched off, and where that stands."""
+    gone = backend.retired
+    if gone is None:
+        return ""
+    said = f" Retired on {gone.on.isoformat()}: use {escape(gone.successor)}."
+    source = f' <a href="{escape(gone.source)}" target="_blank" rel="noreferrer">Source</a>.'
+    # Its own sentence tells the same, as long as it is the retirement that keeps it from working.
+    return ("" if status.state == "retired" else said) + source
+
+
+def _how(backend: Backend, status: Status) -> str:
+    """How to enable it: packages, variables, where to get it."""
+    lines: list[str] = []
+    if backend.missing_packages():
+        lines.append(f"Install: <code>{escape(backend.install)}</code>")
+    if backend.help:
+        lines.append(_linked(backend.help))
+    variables = [name for name in (backend.address_env, backend.key_env) if name]
+    if variables:
+        named = " and ".join(f"<code>{escape(name)}</code>" for name in variables)
+        lines.append(f"Set {named} before the page starts, or type below, for this visit only.")
+    if not lines:
+        return ""
+    state = "" if status.ready else " open"
+    rows = "".join(f"<li>{line}</li>" for line in lines)
+    return f"<details{state}><summary>How to enable it</summary><ul>{rows}</ul></details>"
+
+
+def table_html(every: Sequence[Checked], downloads: bool = True) -> str:
+    """Every model: its facts, and where it can run now, or after a download where there are any."""
+    heads = ("Model", "Parameters", "Context", "Languages", "Reads", "Licence", "State", "Runs now")
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    rows = "".join(_row(spec, every, downloads) for spec in MODELS.values())
+    return (
+        '<div class="table" tabindex="0" role="region" aria-label="Models"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _row(spec: ModelSpec, every: Sequence[Checked], downloads: bool) -> str:
+    name = escape(spec.label)
+    if spec.source.startswith("http"):
+        name = f'<a href="{escape(spec.source)}" target="_blank" rel="noreferrer">{name}</a>'
+    parameters = size(spec.parameters)
+    if spec.active_parameters != spec.parameters:
+        parameters += f" ({size(spec.active_parameters)} active)"
+    cells = (
+        parameters,
+        f"{spec.context // 1024} k" if spec.context >= 1024 else str(spec.context),
+        _languages(spec),
+        ", ".join(spec.modalities),
+        escape(spec.licence),
+        _lifecycle(spec),
+        _where(spec, every, downloads),
+    )
+    return f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells)
+
+
+def _languages(spec: ModelSpec) -> str:
+    named = [LANGUAGES[code].english_name for code in spec.languages if code in LANGUAGES]
+    if len(named) <= 4:
+        return escape(", ".join(named))
+    return f'<span title="{escape(", ".join(named))}">{len(named)} languages</span>'
+
+
+def _lifecycle(spec: ModelSpec) -> str:
+    checked = f'title="as of {spec.checked.isoformat()}"'
+    if spec.lifecycle == "superseded" and spec.successor in MODELS:
+        return f"<span {checked}>superseded by {escape(MODELS[spec.successor].label)}</span>"
+    return f"<span {checked}>{spec.lifecycle}</span>"
+
+
+def _where(spec: ModelSpec, every: Sequence[Checked], downloads: bool) -> str:
+    """The backends that can answer with it now, or after a download."""
+    now: list[str] = []
+    later: list[str] = []
+    for one in every:
+        offers = [offer for offer in one.offers if offer.spec.key == spec.key]
+        if any(map(_answers, offers)):
+            now.append(escape(one.backend.label))
+        elif downloads and any(offer.download_size for offer in offers):
+            later.append(escape(one.backend.label))
+    if now:
+        return f'<b class="now">{", ".join(now)}</b>'
+    return f"after a download: {', '.join(later)}" if later else "not available here"
+
+
+def _linked(text: str) -> str:
+    """A sentence as HTML, its addresses as links, its `code` as code."""
+    html = _URL.sub(
+        lambda found: f'<a href="{found[0]}" target="_blank" rel="noreferrer">{found[0]}</a>',
+        escape(text),
+    )
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html)

@@ -1,0 +1,64 @@
+"""The board on the page: asked when the page opens, on request, after a failure, every minute."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from playground.health import BOARD, FRESH, backends_for
+from playground.keyring import Keyring
+from playground.limits import Limits
+
+from ...compare.pickers import Pickers
+from ...compare.status import can_be_used
+from ...events import PRIVATE, Updates
+from . import ModelsTab
+
+
+class BoardWatch:
+    """Keeps cards, table and every pane's pickers at what the backends say of themselves."""
+
+    def __init__(
+        self, limits: Limits, keyring: gr.State, models: ModelsTab, pickers: list[Pickers]
+    ) -> None:
+        self.limits, self.keyring, self.models, self.pickers = limits, keyring, models, pickers
+
+    def begin(self, opened: Sequence[Any]) -> None:
+        """Look from now on; `opened` are the events that open the tabs."""
+        everything = frozenset(card.backend.id for card in self.models.cards)
+        for event in opened:
+            self._after(event.then)
+        self._after(gr.Timer(FRESH).tick)
+        # Pressed by the page itself when a side has failed: its backend is in doubt.
+        self._after(gr.Button(visible="hidden", elem_id="recheck").click)
+        self._after(self.models.check.click, everything)
+        for backend, taken in self.models.typed():
+            self._after(taken.then, frozenset({backend}))
+        for picker in self.pickers:
+            self._after(picker.fetched.then)
+
+    def _after(self, trigger: Any, anew: frozenset[str] = frozenset()) -> None:
+        """Ask, then show. Two events: what the panes show is read when the answers are there."""
+        look = partial(self.look, anew=anew)
+        looked = trigger(look, self.keyring, self.models.outputs, queue=False, **PRIVATE)
+        watched = [one for picker in self.pickers for one in picker.watched]
+        changed = [one for picker in self.pickers for one in picker.outputs]
+        looked.then(self.follow, [self.keyring, *watched], changed, queue=False, **PRIVATE)
+
+    async def look(self, keyring: Keyring, anew: frozenset[str] = frozenset()) -> Updates:
+        """Ask the backends, those in `anew` even if they were just asked, and draw the board."""
+        return self.models.follow(await BOARD.look_at_all(self.limits, keyring, anew=anew))
+
+    async def follow(self, keyring: Keyring, *watched: Any) -> Updates:
+        """Show in every pane what has become of its backends."""
+        known = [
+            BOARD.last(backend, keyring) or await BOARD.look(backend, keyring)
+            for backend in backends_for(self.limits)
+        ]
+        every = [one for one in known if can_be_used(self.limits, one)]
+        updates: Updates = {}
+        rest = iter(watched)
+        for picker in self.pickers:
+            updates |= picker.follow(every, *(next(rest) for _ in picker.watched))
+        return updates or gr.skip()

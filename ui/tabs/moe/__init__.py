@@ -1,0 +1,30 @@
+"""The MoE tab: a mixture of experts beside a dense model, and which experts work."""
+
+from typing import Any
+
+import gradio as gr
+
+from playground.examples.moe import load_moe
+from playground.limits import Limits
+
+from ...compare.default_pair import moe_pair
+from ...compare.examples import Examples
+from ...compare.restore import Opening
+from .view import MoeView
+
+LABEL = "tab_moe"
+ID = "moe"
+_EXAMPLES = {code: load_moe(code) for code in ("en", "es", "zh", "ar")}
+
+
+class Tab:
+    """Draws the tab; it opens when it is first seen, on the best mixture and dense model."""
+
+    def __init__(self, limits: Limits, keyring: gr.State) -> None:
+        self.view = MoeView(ID, limits, keyring, Examples(_EXAMPLES))
+        self.pickers = self.view.pickers
+        self._opening = Opening(self.view, moe_pair)
+
+    def open_on(self, page: gr.Blocks, tab: gr.Tab) -> Any:
+        """The event that opens it."""
+        return self._opening.when_seen(tab)

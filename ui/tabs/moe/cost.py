@@ -1,0 +1,58 @@
+"""What an answer costs: parameters, memory, speed and arithmetic of a model, in one line."""
+
+from html import escape
+
+from backends import ModelSpec
+from playground.conversation import Said
+
+from ...compare.status import size
+
+_FORMULA = (
+    "2 × the parameters at work: a multiplication and an addition for each, for each token. "
+    "Attention to the earlier text comes on top (Kaplan et al. 2020, arXiv:2001.08361)."
+)
+_MEMORY = "All parameters must be in memory, two bytes each in bf16, whether they work or not."
+
+
+def flops_per_token(spec: ModelSpec) -> float:
+    """Floating-point operations for one token: about two for each parameter at work.
+
+    Kaplan et al. 2020, arXiv:2001.08361, section 2.1; without attention over the earlier text.
+    """
+    return 2 * spec.active_parameters
+
+
+def cost_html(spec: ModelSpec | None, said: Said | None) -> str:
+    """The line, as HTML; empty for a model of which nothing is known."""
+    if spec is None or not spec.parameters:
+        return ""
+    at_work = (
+        f"{size(spec.active_parameters)} at work on each token"
+        if spec.is_mixture
+        else "all at work on each token"
+    )
+    pieces = [
+        (f"{size(spec.parameters)} parameters, {at_work}", ""),
+        (f"{_memory(spec.weights_size)} in bf16", _MEMORY),
+        (
+            f"{_operations(flops_per_token(spec))} a token = 2 × {size(spec.active_parameters)}",
+            _FORMULA,
+        ),
+    ]
+    if said and said.model == spec.label and said.tokens_per_second:
+        pieces.append((f"{said.tokens_per_second:.1f} tokens/s in the last answer", ""))
+    spans = (
+        f"<span{f' title={chr(34)}{escape(why)}{chr(34)}' if why else ''}>{escape(text)}</span>"
+        for text, why in pieces
+    )
+    return f'<p class="model-cost">{"".join(spans)}</p>'
+
+
+def _operations(count: float) -> str:
+    """A number of operations as people write it: `13.2 GFLOP`, `3.1 MFLOP`."""
+    unit, scale = ("G", 1e9) if count >= 1e9 else ("M", 1e6)
+    return f"≈ {count / scale:.1f} {unit}FLOP"
+
+
+def _memory(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

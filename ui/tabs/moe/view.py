@@ -1,0 +1,185 @@
+"""The comparison of a mixture of experts with a dense model: what each costs, and who works."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from backends import REGISTRY, Backend, ModelSpec
+from playground.conversation import SIDES, Said
+from playground.experts import MOST_BYTES, Routing, to_file
+
+from ...compare.status import size
+from ...compare.view import CompareView
+from ...events import PRIVATE, Updates
+from .cost import cost_html
+from .figure import build_figure, grows, says, shows
+from .session import MoeSession
+
+
+class MoeView(CompareView[MoeSession]):
+    """Two panes that tell what an answer costs, and which experts worked on which token."""
+
+    session_type = MoeSession
+    shows_steps = True
+    costs: tuple[gr.HTML, ...] = ()
+    figures: tuple[gr.HTML, ...] = ()
+
+    # ── What is on the page ────────────────────────────────────────────────────────────────────
+
+    def draw_below_model(self, side: str) -> None:
+        """What the model is and what an answer costs, in a line."""
+        cost = gr.HTML(elem_id=f"{self.name}-cost-{side}", elem_classes="model-cost-box")
+        self.costs = (*self.costs, cost)
+
+    def draw_below_answer(self, side: str) -> None:
+        """The routing picture."""
+        # It travels as a text in JSON, in which each of its quotation marks takes two bytes.
+        largest = min(MOST_BYTES, self.limits.body_bytes // 2)
+        self.figures = (*self.figures, build_figure(self.name, side, largest))
+
+    def draw_below_panes(self) -> None:
+        """How a mixture of experts works, folded away."""
+        explained = (Path(__file__).parent / "explained.html").read_text("utf-8")
+        gr.HTML(explained, elem_id=f"{self.name}-explained", apply_default_css=False)
+
+    @property
+    def drawn(self) -> list[gr.Component]:
+        """Those of every view, and the routing pictures."""
+        return [*super().drawn, *self.figures]
+
+    @property
+    def changed(self) -> list[Any]:
+        """Those of every view, and what an answer cost."""
+        return [*super().changed, *self.costs]
+
+    def _connect(self) -> None:
+        super()._connect()
+        models = [x.change for pane in self.panes for x in (pane.backend, pane.model)]
+        gr.on(
+            models, self.reconsider, [self.session, *self.form], [*self.costs, *self.figures],
+            queue=False, preprocess=False, **PRIVATE,
+        )  # fmt: skip
+        for side, figure in enumerate(self.figures):
+            hidden = gr.Textbox(visible=False)
+            figure.download(_save(side), self.session, hidden, queue=False, **PRIVATE).then(
+                None, hidden, js=f"(text) => phi.save('routing-{SIDES[side]}.json', text)",
+                api_visibility="private",
+            )  # fmt: skip
+
+    # ── Events ─────────────────────────────────────────────────────────────────────────────────
+
+    async def draw(self, session: MoeSession) -> AsyncGenerator[tuple[str, ...], None]:
+        """The growing answers, and what is new of their routings."""
+        async with aclosing(super().draw(session)) as ticks:
+            async for drawn in ticks:
+                yield (*drawn, *(self._growing(session, side) for side in (0, 1)))
+
+    async def reconsider(self, session: MoeSession, *values: Any) -> Updates:
+        """Another model was chosen: it costs something else. A picture that is drawn stays."""
+        self.note_form(session, values)
+        updates: Updates = dict(zip(self.costs, self._costs(session), strict=True))
+        for side, figure in enumerate(self.figures):
+            if not session.answering and _routing(session, side) is None:
+                updates[figure] = self._figure(session, side)
+        return updates
+
+    @property
+    def filled(self) -> list[Any]:
+        """Those of every view, and how long an answer may get."""
+        return [*super().filled, self.params.max_tokens]
+
+    async def picked(self, example: Any, session: MoeSession) -> Updates:
+        """An example was picked; an agent needs room: it says everything three times."""
+        updates = await super().picked(example, session)
+        most = min(1024, self.limits.max_tokens)
+        return updates | ({self.params.max_tokens: most} if example.system else {})
+
+    # ── Drawing ────────────────────────────────────────────────────────────────────────────────
+
+    def shown(self, session: MoeSession) -> Updates:
+        """Everything that follows from the state of the session, costs and pictures too."""
+        costs = zip(self.costs, self._costs(session), strict=True)
+        session.figures = [self._figure(session, side) for side in (0, 1)]
+        figures = zip(self.figures, session.figures, strict=True)
+        return super().shown(session) | dict(costs) | dict(figures)
+
+    def _costs(self, session: MoeSession) -> list[str]:
+        return [cost_html(spec, _said(session, side)) for side, spec in enumerate(_specs(session))]
+
+    def _growing(self, session: MoeSession, side: int) -> str:
+        completion = session.seen[side]
+        if completion and completion.routing:
+            label = session.labels[side][0]
+            told, session.sent[side] = grows(completion.routing, label, session.sent[side])
+            session.figures[side] = told
+        elif completion:
+            session.figures[side] = says(_why_not(session, side, None))
+        return session.figures[side]  # a side that was not asked stays as it is
+
+    def _figure(self, session: MoeSession, side: int) -> str:
+        said, routing = _said(session, side), _routing(session, side)
+        if said and routing:
+            return shows(routing, said.model)
+        return says(_why_not(session, side, said))
+
+
+def _said(session: MoeSession, side: int) -> Said | None:
+    last = session.conversation.last
+    return last.answers[side] if last else None
+
+
+def _routing(session: MoeSession, side: int) -> Routing | None:
+    said = _said(session, side)
+    return said.routing if said else None
+
+
+def _asked(session: MoeSession, side: int) -> tuple[Backend, str] | None:
+    """Which model a side asks now, or would ask."""
+    if session.run and (request := session.run.requests[side]):
+        return request.backend, request.model
+    backend, model = session.form.sides[side]
+    return (REGISTRY[backend], model) if backend in REGISTRY and model else None
+
+
+def _specs(session: MoeSession) -> list[ModelSpec | None]:
+    asked = (_asked(session, side) for side in (0, 1))
+    return [one and one[0].spec_of(one[1]) for one in asked]
+
+
+def _why_not(session: MoeSession, side: int, said: Said | None) -> str:
+    """Why there is no picture, in a sentence."""
+    asked = _asked(session, side)
+    if asked is None:
+        return "Choose a model above."
+    backend, spec = asked[0], asked[0].spec_of(asked[1])
+    if not spec.parameters:
+        return (
+            f"This server does not report routing, and this page does not know whether "
+            f"{spec.label} is a mixture of experts."
+        )
+    if not spec.is_mixture:
+        return (
+            f"{spec.label} is dense: all its {size(spec.parameters)} parameters work on every "
+            "token, so there is nothing to route."
+        )
+    if not backend.reports_routing:
+        return (
+            "This server does not report routing. Models that run in this page's own process do, "
+            "such as the built-in Pocket-MoE."
+        )
+    if session.asks(side):
+        return "The picture begins with the first token."
+    if said and said.text:
+        return "The routing of this answer is no longer there: regenerate it, or open a saved one."
+    return "Ask something: here you see which experts work on each token, while they do."
+
+
+def _save(side: int) -> Any:
+    async def save(session: MoeSession) -> str:
+        said, routing = _said(session, side), _routing(session, side)
+        return to_file(routing, said.model) if said and routing else ""
+
+    return save

@@ -1,0 +1,30 @@
+"""The Vision tab: two models, pictures and one prompt."""
+
+from typing import Any
+
+import gradio as gr
+
+from playground.examples.vision import load_vision
+from playground.limits import Limits
+
+from ...compare.default_pair import vision_pair
+from ...compare.examples import Examples
+from ...compare.restore import Opening
+from .view import VisionView
+
+LABEL = "tab_vision"
+ID = "vision"
+_EXAMPLES = {code: load_vision(code) for code in ("en", "es", "zh", "ar")}
+
+
+class Tab:
+    """Draws the tab; it opens when it is first seen, on the best models with eyes there are."""
+
+    def __init__(self, limits: Limits, keyring: gr.State) -> None:
+        self.view = VisionView(ID, limits, keyring, Examples(_EXAMPLES))
+        self.pickers = self.view.pickers
+        self._opening = Opening(self.view, vision_pair)
+
+    def open_on(self, page: gr.Blocks, tab: gr.Tab) -> Any:
+        """The event that opens it."""
+        return self._opening.when_seen(tab)

@@ -1,0 +1,106 @@
+"""Files that visitors add: read a few at a time, and deleted as soon as they are read."""
+
+import asyncio
+import logging
+import os
+import threading
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
+from pathlib import Path
+
+from backends import BackendError, BadRequestError
+from playground.media.pictures import Picture
+
+AT_ONCE = 2
+"""Visitors whose files are read at the same time: decoding keeps a processor busy."""
+_LOG = logging.getLogger(__name__)
+
+Look = Callable[[Path, str, threading.Event], Sequence[Picture]]
+"""Makes pictures of a file, given its name; the event is set when nobody waits for them."""
+
+
+class Uploads:
+    """The files of all visitors of one view, in the folder that Gradio puts them into."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        # Who adds the same file as another visitor has it at the same path (Gradio's).
+        self._needed: Counter[Path] = Counter()
+        self._readers = 0
+
+    async def read(
+        self, files: Mapping[Path, str], most: int, look: Look
+    ) -> AsyncGenerator[str | Sequence[Picture] | BackendError, None]:
+        """Read at most so many files, by their names, and delete all of them in the end.
+
+        A file elsewhere is left alone: no page names one. Yields what it waits for, in words, at
+        least once a second: only then does Gradio notice a closed tab. For each file it yields its
+        pictures, or why there are none.
+        """
+        files = {path: name for path, name in files.items() if self._is_ours(path)}
+        with self._kept(files.keys()) as gone:
+            while self._readers >= AT_ONCE:
+                yield "Waiting for other visitors’ pictures…"
+                _claim(files)
+                await asyncio.sleep(1)
+            self._readers += 1
+            try:
+                for path, name in list(files.items())[:most]:
+                    async with aclosing(_read_one(path, name, look, gone)) as steps:
+                        async for step in steps:
+                            _claim(files)
+                            yield step
+            finally:
+                self._readers -= 1
+
+    def _is_ours(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self._folder)
+
+    @contextmanager
+    def _kept(self, files: Collection[Path]) -> Generator[threading.Event, None, None]:
+        """Keep files until the end, then delete those that nobody else needs."""
+        gone = threading.Event()
+        self._needed.update(files)
+        try:
+            yield gone
+        finally:
+            gone.set()
+            self._needed.subtract(files)
+            for path in files:
+                if self._needed[path] <= 0:
+                    del self._needed[path]
+                    with suppress(OSError):
+                        path.unlink(missing_ok=True)
+
+
+def _claim(files: Collection[Path]) -> None:
+    """Somebody still wants these files: those that nobody touches are deleted (`ui.doors`)."""
+    for path in files:
+        with suppress(OSError):
+            os.utime(path)
+
+
+async def _read_one(
+    path: Path, name: str, look: Look, gone: threading.Event
+) -> AsyncGenerator[str | Sequence[Picture] | BackendError, None]:
+    task = asyncio.ensure_future(asyncio.to_thread(look, path, name, gone))
+    waited = 0
+    try:
+        while not task.done():
+            yield f"Reading {name}…" + (f" {waited} s" if waited else "")
+            await asyncio.wait({task}, timeout=1)
+            waited += 1
+    finally:
+        task.cancel()  # does nothing to one that is done
+    yield _found(task, name)
+
+
+def _found(task: asyncio.Future[Sequence[Picture]], name: str) -> Sequence[Picture] | BackendError:
+    try:
+        return task.result()
+    except BackendError as error:
+        return error
+    except Exception:  # what no decoder foresaw is ours to mend
+        _LOG.exception("a file that a visitor added could not be read")
+        return BadRequestError(f"“{name}” could not be read.", "Add it again, or another one.")

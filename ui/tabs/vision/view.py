@@ -1,0 +1,283 @@
+"""The comparison with pictures: what is shown with a prompt, and in how many crops it is seen."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing, suppress
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from backends import CONTEXT_CAP, REGISTRY, BackendError
+from playground.examples.vision import Spacing, VisionExample, picture_bytes
+from playground.media.pictures import Picture, PictureLimits, check_size, read
+from playground.media.video import is_clip, read_frames
+
+from ...compare.composer import notice_html
+from ...compare.view import CompareView
+from ...doors import own_folder
+from ...events import PRIVATE, Updates
+from ...texts import t
+from .session import CROPS, VisionSession
+from .tray import Sight, draw_sheets, strip_html
+from .uploads import Uploads
+
+SIDES = ("left", "right")
+FRAMES = 8
+"""Frames that are taken from a video unless the visitor wants another number."""
+
+
+class VisionView(CompareView[VisionSession]):
+    """Two panes that are shown pictures with their prompt."""
+
+    session_type = VisionSession
+    modality = "image"
+    invitation = "show_and_ask"
+
+    # ── What is on the page ────────────────────────────────────────────────────────────────────
+
+    def draw_beside_model(self, side: str) -> None:
+        """In how many crops this side sees a picture."""
+        crops = gr.Dropdown(
+            [(t("crops_auto"), ""), *((str(n), n) for n in CROPS)], value="", label=t("crops"),
+            elem_id=f"{self.name}-crops-{side}", elem_classes="crops", scale=0, min_width=84,
+            filterable=False,
+        )  # fmt: skip
+        self.crops = (*getattr(self, "crops", ()), crops)
+
+    def draw_above_prompt(self) -> None:
+        """The pictures for the next prompt, and the ways to add some."""
+        self.strip = gr.HTML(
+            elem_id=f"{self.name}-strip", elem_classes="pictures", js_on_load=_CLICKS
+        )
+        with gr.Row(elem_classes="adding"):
+            self.add_button = gr.UploadButton(
+                # Of any type: what a file is, is told from its content, and with better words.
+                t("add_pictures"), file_count="multiple", size="sm",
+                elem_id=f"{self.name}-add", scale=0,
+            )  # type: ignore[arg-type]  # fmt: skip
+            self.spacing = gr.Dropdown(
+                [(t("frames_even"), "even"), (t("frames_scenes"), "scenes")], value="even",
+                label=t("frames_from"), elem_id=f"{self.name}-spacing", scale=0, min_width=170,
+                filterable=False,
+            )  # fmt: skip
+            self.frames = gr.Number(
+                min(FRAMES, self.limits.picture.frames), precision=0, minimum=1,
+                maximum=self.limits.picture.frames, label=t("frames"), scale=0, min_width=90,
+                elem_id=f"{self.name}-frames",
+            )  # fmt: skip
+
+    @property
+    def form(self) -> list[gr.Component]:
+        """Those of every view, and the crops of both sides."""
+        return [*super().form, *self.crops]
+
+    @property
+    def changed(self) -> list[Any]:
+        """Those of every view, and the pictures."""
+        return [*super().changed, self.strip]
+
+    @property
+    def filled(self) -> list[Any]:
+        """Those of every view, and what an example shows."""
+        return [*super().filled, self.spacing, self.frames, *self._held]
+
+    @property
+    def _held(self) -> list[Any]:
+        return [self.strip, self.composer.notice]
+
+    def _connect(self) -> None:
+        super()._connect()
+        self._uploads = Uploads(own_folder())
+        form = [self.session, *self.form]
+        choices = [self.spacing, self.frames]
+        self.add_button.upload(
+            self.add, [self.session, self.add_button, *choices, *self.form],
+            [*self._held, self.add_button], preprocess=False, concurrency_limit=None,
+            trigger_mode="multiple", **PRIVATE,
+        )  # fmt: skip
+        self.strip.click(self.arrange, form, self._held, queue=False, preprocess=False, **PRIVATE)
+        gr.on(
+            [*(crops.change for crops in self.crops), *(p.model.change for p in self.panes)],
+            self.recount, form, self.strip, queue=False, preprocess=False, **PRIVATE,
+        )  # fmt: skip
+
+    # ── Events ─────────────────────────────────────────────────────────────────────────────────
+
+    async def add(
+        self, session: VisionSession, files: Any, spacing: Any, frames: Any, *values: Any
+    ) -> AsyncGenerator[Updates, None]:
+        """Files were chosen, dropped or pasted: pictures, or videos whose frames are taken."""
+        # Once each, and no more than there is room for: a request may name thousands.
+        paths = {Path(file["path"]): file.get("orig_name") for file in files or ()}
+        named = {path: str(name or path.name) for path, name in paths.items()}
+        room = max(1, self.limits.pictures - len(session.pictures))
+        failures: list[str] = []
+        if len(named) > room:
+            failures.append(f"Only {room} of {len(named)} files were taken: more do not fit.")
+
+        def look(path: Path, name: str, gone: threading.Event) -> Sequence[Picture]:
+            return self._look(path, name, spacing, frames, gone)
+
+        self.note_form(session, values)
+        session.reading += 1
+        try:
+            async with aclosing(self._uploads.read(named, room, look)) as steps:
+                async for step in steps:
+                    if isinstance(step, str):
+                        yield {self.strip: self._strip(session, busy=step)}
+                    else:
+                        failures += self._held_back(session, step)
+            await self._draw_sheets(session)
+        finally:
+            session.reading -= 1
+        yield {
+            self.strip: self._strip(session),
+            self.composer.notice: notice_html(" ".join(dict.fromkeys(failures))),
+            self.add_button: None,
+        }
+
+    async def ask(self, session: VisionSession, *values: Any) -> Updates:
+        """Compare, once all the pictures are there that were added."""
+        if session.reading:
+            return self._refused("The pictures are still being read. Ask again in a moment.")
+        return await super().ask(session, *values)
+
+    async def arrange(self, event: gr.EventData, session: VisionSession, *values: Any) -> Updates:
+        """A picture is moved or taken away."""
+        told = event._data if isinstance(event._data, dict) else {}
+        pictures, n, action = [*session.pictures], told.get("n"), told.get("act")
+        if not isinstance(n, int) or not 0 <= n < len(pictures):
+            return gr.skip()
+        if pictures[n].digest != told.get("picture"):  # the strip has changed since
+            return {self.strip: self._strip(session)}
+        to = {"earlier": n - 1, "later": n + 1}.get(str(action))
+        picture = pictures.pop(n)
+        if to is not None:
+            pictures.insert(max(0, to), picture)
+        session.pictures = tuple(pictures)
+        self.note_form(session, values)
+        return {self.strip: self._strip(session), self.composer.notice: ""}
+
+    async def recount(self, session: VisionSession, *values: Any) -> str:
+        """Another model or other crops: what the pictures cost is another thing now."""
+        self.note_form(session, values)
+        await self._draw_sheets(session)
+        return self._strip(session)
+
+    async def picked(self, example: VisionExample, session: VisionSession) -> Updates:
+        """An example was picked: its pictures take the place of those that were there."""
+        updates = await super().picked(example, session)
+        limits = self.limits.picture
+        frames = min(example.frames or FRAMES, limits.frames)
+        if example.clip:
+            updates |= {self.spacing: example.spacing, self.frames: frames}
+        session.picks += 1
+        pick = session.picks
+        try:
+            files = (example.clip,) if example.clip else example.pictures
+            found = await asyncio.to_thread(_shown_with, files, example.spacing, frames, limits)
+            if pick != session.picks:  # another one was picked meanwhile
+                return gr.skip()
+            session.pictures = ()
+            self._hold(session, found)
+        except BackendError as error:
+            updates[self.composer.notice] = notice_html(str(error))
+        await self._draw_sheets(session)
+        return {self.composer.notice: "", **updates, self.strip: self._strip(session)}
+
+    # ── The pictures that are held for the next prompt ─────────────────────────────────────────
+
+    def _look(
+        self, path: Path, name: str, spacing: Any, frames: Any, gone: threading.Event
+    ) -> Sequence[Picture]:
+        limits = self.limits.picture
+        if is_clip(path):
+            count = frames if isinstance(frames, int) else FRAMES
+            how = "scenes" if spacing == "scenes" else "even"
+            count = max(1, min(count, limits.frames))
+            return _drawn_small(read_frames(path, name, how, count, limits, gone.is_set))
+        check_size(path.stat().st_size, limits.file_bytes, name)  # before it is in memory
+        return _drawn_small([read(path.read_bytes(), name, limits)])
+
+    def _held_back(
+        self, session: VisionSession, found: Sequence[Picture] | BackendError
+    ) -> Sequence[str]:
+        """Hold what was found; what could not be, in words."""
+        if isinstance(found, BackendError):
+            return [str(found)]
+        try:
+            self._hold(session, found)
+        except BackendError as error:
+            return [str(error)]
+        return []
+
+    def _hold(self, session: VisionSession, pictures: Iterable[Picture]) -> None:
+        """Put pictures behind those that are there, if there is room for them."""
+        held = (*session.pictures, *pictures)
+        self.limits.check_pictures((*session.conversation.pictures(), *held))
+        self.limits.check_picture_memory()
+        session.pictures = held
+
+    # ── What they cost, and how they are drawn ─────────────────────────────────────────────────
+
+    def _sights(self, session: VisionSession) -> list[Sight]:
+        earlier, last = session.conversation.pictures(), session.conversation.last
+        if session.answering and last and not last.answered:
+            earlier += last.pictures
+        sights: list[Sight] = []
+        for side, (backend, model) in enumerate(session.form.sides):
+            crops, count, context = None, len(earlier) + len(session.pictures), CONTEXT_CAP
+            if backend in REGISTRY and model:
+                with suppress(BackendError):
+                    crops = REGISTRY[backend].crops(model, session.form.params_of(side), count)
+                context = REGISTRY[backend].spec_of(model).context or CONTEXT_CAP
+            sights.append(Sight(SIDES[side], crops, earlier, context))
+        return sights
+
+    async def _draw_sheets(self, session: VisionSession) -> None:
+        held, sights = session.pictures, self._sights(session)
+        there = {picture.digest for picture in held}
+        for key in [key for key in session.sheets if key[0] not in there]:
+            del session.sheets[key]
+        await asyncio.to_thread(draw_sheets, held, sights, session.sheets)
+
+    def _strip(self, session: VisionSession, busy: str = "") -> str:
+        return strip_html(session.pictures, self._sights(session), session.sheets, busy)
+
+    def shown(self, session: VisionSession) -> Updates:
+        """Everything that follows from the state of the session, the pictures too."""
+        return super().shown(session) | {self.strip: self._strip(session)}
+
+
+@lru_cache(maxsize=16)
+def _shown_with(
+    files: tuple[str, ...], spacing: Spacing, frames: int, limits: PictureLimits
+) -> Sequence[Picture]:
+    """What an example shows: pictures, or frames of its clip."""
+    found: list[Picture] = []
+    for name in files:
+        data = picture_bytes(name)
+        if is_clip(data):
+            found += read_frames(BytesIO(data), name, spacing, frames, limits)
+        else:
+            found.append(read(data, name, limits))
+    return _drawn_small(found)
+
+
+def _drawn_small(pictures: Sequence[Picture]) -> Sequence[Picture]:
+    """The same, with their small copies made: on the event loop that would hold up others."""
+    for picture in pictures:
+        picture.thumbnail  # noqa: B018
+    return pictures
+
+
+_CLICKS = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-act]");
+  if (button) trigger("click", { ...button.dataset, n: Number(button.dataset.n) });
+});
+"""
