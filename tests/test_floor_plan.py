@@ -1,6 +1,7 @@
 """Who may import whom, read from the source: the rule that carries the design."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,20 @@ def test_the_comparison_knows_no_tab_and_a_tab_no_other(path: Path) -> None:
         assert tabs <= {own}, path
     else:
         assert not tabs or path == ROOT / "ui" / "page.py"
+
+
+def test_every_script_and_sheet_is_on_the_page() -> None:
+    from ui.theme import SCRIPTS, SHEETS, UI
+
+    alone = {"tabs/moe/figure.js"}  # the picture's own: `ui/tabs/moe/figure.py` gives it to Gradio
+    found = {str(path.relative_to(UI)) for kind in ("js", "css") for path in UI.rglob(f"*.{kind}")}
+    named = {f"{name}.js" for name in SCRIPTS} | {f"{name}.css" for name in SHEETS}
+    assert found == named | alone
+
+
+def test_colours_stand_once() -> None:
+    from ui.theme import UI
+
+    for path in {*UI.rglob("*.css"), *UI.rglob("*.py")} - {UI / "assets" / "page.css"}:
+        found = re.findall(r"#[0-9a-f]{6}\b", path.read_text("utf-8"))
+        assert not found, path

@@ -88,7 +88,7 @@ def _part(text: str) -> list[dict[str, str]]:
 
 
 def _pictures(turn: Turn) -> str:
-    """A turn's pictures in Markdown, drawn small; `page.js` knows them by how they begin."""
+    """A turn's pictures in Markdown, small; `conversation.js` knows them by how they begin."""
     return "\n".join(f"![{_alt(picture)}]({small(picture)})" for picture in turn.pictures)
 
 

@@ -9,7 +9,7 @@ from ..texts import t
 
 SHOWN_TAGS = ["form", "fieldset", "input", "textarea", "select", "button", "dialog", "style"]
 """HTML that an answer shows as it was written: drawn, it would look like the page's own controls.
-`page.js` knows them too, for where Gradio's parser does not look."""
+`conversation.js` knows them too, for where Gradio's parser does not look."""
 
 
 @dataclass(frozen=True)

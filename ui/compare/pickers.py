@@ -19,7 +19,7 @@ from .pane import Pane
 from .status import backend_choices, find_offer, look, model_choices, offer_of, state_html
 
 NONE_LISTED = "No models listed"
-"""Stands in a list that would be empty; `page.js` knows that it cannot be chosen."""
+"""Stands in a list that would be empty; `pickers.js` knows that it cannot be chosen."""
 
 
 class Pickers:

@@ -20,7 +20,7 @@ from .status import find_offer
 from .view import CompareView
 
 MAIN = "text"
-"""The tab that an address means if it names none; `page.js` knows it too."""
+"""The tab that an address means if it names none; `address.js` knows it too."""
 
 
 class Opening:

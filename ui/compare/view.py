@@ -268,7 +268,7 @@ class CompareView(Generic[S]):
             updates |= await self._programmed(session, side, values)
         if first and self.examples:
             updates[self.examples.box] = gr.Accordion(open=False)
-        # Until there are answers, a reload brings back what was (and page.js the prompt).
+        # Until there are answers, a reload brings back what was (and prompt.js the prompt).
         del updates[self.kept]
         return updates
 

@@ -1,0 +1,76 @@
+// What every part of the page's script uses. All parts together are one function that runs once,
+// when the page has loaded (ui/theme.py); each stands in a block of its own and hangs what others
+// use on `phi`.
+const phi = window.phi = {};
+{
+  const $ = phi.$ = (selector) => document.querySelector(selector);
+  document.documentElement.lang = "en"; // the page's words; answers have their own
+
+  // ── What this browser keeps: never keys. Where storage is off, only for this visit ─────────
+  phi.keep = (name, text) => { try { localStorage.setItem(`phi-${name}`, text); } catch { /* off */ } };
+  phi.kept = (name) => { try { return localStorage.getItem(`phi-${name}`) || ""; } catch { return ""; } };
+
+  // ── Light and dark ────────────────────────────────────────────────────────────────────────
+  const setTheme = (theme) => document.body.classList.toggle("dark", theme === "dark");
+  if (phi.kept("theme")) setTheme(phi.kept("theme"));
+  phi.theme = () => {
+    const theme = document.body.classList.contains("dark") ? "light" : "dark";
+    setTheme(theme);
+    phi.keep("theme", theme);
+  };
+
+  // ── What the reader hears: one polite region, not every token ─────────────────────────────
+  let announcedAt = 0;
+  const announce = phi.announce = (text) => {
+    const region = $("#announcer"), now = performance.now();
+    if (!region) return;
+    region.textContent = now - announcedAt < 400 ? `${region.textContent}. ${text}` : text; // both sides at once
+    announcedAt = now;
+  };
+
+  // ── Write into a field as if it were typed ────────────────────────────────────────────────
+  phi.write = (box, text) => {
+    Object.getOwnPropertyDescriptor(Object.getPrototypeOf(box), "value").set.call(box, text);
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+
+  // ── Once something is there ───────────────────────────────────────────────────────────────
+  phi.when = (isThere, then, every = 100) => {
+    if (isThere()) then();
+    else setTimeout(() => phi.when(isThere, then, every), every);
+  };
+
+  // ── Out of the page: the clipboard, files ─────────────────────────────────────────────────
+  phi.copy = async (text) => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = document.createElement("textarea");
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    announce("Copied");
+    const toast = document.createElement("div");
+    toast.className = "copied";
+    toast.textContent = "Copied";
+    document.body.append(toast);
+    setTimeout(() => toast.remove(), 1600);
+  };
+  phi.copyLink = (prompt) => {
+    const url = new URL(location.href);
+    if (prompt) url.searchParams.set("prompt", prompt);
+    return phi.copy(url.href);
+  };
+  phi.save = (name, text) => {
+    if (!text) return;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    announce(`Saved as ${name}`);
+  };
+}

@@ -1,0 +1,54 @@
+// The pickers: what cannot work can be read, not chosen; and nothing is asked while they change.
+{
+  const CANNOT = /— (retired|unreachable|too large)$|^No models listed$/;
+  const cannot = (option) => option && CANNOT.test(option.getAttribute("aria-label") || "");
+  const markOptions = () => document.querySelectorAll(".pickers [role=option]").forEach((option) => {
+    const disabled = String(Boolean(cannot(option)));
+    if (option.getAttribute("aria-disabled") !== disabled) option.setAttribute("aria-disabled", disabled);
+  });
+  const drawnOptions = new MutationObserver(markOptions); // also when states change while a list is open
+  document.addEventListener("focusin", (event) => {
+    const picker = event.target.closest?.(".pickers");
+    if (!picker) return;
+    markOptions();
+    drawnOptions.observe(picker, { childList: true, subtree: true, attributes: true, attributeFilter: ["aria-label"] });
+  });
+  document.addEventListener("focusout", () => drawnOptions.disconnect());
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !event.target.closest?.(".pickers")) return;
+    if (cannot(phi.$(".options [role=option].active"))) { event.preventDefault(); event.stopPropagation(); }
+  }, true);
+
+  const picks = {}; // of each pane: choices of a backend that are not answered yet
+  phi.picking = (id, by) => {
+    const pane = document.getElementById(id);
+    picks[id] = (picks[id] || 0) + by;
+    pane.setAttribute("aria-busy", picks[id] > 0);
+    if (!picks[id]) pane.dispatchEvent(new Event("picked", { bubbles: true }));
+  };
+
+  // A backend was chosen and its models are on their way: what would ask one of them waits. This
+  // part comes before those that react to Compare.
+  phi.parts.push((view) => {
+    const ASKS = `#${view.name}-compare, [id^=${view.name}-regenerate], [id^=${view.name}-code]`;
+    const picking = () => !phi.away && view.root.querySelector(".pane[aria-busy=true]");
+    let held = null;
+    view.release = () => {
+      held?.removeAttribute("aria-busy");
+      const button = held;
+      held = null;
+      return button;
+    };
+    view.root.addEventListener("click", (event) => {
+      const button = event.target.closest?.(ASKS);
+      if (!button || !picking()) return;
+      event.stopImmediatePropagation();
+      view.release();
+      held = button;
+      held.setAttribute("aria-busy", true);
+    }, true);
+    view.root.addEventListener("picked", () => setTimeout(() => {
+      if (!picking()) view.release()?.click();
+    }, 50)); // Gradio may be about to ask for another backend that was chosen meanwhile
+  });
+}

@@ -1,0 +1,58 @@
+// A view: one comparison, on a tab of its own. What belongs to it stands in several files, each of
+// which adds its part to `phi.parts`; all of them are called once, when the view has been drawn.
+{
+  phi.parts = [];
+  phi.views = {}; // those that have begun, by name
+
+  const NEEDED = ["prompt", "composer", "settings", "line-left", "line-right", "answer-left", "answer-right",
+    "conversation-left", "conversation-right"];
+  const begun = new Set();
+  phi.begin = (name) => {
+    if (begun.has(name)) return;
+    begun.add(name);
+    const part = (id) => document.getElementById(`${name}-${id}`);
+    phi.when(() => NEEDED.every(part) && part("prompt").querySelector("textarea"), () => watch(name, part));
+  };
+
+  const watch = (name, part) => {
+    const root = part("view"), promptBox = () => part("prompt").querySelector("textarea");
+    const view = phi.views[name] = {
+      name, part, root, promptBox,
+      isShown: () => root.checkVisibility(),
+      hasKeyboard: matchMedia("(pointer: fine)").matches, // on a phone one would pop up and hide the page
+      onPrompt: (type, react) => root.addEventListener(type, (event) => {
+        if (event.target === promptBox()) react(event);
+      }, true),
+      // A button that hides itself takes the keyboard's place along: it goes on in the prompt box.
+      settle: () => {
+        if (view.hasKeyboard && view.isShown() && document.activeElement === document.body) promptBox().focus({ preventScroll: true });
+      },
+    };
+    phi.parts.forEach((add) => add(view));
+    if (phi.away) view.leave();
+    part("open")?.click(); // a view that does not open with the page does so when it is first seen
+  };
+
+  phi.focus = (name, side) => {
+    for (const each of ["left", "both", "right"]) {
+      document.getElementById(`${name}-view`).classList.toggle(`focus-${each}`, each === side);
+      document.getElementById(`${name}-focus-${each}`).setAttribute("aria-pressed", each === side);
+    }
+  };
+
+  phi.parts.push(({ name, part, root, settle }) => {
+    root.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (!button) return;
+      if (button.id === `${name}-undo`) phi.announce("Taken back");
+      if (button.id === `${name}-clear`) phi.announce("Cleared");
+      setTimeout(settle, 500);
+    });
+    // Opened settings come out from under the prompt box.
+    part("settings").addEventListener("click", (event) => {
+      if (event.target.closest(".settings > button")) setTimeout(() => part("settings").scrollIntoView({ block: "end" }), 120);
+    });
+    // Gradio has a live region of its own, for progress that this page says in words.
+    document.querySelectorAll(".sr-only[aria-live]").forEach((node) => node.setAttribute("aria-live", "off"));
+  });
+}
