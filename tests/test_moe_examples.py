@@ -22,7 +22,7 @@ TOOLS = {"Blog", "Translate"}
 
 def questions(code: str, topic: str) -> list[str]:
     """What the built-in model was taught to answer."""
-    file = ROOT / "backends" / "pocket" / "dialogues" / f"{code}.toml"
+    file = ROOT / "tools" / "pocket" / "dialogues" / f"{code}.toml"
     return tomllib.loads(file.read_text(encoding="utf-8"))["topics"][topic]["questions"]
 
 
