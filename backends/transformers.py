@@ -251,9 +251,11 @@ class Transformers(Backend):
         gpus = gpu_memory()
         if has_gpu() and not gpus and "CUDA_VISIBLE_DEVICES" not in os.environ:
             return Placement("gpu", 1)  # nobody knows how large it is
-        spreads = _CLASSES[spec.architecture or "phi3"].spreads
+        supports_device_map = _CLASSES[spec.architecture or "phi3"].supports_device_map
         need, active = self._least_memory(spec), 2 * spec.active_parameters
-        return place(Weights(need, active, spreads=spreads), gpus, total_memory())
+        return place(
+            Weights(need, active, supports_device_map=supports_device_map), gpus, total_memory()
+        )
 
     def _plan(self, spec: ModelSpec, folder: Path) -> Plan[torch_model.TorchModel]:
         """How to load a model: where, as what, and how much memory that takes."""
@@ -267,7 +269,7 @@ class Transformers(Backend):
         # The number format depends on where it goes, and where it goes on how wide its numbers are.
         need = parameters * 2 + torch_model.cache_bytes(config, tokens, 2) + _OVERHEAD
         active = 2 * spec.active_parameters
-        sizes = Weights(need, active, config["num_hidden_layers"], kind.spreads)
+        sizes = Weights(need, active, config["num_hidden_layers"], kind.supports_device_map)
         placement, gpus = self._placed(sizes)
         device = torch_model.device_for(placement, gpus)
         dtype = torch_model.best_dtype(device, parameters)

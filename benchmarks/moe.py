@@ -32,7 +32,7 @@ from backends import (
     Progress,
 )
 from backends._local.torch_model import TorchModel
-from backends._local.torch_moe import MoeModel, hold_angles
+from backends._local.torch_moe import MoeModel, freeze_rope
 from benchmarks.local import write_tokenizer
 from benchmarks.machine import Figure, machine, write
 from benchmarks.watched import chromium
@@ -92,7 +92,7 @@ def decode(model: TorchModel, tokens: int) -> float:
 def listening(folder: Path, dtype: str, tokens: int, pairs: int) -> list[dict[str, float]]:
     """Seconds for a token with and without the routing, in turns, who goes first swapped."""
     plain = TorchModel.load(folder, "plain", "cpu", dtype, lambda done: None)
-    hold_angles(plain._model.model.rotary_emb)  # pyright: ignore[reportPrivateUsage]
+    freeze_rope(plain._model.model.rotary_emb)  # pyright: ignore[reportPrivateUsage]
     models = {"plain": plain, "routing": MoeModel.load(folder, "moe", "cpu", dtype, lambda d: None)}
     for model in models.values():
         decode(model, 8)  # warm
@@ -247,7 +247,7 @@ def on_a_gpu(context: int = 1024, tokens: int = 64) -> dict[str, Any]:
     with torch.device("cuda"):
         model = PhimoeForCausalLM(config).eval()
     torch.set_default_dtype(torch.float32)
-    hold_angles(model.model.rotary_emb)
+    freeze_rope(model.model.rotary_emb)
     active = layers * 2 * (CHOSEN * 3 * 4096 * 6400 + 2 * 4096 * 4096 + 2 * 4096 * 1024)
     read = active + 2 * 32_064 * 4096 + layers * 4096 * context  # 2 x 8 heads x 128 x 2 bytes
     ceiling = _bandwidth() / read

@@ -70,9 +70,13 @@ class Routing:
     def add(self, one: ExpertRouting) -> None:
         """One more token."""
         if not self._ids:
-            self.layers, self.experts, self.chosen = len(one.experts), one.of, len(one.experts[0])
+            self.layers, self.experts, self.chosen = (
+                len(one.experts),
+                one.num_experts,
+                len(one.experts[0]),
+            )
             for part in self.load:
-                part += [array("l", [0] * one.of) for _ in range(self.layers)]
+                part += [array("l", [0] * one.num_experts) for _ in range(self.layers)]
         self._ids.append(one.id)
         self._texts.append(valid(one.token))
         self.prompt_tokens += one.in_prompt

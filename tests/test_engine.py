@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from backends import BadRequestError, Chunk, OutOfMemoryError, Progress, Timings
-from backends._local.engine import MOST_ACTIVE, Turnstile
+from backends._local.engine import MOST_ACTIVE, DeviceQueue
 from backends._local.pool import Plan, Pool
 
 GB = 10**9
@@ -449,8 +449,8 @@ async def test_two_models_on_one_device_pass_one_by_one(pool):
 
 
 async def test_who_waits_for_another_model_hears_which(pool, model):
-    turnstile = pool.turnstile("cpu")
-    with turnstile.turn("Phi-3-mini", lambda sentence: None):
+    device_queue = pool.device_queue("cpu")
+    with device_queue.turn("Phi-3-mini", lambda sentence: None):
         steps = pool.stream(
             "m", "M", lambda: plan(lambda _: model), lambda model: model.say("a", 2)
         )
@@ -460,17 +460,17 @@ async def test_who_waits_for_another_model_hears_which(pool, model):
 
 
 def test_the_turnstile_is_first_come_first_served():
-    turnstile, passed, threads = Turnstile("cpu"), [], []
+    device_queue, passed, threads = DeviceQueue("cpu"), [], []
 
     def pass_through(name):
-        with turnstile.turn(name, lambda sentence: None):
+        with device_queue.turn(name, lambda sentence: None):
             passed.append(name)
 
-    with turnstile.turn("first", lambda sentence: None):
+    with device_queue.turn("first", lambda sentence: None):
         for n in range(5):
             thread = threading.Thread(target=pass_through, args=(n,))
             thread.start()
-            while len(turnstile._line) <= n:
+            while len(device_queue._line) <= n:
                 threading.Event().wait(0.001)
             threads.append(thread)
     for thread in threads:
@@ -479,10 +479,10 @@ def test_the_turnstile_is_first_come_first_served():
 
 
 def test_the_turnstile_lets_go_after_an_error():
-    turnstile = Turnstile("cpu")
-    with pytest.raises(KeyError), turnstile.turn("a", lambda sentence: None):
+    device_queue = DeviceQueue("cpu")
+    with pytest.raises(KeyError), device_queue.turn("a", lambda sentence: None):
         raise KeyError
     told = []
-    with turnstile.turn("b", told.append):
+    with device_queue.turn("b", told.append):
         pass
     assert told == []

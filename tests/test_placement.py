@@ -51,7 +51,7 @@ def test_a_dense_model_reads_all_of_itself(gpus, memory, expected):
 
 
 def test_a_model_that_does_not_spread_stays_in_one_piece():
-    whole = Weights(84 * GB, 84 * GB, spreads=False)
+    whole = Weights(84 * GB, 84 * GB, supports_device_map=False)
     assert where(whole, (80, 80), 128) == ("memory", 0)
     assert where(whole, (80, 80), 64) is None
 
@@ -113,9 +113,13 @@ def test_without_accelerate_its_install_line_is_said(offer, monkeypatch):
     assert (status.state, status.code) == ("not installed", "missing_dependency")
     assert "pip install accelerate" in status.message
     with pytest.raises(MissingDependencyError) as caught:
-        MoeModel._layout("Phi-3.5-MoE", "cuda:0", torch.bfloat16, Placement("gpus", 2))
+        MoeModel._from_pretrained_kwargs(
+            "Phi-3.5-MoE", "cuda:0", torch.bfloat16, Placement("gpus", 2)
+        )
     assert "pip install accelerate" in caught.value.hint
-    assert MoeModel._layout("x", "cuda:0", torch.bfloat16, None) == {"dtype": "auto"}
+    assert MoeModel._from_pretrained_kwargs("x", "cuda:0", torch.bfloat16, None) == {
+        "dtype": "auto"
+    }
 
 
 @pytest.mark.engine
@@ -124,9 +128,9 @@ def test_what_is_put_together_anew_goes_straight_to_its_gpu():
     import torch
 
     layout = {"dtype": torch.bfloat16, "device_map": {"": "cuda:1"}}
-    assert MoeModel._layout("x", "cuda:1", torch.bfloat16, None) == layout
-    assert MoeModel._layout("x", "cpu", torch.bfloat16, None) == {"dtype": "auto"}
-    dense = torch_model.TorchModel._layout("x", "cuda:1", torch.bfloat16, None)
+    assert MoeModel._from_pretrained_kwargs("x", "cuda:1", torch.bfloat16, None) == layout
+    assert MoeModel._from_pretrained_kwargs("x", "cpu", torch.bfloat16, None) == {"dtype": "auto"}
+    dense = torch_model.TorchModel._from_pretrained_kwargs("x", "cuda:1", torch.bfloat16, None)
     assert dense == {"dtype": "auto"}
 
 

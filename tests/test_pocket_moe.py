@@ -82,7 +82,7 @@ async def test_its_routing_covers_every_token() -> None:
     assert text.startswith("In a **mixture of experts**")
     assert sum(one.in_prompt for one in routing) >= 10
     assert routing[-1].token == "<|end|>"
-    assert {one.of for one in routing} == {16}
+    assert {one.num_experts for one in routing} == {16}
     assert {len(one.experts) for one in routing} == {4}
 
 

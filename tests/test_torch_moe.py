@@ -13,7 +13,7 @@ from backends._local import torch_model
 from backends._local.chat_text import Detokenizer
 from backends._local.machine import gigabytes
 from backends._local.pool import POOL
-from backends._local.torch_moe import MoeModel, hold_angles, pieces
+from backends._local.torch_moe import MoeModel, freeze_rope, token_strings
 from backends.transformers import Transformers
 from tests import tiny, tiny_moe
 from tests.rounding import JITTER, ROUNDING, assert_greedy, assert_routed, clear_choices, lead
@@ -171,7 +171,7 @@ def test_angles_that_are_held_are_those_of_the_library(folder, rope):
     if rope == "default":
         config.rope_parameters = {"rope_type": "default", "rope_theta": 10_000.0}
     theirs, ours = PhimoeRotaryEmbedding(config), PhimoeRotaryEmbedding(config)
-    hold_angles(ours)
+    freeze_rope(ours)
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.zeros(1, 2, 4, 16, dtype=dtype)
         for positions in (torch.arange(300)[None], torch.tensor([[4095]])):
@@ -262,6 +262,6 @@ def test_what_does_not_fit_after_all_is_no_damage(folder, monkeypatch):
 
 def test_rows_of_the_model_that_no_text_has_are_empty(model):
     size = model._tokenizer.get_vocab_size()
-    every = pieces(model._tokenizer, size + 64)
+    every = token_strings(model._tokenizer, size + 64)
     assert len(every) == size + 64 and every[size:] == [""] * 64
-    assert every[:size] == pieces(model._tokenizer, size)
+    assert every[:size] == token_strings(model._tokenizer, size)

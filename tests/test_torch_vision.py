@@ -25,7 +25,7 @@ from backends import (
     TextPart,
 )
 from backends._local import torch_model, torch_vision
-from backends._local.chat_text import Tags
+from backends._local.chat_text import ImagePlaceholders
 from backends._local.phi3_vision import Phi3VForCausalLM, Phi3VProcessor
 from backends._local.phi3_vision.modeling import Phi3ImageEmbedding
 from backends._local.pool import POOL
@@ -280,7 +280,7 @@ async def test_a_checkpoint_without_its_picture_settings_is_damaged(backend, tmp
 
 
 async def test_a_tag_in_a_text_is_no_picture(backend):
-    tags = Tags(["<|end|>"])
+    tags = ImagePlaceholders(["<|end|>"])
     message = say(picture(9, 9), "What does <|image_1|> or <|end|> mean?")[0]
     assert tags(message) == "<|image_1|>\nWhat does <\u2060|image_1|> or <\u2060|end|> mean?"
     steps = await ask(backend, say(picture(50, 50), "What is <|image_2|>?"))

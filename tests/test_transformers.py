@@ -28,7 +28,7 @@ from backends import (
 from backends._local import torch_model
 from backends._local.chat_text import Detokenizer, StopStrings, turns
 from backends._local.pool import POOL, Pool
-from backends._local.sampling import likeliest
+from backends._local.sampling import top_k_top_p
 from backends.transformers import Transformers
 from tests import tiny
 from tests.rounding import ROUNDING, assert_greedy
@@ -281,7 +281,7 @@ def test_top_k_and_top_p_leave_what_they_should():
     probabilities = torch.tensor([0.1, 0.4, 0.05, 0.3, 0.15])
     cases = {(1.0, 0): 5, (1.0, 2): 2, (0.5, 0): 2, (0.71, 0): 3, (0.9, 2): 2, (0.5, 2): 1}
     for (top_p, top_k), count in cases.items():
-        weights, tokens = likeliest(probabilities, top_p, top_k)
+        weights, tokens = top_k_top_p(probabilities, top_p, top_k)
         assert tokens.tolist() == [1, 3, 4, 0, 2][:count], (top_p, top_k)
         assert len(weights) == count
 
@@ -290,8 +290,8 @@ def test_a_nucleus_wider_than_the_short_cut_is_whole():
     import torch
 
     flat = torch.full((5000,), 1 / 5000)
-    assert len(likeliest(flat, 0.5, 0)[0]) == pytest.approx(2500, abs=2)
-    assert len(likeliest(flat, 1.0, 0)[0]) == 5000
+    assert len(top_k_top_p(flat, 0.5, 0)[0]) == pytest.approx(2500, abs=2)
+    assert len(top_k_top_p(flat, 1.0, 0)[0]) == 5000
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ class ExpertRouting:
     """Whether the model was given it, or wrote it."""
     experts: tuple[tuple[int, ...], ...]
     weights: tuple[tuple[float, ...], ...]
-    of: int
+    num_experts: int
     """Experts in each layer, of which those were chosen."""
 
 

@@ -23,7 +23,7 @@ _LONGEST = 16
 """Tokens that one character can take at most, and some: what is held longer is none."""
 
 
-def harmless(text: str, controls: Iterable[str]) -> str:
+def escape_control_tokens(text: str, controls: Iterable[str]) -> str:
     """`text` without control tokens: a word joiner in each makes it mere letters again.
 
     Else "What does <|end|> mean?" would end the visitor's turn, and a prompt could play the
@@ -34,7 +34,7 @@ def harmless(text: str, controls: Iterable[str]) -> str:
     return text
 
 
-class Tags:
+class ImagePlaceholders:
     """Writes messages for a model with eyes: `<|image_1|>`, `<|image_2|>`, … where pictures stand.
 
     They are numbered through the whole conversation, and kept in `images` in that order. What looks
@@ -54,10 +54,10 @@ class Tags:
             self.images.append(part)
             return f"<|image_{len(self.images)}|>\n"
         text = clean(part.text)
-        return harmless(text, (*self._controls, *set(_TAG.findall(text))))
+        return escape_control_tokens(text, (*self._controls, *set(_TAG.findall(text))))
 
 
-def turns(
+def to_template_messages(
     messages: Sequence[Message],
     *,
     system_slot: bool,

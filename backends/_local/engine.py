@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from .._core.errors import ServerError
 from .._core.types import Chunk, Progress
-from .machine import give_back_memory
+from .machine import release_memory
 
 Step = Chunk | Progress | None
 Steps = Generator[Step, None, None]
@@ -25,7 +25,7 @@ MOST_ACTIVE = 4
 """Answers that one model makes at once; the next ones wait in line."""
 
 
-class Turnstile:
+class DeviceQueue:
     """Lets the engines of one device pass one by one, each for one step, in the order they came."""
 
     patience = 0.25
@@ -64,7 +64,7 @@ class Turnstile:
                     self._holder = None
 
 
-class Answer(Generic[M]):
+class GenerationJob(Generic[M]):
     """One answer on its way from the engine's thread to whoever asked for it."""
 
     steps: Steps | None = None
@@ -100,12 +100,12 @@ class Engine(Generic[M]):
     def __init__(self, label: str, load: "Callable[[Engine[M]], M]") -> None:
         self.label = label
         self.used = time.monotonic()
-        self.turnstile: Turnstile
+        self.device_queue: DeviceQueue
         self.has_room_for: Callable[[int], bool]
         """Whether the memory carries so many answers of full length."""
         self._load = load
-        self._active: list[Answer[M]] = []
-        self._waiting: deque[Answer[M]] = deque()
+        self._active: list[GenerationJob[M]] = []
+        self._waiting: deque[GenerationJob[M]] = deque()
         self._progress = Progress("loading", 0.0)
         self._loaded = self._closing = False
         self._changed = threading.Condition()
@@ -123,7 +123,7 @@ class Engine(Generic[M]):
         with self._changed:
             return not all(answer.closed for answer in self._waiting)
 
-    def submit(self, answer: Answer[M]) -> None:
+    def submit(self, answer: GenerationJob[M]) -> None:
         """Put an answer in line; the first one starts the thread and its load."""
         with self._changed:
             if self._thread.ident is None:
@@ -167,7 +167,7 @@ class Engine(Generic[M]):
                 ServerError(f"{self.label} was unloaded while it answered.", "Ask again.")
             )
             del model
-        give_back_memory()
+        release_memory()
 
     def _admit(self) -> bool:
         """Start answers while there is room; wait while there is nothing to do."""
@@ -188,14 +188,14 @@ class Engine(Generic[M]):
         more = len(self._active) + 1
         return more == 1 or (more <= MOST_ACTIVE and self.has_room_for(more))
 
-    def _step(self, answer: Answer[M], model: M) -> None:
+    def _step(self, answer: GenerationJob[M], model: M) -> None:
         """One forward pass of one answer, when the device is free."""
         if answer.closed:
             self._end(answer, None)
             return
         try:
             answer.steps = answer.steps or answer.job(model)
-            with self.turnstile.turn(self.label, self._tell_waiting):
+            with self.device_queue.turn(self.label, self._tell_waiting):
                 # It may have been closed while the engine waited for its turn.
                 step = _END if answer.closed else next(answer.steps, _END)
         except BaseException as error:
@@ -210,7 +210,7 @@ class Engine(Generic[M]):
         elif step is _END:
             self._end(answer, None)
 
-    def _timed(self, chunk: Chunk, answer: Answer[M]) -> Chunk:
+    def _timed(self, chunk: Chunk, answer: GenerationJob[M]) -> Chunk:
         if chunk.timings is None:
             return chunk
         timings = replace(chunk.timings, queued=answer.queued_seconds, load=answer.load_seconds)
@@ -223,7 +223,7 @@ class Engine(Generic[M]):
             if not answer.begun:  # a pause between tokens is what taking turns looks like
                 answer.say(progress)
 
-    def _end(self, answer: Answer[M], error: BaseException | None) -> None:
+    def _end(self, answer: GenerationJob[M], error: BaseException | None) -> None:
         with self._changed:
             self._active.remove(answer)
             self.used = time.monotonic()

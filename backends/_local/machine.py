@@ -32,7 +32,7 @@ def free_memory() -> int:
     return free
 
 
-def give_back_memory() -> None:
+def release_memory() -> None:
     """Return what was freed to the system: Python, glibc and CUDA would rather keep it."""
     gc.collect()
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":

@@ -35,7 +35,7 @@ class Weights:
     """Of those weights that are read for one token: fewer than all in a mixture of experts."""
     layers: int = 32
     """In how many equal parts they can be laid out: a layer is never torn."""
-    spreads: bool = True
+    supports_device_map: bool = True
     """Whether its code runs when they are."""
 
 
@@ -83,14 +83,14 @@ def place(model: Weights, gpus: Sequence[float], memory: float) -> Placement | N
         return Placement("gpu", len(gpus))
     layer = model.need / model.layers
     held = sum(int(one / layer) for one in room)
-    if model.spreads and held >= model.layers:
+    if model.supports_device_map and held >= model.layers:
         return Placement("gpus", len(gpus))
     found: list[tuple[float, Placement]] = []
     if model.need <= memory:
         found.append((model.active / MEMORY, Placement("memory", len(gpus))))
     # Accelerate keeps room for one more layer on the first GPU, where those that wait work.
     waiting = (model.layers - max(0, held - 1)) * layer
-    if model.spreads and held > 1 and waiting <= memory:
+    if model.supports_device_map and held > 1 and waiting <= memory:
         found.append((waiting / BUS, Placement("spread", len(gpus), waiting)))
     return min(found, key=lambda one: one[0])[1] if found else None
 

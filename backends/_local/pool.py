@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from .._core.errors import OutOfMemoryError
 from .._core.types import Chunk, Progress
-from .engine import AbandonedError, Answer, Engine, Steps, Turnstile
+from .engine import AbandonedError, DeviceQueue, Engine, GenerationJob, Steps
 from .machine import gigabytes
 
 M = TypeVar("M")
@@ -37,7 +37,7 @@ class Pool:
 
     def __init__(self) -> None:
         self._engines: dict[str, Engine[Any]] = {}
-        self._turnstiles: dict[str, Turnstile] = {}
+        self._device_queues: dict[str, DeviceQueue] = {}
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         atexit.register(self.close)
@@ -46,7 +46,7 @@ class Pool:
         self, key: str, label: str, prepare: Callable[[], Plan[M]], job: Callable[[M], Steps]
     ) -> AsyncGenerator[Chunk | Progress, None]:
         """Run a job on the model `key`, which `prepare` tells how to load if it is not yet."""
-        answer = Answer(job)
+        answer = GenerationJob(job)
         with self._lock:
             engine = self._engines.get(key)
             if engine is None:
@@ -61,10 +61,10 @@ class Pool:
         finally:
             answer.closed = True  # seen by the engine before its next step
 
-    def turnstile(self, device: str) -> Turnstile:
+    def device_queue(self, device: str) -> DeviceQueue:
         """The turnstile of a device."""
         with self._lock:
-            return self._turnstiles.setdefault(device, Turnstile(device))
+            return self._device_queues.setdefault(device, DeviceQueue(device))
 
     def loaded(self) -> tuple[str, ...]:
         """The keys of the models that are loaded or being loaded, least recently used first."""
@@ -103,7 +103,7 @@ class Pool:
 
     def _load_once(self, engine: Engine[M], prepare: Callable[[], Plan[M]]) -> M:
         plan = prepare()
-        engine.turnstile = self.turnstile(plan.device)
+        engine.device_queue = self.device_queue(plan.device)
         # Answers that run may still grow to full length, so room is asked for all of them.
         engine.has_room_for = lambda answers: plan.free() >= plan.per_answer * answers
         if not self._loading.acquire(blocking=False):
@@ -123,7 +123,7 @@ class Pool:
                 idle = [
                     (engine.used, key)
                     for key, engine in self._engines.items()
-                    if engine.idle and engine.turnstile.device == plan.device
+                    if engine.idle and engine.device_queue.device == plan.device
                 ]
             if not idle:
                 raise OutOfMemoryError(

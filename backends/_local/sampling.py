@@ -15,7 +15,7 @@ _LIKELIEST = 1024
 """Tokens that hold the nucleus nearly always."""
 
 
-def chooser(params: GenerationParams) -> "Callable[[torch.Tensor], int]":
+def make_sampler(params: GenerationParams) -> "Callable[[torch.Tensor], int]":
     """How the next token is taken from the logits: the likeliest, or a draw."""
     import torch
 
@@ -36,13 +36,13 @@ def chooser(params: GenerationParams) -> "Callable[[torch.Tensor], int]":
 
     def draw(logits: "torch.Tensor") -> int:
         with torch.inference_mode():
-            weights, tokens = likeliest((logits.float() / temperature).softmax(-1), top_p, top_k)
+            weights, tokens = top_k_top_p((logits.float() / temperature).softmax(-1), top_p, top_k)
             return int(tokens[torch.multinomial(weights, 1, generator=generator)])
 
     return draw
 
 
-def likeliest(
+def top_k_top_p(
     probabilities: "torch.Tensor", top_p: float, top_k: int
 ) -> "tuple[torch.Tensor, torch.Tensor]":
     """The tokens that top-k, then top-p, leave over, likeliest first, on the CPU."""

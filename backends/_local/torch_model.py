@@ -22,11 +22,18 @@ from .._core.types import (
     Usage,
 )
 from .._core.unicode import clean
-from .chat_text import DEFAULT_PARAMS, STOP_TOKENS, Detokenizer, StopStrings, harmless, turns
+from .chat_text import (
+    DEFAULT_PARAMS,
+    STOP_TOKENS,
+    Detokenizer,
+    StopStrings,
+    escape_control_tokens,
+    to_template_messages,
+)
 from .engine import Step, Steps
 from .machine import free_memory, has_native_bf16, physical_cores
 from .placement import ACCELERATE, RESERVE, Placement
-from .sampling import chooser
+from .sampling import make_sampler
 
 if TYPE_CHECKING:
     import torch
@@ -140,7 +147,7 @@ class Prompt:
     """What a reader of the answer should know about it, in a few words."""
 
 
-class Pass(NamedTuple):
+class ForwardOutput(NamedTuple):
     """What a forward pass made of some tokens."""
 
     logits: "torch.Tensor"
@@ -152,9 +159,9 @@ class Pass(NamedTuple):
 class TorchModel:
     """A loaded model. Everything happens on its engine's thread."""
 
-    spreads: ClassVar[bool] = True
+    supports_device_map: ClassVar[bool] = True
     """Whether its code runs when Accelerate lays it over several devices."""
-    merges: ClassVar[bool] = False
+    fuses_on_load: ClassVar[bool] = False
     """Whether its weights are put together anew while they are read, so that none stays mapped."""
     warnings: tuple[str, ...] = ()
     """What a reader of every answer must not overlook, in sentences."""
@@ -201,7 +208,7 @@ class TorchModel:
 
         bound_kernels()
         disable_progress_bar()
-        layout = cls._layout(label, device, getattr(torch, dtype), spread)
+        layout = cls._from_pretrained_kwargs(label, device, getattr(torch, dtype), spread)
         full = f"The memory ran out while {label} was loaded."
         with _memory_errors(full):
             try:
@@ -221,20 +228,21 @@ class TorchModel:
             if info["missing_keys"]:  # they would be random numbers, and so would the answers
                 raise damaged(label, folder)
             if "device_map" not in layout:
-                _settle(model, device, getattr(torch, dtype), report)
+                _materialize_weights(model, device, getattr(torch, dtype), report)
         made = cls(label, model.eval(), tokenizer)
         if spread and (waiting := _waiting(model)):
             made.warnings = (Placement("spread", spread.gpus, waiting).words,)
         return made
 
     @classmethod
-    def _layout(
+    def _from_pretrained_kwargs(
         cls, label: str, device: str, dtype: "torch.dtype", spread: Placement | None
     ) -> dict[str, Any]:
         """How `from_pretrained` brings the weights into memory."""
-        whole = cls.merges and device.startswith("cuda")
+        whole = cls.fuses_on_load and device.startswith("cuda")
         if spread is None and not (whole and find_spec("accelerate")):
-            # As they are in the file, and where they can be, only mapped: `_settle` does the rest.
+            # As they are in the file, and where they can be, only mapped:
+            # `_materialize_weights` does the rest.
             return {"dtype": "auto"}
         if find_spec("accelerate") is None:
             raise MissingDependencyError(
@@ -262,7 +270,7 @@ class TorchModel:
 
         length = len(prompt.tokens)
         most = min(most_tokens(params), prompt.context - length)
-        choose = chooser(params)
+        choose = make_sampler(params)
         writer = _Writer(self._tokenizer, self._stop_tokens, params.stop)
         cache = DynamicCache(config=self._model.config)
         yield Progress("prefill", 0.0)
@@ -318,7 +326,9 @@ class TorchModel:
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """The conversation as tokens, in the model's own chat template."""
-        text = self._written(messages, lambda m: harmless(clean(m.text), self._controls))
+        text = self._written(
+            messages, lambda m: escape_control_tokens(clean(m.text), self._controls)
+        )
         prompt: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         if len(prompt) >= self._context:
             raise self._too_long(len(prompt), self._context)
@@ -326,7 +336,9 @@ class TorchModel:
 
     def _written(self, messages: Sequence[Message], write: Callable[[Message], str]) -> str:
         """The conversation in the chat template."""
-        return self._render(turns(messages, system_slot=self._system_slot, write=write))
+        return self._render(
+            to_template_messages(messages, system_slot=self._system_slot, write=write)
+        )
 
     def _too_long(self, tokens: int, context: int) -> ContextLengthError:
         return ContextLengthError(
@@ -344,7 +356,7 @@ class TorchModel:
         long: bool,
         *,
         in_prompt: bool = True,
-    ) -> Pass:
+    ) -> ForwardOutput:
         """One forward pass over `tokens`, all of which join the cache."""
         import torch
 
@@ -355,7 +367,7 @@ class TorchModel:
             else:
                 given = {"input_ids": torch.tensor([tokens], device=self._model.device)}
             made = self._model(**given, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            return Pass(made.logits[0, -1])
+            return ForwardOutput(made.logits[0, -1])
 
     @contextmanager
     def _factors(self, long: bool) -> Generator[None, None, None]:
@@ -425,7 +437,9 @@ def _waiting(model: Any) -> int:
     return sum(weight.nbytes for weight in model.parameters() if weight.device.type == "meta")
 
 
-def _settle(model: Any, device: str, dtype: "torch.dtype", report: Callable[[float], None]) -> None:
+def _materialize_weights(
+    model: Any, device: str, dtype: "torch.dtype", report: Callable[[float], None]
+) -> None:
     """Bring the weights to where they will be used, as what they will be used.
 
     A checkpoint is only mapped into memory when it is opened, and would be read from the disk

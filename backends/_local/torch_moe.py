@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._core.types import ExpertRouting
-from .torch_model import Pass, TorchModel
+from .torch_model import ForwardOutput, TorchModel
 
 if TYPE_CHECKING:
     import torch
@@ -22,14 +22,14 @@ Choice = tuple["torch.Tensor", "torch.Tensor"]
 class MoeModel(TorchModel):
     """A loaded Phi-3.5-MoE, or a model of its architecture (`phimoe`)."""
 
-    merges: ClassVar[bool] = True
+    fuses_on_load: ClassVar[bool] = True
 
     def __init__(self, label: str, model: Any, tokenizer: Any) -> None:
         super().__init__(label, model, tokenizer)
         self._routers = [layer.mlp.router for layer in model.model.layers]
         self._experts: int = model.config.num_local_experts
-        self._pieces = pieces(self._tokenizer, model.config.vocab_size)
-        hold_angles(model.model.rotary_emb)
+        self._pieces = token_strings(self._tokenizer, model.config.vocab_size)
+        freeze_rope(model.model.rotary_emb)
 
     def _forward(
         self,
@@ -38,12 +38,12 @@ class MoeModel(TorchModel):
         long: bool,
         *,
         in_prompt: bool = True,
-    ) -> Pass:
+    ) -> ForwardOutput:
         """One forward pass, listening to the routers: only during it, whoever is answered."""
-        with _listening(self._routers) as choices:
+        with _capture_routers(self._routers) as choices:
             logits = super()._forward(tokens, cache, long, in_prompt=in_prompt).logits
         ids = [int(token) for token in tokens]
-        return Pass(logits, self._routing(ids, choices, in_prompt))
+        return ForwardOutput(logits, self._routing(ids, choices, in_prompt))
 
     def _routing(
         self, ids: Sequence[int], choices: Sequence[Choice], in_prompt: bool
@@ -67,7 +67,7 @@ class MoeModel(TorchModel):
         )
 
 
-def pieces(tokenizer: "Tokenizer", size: int) -> list[str]:
+def token_strings(tokenizer: "Tokenizer", size: int) -> list[str]:
     """Each token's text by its number; bytes beyond ASCII as `<0xE4>`.
 
     A model has more rows than its tokenizer has tokens: those that no text has are empty.
@@ -82,7 +82,7 @@ def _piece(text: str) -> str:
 
 
 @contextmanager
-def _listening(routers: Sequence[Any]) -> Generator[list[Choice], None, None]:
+def _capture_routers(routers: Sequence[Any]) -> Generator[list[Choice], None, None]:
     """What each of the routers decides meanwhile, in their order."""
     choices: list[Choice] = []
 
@@ -98,7 +98,7 @@ def _listening(routers: Sequence[Any]) -> Generator[list[Choice], None, None]:
             hook.remove()
 
 
-def hold_angles(rotary: Any) -> None:
+def freeze_rope(rotary: Any) -> None:
     """Let `rotary` compute its frequencies once, not anew in every forward pass.
 
     The library also asks in every pass which of LongRoPE's two scales holds, and a GPU has to be
@@ -123,4 +123,4 @@ def hold_angles(rotary: Any) -> None:
     rotary.forward = angles
 
 
-__all__ = ["MoeModel", "hold_angles", "pieces"]
+__all__ = ["MoeModel", "freeze_rope", "token_strings"]

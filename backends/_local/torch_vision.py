@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .._core.errors import BadRequestError, OutOfMemoryError
 from .._core.types import GenerationParams, ImagePart, Message, Progress
-from .chat_text import Tags
+from .chat_text import ImagePlaceholders
 from .engine import Step
 from .machine import gigabytes
 from .phi3_vision.crops import Layout
@@ -42,7 +42,7 @@ def crops_of(params: GenerationParams, pictures: int) -> int:
 class VisionModel(TorchModel):
     """A loaded Phi-3-vision. What it saw once, it remembers for the next question."""
 
-    spreads: ClassVar[bool] = False
+    supports_device_map: ClassVar[bool] = False
 
     def __init__(self, label: str, model: Any, tokenizer: Any) -> None:
         super().__init__(label, model, tokenizer)
@@ -81,7 +81,7 @@ class VisionModel(TorchModel):
         the answer may go beyond, the long ones hold from the first token on: they would for every
         token as soon as it did.
         """
-        tags = Tags(self._controls)
+        tags = ImagePlaceholders(self._controls)
         text = self._written(messages, tags)
         pictures = [_opened(image) for image in tags.images]
         crops = crops_of(params, len(pictures))

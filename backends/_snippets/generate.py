@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._core.types import GenerationParams, ImagePart, Message
-from .._local.chat_text import DEFAULT_PARAMS, STOP_TOKENS, Tags, turns
+from .._local.chat_text import DEFAULT_PARAMS, STOP_TOKENS, ImagePlaceholders, to_template_messages
 from .._local.placement import ACCELERATE
 from .._local.sampling import GREEDY_BELOW
 from .python_source import Expression, Pictures, call, comment, literal, quoted
@@ -39,8 +39,8 @@ def program(
     One that no device here can hold is `spread` over them.
     Raises `BadRequestError` if there is nothing to answer.
     """
-    tags = Tags(_controls(messages))
-    talk = turns(messages, system_slot=system_slot, write=tags)
+    tags = ImagePlaceholders(_controls(messages))
+    talk = to_template_messages(messages, system_slot=system_slot, write=tags)
     broken = comment(r"\u2060 makes control tokens in a text mere letters.")
     harmed = any("\u2060" in turn["content"] for turn in talk)
     knobs, seed = _knobs(params), params.seed
