@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A snapshot of one answer so far."""
+    """One answer as it stood at a moment; only its routing is shared with the growing answer."""
 
     state: State = "waiting"
     text: str = ""

@@ -19,7 +19,7 @@ from .texts import EN, I18N, t
 from .theme import ASSETS, css, js, theme
 
 TABS = (text, vision, moe)
-"""The tabs in the order in which they stand. A new tab is one file and its name here.
+"""The tabs in the order in which they stand. A new tab is a folder in `ui/tabs` and its name here.
 
 The Models tab stands behind them: it shows what all of them can be answered by.
 """

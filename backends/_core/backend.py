@@ -13,9 +13,9 @@ from .errors import BadRequestError, MissingDependencyError
 from .types import Chunk, Connection, GenerationParams, Message, Progress
 
 CONTEXT_CAP = 4096
-"""Tokens of prompt and answer together that engines here keep to, so that answers compare: LongRoPE
-switches its factors at this length, and every engine does something else there. A server has its
-own limit; an answer that went beyond this one says so."""
+"""Tokens of prompt and answer together that text models here keep to, so that answers compare:
+LongRoPE switches its factors at this length, and every engine does something else there. A server
+has its own limit; an answer that went beyond this one says so."""
 
 Kind = Literal["local", "server", "hosted"]
 State = Literal["ready", "needs key", "not installed", "unreachable", "retired"]
@@ -190,7 +190,7 @@ class Backend(ABC):
 
 
 REGISTRY: dict[str, Backend] = {}
-"""Every backend by its id, in the order in which the page shows them."""
+"""Every backend by its id, in the order in which their files are imported: by name."""
 
 
 B = TypeVar("B", bound=Backend)

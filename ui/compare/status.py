@@ -1,4 +1,4 @@
-"""What is running where: the states in the pickers, and the sentence above it all."""
+"""The state of backends and models in words: for lists, badges and the line under a picker."""
 
 from collections import Counter
 from collections.abc import Sequence

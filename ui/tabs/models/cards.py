@@ -117,7 +117,7 @@ def _languages(spec: ModelSpec) -> str:
 
 
 def _lifecycle(spec: ModelSpec) -> str:
-    checked = f'title="as of {spec.checked.isoformat()}"'
+    checked = f'title="as of {spec.checked.isoformat()}"' if spec.checked else ""
     if spec.lifecycle == "superseded" and spec.successor in MODELS:
         return f"<span {checked}>superseded by {escape(MODELS[spec.successor].label)}</span>"
     return f"<span {checked}>{spec.lifecycle}</span>"
