@@ -14,7 +14,7 @@ nvidia     = $(if $(wildcard /proc/driver/nvidia /usr/lib/wsl/lib/nvidia-smi),-n
 PAGE_READY = $(VENV)/page-$(call checksum,requirements.txt tools/install.py)$(nvidia)
 TEST_READY = $(VENV)/test-$(call checksum,requirements.txt tests/requirements.txt tests/requirements-alone.txt)
 
-.PHONY: help run test test-quick lint bench space
+.PHONY: help run dev test test-quick lint bench space
 
 help: ## say what can be made
 	@echo 'make TARGET, for example: make run PORT=8000 HOST=0.0.0.0'
@@ -22,6 +22,10 @@ help: ## say what can be made
 
 run: $(PAGE_READY) ## start the page on this machine
 	@$(PY) app.py --host $(HOST) --port $(PORT) $(ARGS)
+
+dev: $(TEST_READY) ## start the page, and anew whenever one of its files changes
+	@$(PY) -m watchfiles --filter default --sigint-timeout 5 \
+	  '$(PY) app.py --no-browser --host $(HOST) --port $(PORT) $(ARGS)' app.py backends playground ui
 
 test: $(TEST_READY) ## run all tests, in a real browser too
 	@$(PY) -m tests.browser

@@ -22,7 +22,13 @@ case "$1" in tools/install.py) test -e offline && exit 1; touch "$2";; esac
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.txt", "tests/requirements.txt", "tests/requirements-alone.txt"]
+    "name",
+    [
+        "requirements.txt",
+        "tests/requirements.txt",
+        "tests/requirements-alone.txt",
+        "benchmarks/requirements.txt",
+    ],
 )
 def test_every_version_is_exact_and_no_index_is_named(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,35 @@
+"""The library without the page: the example answers, and says how fast."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.real_server import BUSY
+
+pytestmark = pytest.mark.engine
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "compare_two.py"
+
+
+def test_two_models_answer_side_by_side_without_the_page(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "utf8", str(EXAMPLE)]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,  # from anywhere, not only from the repository's folder
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=BUSY,
+    )
+    assert done.returncode == 0, done.stderr
+    left, right = done.stdout.strip().split("\n\n")
+    assert left.startswith("pocket-3: Sorry, I do not know that language.")
+    assert right.startswith("pocket-3.5: 我听过“长沙”这个名字")
+    for answer in (left, right):
+        figures = re.search(r"\n  (\d+) tokens, (\d+) tokens/s", answer)
+        assert figures and int(figures[1]) > 10 and int(figures[2]) > 0, answer
