@@ -6,6 +6,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from backends import BackendError
+from playground.conversation import language_of
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from playground.media.pictures import Picture, PictureLimits, memory_held, read
@@ -186,3 +188,17 @@ async def test_pictures_of_all_visitors_have_one_limit(folder: Path) -> None:
     first.pictures = ()
     gc.collect()
     assert memory_held() < held  # given back with the picture
+
+
+async def test_pictures_and_languages_take_no_thread_of_the_checks(folder: Path) -> None:
+    go_on, crowded = threading.Event(), ThreadPoolExecutor(1)
+    crowded.submit(go_on.wait)
+    asyncio.get_running_loop().set_default_executor(crowded)
+    page, session = view(LOCAL), VisionSession()
+    try:
+        async with asyncio.timeout(20):
+            await add(page, session, files(folder, 1))
+            assert await language_of("Where is the next railway station, please?") == "en"
+    finally:
+        go_on.set()
+    assert len(session.pictures) == 1

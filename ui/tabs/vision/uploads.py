@@ -11,6 +11,7 @@ from pathlib import Path
 
 from backends import BackendError, BadRequestError
 from playground.media.pictures import Picture
+from playground.threads import in_media_thread
 
 AT_ONCE = 2
 """Visitors whose files are read at the same time: decoding keeps a processor busy."""
@@ -84,7 +85,7 @@ def _claim(files: Collection[Path]) -> None:
 async def _read_one(
     path: Path, name: str, look: Look, gone: threading.Event
 ) -> AsyncGenerator[str | Sequence[Picture] | BackendError, None]:
-    task = asyncio.ensure_future(asyncio.to_thread(look, path, name, gone))
+    task = asyncio.ensure_future(in_media_thread(look, path, name, gone))
     waited = 0
     try:
         while not task.done():

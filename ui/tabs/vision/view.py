@@ -1,6 +1,5 @@
 """The comparison with pictures: what is shown with a prompt, and in how many crops it is seen."""
 
-import asyncio
 import threading
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing, suppress
@@ -15,6 +14,7 @@ from backends import CONTEXT_CAP, REGISTRY, BackendError
 from playground.examples.vision import Spacing, VisionExample, picture_bytes
 from playground.media.pictures import Picture, PictureLimits, check_size, read
 from playground.media.video import is_clip, read_frames
+from playground.threads import in_media_thread
 
 from ...compare.composer import notice_html
 from ...compare.view import CompareView
@@ -179,7 +179,7 @@ class VisionView(CompareView[VisionSession]):
         pick = session.picks
         try:
             files = (example.clip,) if example.clip else example.pictures
-            found = await asyncio.to_thread(_shown_with, files, example.spacing, frames, limits)
+            found = await in_media_thread(_shown_with, files, example.spacing, frames, limits)
             if pick != session.picks:  # another one was picked meanwhile
                 return gr.skip()
             session.pictures = ()
@@ -243,7 +243,7 @@ class VisionView(CompareView[VisionSession]):
         there = {picture.digest for picture in held}
         for key in [key for key in session.sheets if key[0] not in there]:
             del session.sheets[key]
-        await asyncio.to_thread(draw_sheets, held, sights, session.sheets)
+        await in_media_thread(draw_sheets, held, sights, session.sheets)
 
     def _strip(self, session: VisionSession, busy: str = "") -> str:
         return strip_html(session.pictures, self._sights(session), session.sheets, busy)
