@@ -12,7 +12,7 @@ import gradio as gr
 
 from backends import CONTEXT_CAP, REGISTRY, BackendError
 from playground.examples.vision import Spacing, VisionExample, picture_bytes
-from playground.media.pictures import Picture, PictureLimits, check_size, read
+from playground.media.pictures import Picture, PictureLimits, check_size, read, read_unless
 from playground.media.video import is_clip, read_frames
 from playground.threads import in_media_thread
 
@@ -195,13 +195,15 @@ class VisionView(CompareView[VisionSession]):
         self, path: Path, name: str, spacing: Any, frames: Any, gone: threading.Event
     ) -> Sequence[Picture]:
         limits = self.limits.picture
+        if gone.is_set():  # before a thread was free
+            return []
         if is_clip(path):
             count = frames if isinstance(frames, int) else FRAMES
             how = "scenes" if spacing == "scenes" else "even"
             count = max(1, min(count, limits.frames))
             return _drawn_small(read_frames(path, name, how, count, limits, gone.is_set))
         check_size(path.stat().st_size, limits.file_bytes, name)  # before it is in memory
-        return _drawn_small([read(path.read_bytes(), name, limits)])
+        return _drawn_small(read_unless(gone.is_set, path.read_bytes(), name, limits))
 
     def _held_back(
         self, session: VisionSession, found: Sequence[Picture] | BackendError
