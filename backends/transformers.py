@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -41,6 +42,9 @@ here. Code from the Hub never runs."""
 
 _NATIVE = tuple(spec for spec in MODELS.values() if spec.hub_id and spec.architecture in _CLASSES)
 
+_LOOKS = ThreadPoolExecutor(2, "looks")
+"""Looks at the disk have threads of their own: behind other people's work they come too late."""
+
 _PORT = (
     "Run it in the folder of Phi Playground: backends/_local/phi3_vision is what runs this model "
     "on today's Transformers."
@@ -62,6 +66,12 @@ class Transformers(Backend):
     install: ClassVar[str] = "pip install torch transformers"
     downloads_from: ClassVar[str] = "the Hugging Face Hub"
     reports_routing: ClassVar[bool] = True
+    no_weights: ClassVar[Status] = Status(
+        "not installed",
+        "None of its models is on this machine yet. Choose one to download it.",
+        "no_weights",
+    )
+    """How it is where none of its models is."""
 
     def specs(self) -> Sequence[ModelSpec]:
         """The catalog's models that it offers."""
@@ -77,26 +87,34 @@ class Transformers(Backend):
 
     async def status(self, connection: Connection | None = None) -> Status:
         """Ready if the packages and at least one model are here."""
-        if missing := self.missing_packages():
-            return Status(
-                "not installed",
-                f"Needs {' and '.join(missing)}. Install with: {self.install}",
-                "missing_packages",
-                {"packages": missing, "install": self.install},
-            )
+        if without := self._without_packages():
+            return without
         offers = await self.models()
         if any(offer.status.ready for offer in offers):
             return Status("ready", "Runs on this machine.", "ready_local")
-        return Status(
-            "not installed",
-            "None of its models is on this machine yet. Choose one to download it.",
-            "no_weights",
-        )
+        return self.no_weights
 
     async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
         """Its models, those that are on this machine and fit into it first."""
-        offers = await asyncio.to_thread(lambda: [self._offer(spec) for spec in self.specs()])
+        return await asyncio.get_running_loop().run_in_executor(_LOOKS, self.offers)
+
+    def offers(self) -> Sequence[Offer]:
+        """The same, at once: without the packages no model is ready, wherever its files are."""
+        offers = [self._offer(spec) for spec in self.specs()]
+        if without := self._without_packages():
+            offers = [replace(offer, status=without, download_size=None) for offer in offers]
         return sorted(offers, key=lambda offer: not offer.status.ready)
+
+    def _without_packages(self) -> Status | None:
+        """What keeps every model from answering, if packages are missing."""
+        if not (missing := self.missing_packages()):
+            return None
+        return Status(
+            "not installed",
+            f"Needs {' and '.join(missing)}. Install with: {self.install}",
+            "missing_packages",
+            {"packages": missing, "install": self.install},
+        )
 
     async def stream(
         self,

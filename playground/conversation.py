@@ -1,6 +1,5 @@
 """A comparison's turns: what was asked, what each side said, and how they are written down."""
 
-import asyncio
 import re
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,6 +14,7 @@ from .experts import Routing
 from .languages import LANGUAGES, detect
 from .media.pictures import Picture
 from .text import valid
+from .threads import in_media_thread
 
 MAX_TEXT = 400_000
 MAX_TURNS = 200
@@ -213,7 +213,7 @@ class Conversation(_Record):
 
 async def language_of(text: str) -> str | None:
     """The code of a text's language, found off the event loop: the first call loads a library."""
-    language = await asyncio.to_thread(detect, text)
+    language = await in_media_thread(detect, text)
     return language.code if language else None
 
 

@@ -6,8 +6,10 @@ import os
 import tempfile
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import gradio as gr
@@ -15,9 +17,11 @@ import pytest
 from PIL import Image
 
 from backends import BackendError
+from playground.conversation import language_of
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
-from playground.media.pictures import Picture, PictureLimits, memory_held, read
+from playground.media import pictures as pictures_module
+from playground.media.pictures import Picture, PictureLimits, memory_held, read, read_unless
 from ui.doors import own_folder
 from ui.tabs.vision.session import VisionSession
 from ui.tabs.vision.uploads import AT_ONCE, Uploads
@@ -186,3 +190,66 @@ async def test_pictures_of_all_visitors_have_one_limit(folder: Path) -> None:
     first.pictures = ()
     gc.collect()
     assert memory_held() < held  # given back with the picture
+
+
+async def test_pictures_and_languages_take_no_thread_of_the_checks(folder: Path) -> None:
+    go_on, crowded = threading.Event(), ThreadPoolExecutor(1)
+    crowded.submit(go_on.wait)
+    asyncio.get_running_loop().set_default_executor(crowded)
+    page, session = view(LOCAL), VisionSession()
+    try:
+        async with asyncio.timeout(20):
+            await add(page, session, files(folder, 1))
+            assert await language_of("Where is the next railway station, please?") == "en"
+    finally:
+        go_on.set()
+    assert len(session.pictures) == 1
+
+
+async def test_a_place_is_free_when_the_decoder_has_ended_and_no_sooner(tmp_path: Path) -> None:
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def decodes(path: Path, name: str, gone: threading.Event) -> Sequence[Picture]:
+        begun.release()
+        go_on.wait(20)  # a decoder hears nothing in the middle of its work
+        return []
+
+    uploads = Uploads(tmp_path)
+    try:
+        for _ in range(AT_ONCE):
+            steps = uploads.read(files(tmp_path, 1), 9, decodes)
+            await anext(steps)
+            assert await asyncio.to_thread(begun.acquire, timeout=20)
+            await steps.aclose()
+        late = uploads.read(files(tmp_path, 1), 9, look)
+        assert "other visitors" in await anext(late)
+    finally:
+        go_on.set()
+    assert len(await all_of(late)) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "steps"), [(1, []), (2, ["_decode"]), (3, ["_decode", "encode"])]
+)
+def test_a_picture_that_nobody_waits_for_is_given_up_between_steps(
+    monkeypatch: pytest.MonkeyPatch, asked: int, steps: list[str]
+) -> None:
+    done, answers = list[str](), iter([False] * (asked - 1) + [True] * 9)
+    for name in ("_decode", "encode"):
+        step = getattr(pictures_module, name)
+
+        def noted(*given, _name=name, _step=step, **more):
+            done.append(_name)
+            return _step(*given, **more)
+
+        monkeypatch.setattr(pictures_module, name, noted)
+    file = BytesIO()
+    Image.new("RGB", (4, 4)).save(file, "PNG")
+    found = read_unless(lambda: next(answers), file.getvalue(), "a.png", PictureLimits())
+    assert done == steps and len(found) == (asked == 3)
+
+
+def test_a_file_that_nobody_waits_for_is_not_even_opened(tmp_path: Path) -> None:
+    gone = threading.Event()
+    gone.set()
+    assert view(LOCAL)._look(tmp_path / "not there.png", "a.png", "even", 8, gone) == []

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from .._core.backend import register
+from .._core.backend import Offer, Status, register
 from .._core.catalog import MODELS, ModelSpec
-from .._core.types import GenerationParams
+from .._core.types import Connection, GenerationParams
 from ..transformers import Transformers
 
 MOST_CROPS = 4
@@ -22,10 +22,20 @@ class Pocket(Transformers):
 
     id: ClassVar[str] = "pocket"
     label: ClassVar[str] = "Pocket (built in)"
+    no_weights: ClassVar[Status] = Status(
+        "not installed",
+        "The files of the built-in models are missing: fetch Phi Playground again, with "
+        "backends/pocket/models.",
+        "no_weights",
+    )
 
     def specs(self) -> Sequence[ModelSpec]:
         """The catalog's Pocket models."""
         return _SPECS
+
+    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+        """Its models; a look at a few files, which waits for nobody's thread."""
+        return self.offers()
 
     def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
         """See `Backend.crops`: at most as many as Pocket-Vision was taught to look at."""
@@ -43,3 +53,9 @@ class Pocket(Transformers):
         """The folder beside this file that holds the model."""
         folder = Path(__file__).parent / "models" / spec.key
         return folder if (folder / "model.safetensors").is_file() else None
+
+    def _offer(self, spec: ModelSpec) -> Offer:
+        """A model as it stands: here or not. It fits into any memory, and is never downloaded."""
+        here = self.checkpoint(spec) is not None
+        ready = Status("ready", "On this machine.", "ready_local")
+        return Offer(self.model_id(spec), spec, ready if here else self.no_weights)

@@ -5,7 +5,7 @@ import importlib
 import math
 import re
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -117,6 +117,14 @@ def read(data: bytes, name: str, limits: PictureLimits) -> Picture:
     Colour profiles are dropped, not applied, as the models' own preprocessing does not apply them.
     Raises `BadRequestError` for what is no picture, is damaged, or is too large.
     """
+    (picture,) = read_unless(lambda: False, data, name, limits)
+    return picture
+
+
+def read_unless(
+    cancelled: Callable[[], bool], data: bytes, name: str, limits: PictureLimits
+) -> list[Picture]:
+    """The same; `cancelled` is asked before each long step, and then the list is empty."""
     name = clean_name(name, "picture")
     check_size(len(data), limits.file_bytes, name)
     kind = recognise(data[:HEAD])
@@ -137,14 +145,18 @@ def read(data: bytes, name: str, limits: PictureLimits) -> Picture:
     if size != image.size:
         width, height = image.size[::-1] if turned >= 5 else image.size
         notes.append(f"scaled down from {width:,} x {height:,}")
+    if cancelled():
+        return []
     try:
         pixels, stretched = _decode(image, size)
     except Exception as error:
         raise damaged(name, kind) from error
+    if cancelled():
+        return []
     if stretched:
         notes.append("brightness stretched")
     lossy = kind.id in _LOSSY or (kind.id == "webp" and b"VP8 " in data)
-    return encode(turn(pixels, turned), name, lossy=lossy, notes=notes)
+    return [encode(turn(pixels, turned), name, lossy=lossy, notes=notes)]
 
 
 def encode(image: "Image", name: str, *, lossy: bool, notes: Sequence[str] = ()) -> Picture:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from backends import REGISTRY, Offer
+from backends import MODELS, REGISTRY, Offer
 from playground.health import BOARD, Checked
 from playground.keyring import Keyring
 from playground.limits import Limits
@@ -17,7 +17,7 @@ Side = tuple[Checked, Offer]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models that can answer now."""
+    """Two models that can answer now; the sentence says so if not even the built-in ones can."""
 
     left: Side
     right: Side
@@ -41,8 +41,9 @@ async def text_pair(limits: Limits, keyring: Keyring) -> Pair:
         if len(sides) == 2:
             left, right = sides
             return Pair(left, right, _compared(left, right, why))
-    left, right = _ready(await _pocket(checked), ("pocket-3", "pocket-3.5"), exactly=True)
-    return Pair(left, right, _BUILT_IN + _other_ways(limits, f"for a real Phi model, {_DOWNLOAD}"))
+    left, right = await _built_in("pocket-3"), await _built_in("pocket-3.5")
+    ways = _other_ways(limits, f"for a real Phi model, {_DOWNLOAD}")
+    return Pair(left, right, _BUILT_IN + _not_yet(left, right) + ways)
 
 
 async def vision_pair(limits: Limits, keyring: Keyring) -> Pair:
@@ -63,9 +64,9 @@ async def vision_pair(limits: Limits, keyring: Keyring) -> Pair:
             "picture in up to 4 crops, the right side in up to 16."
         )
         return Pair(one, one, sentence, {"left_crops": "4", "right_crops": "16"})
-    pocket = await BOARD.look(REGISTRY["pocket"], keyring)
-    (one,) = _ready(pocket, ("pocket-vision",))
-    sentence = _BUILT_IN_EYES + _other_ways(limits, f"for Phi-3.5-vision, {_DOWNLOAD}")
+    one = await _built_in("pocket-vision")
+    sentence = _BUILT_IN_EYES + _not_yet(one)
+    sentence += _other_ways(limits, f"for Phi-3.5-vision, {_DOWNLOAD}")
     return Pair(one, one, sentence, {"left_crops": "1", "right_crops": "4", "temperature": "0"})
 
 
@@ -73,8 +74,7 @@ async def moe_pair(limits: Limits, keyring: Keyring) -> Pair:
     """Phi-3.5-MoE and Phi-3.5-mini if they are here, else the built-in mixture and dense model."""
     here = await BOARD.look(REGISTRY["transformers"], keyring)
     sides = _ready(here, ("phi-3.5-moe", "phi-3.5-mini"))
-    pocket = await BOARD.look(REGISTRY["pocket"], keyring)
-    left, right = _ready(pocket, ("pocket-moe", "pocket-3.5"), exactly=True)
+    left, right = await _built_in("pocket-moe"), await _built_in("pocket-3.5")
     if sides and sides[0][1].spec.is_mixture:
         # One that fills all GPUs leaves no room for a second one of its kind.
         alone = len(sides) == 1 or sides[0][1].status.values.get("spread")
@@ -84,7 +84,8 @@ async def moe_pair(limits: Limits, keyring: Keyring) -> Pair:
         "for Phi-3.5-MoE, choose <b>Transformers</b> if its 84 GB fit here, or a server that has "
         "it (that one does not tell its routing)."
     )
-    return Pair(left, right, _BUILT_IN_MIXTURE + _other_ways(limits, way), {"temperature": "0"})
+    sentence = _BUILT_IN_MIXTURE + _not_yet(left, right) + _other_ways(limits, way)
+    return Pair(left, right, sentence, {"temperature": "0"})
 
 
 _BUILT_IN = (
@@ -109,26 +110,29 @@ async def _checked(limits: Limits, keyring: Keyring) -> dict[str, Checked]:
     return {one.backend.id: one for one in every}
 
 
-async def _pocket(checked: Mapping[str, Checked]) -> Checked:
-    return checked.get("pocket") or await BOARD.look(REGISTRY["pocket"])
+async def _built_in(key: str) -> Side:
+    """A built-in model, whatever its check says, and also if that is late: there is no other."""
+    checked = await BOARD.look(REGISTRY["pocket"])
+    listed = (offer for offer in checked.offers if offer.spec.key == key)
+    return checked, next(listed, Offer(key, MODELS[key], checked.status))
 
 
-def _ready(
-    checked: Checked | None, families: Sequence[str], *, exactly: bool = False
-) -> list[Side]:
+def _not_yet(*sides: Side) -> str:
+    """Why they cannot answer, if they cannot."""
+    reasons = dict.fromkeys(offer.status.message for _, offer in sides if not offer.status.ready)
+    return "".join(f"<b>Not yet:</b> {escape(reason)} " for reason in reasons)
+
+
+def _ready(checked: Checked | None, families: Sequence[str]) -> list[Side]:
     """The first model of each family, by the beginnings of their keys, that a backend has ready."""
     if checked is None:
         return []
     offers = [offer for offer in checked.offers if offer.status.ready]
     found = [
-        next((offer for offer in offers if _belongs(offer, family, exactly)), None)
+        next((offer for offer in offers if offer.spec.key.startswith(family)), None)
         for family in families
     ]
     return [(checked, offer) for offer in found if offer]
-
-
-def _belongs(offer: Offer, family: str, exactly: bool) -> bool:
-    return offer.spec.key == family if exactly else offer.spec.key.startswith(family)
 
 
 def _compared(left: Side, right: Side, why: str) -> str:

@@ -82,6 +82,17 @@ class Pickers:
         choices = _choices(checked, model if keeps else "")
         if model not in [value for _, value in choices]:
             model = choices[0][1] if choices else ""
+        return self._chosen(checked, choices, model)
+
+    async def opened_on(self, keyring: Keyring, backend: str, model: str) -> Updates:
+        """The backend and the model that a view opens on, also while its check is late."""
+        checked = self._fitting(await look(backend, keyring))
+        return self._chosen(checked, _choices(checked, model), model)
+
+    def _chosen(
+        self, checked: Checked | None, choices: list[tuple[str, str]], model: str
+    ) -> Updates:
+        typed = bool(checked and checked.backend.names_models)
         return {
             self.pane.model: _offering(
                 choices, value=model or None, allow_custom_value=typed, filterable=typed
@@ -132,9 +143,13 @@ class Pickers:
             return {}
         checked = self._fitting(next((one for one in every if one.backend.id == backend), None))
         fitting = [one for one in every if one.backend.id == backend or self._can_fit(one)]
+        choices, filled = _choices(checked, model or ""), {}
+        if choices and not model and checked and not checked.backend.names_models:
+            model = choices[0][1]  # nothing could be chosen while the check was late
+            filled = {"value": model}
         updates: Updates = {
             self.pane.backend: _offering(backend_choices(fitting)),
-            self.pane.model: _offering(_choices(checked, model or "")),
+            self.pane.model: _offering(choices, **filled),
         }
         state = self._state(checked, model or "")
         # A question, or a download on its way, stays on the screen; and what has not changed is
@@ -216,7 +231,8 @@ def _choices(checked: Checked | None, model: str) -> list[tuple[str, str]]:
     """A backend's models, and the one that is chosen: nobody's choice is taken away."""
     choices = model_choices(checked) if checked else []
     if model and model not in [value for _, value in choices]:
-        choices.append((model, model))
+        late = checked and not checked.offers and not checked.backend.names_models
+        choices.append((checked.backend.spec_of(model).label if checked and late else model, model))
     return choices
 
 

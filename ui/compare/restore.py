@@ -77,7 +77,7 @@ class Opening:
         if view.examples:
             updates |= view.examples.spoken(request.headers.get("accept-language", ""))
         for picker, (backend, model) in zip(view.pickers, (left, right), strict=True):
-            updates |= await picker.backend_picked(keyring, backend, model)
+            updates |= await picker.opened_on(keyring, backend, model)
             updates[picker.pane.backend] = backend
         if prompt := clean(wanted.get("prompt", "")):
             updates[view.composer.prompt] = prompt[: self.limits.prompt_characters]

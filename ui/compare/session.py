@@ -1,10 +1,11 @@
 """What the server keeps of one view of an open page: its conversation, its run, its drawing."""
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from playground.answer import Completion, Request
 from playground.compare import Run
@@ -54,6 +55,8 @@ class Session:
     lines: list[str] = field(default_factory=lambda: ["", ""])
     """The line under each side."""
     _written: dict[int, Completion] = field(default_factory=dict)
+    _ending: dict[int, tuple[Completion, asyncio.Task[None]]] = field(default_factory=dict)
+    """The answers that have ended and are being written down, or are so already."""
     _drawn: Run | None = None
     _lines_at: float = 0.0
 
@@ -118,30 +121,46 @@ class Session:
         if run is None or run is self._drawn:
             return
         self._drawn = run
+        self._ending.clear()
         self._lines_at = 0.0
         async with aclosing(run.snapshots()) as snapshots:
             async for sides in snapshots:
                 if run is not self.run:  # the conversation was cleared meanwhile
                     return
-                await self._draw_lines(run, sides)
+                self._draw_lines(run, sides)
                 self.seen = sides
                 left, right = (side.text if side else "" for side in sides)
                 yield left, self.lines[0], right, self.lines[1]
 
-    async def _draw_lines(self, run: Run, sides: tuple[Completion | None, ...]) -> None:
+    def _draw_lines(self, run: Run, sides: tuple[Completion | None, ...]) -> None:
         now = monotonic()
         due = now - self._lines_at >= NUMBERS_EVERY
         for side, completion in enumerate(sides):
             if completion is None:
                 continue
             if completion.ended:
-                await self._write_down(run, side, completion)
+                # Its language is found beside the ticks: the other side's go on meanwhile.
+                if side not in self._ending or self._ending[side][0] != completion:
+                    self._end(side, completion, self._write_down(run, side, completion))
             else:
                 self._written.pop(side, None)
+                self._end(side)
                 if due or completion.state == "waiting":
                     self.lines[side] = live_line(completion, self.labels[side][0])
         if due:
             self._lines_at = now
+
+    def _end(
+        self,
+        side: int,
+        completion: Completion | None = None,
+        writing: Coroutine[Any, Any, None] | None = None,
+    ) -> None:
+        """Begin to write an answer down; what was begun for the side before is given up."""
+        if before := self._ending.pop(side, None):
+            before[1].cancel()
+        if completion and writing:
+            self._ending[side] = (completion, asyncio.ensure_future(writing))
 
     async def _write_down(self, run: Run, side: int, completion: Completion) -> None:
         """An answer has ended: it joins the conversation, and its line gets the last numbers."""
@@ -171,7 +190,9 @@ class Session:
         for side, completion in enumerate(run.snapshot()):
             if completion is None:
                 continue
-            await self._write_down(run, side, completion)
+            if (ending := self._ending.get(side)) and ending[0] == completion:
+                await asyncio.wait({ending[1]})
+            await self._write_down(run, side, completion)  # nothing is left to do as a rule
             if run is not self.run:
                 return []
             failures += [str(completion.error)] if completion.error else []
@@ -180,6 +201,7 @@ class Session:
                 self.redraw_lines(side)
         self.run = self._drawn = None
         self._written.clear()
+        self._ending.clear()
         return failures
 
     def _said_before(self, side: int) -> Said | None:
@@ -200,6 +222,8 @@ class Session:
         self.requests = [None, None]
         self.seen = (None, None)
         self._written.clear()
+        for side in (0, 1):
+            self._end(side)
         self.redraw_lines()
 
     def redraw_lines(self, *sides: int) -> None:

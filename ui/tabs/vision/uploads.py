@@ -6,11 +6,13 @@ import os
 import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 
 from backends import BackendError, BadRequestError
 from playground.media.pictures import Picture
+from playground.threads import MEDIA
 
 AT_ONCE = 2
 """Visitors whose files are read at the same time: decoding keeps a processor busy."""
@@ -27,7 +29,7 @@ class Uploads:
         self._folder = folder.resolve()
         # Who adds the same file as another visitor has it at the same path (Gradio's).
         self._needed: Counter[Path] = Counter()
-        self._readers = 0
+        self._places = threading.Semaphore(AT_ONCE)
 
     async def read(
         self, files: Mapping[Path, str], most: int, look: Look
@@ -40,19 +42,24 @@ class Uploads:
         """
         files = {path: name for path, name in files.items() if self._is_ours(path)}
         with self._kept(files.keys()) as gone:
-            while self._readers >= AT_ONCE:
+            while not self._places.acquire(blocking=False):
                 yield "Waiting for other visitors’ pictures…"
                 _claim(files)
                 await asyncio.sleep(1)
-            self._readers += 1
+            work: Future[Sequence[Picture]] | None = None
             try:
                 for path, name in list(files.items())[:most]:
-                    async with aclosing(_read_one(path, name, look, gone)) as steps:
+                    work = MEDIA.submit(look, path, name, gone)
+                    async with aclosing(_read_one(work, name)) as steps:
                         async for step in steps:
                             _claim(files)
                             yield step
             finally:
-                self._readers -= 1
+                # Who leaves stops no thread: the place is free when that has ended.
+                if work is None:
+                    self._places.release()
+                else:
+                    work.add_done_callback(lambda _: self._places.release())
 
     def _is_ours(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._folder)
@@ -82,9 +89,9 @@ def _claim(files: Collection[Path]) -> None:
 
 
 async def _read_one(
-    path: Path, name: str, look: Look, gone: threading.Event
+    work: Future[Sequence[Picture]], name: str
 ) -> AsyncGenerator[str | Sequence[Picture] | BackendError, None]:
-    task = asyncio.ensure_future(asyncio.to_thread(look, path, name, gone))
+    task = asyncio.wrap_future(work)
     waited = 0
     try:
         while not task.done():

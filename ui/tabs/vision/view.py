@@ -1,6 +1,5 @@
 """The comparison with pictures: what is shown with a prompt, and in how many crops it is seen."""
 
-import asyncio
 import threading
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing, suppress
@@ -13,8 +12,9 @@ import gradio as gr
 
 from backends import CONTEXT_CAP, REGISTRY, BackendError
 from playground.examples.vision import Spacing, VisionExample, picture_bytes
-from playground.media.pictures import Picture, PictureLimits, check_size, read
+from playground.media.pictures import Picture, PictureLimits, check_size, read, read_unless
 from playground.media.video import is_clip, read_frames
+from playground.threads import in_media_thread
 
 from ...compare.composer import notice_html
 from ...compare.view import CompareView
@@ -179,7 +179,7 @@ class VisionView(CompareView[VisionSession]):
         pick = session.picks
         try:
             files = (example.clip,) if example.clip else example.pictures
-            found = await asyncio.to_thread(_shown_with, files, example.spacing, frames, limits)
+            found = await in_media_thread(_shown_with, files, example.spacing, frames, limits)
             if pick != session.picks:  # another one was picked meanwhile
                 return gr.skip()
             session.pictures = ()
@@ -195,13 +195,15 @@ class VisionView(CompareView[VisionSession]):
         self, path: Path, name: str, spacing: Any, frames: Any, gone: threading.Event
     ) -> Sequence[Picture]:
         limits = self.limits.picture
+        if gone.is_set():  # before a thread was free
+            return []
         if is_clip(path):
             count = frames if isinstance(frames, int) else FRAMES
             how = "scenes" if spacing == "scenes" else "even"
             count = max(1, min(count, limits.frames))
             return _drawn_small(read_frames(path, name, how, count, limits, gone.is_set))
         check_size(path.stat().st_size, limits.file_bytes, name)  # before it is in memory
-        return _drawn_small([read(path.read_bytes(), name, limits)])
+        return _drawn_small(read_unless(gone.is_set, path.read_bytes(), name, limits))
 
     def _held_back(
         self, session: VisionSession, found: Sequence[Picture] | BackendError
@@ -243,7 +245,7 @@ class VisionView(CompareView[VisionSession]):
         there = {picture.digest for picture in held}
         for key in [key for key in session.sheets if key[0] not in there]:
             del session.sheets[key]
-        await asyncio.to_thread(draw_sheets, held, sights, session.sheets)
+        await in_media_thread(draw_sheets, held, sights, session.sheets)
 
     def _strip(self, session: VisionSession, busy: str = "") -> str:
         return strip_html(session.pictures, self._sights(session), session.sheets, busy)

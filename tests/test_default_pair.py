@@ -1,0 +1,142 @@
+"""What a view opens on when a check is late or something is missing: never on nothing."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from backends import REGISTRY, Status
+from playground import health
+from playground.health import BOARD
+from playground.keyring import Keyring
+from playground.limits import LOCAL, PUBLIC
+from ui.compare.default_pair import moe_pair, text_pair, vision_pair
+from ui.compare.view import CompareView
+
+PAIRS = [
+    (text_pair, ["pocket-3", "pocket-3.5"]),
+    (vision_pair, ["pocket-vision", "pocket-vision"]),
+    (moe_pair, ["pocket-moe", "pocket-3.5"]),
+]
+each_pair = pytest.mark.parametrize(("best_pair", "models"), PAIRS, ids=["text", "vision", "moe"])
+POCKET = REGISTRY["pocket"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No check was ever made, and no model was downloaded."""
+    monkeypatch.setattr(BOARD, "_shared", {})
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.delenv("PHI_MODELS_DIR", raising=False)
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Pocket's check is too late, until the event is set."""
+    here, check = asyncio.Event(), POCKET.check
+
+    async def checked(connection: Any = None) -> Any:
+        await here.wait()
+        return await check(connection)
+
+    monkeypatch.setattr(POCKET, "check", checked)
+    monkeypatch.setattr(health, "BOUND", 0.01)
+    return here
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of the built-in models are not there."""
+    monkeypatch.setattr(POCKET, "checkpoint", lambda spec: None)
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch is not installed."""
+    monkeypatch.setattr("backends._core.backend.find_spec", lambda name: None)
+
+
+def chosen(pair: Any) -> list[str]:
+    return [offer.model for _, offer in (pair.left, pair.right)]
+
+
+@each_pair
+async def test_a_late_check_opens_on_the_built_in_models(best_pair, models, late) -> None:
+    pair = await best_pair(PUBLIC, Keyring())
+    assert chosen(pair) == models
+    assert "did not answer" in pair.sentence
+
+
+@each_pair
+async def test_a_broken_check_opens_on_the_built_in_models(
+    best_pair, models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(connection: Any = None) -> Any:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(POCKET, "check", broken)
+    pair = await best_pair(LOCAL, Keyring())
+    assert chosen(pair) == models and "could not check it" in pair.sentence
+
+
+@each_pair
+async def test_without_pytorch_nothing_is_called_ready(best_pair, models, bare) -> None:
+    pair = await best_pair(LOCAL, Keyring())
+    assert chosen(pair) == models
+    assert not any(offer.status.ready for _, offer in (pair.left, pair.right))
+    assert POCKET.install in pair.sentence
+
+
+@pytest.mark.parametrize("backend", ["pocket", "transformers"])
+async def test_without_pytorch_no_offer_is_ready_nor_a_download(backend: str, bare) -> None:
+    status, offers = await REGISTRY[backend].check()
+    assert status.code == "missing_packages" and REGISTRY[backend].install in status.message
+    assert {offer.status.code for offer in offers} == {"missing_packages"}
+    assert {offer.download_size for offer in offers} == {None}
+
+
+@each_pair
+async def test_missing_weights_are_said_and_not_offered_as_a_download(
+    best_pair, models, lost
+) -> None:
+    pair = await best_pair(LOCAL, Keyring())
+    assert chosen(pair) == models
+    assert "files of the built-in models are missing" in pair.sentence
+    assert {offer.download_size for offer in await POCKET.models()} == {None}
+    assert not (await POCKET.status()).ready
+
+
+def view() -> CompareView:
+    with gr.Blocks():
+        return CompareView("text", LOCAL, gr.State(Keyring()))
+
+
+async def test_the_pickers_show_a_late_model_and_fill_in_once_its_check_is_there(late) -> None:
+    picker, keyring = view().pickers[0], Keyring()
+    pane = picker.pane
+    opened = await picker.opened_on(keyring, "pocket", "pocket-3")
+    assert opened[pane.model].value == "pocket-3"
+    assert "did not answer" in opened[pane.state]
+    late.set()
+    known = [await BOARD.look(POCKET, keyring)]
+    for model in ("pocket-3", None):  # chosen already, or nothing could be
+        told = picker.follow(known, "pocket", model, opened[pane.state])
+        assert 'data-state="ready"' in told[pane.state]
+        assert ("Pocket-3", "pocket-3") in told[pane.model].choices
+    assert told[pane.model].value in {offer.model for offer in known[0].offers}
+
+
+@pytest.mark.parametrize("backend", ["pocket", "transformers"])
+async def test_other_peoples_work_holds_up_no_look_at_the_disk(backend: str) -> None:
+    go_on, crowded = threading.Event(), ThreadPoolExecutor(1)
+    crowded.submit(go_on.wait)
+    asyncio.get_running_loop().set_default_executor(crowded)
+    try:
+        status, offers = await asyncio.wait_for(REGISTRY[backend].check(), 20)
+    finally:
+        go_on.set()
+    assert offers and isinstance(status, Status)

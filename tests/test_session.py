@@ -1,0 +1,50 @@
+"""What is kept of a view: an answer is written down beside the other side's ticks."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from backends import Message
+from playground import compare, conversation
+from playground.answer import Request
+from playground.compare import Run
+from playground.conversation import Conversation, Turn
+from tests.fakes import Fed, last
+from ui.compare import session as session_module
+from ui.compare.session import Session
+
+
+async def test_an_answers_language_holds_up_no_tick_of_the_other_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = asyncio.Event()
+
+    async def language_of(text: str) -> str | None:
+        await found.wait()
+        return "en"
+
+    monkeypatch.setattr(conversation, "language_of", language_of)
+    monkeypatch.setattr(session_module, "language_of", language_of)
+    monkeypatch.setattr(compare, "_lines", {})
+    left, right = Fed(), Fed()
+    asked = [Request(one, "fake", (Message.of("user", "Hello"),)) for one in (left, right)]
+    session = Session(conversation=Conversation(turns=(Turn(prompt="Hello"),)), run=Run(asked))
+    left.feed("Short.", last(), None)
+    right.feed("Long")
+    async with asyncio.timeout(30), aclosing(session.draw()) as ticks:
+        async for drawn in ticks:
+            if drawn[0] == "Short." and drawn[2] == "Long":
+                right.feed(" and longer")
+            if drawn[2] == "Long and longer":
+                right.feed(last(), None)  # all of it was drawn, and no language is known yet
+    finishing = asyncio.ensure_future(session.finish())
+    found.set()
+    assert await finishing == []
+    turn = session.conversation.last
+    assert turn and turn.language == "en"
+    assert [(said.text, said.language) for said in turn.answers if said] == [
+        ("Short.", "en"),
+        ("Long and longer", "en"),
+    ]
+    assert all("done" in line for line in session.lines)
