@@ -289,3 +289,20 @@ async def test_the_last_of_two_backends_counts(visitor: Visitor, puppet: Puppet)
     await page.wait_for_selector("#text-pane-left[aria-busy=false]")
     await expect(page.locator("#text-model-left input")).to_have_value("One")
     await visitor.sees("#text-state-left", "Ready to play.")
+
+
+async def test_what_was_opened_or_folded_away_stays_so_when_cards_are_drawn_anew(
+    visitor: Visitor, puppet: Puppet
+) -> None:
+    page = visitor.page
+    await page.click("#tabs [data-tab-id=models]")
+    await visitor.sees(CARD, "Needs an address")
+    stamp, fold = page.locator(f"{CARD} time"), page.locator(f"{CARD} details")
+    opened = await fold.get_attribute("open") is not None
+    for _ in range(2):
+        before = await stamp.get_attribute("datetime") or ""
+        await page.click(f"{CARD} summary")
+        opened = not opened
+        await page.click("#check-all")
+        await expect(stamp).not_to_have_attribute("datetime", before)
+        await expect(page.locator(f"{CARD} details[open]")).to_have_count(int(opened))

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 _HEADERS = frozenset(
     {
@@ -48,14 +47,17 @@ class Clients(Generic[Client]):
 
     def __init__(self, build: Callable[[str], Client]) -> None:
         self._build = build
-        self._made: WeakKeyDictionary[
-            asyncio.AbstractEventLoop, dict[str, asyncio.Future[Client]]
-        ] = WeakKeyDictionary()
+        # Not weak: the futures hold their loop, so that no loop would ever go by itself.
+        self._made: dict[asyncio.AbstractEventLoop, dict[str, asyncio.Future[Client]]] = {}
 
     async def at(self, url: str) -> Client:
-        """The one client of an address; the oldest goes when there are too many."""
+        """The one client of an address; the least recently used goes when there are too many."""
+        for loop in [loop for loop in list(self._made) if loop.is_closed()]:
+            self._made.pop(loop, None)
         mine = self._made.setdefault(asyncio.get_running_loop(), {})
-        if url not in mine:
+        if url in mine:
+            mine[url] = mine.pop(url)  # the last one is the one used last
+        else:
             while len(mine) >= _MOST_CLIENTS:
                 del mine[next(iter(mine))]
             mine[url] = asyncio.ensure_future(asyncio.to_thread(self._build, url))

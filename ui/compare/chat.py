@@ -76,7 +76,13 @@ def _answer(said: Said, steps: bool) -> Sequence[dict[str, Any]]:
     ]
 
 
-@lru_cache(maxsize=64)
+def read_ahead(conversation: Conversation) -> None:
+    """Read what agents wrote, for `to_chatbot` with `steps`: to mend it all may take seconds."""
+    for said in [said for turn in conversation.turns for said in turn.answers if said]:
+        _steps(said.text)
+
+
+@lru_cache(maxsize=512)
 def _steps(text: str) -> Work | None:
     """The conversation is drawn often, and to mend a faulty answer takes its time."""
     return read_steps(text)

@@ -68,6 +68,7 @@ class Opening:
         pair = await self.best_pair(self.limits, keyring)
         left, right = await self._chosen(pair, wanted, keyring)
         session.conversation = from_browser(kept, self.limits)
+        await session.draw_ahead(session.conversation)
         session.redraw_lines()
         updates = view.shown(session) | {
             view.sentence: f"<p>{pair.sentence}</p>",

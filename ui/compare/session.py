@@ -202,7 +202,11 @@ class Session:
         self.run = self._drawn = None
         self._written.clear()
         self._ending.clear()
+        await self.draw_ahead(self.conversation)
         return failures
+
+    async def draw_ahead(self, conversation: Conversation) -> None:
+        """Make, off the event loop, what takes long to draw of a conversation; here is nothing."""
 
     def _said_before(self, side: int) -> Said | None:
         """What a side had answered to the very prompt that it was asked again."""

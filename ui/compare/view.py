@@ -306,6 +306,9 @@ class CompareView(Generic[S]):
         last = session.conversation.last
         if session.answering or last is None:
             return gr.skip()
+        await session.draw_ahead(session.conversation.until(-1))
+        if session.answering or last is not session.conversation.last:  # another click meanwhile
+            return gr.skip()
         session.conversation = session.conversation.until(-1)
         session.take_back(last)
         session.redraw_lines()

@@ -1,10 +1,21 @@
-// On the board, times are the reader's own.
+// On the board, times are the reader's own, and what was opened or folded away stays so.
 phi.when(() => phi.$("#board"), () => {
   const board = phi.$("#board");
   const local = () => board.querySelectorAll("time[datetime]").forEach((node) => {
     const text = `checked ${new Date(node.dateTime).toLocaleTimeString()}`;
     if (node.textContent !== text) node.textContent = text;
   });
-  new MutationObserver(local).observe(board, { childList: true, subtree: true });
+  const folds = {}; // by card: as the reader left it, since each check draws the card anew
+  board.addEventListener("click", (event) => {
+    const fold = event.target.closest("summary")?.parentElement, card = fold?.closest(".card");
+    if (card) folds[card.id] = !fold.open; // the click itself comes before the change
+  });
+  const refold = () => Object.entries(folds).forEach(([id, unfolded]) => {
+    const fold = document.getElementById(id)?.querySelector("details");
+    if (fold && fold.open !== unfolded) fold.open = unfolded;
+  });
+  new MutationObserver(() => { local(); refold(); }).observe(board, {
+    childList: true, subtree: true, attributes: true, attributeFilter: ["open"],
+  });
   local();
 }, 200);

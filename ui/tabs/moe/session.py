@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from playground.conversation import Conversation, Said
+from playground.threads import in_media_thread
+
+from ...compare.chat import read_ahead
 from ...compare.session import Session
-from .figure import Sent
+from .figure import Sent, shows
 
 
 @dataclass
@@ -15,7 +19,28 @@ class MoeSession(Session):
     figures: list[str] = field(default_factory=lambda: ["", ""])
     """What it was sent last."""
 
+    _whole: dict[int, tuple[tuple[int, int, str], str]] = field(default_factory=dict, repr=False)
+    """Each side's last whole picture, by the routing, its length and the model."""
+
+    async def draw_ahead(self, conversation: Conversation) -> None:
+        """Read the agents' steps and draw the routings of the last turn, in a thread."""
+        await in_media_thread(read_ahead, conversation)
+        for side, said in enumerate(conversation.last.answers if conversation.last else ()):
+            if said and said.routing:
+                await in_media_thread(self.whole, side, said)
+
+    def whole(self, side: int, said: Said) -> str:
+        """The whole picture of an answer that has ended, drawn anew only if it is another one."""
+        if not (routing := said.routing):
+            return ""
+        key = (routing.key, len(routing), said.model)
+        known = self._whole.get(side)
+        if known is None or known[0] != key:
+            known = self._whole[side] = (key, shows(routing, said.model))
+        return known[1]
+
     def forget(self) -> None:
         """Forget the conversation and its pictures."""
         super().forget()
         self.sent, self.figures = [(0, 0), (0, 0)], ["", ""]
+        self._whole.clear()

@@ -10,12 +10,13 @@ import gradio as gr
 from backends import REGISTRY, Backend, ModelSpec
 from playground.conversation import SIDES, Said
 from playground.experts import MOST_BYTES, Routing, to_file
+from playground.threads import in_media_thread
 
 from ...compare.status import size
 from ...compare.view import CompareView
 from ...events import PRIVATE, Updates
 from .cost import cost_html
-from .figure import build_figure, grows, says, shows
+from .figure import build_figure, grows, says
 from .session import MoeSession
 
 
@@ -122,7 +123,7 @@ class MoeView(CompareView[MoeSession]):
     def _figure(self, session: MoeSession, side: int) -> str:
         said, routing = _said(session, side), _routing(session, side)
         if said and routing:
-            return shows(routing, said.model)
+            return session.whole(side, said)
         return says(_why_not(session, side, said))
 
 
@@ -180,6 +181,6 @@ def _why_not(session: MoeSession, side: int, said: Said | None) -> str:
 def _save(side: int) -> Any:
     async def save(session: MoeSession) -> str:
         said, routing = _said(session, side), _routing(session, side)
-        return to_file(routing, said.model) if said and routing else ""
+        return await in_media_thread(to_file, routing, said.model) if said and routing else ""
 
     return save

@@ -1,0 +1,56 @@
+"""The MoE tab's heavy drawing: in a thread, and only of what has changed."""
+
+import threading
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from backends import ExpertRouting
+from playground.conversation import Conversation, Said, Turn
+from playground.experts import Routing
+from playground.keyring import Keyring
+from playground.limits import LOCAL
+from ui.compare import chat
+from ui.tabs.moe import session as session_module
+from ui.tabs.moe import view as view_module
+from ui.tabs.moe.session import MoeSession
+from ui.tabs.moe.view import MoeView
+
+
+def answer(text: str) -> Said:
+    routing = Routing()
+    routing.add(ExpertRouting(1, "Hi", False, ((0,),), ((1.0,),), 2))
+    return Said(model="Pocket-MoE", backend="Pocket", text=text, state="done", routing=routing)
+
+
+async def test_nothing_heavy_runs_on_the_event_loop_nor_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heavy: list[tuple[str, bool]] = []
+
+    def noted(module: Any, name: str) -> None:
+        step = getattr(module, name)
+
+        def run(*given: Any) -> Any:
+            heavy.append((name, threading.current_thread() is threading.main_thread()))
+            return step(*given)
+
+        monkeypatch.setattr(module, name, run)
+
+    noted(session_module, "shows")
+    noted(view_module, "to_file")
+    noted(chat, "read_steps")
+    with gr.Blocks():
+        view = MoeView("moe", LOCAL, gr.State(Keyring()))
+    turns = tuple(Turn(prompt=f"{n}", answers=(answer(f"l{n}"), answer(f"r{n}"))) for n in (1, 2))
+    session = MoeSession(conversation=Conversation(turns=turns))
+    await session.draw_ahead(session.conversation)
+    for _ in range(2):
+        view.shown(session)
+    assert [name for name, _ in heavy].count("shows") == 2
+    await view.undo(session, "")
+    assert [name for name, _ in heavy].count("shows") == 4  # of the turn before
+    assert '"Pocket-MoE"' in await view_module._save(0)(session)
+    assert {name for name, _ in heavy} == {"shows", "to_file", "read_steps"}
+    assert not any(on_loop for _, on_loop in heavy)
