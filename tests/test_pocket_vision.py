@@ -12,7 +12,7 @@ from backends import REGISTRY, Chunk, ContextLengthError, GenerationParams, Mess
 from backends._local.pool import POOL
 from playground.examples.vision import VisionExample, load_vision, picture_bytes
 from playground.media.pictures import PictureLimits, read
-from tools.pocket.lesson import FOLDER
+from tools.pocket.lesson import MODELS
 from tools.pocket.vision import train
 from tools.pocket.vision.conversations import collate, pack
 from tools.pocket.vision.drawing import COLOURS, LAYOUTS, PLACES, scene
@@ -93,7 +93,7 @@ def test_a_few_steps_of_the_training_run() -> None:
 
 
 def test_it_tells_colours_and_shapes_that_it_never_saw() -> None:
-    found = examine(FOLDER / "models" / "pocket-vision", scenes=4)
+    found = examine(MODELS / "pocket-vision", scenes=4)
     for task in ("colour", "shape"):
         results = [one for (asked, *_), some in found.items() if asked == task for one in some]
         assert share(results) >= 0.9 > 0.6 > prior(results), task

@@ -228,7 +228,7 @@ async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
         "device_map": {**layers, **dict.fromkeys(rest, "cpu")},
         "offload_folder": str(tmp_path),
     }
-    monkeypatch.setattr(MoeModel, "_layout", lambda *given: layout)
+    monkeypatch.setattr(MoeModel, "_from_pretrained_kwargs", lambda *given: layout)
     spread = torch_model.Placement("spread", 1, 50_000_000_000)
     laid = MoeModel.load(folder, "Laid out", "cpu", "float32", lambda done: None, spread)
     assert any(p.device.type == "meta" for p in laid._model.parameters())  # on the disk, in truth

@@ -26,7 +26,7 @@ from backends import (
     TextPart,
 )
 from backends._local import torch_model
-from backends._local.chat_text import Detokenizer, StopStrings, turns
+from backends._local.chat_text import Detokenizer, StopStrings, to_template_messages
 from backends._local.pool import POOL, Pool
 from backends._local.sampling import top_k_top_p
 from backends.transformers import Transformers
@@ -431,15 +431,19 @@ def test_turns_alternate_and_lose_nothing():
         Message.of("assistant", "d"),
         Message.of("user", "e"),
     ]
-    assert [(turn["role"], turn["content"]) for turn in turns(talk, system_slot=True)] == [
+    assert [
+        (turn["role"], turn["content"]) for turn in to_template_messages(talk, system_slot=True)
+    ] == [
         *(("system", "s"), ("user", "a\n\nb"), ("assistant", "c\n\nd"), ("user", "e")),
     ]
-    only = turns([Message.of("system", "s")], system_slot=False)
+    only = to_template_messages([Message.of("system", "s")], system_slot=False)
     assert only == [{"role": "user", "content": "s"}]
-    late = turns([Message.of("assistant", "c"), Message.of("system", "s")], system_slot=False)
+    late = to_template_messages(
+        [Message.of("assistant", "c"), Message.of("system", "s")], system_slot=False
+    )
     assert [turn["role"] for turn in late] == ["user", "assistant"]
     with pytest.raises(BadRequestError):
-        turns([], system_slot=True)
+        to_template_messages([], system_slot=True)
 
 
 @pytest.mark.parametrize(
