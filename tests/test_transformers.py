@@ -627,7 +627,7 @@ def test_a_small_model_has_no_kernels_for_every_length(monkeypatch):
 def test_kernels_for_lengths_of_long_ago_are_forgotten():
     """A prompt of a new length brings kernels for a CPU: all kept, they are hundreds of MB."""
     code = (
-        "from backends import _torch\n"
+        "from backends._local import torch_model\n"
         "import torch\n"
         "torch_model.bound_kernels()\n"
         "weight = torch.zeros(64, 64, dtype=torch.bfloat16)\n"
