@@ -124,6 +124,7 @@ async def test_a_png_a_heic_and_an_mp4(visitor: Visitor, puppet: Puppet):
 
 
 async def test_pasted_and_dropped(visitor: Visitor):
+    await visitor.page.wait_for_function("() => phi.views.vision")  # nobody pastes within 100 ms
     script = """([data, how]) => {
       const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
       const given = new DataTransfer();
