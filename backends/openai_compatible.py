@@ -9,7 +9,15 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ._core.backend import CONTEXT_CAP, Kind, Offer, Status, check_pictures, register
+from ._core.backend import (
+    CONTEXT_CAP,
+    Kind,
+    Offer,
+    Status,
+    check_pictures,
+    count_pictures,
+    register,
+)
 from ._core.catalog import MODELS
 from ._core.errors import BackendError, MissingKeyError, RetiredError, ServerError
 from ._core.types import (
@@ -38,7 +46,6 @@ from ._remote.endpoint import (
 )
 from ._remote.errors import Refusal, error_of, filtered, filtered_for
 from ._remote.http import Clients, carrying, only_ours
-from ._remote.image_fit import count_pictures
 from ._snippets.python_source import (
     NOBODYS,
     Expression,
@@ -79,19 +86,13 @@ _FINISHES: dict[str, FinishReason] = {"length": "length", "content_filter": "con
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: what goes where, and what its reader should know about it."""
+    """One request, and what its reader should know about it."""
 
     model: str
     """The model that it is for."""
     body: Mapping[str, Any] = field(repr=False)
-    path: str = "/chat/completions"
-    """Below the address, or an address in full."""
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Those that it needs beside the key's."""
     pictures: int = 0
     """How many it holds."""
-    warnings: tuple[str, ...] = ()
-    """What was done to them, in sentences."""
 
 
 class ChatCompletions(Served):
@@ -127,10 +128,6 @@ class ChatCompletions(Served):
         """Where the list of models is: a path below the address, or an address in full."""
         return "/models"
 
-    def ids_in(self, listed: Any, url: str) -> list[str] | None:
-        """The models' names in a list as it came; `None` if it is none."""
-        return _ids(listed)
-
     def answering(self, listed: Sequence[str] | None, url: str) -> Status:
         """The status of a server that answers, with the ids that it lists if it does."""
         if listed is None:
@@ -148,10 +145,6 @@ class ChatCompletions(Served):
     def refused(self, model: str, refusal: Refusal) -> BackendError:
         """What a refusal means here."""
         return error_of(self.label, model, refusal)
-
-    def id_at(self, url: str, model: str) -> str:
-        """What a model is called at an address."""
-        return model
 
     def body(
         self, model: str, messages: Sequence[Message], params: GenerationParams
@@ -172,16 +165,11 @@ class ChatCompletions(Served):
             **{name: value for name, value in knobs.items() if value is not None},
         }
 
-    def request(
-        self, url: str, model: str, messages: Sequence[Message], params: GenerationParams
-    ) -> Request:
-        """What is asked of a model at an address. May take a moment if there are pictures.
-
-        Raises `BackendError`.
-        """
+    def request(self, model: str, messages: Sequence[Message], params: GenerationParams) -> Request:
+        """What is asked of a model. May take a moment if there are pictures."""
         return Request(
             model,
-            self.body(self.id_at(url, model), messages, params) | _STREAMED,
+            self.body(model, messages, params) | _STREAMED,
             pictures=count_pictures(messages),
         )
 
@@ -226,7 +214,7 @@ class ChatCompletions(Served):
         self.check_packages()
         check_pictures(self.spec_of(model), messages)
         address = self.reach(connection)
-        ask = self.request, address.url, model, messages, params
+        ask = self.request, model, messages, params
         # Encoding pictures would hold up everybody else's answers.
         pictures = count_pictures(messages)
         request = await asyncio.to_thread(*ask) if pictures else ask[0](*ask[1:])
@@ -246,7 +234,7 @@ class ChatCompletions(Served):
         variable = (self.key_env or "API_KEY") if has_key else None
         key, headers = self._key_and_headers(variable)
         pictures = Pictures()
-        request = pictures.move(self.body(self.id_at(url, model), messages, params))
+        request = pictures.move(self.body(model, messages, params))
         request |= ({"extra_headers": headers} if headers else {}) | _STREAMED
         imports = ["import os"] * bool(variable) + pictures.imports
         notes = {"extra_headers": _OWN_HEADER} if "authorization" in headers else {}
@@ -304,14 +292,14 @@ class ChatCompletions(Served):
     async def _ask(self, address: Address, request: Request) -> AsyncGenerator[Chunk, None]:
         """One request and its stream. Every way in which it can fail is a `BackendError`."""
         client = await _clients.at(address.url)
-        reading = _Reading(self.label, self.device_of(address.url), request.warnings)
+        reading = _Reading(self.label, self.device_of(address.url))
         import openai
 
         try:
-            with carrying({**self.credentials(address.key), **request.headers}):
+            with carrying(self.credentials(address.key)):
                 # As plain data: the SDK's types cost five times the rest of the wire.
                 events = await client.post(
-                    request.path,
+                    "/chat/completions",
                     body=request.body,
                     cast_to=object,
                     stream=True,
@@ -350,7 +338,7 @@ class ChatCompletions(Served):
             with carrying(self.credentials(address.key)):
                 # As text: the SDK's own type fails where the list has another shape.
                 listed = await client.get(self.list_url(address.url), cast_to=str)
-            return self.ids_in(clean_json(json.loads(listed)), address.url)
+            return _ids(clean_json(json.loads(listed)))
         except openai.APIStatusError as error:
             # A list that is not there is no failure; a proxy whose server is away, is one.
             if error.status_code in _NOT_ABOUT_THE_LIST or 300 <= error.status_code < 400:
@@ -410,8 +398,8 @@ class OpenAICompatible(ChatCompletions):
 class _Reading:
     """Makes chunks of what the server sends, whatever it leaves out."""
 
-    def __init__(self, label: str, device: str | None, warnings: tuple[str, ...] = ()) -> None:
-        self._label, self._device, self._warnings = label, device, warnings
+    def __init__(self, label: str, device: str | None) -> None:
+        self._label, self._device = label, device
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._filtered: tuple[str, ...] = ()
@@ -458,7 +446,7 @@ class _Reading:
             finish_reason=_FINISHES.get(self._finish, "stop"),
             usage=self._usage,
             timings=Timings(device=self._device),
-            warnings=self._warnings + self._beyond(),
+            warnings=self._beyond(),
         )
 
     def _beyond(self) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """The catalog: every Phi-3, Phi-3.5 and Phi-4 model, with facts that agree with each other."""
 
 from dataclasses import FrozenInstanceError
-from datetime import date
 
 import pytest
 
@@ -64,7 +63,6 @@ def test_published_models_name_their_source_family_and_architecture(spec: ModelS
     assert spec.family in ("Phi-3", "Phi-3.5", "Phi-4")
     assert spec.licence == "MIT"
     assert spec.architecture
-    assert spec.released and date(2024, 4, 23) <= spec.released <= spec.checked
 
 
 @pytest.mark.parametrize("spec", PUBLISHED, ids=lambda spec: spec.key)
@@ -120,19 +118,6 @@ def test_only_the_mixture_of_experts_leaves_parameters_idle() -> None:
 def test_the_23_languages_came_with_phi_35() -> None:
     many = {spec.key for spec in PUBLISHED if len(spec.languages) == 23}
     assert many == {"phi-3.5-mini", "phi-3.5-moe", "phi-4-mini", "phi-4-multimodal"}
-
-
-def test_what_transformers_runs_without_remote_code() -> None:
-    foreign = {spec.key for spec in PUBLISHED if not spec.native}
-    assert foreign == {
-        "phi-3-small-8k",
-        "phi-3-small-128k",
-        "phi-3-vision",
-        "phi-3.5-vision",
-        "phi-4-multimodal",
-        "phi-4-mini-flash-reasoning",
-        "phi-4-reasoning-vision-15b",
-    }
 
 
 def test_a_spec_cannot_be_changed() -> None:

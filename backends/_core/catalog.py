@@ -14,9 +14,6 @@ PHI_35_LANGUAGES = (
 )
 """ISO 639-1 codes of the 23 languages of Phi-3.5 (model card of Phi-3.5-mini-instruct)."""
 
-NATIVE_ARCHITECTURES = frozenset({"phi3", "phimoe"})
-"""Architectures whose published weights Transformers 5 runs with its own code."""
-
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -43,18 +40,12 @@ class ModelSpec:
     hub_id: str | None = None
     """Its repository on the Hugging Face Hub; `None` for the built-in models."""
     lifecycle: Lifecycle = "current"
-    released: date | None = None
     successor: str | None = None
     """Key of the model that its makers name instead."""
     checked: date = date(2026, 11, 20)
     """When these facts were last compared with their source."""
     architecture: str | None = None
     """`model_type` in its published `config.json`; `None` if that is not known."""
-
-    @property
-    def native(self) -> bool:
-        """True if Transformers runs its weights without code from the model's repository."""
-        return self.architecture in NATIVE_ARCHITECTURES
 
     @property
     def is_mixture(self) -> bool:
@@ -69,14 +60,6 @@ class ModelSpec:
 
 _4K, _8K, _16K, _32K, _64K, _128K = (1024 * k for k in (4, 8, 16, 32, 64, 128))
 
-_PHI_3 = date(2024, 4, 23)  # https://arxiv.org/abs/2404.14219; the mini models
-_PHI_3_BUILD = date(2024, 5, 21)  # small, medium and vision, at Microsoft's Build conference
-_PHI_35 = date(2024, 8, 20)
-_PHI_4_MINI = date(
-    2025, 2, 26
-)  # azure.microsoft.com/en-us/blog: "next generation of the Phi family"
-_PHI_4_REASONING = date(2025, 4, 30)  # azure.microsoft.com/en-us/blog: "One year of Phi"
-
 
 def _published(
     key: str,
@@ -84,7 +67,6 @@ def _published(
     *,
     parameters: float,
     context: int,
-    released: date,
     active_parameters: float | None = None,
     languages: tuple[str, ...] = ("en",),
     modalities: tuple[Modality, ...] = ("text",),
@@ -110,7 +92,6 @@ def _published(
         source=f"https://huggingface.co/microsoft/{repository}",
         hub_id=f"microsoft/{repository}",
         lifecycle="superseded" if successor else "current",
-        released=released,
         successor=successor,
         architecture=architecture,
     )
@@ -125,7 +106,6 @@ MODELS: dict[str, ModelSpec] = {
             parameters=3_821_079_552,
             context=_128K,
             languages=PHI_35_LANGUAGES,
-            released=_PHI_35,
             successor="phi-4-mini",
         ),
         _published(
@@ -133,7 +113,6 @@ MODELS: dict[str, ModelSpec] = {
             "Phi-3-mini-4k-instruct",
             parameters=3_821_079_552,
             context=_4K,
-            released=_PHI_3,
             successor="phi-4-mini",
         ),
         _published(
@@ -141,7 +120,6 @@ MODELS: dict[str, ModelSpec] = {
             "Phi-3-mini-128k-instruct",
             parameters=3_821_079_552,
             context=_128K,
-            released=_PHI_3,
             successor="phi-4-mini",
         ),
         _published(
@@ -150,14 +128,12 @@ MODELS: dict[str, ModelSpec] = {
             parameters=3_836_021_760,
             context=_128K,
             languages=PHI_35_LANGUAGES,
-            released=_PHI_4_MINI,
         ),
         _published(
             "phi-3-small-8k",
             "Phi-3-small-8k-instruct",
             parameters=7.39e9,
             context=_8K,
-            released=_PHI_3_BUILD,
             successor="phi-4-mini",
             architecture="phi3small",
         ),
@@ -166,7 +142,6 @@ MODELS: dict[str, ModelSpec] = {
             "Phi-3-small-128k-instruct",
             parameters=7.39e9,
             context=_128K,
-            released=_PHI_3_BUILD,
             successor="phi-4-mini",
             architecture="phi3small",
         ),
@@ -175,7 +150,6 @@ MODELS: dict[str, ModelSpec] = {
             "Phi-3-medium-4k-instruct",
             parameters=13_960_238_080,
             context=_4K,
-            released=_PHI_3_BUILD,
             successor="phi-4",
         ),
         _published(
@@ -183,7 +157,6 @@ MODELS: dict[str, ModelSpec] = {
             "Phi-3-medium-128k-instruct",
             parameters=13_960_238_080,
             context=_128K,
-            released=_PHI_3_BUILD,
             successor="phi-4",
         ),
         _published(
@@ -191,7 +164,6 @@ MODELS: dict[str, ModelSpec] = {
             "phi-4",
             parameters=14_659_507_200,
             context=_16K,
-            released=date(2024, 12, 12),
         ),
         _published(
             "phi-3.5-moe",
@@ -200,7 +172,6 @@ MODELS: dict[str, ModelSpec] = {
             active_parameters=6.6e9,
             context=_128K,
             languages=PHI_35_LANGUAGES,
-            released=_PHI_35,
             successor="phi-4-mini",
             architecture="phimoe",
         ),
@@ -210,7 +181,6 @@ MODELS: dict[str, ModelSpec] = {
             parameters=4.15e9,
             context=_128K,
             modalities=("text", "image"),
-            released=_PHI_3_BUILD,
             # Not in that table, as Azure never had it serverless; the course goes on to this one.
             successor="phi-3.5-vision",
             architecture="phi3_v",
@@ -221,7 +191,6 @@ MODELS: dict[str, ModelSpec] = {
             parameters=4.15e9,
             context=_128K,
             modalities=("text", "image"),
-            released=_PHI_35,
             successor="phi-4-mini",  # as the table says, though it reads no pictures
             architecture="phi3_v",
         ),
@@ -232,7 +201,6 @@ MODELS: dict[str, ModelSpec] = {
             context=_128K,
             languages=PHI_35_LANGUAGES,  # pictures: English; speech: eight languages
             modalities=("text", "image", "audio"),
-            released=_PHI_4_MINI,
             # Transformers has `phi4_multimodal`, for weights converted in a pull request there.
             architecture="phi4mm",
         ),
@@ -241,28 +209,24 @@ MODELS: dict[str, ModelSpec] = {
             "Phi-4-reasoning",
             parameters=14_659_507_200,
             context=_32K,
-            released=_PHI_4_REASONING,
         ),
         _published(
             "phi-4-reasoning-plus",
             "Phi-4-reasoning-plus",
             parameters=14_659_507_200,
             context=_32K,
-            released=_PHI_4_REASONING,
         ),
         _published(
             "phi-4-mini-reasoning",
             "Phi-4-mini-reasoning",
             parameters=3_836_021_760,
             context=_128K,
-            released=_PHI_4_REASONING,
         ),
         _published(
             "phi-4-mini-flash-reasoning",
             "Phi-4-mini-flash-reasoning",
             parameters=3.8e9,
             context=_64K,
-            released=date(2025, 7, 9),
             architecture="phi4flash",
         ),
         _published(
@@ -271,7 +235,6 @@ MODELS: dict[str, ModelSpec] = {
             parameters=15e9,
             context=_16K,
             modalities=("text", "image"),
-            released=date(2026, 3, 4),
             architecture="phi4-siglip",
         ),
         ModelSpec(

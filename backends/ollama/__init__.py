@@ -11,13 +11,20 @@ from itertools import count
 from shlex import quote
 from typing import Any, ClassVar
 
-from .._core.backend import CONTEXT_CAP, Kind, Offer, Status, check_pictures, register
+from .._core.backend import (
+    CONTEXT_CAP,
+    Kind,
+    Offer,
+    Status,
+    check_pictures,
+    count_pictures,
+    register,
+)
 from .._core.catalog import MODELS, Modality, ModelSpec, known_model
 from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
 from .._core.types import Chunk, Connection, GenerationParams, ImagePart, Message, Part, Progress
 from .._local.machine import gigabytes
 from .._remote.endpoint import Address, Served, Step, normal, once_again
-from .._remote.image_fit import count_pictures
 from .._snippets.python_source import (
     LONGEST_PICTURE,
     NOBODYS,
