@@ -7,9 +7,9 @@ from ._core.backend import Kind, Retirement, register
 from ._core.catalog import MODELS
 from ._core.errors import BackendError, RetiredError
 from ._core.types import Connection
+from ._remote.chat_completions import ChatCompletions
 from ._remote.endpoint import Address
 from ._remote.errors import Refusal
-from .openai_compatible import ChatCompletions
 
 _HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
 _ROUTE = "/inference"

@@ -13,9 +13,9 @@ from ._core.backend import Kind, Offer, Status, register
 from ._core.catalog import MODELS, ModelSpec
 from ._core.errors import BackendError, ModelNotFoundError, RetiredError, ServerError
 from ._core.types import Chunk, Connection, GenerationParams, Message
+from ._remote.chat_completions import ChatCompletions, Request
 from ._remote.endpoint import Address, normal, silence_timeout, timed_out
 from ._remote.errors import Refusal
-from .openai_compatible import ChatCompletions, Request
 
 if TYPE_CHECKING:
     import openai

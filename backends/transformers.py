@@ -31,7 +31,7 @@ from ._local.engine import Steps
 from ._local.machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
 from ._local.placement import ACCELERATE, Placement, Weights, gpu_memory, place
 from ._local.pool import POOL, Plan
-from ._snippets.generate import has_system_slot, program
+from ._local.program import has_system_slot, program
 from ._snippets.python_source import opening
 
 if TYPE_CHECKING:

@@ -30,7 +30,6 @@ from .._snippets.python_source import (
     NOBODYS,
     Pictures,
     call,
-    destination,
     opening,
     with_key,
 )
@@ -273,7 +272,7 @@ class Ollama(Served):
         connection: Connection | None = None,
     ) -> str:
         """The same request with the `ollama` package; see `Backend.code`."""
-        url, has_key = destination(self, connection)
+        url, has_key = self.destination(connection)
         variable = (self.key_env or "API_KEY") if has_key else None
         client: dict[str, Any] = {"host": url}
         if variable:
