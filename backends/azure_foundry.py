@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from ._core.backend import Kind, Offer, Status, register
 from ._core.catalog import MODELS, ModelSpec
 from ._core.errors import BackendError, ModelNotFoundError, RetiredError
+from ._remote.chat_completions import ChatCompletions
 from ._remote.endpoint import normal
 from ._remote.errors import Refusal
-from .openai_compatible import ChatCompletions
 
 _ROUTE = "/openai/v1"
 _OTHER_ROUTES = re.compile(r"/(openai|models|api/projects)(/|$)")

@@ -1,15 +1,15 @@
 """GitHub Models: retired on 2026-07-30; its last protocol, for a gateway that still speaks it."""
 
 from datetime import date
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ._core.backend import Kind, Retirement, register
 from ._core.catalog import MODELS
 from ._core.errors import BackendError, RetiredError
 from ._core.types import Connection
+from ._remote.chat_completions import ChatCompletions
 from ._remote.endpoint import Address
 from ._remote.errors import Refusal
-from .openai_compatible import ChatCompletions
 
 _HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
 _ROUTE = "/inference"
@@ -22,25 +22,13 @@ _SERVED = (
 """Keys of the Phi models that it had at one time."""
 
 
-def _old(key: str) -> str:
-    """A model's id at the first host: `Phi-3.5-mini-instruct`."""
-    return (MODELS[key].hub_id or key).rpartition("/")[2]
-
-
-def _new(key: str) -> str:
-    """A model's id at the last host: `microsoft/phi-3.5-mini-instruct`."""
-    return f"microsoft/{_old(key).lower()}"
-
-
 @register
 class GitHubModels(ChatCompletions):
     """GitHub Models, which is gone: nothing is asked unless an address is given.
 
-    With an address (an organisation's gateway) the service's protocol is spoken in full. One that
-    ends in `/inference`, or in `/orgs/NAME/inference`, is that of `https://models.github.ai`: ids
-    as `microsoft/phi-3.5-mini-instruct`, the list at `/catalog/models` beside it. Any other is that
-    of the first host, `https://models.inference.ai.azure.com`: ids without a publisher, as
-    `Phi-3.5-mini-instruct`, the list at `/models` below it. `top_k` is ignored.
+    With an address (an organisation's gateway) the protocol of `https://models.github.ai` is
+    spoken: requests go below `/inference` or `/orgs/NAME/inference`, ids are as
+    `microsoft/phi-3.5-mini-instruct`, the list is at `/catalog/models`. `top_k` is ignored.
 
     Sources: github.blog changelog of 2025-05-15 and 2025-07-17; tidyverse/ellmer#1069 (2026-08-02).
     """
@@ -52,8 +40,8 @@ class GitHubModels(ChatCompletions):
     needs_key: ClassVar[bool] = True
     address_env: ClassVar[str | None] = "GITHUB_MODELS_BASE_URL"
     address_example: ClassVar[str] = "https://gateway.example.com/inference"
-    default_path: ClassVar[str] = ""
-    known: ClassVar[tuple[str, ...]] = tuple(_new(key) for key in _SERVED)
+    default_path: ClassVar[str] = _ROUTE
+    known: ClassVar[tuple[str, ...]] = tuple(f"{MODELS[key].hub_id}".lower() for key in _SERVED)
     retired: ClassVar[Retirement | None] = Retirement(
         on=date(2026, 7, 30),
         successor="Pocket, Transformers or Ollama here; Azure AI Foundry for hosted Phi-4",
@@ -76,24 +64,9 @@ class GitHubModels(ChatCompletions):
         return _HEADERS | super().credentials(key)
 
     def list_url(self, url: str) -> str:
-        """The catalog, which is beside the newer address, not below it."""
-        if not url.endswith(_ROUTE):
-            return "/models"
+        """The catalog, which is beside the address, not below it."""
         root, _, _ = url.removesuffix(_ROUTE).partition("/orgs/")
         return f"{root}/catalog/models"
-
-    def ids_in(self, listed: Any, url: str) -> list[str] | None:
-        """The ids in the catalog; the first host's own were long registry paths beside a name."""
-        if isinstance(listed, list) and not url.endswith(_ROUTE):
-            listed = [row.get("name") if isinstance(row, dict) else row for row in listed]
-        return super().ids_in(listed, url)
-
-    def id_at(self, url: str, model: str) -> str:
-        """What a model is called at an address; one that GitHub never had keeps its name."""
-        for key in _SERVED:
-            if model.lower() in (_old(key).lower(), _new(key)):
-                return _new(key) if url.endswith(_ROUTE) else _old(key)
-        return model
 
     def refused(self, model: str, refusal: Refusal) -> BackendError:
         """What a refusal means here. "Temporarily unavailable" was said for ever: it is gone."""

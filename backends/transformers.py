@@ -13,7 +13,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from ._core.backend import CONTEXT_CAP, Backend, Kind, Offer, Status, check_pictures, register
+from ._core.backend import (
+    CONTEXT_CAP,
+    Backend,
+    Kind,
+    Offer,
+    Status,
+    check_pictures,
+    count_pictures,
+    register,
+)
 from ._core.catalog import MODELS, Modality, ModelSpec
 from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
@@ -23,7 +32,7 @@ from ._local.engine import Steps
 from ._local.machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
 from ._local.placement import ACCELERATE, Placement, Weights, gpu_memory, place
 from ._local.pool import POOL, Plan
-from ._snippets.generate import has_system_slot, program
+from ._local.program import has_system_slot, program
 from ._snippets.python_source import opening
 
 if TYPE_CHECKING:
@@ -127,7 +136,7 @@ class Transformers(Backend):
         self.check_packages()
         spec = self._spec(model)
         check_pictures(spec, messages)
-        pictures = sum(len(message.images) for message in messages)
+        pictures = count_pictures(messages)
         params = replace(params, num_crops=self.crops(model, params, pictures))
         answers = self._run(spec, lambda loaded: loaded.answer(messages, params))
         async with aclosing(answers) as steps:
@@ -185,7 +194,7 @@ class Transformers(Backend):
             spec = self._spec(model)
             folder = self.checkpoint(spec)
             name, where = self.written(spec)
-            pictures = sum(len(message.images) for message in messages)
+            pictures = count_pictures(messages)
             body = program(
                 name,
                 messages,

@@ -312,7 +312,7 @@ def test_an_unknown_model_has_no_program() -> None:
 
 @pytest.mark.engine
 def test_a_template_without_a_place_for_it_gets_the_system_prompt_in_front(tmp_path: Path) -> None:
-    from backends._snippets.generate import has_system_slot
+    from backends._local.program import has_system_slot
 
     assert has_system_slot(tmp_path)
     template = tmp_path / "chat_template.jinja"

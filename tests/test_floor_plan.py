@@ -117,9 +117,9 @@ def test_no_module_imports_the_tools(path: Path) -> None:
     ("folder", "knows"),
     [
         ("_core", {"_core"}),
-        ("_local", {"_core", "_local"}),
-        ("_remote", {"_core", "_remote"}),
-        ("_snippets", {"_core", "_local", "_remote", "_snippets"}),
+        ("_local", {"_core", "_local", "_snippets"}),
+        ("_remote", {"_core", "_remote", "_snippets"}),
+        ("_snippets", {"_core", "_snippets"}),
     ],
 )
 def test_what_backends_share_stands_in_storeys(folder: str, knows: set[str]) -> None:

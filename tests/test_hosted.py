@@ -336,16 +336,14 @@ def listing(*ids: str) -> Reply:
 
 
 async def test_nvidia_lists_models_that_may_be_dead(hosted: Stub) -> None:
-    hosted.on(
-        "/v1/models", listing("meta/llama", MODELS[NIM], "microsoft/phi-3-vision-128k-instruct")
-    )
+    other_form = "microsoft/phi-3-vision-128k-instruct"
+    hosted.on("/v1/models", listing("meta/llama", other_form, MODELS[NIM], SIGHTED[NIM]))
     connection = Connection(None, SECRET)
     offers = {offer.model: offer for offer in await NIM.models(connection)}
-    assert "meta/llama" not in offers
-    assert list(offers)[:2] == [MODELS[NIM], "microsoft/phi-3-vision-128k-instruct"]
-    for first in list(offers.values())[:2]:
-        assert first.status.code == "untried"
-        assert first.status.message == "Listed; not tried yet."
+    assert "meta/llama" not in offers and other_form not in offers
+    assert list(offers)[:2] == [MODELS[NIM], SIGHTED[NIM]]
+    assert all(offer.status.code == "untried" for offer in list(offers.values())[:2])
+    assert offers[MODELS[NIM]].status.message == "Listed; not tried yet."
     gone = offers["microsoft/phi-3.5-mini-instruct"]
     assert gone.status.state == "retired" and "2026-04-28" in gone.status.message
     assert "Phi-4-mini" in gone.status.message
@@ -588,7 +586,7 @@ async def test_github_models_is_gone_and_nothing_is_asked(monkeypatch: pytest.Mo
         raise AssertionError("it asked")
 
     monkeypatch.setenv("GITHUB_TOKEN", SECRET)
-    monkeypatch.setattr("backends.openai_compatible._clients.at", no_network)
+    monkeypatch.setattr("backends._remote.chat_completions._clients.at", no_network)
     status = await GITHUB.status()
     assert status.state == "retired" and "2026-07-30" in status.message
     assert {offer.status.state for offer in await GITHUB.models()} == {"retired"}
@@ -598,41 +596,26 @@ async def test_github_models_is_gone_and_nothing_is_asked(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("path", "catalog", "model", "body"),
+    ("typed", "path"),
     [
-        (
-            "/inference",
-            "/catalog/models",
-            "microsoft/phi-3.5-mini-instruct",
-            [{"id": "microsoft/phi-3.5-mini-instruct", "name": "Phi-3.5 mini", "limits": {}}],
-        ),
-        (
-            "/orgs/acme/inference",
-            "/catalog/models",
-            "microsoft/phi-3.5-mini-instruct",
-            [{"id": "microsoft/phi-3.5-mini-instruct"}],
-        ),
-        (
-            "",
-            "/models",
-            "Phi-3.5-mini-instruct",
-            [{"id": "azureml://registries/azureml/models/x", "name": "Phi-3.5-mini-instruct"}],
-        ),
+        ("", "/inference"),
+        ("/inference", "/inference"),
+        ("/orgs/acme/inference", "/orgs/acme/inference"),
     ],
 )
 async def test_the_protocol_that_github_models_spoke(
-    stub: Stub, monkeypatch: pytest.MonkeyPatch, path: str, catalog: str, model: str, body: object
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, typed: str, path: str
 ) -> None:
-    monkeypatch.setenv("GITHUB_MODELS_BASE_URL", stub.url + path)
+    model = "microsoft/phi-3.5-mini-instruct"
+    monkeypatch.setenv("GITHUB_MODELS_BASE_URL", stub.url + typed)
     monkeypatch.setenv("GITHUB_TOKEN", SECRET)
-    stub.on(catalog, Reply.of(body))
+    stub.on("/catalog/models", Reply.of([{"id": model, "name": "Phi-3.5 mini", "limits": {}}]))
     stub.on(f"{path}/chat/completions", stream(delta("Hi", "stop")))
     assert (await GITHUB.status()).ready
     assert [(o.model, o.spec.key) for o in await GITHUB.models()] == [(model, "phi-3.5-mini")]
-    for name in ("microsoft/phi-3.5-mini-instruct", "Phi-3.5-mini-instruct"):
-        assert await answer(GITHUB, model=name) == "Hi"
-        assert stub.seen[-1].json["model"] == model
-        assert f'model="{model}"' in (GITHUB.code(name, HELLO, PLAIN) or "")
+    assert await answer(GITHUB, model=model) == "Hi"
+    assert stub.seen[-1].json["model"] == model
+    assert f'model="{model}"' in (GITHUB.code(model, HELLO, PLAIN) or "")
     assert {seen.headers["x-github-api-version"] for seen in stub.seen} == {"2022-11-28"}
 
 

@@ -559,7 +559,7 @@ async def test_nobody_there() -> None:
 
 async def test_a_silent_server(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     # Longer than a busy machine needs to bring "Half" here.
-    monkeypatch.setattr("backends.openai_compatible.silence_timeout", lambda: 0.5)
+    monkeypatch.setattr("backends._remote.chat_completions.silence_timeout", lambda: 0.5)
     never = asyncio.Event()
     stub.on(CHAT, stream(never), stream(sse(delta("Half"), done=False), never))
     with pytest.raises(BackendTimeoutError, match="did not begin to answer"):

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.util import find_spec
@@ -204,9 +204,14 @@ def register(cls: type[B]) -> type[B]:
     return cls
 
 
+def count_pictures(messages: Iterable[Message]) -> int:
+    """How many pictures there are in all the messages together."""
+    return sum(len(message.images) for message in messages)
+
+
 def check_pictures(spec: ModelSpec, messages: Sequence[Message]) -> None:
     """Raise `BadRequestError` if there is a picture for a model that reads none."""
-    if "image" not in spec.modalities and any(message.images for message in messages):
+    if "image" not in spec.modalities and count_pictures(messages):
         raise BadRequestError(
             f"{spec.label} reads text only, not pictures.",
             "Remove the picture, or choose a vision model.",

@@ -101,6 +101,23 @@ class Served(Backend):
             )
         return Address(url, key)
 
+    def destination(self, connection: Connection | None) -> tuple[str, bool]:
+        """Where a shown program's request goes, and whether a key goes with it, as in `reach`.
+
+        Where no address is known, or none that can be used, an example stands for it.
+        """
+        try:
+            address = self.reach(connection)
+            return address.url, bool(address.key)
+        except BackendError as error:
+            has_key = isinstance(error, MissingKeyError) or self.needs_key
+        has_key = has_key or bool(connection and connection.api_key)
+        anyones = Connection(connection and connection.base_url, "any key")
+        try:
+            return self.reach(anyones).url, has_key
+        except BackendError:
+            return self.in_full(self.address_example), has_key
+
     def unreached(self, error: BackendError) -> Status:
         """The status that goes with a failure of `reach`, or of a first request."""
         code = str(error.values.get("reason") or error.code)

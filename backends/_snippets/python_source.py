@@ -6,9 +6,6 @@ from textwrap import wrap
 from typing import Any
 
 from .._core.backend import Backend
-from .._core.errors import BackendError, MissingKeyError
-from .._core.types import Connection
-from .._remote.endpoint import Served
 
 WIDTH = 72
 """Columns of a line, where its parts allow it: about as many as a pane shows."""
@@ -116,20 +113,6 @@ def opening(
     for note in notes:
         lines += comment(note)
     return [*lines, ""]
-
-
-def destination(backend: Served, connection: Connection | None) -> tuple[str, bool]:
-    """Where a program's request goes, and whether a key goes with it: `reach` says both."""
-    try:
-        address = backend.reach(connection)
-        return address.url, bool(address.key)
-    except BackendError as error:
-        has_key = isinstance(error, MissingKeyError) or backend.needs_key
-    has_key = has_key or bool(connection and connection.api_key)
-    try:
-        return backend.reach(Connection(connection and connection.base_url, NOBODYS)).url, has_key
-    except BackendError:  # nobody has said where the server is
-        return backend.in_full(backend.address_example), has_key
 
 
 def retirement(backend: Backend) -> str:

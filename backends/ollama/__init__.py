@@ -11,19 +11,25 @@ from itertools import count
 from shlex import quote
 from typing import Any, ClassVar
 
-from .._core.backend import CONTEXT_CAP, Kind, Offer, Status, check_pictures, register
+from .._core.backend import (
+    CONTEXT_CAP,
+    Kind,
+    Offer,
+    Status,
+    check_pictures,
+    count_pictures,
+    register,
+)
 from .._core.catalog import MODELS, Modality, ModelSpec, known_model
 from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
 from .._core.types import Chunk, Connection, GenerationParams, ImagePart, Message, Part, Progress
 from .._local.machine import gigabytes
 from .._remote.endpoint import Address, Served, Step, normal, once_again
-from .._remote.image_fit import count_pictures
 from .._snippets.python_source import (
     LONGEST_PICTURE,
     NOBODYS,
     Pictures,
     call,
-    destination,
     opening,
     with_key,
 )
@@ -266,7 +272,7 @@ class Ollama(Served):
         connection: Connection | None = None,
     ) -> str:
         """The same request with the `ollama` package; see `Backend.code`."""
-        url, has_key = destination(self, connection)
+        url, has_key = self.destination(connection)
         variable = (self.key_env or "API_KEY") if has_key else None
         client: dict[str, Any] = {"host": url}
         if variable:

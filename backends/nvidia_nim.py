@@ -9,15 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
-from .._core.backend import Kind, Offer, Status, register
-from .._core.catalog import MODELS, ModelSpec
-from .._core.errors import BackendError, ModelNotFoundError, RetiredError, ServerError
-from .._core.types import Chunk, Connection, GenerationParams, Message
-from .._remote.endpoint import Address, normal, silence_timeout, timed_out
-from .._remote.errors import Refusal
-from .._snippets.python_source import destination
-from ..openai_compatible import ChatCompletions, Request
-from . import vlm
+from ._core.backend import Kind, Offer, Status, register
+from ._core.catalog import MODELS, ModelSpec
+from ._core.errors import BackendError, ModelNotFoundError, RetiredError, ServerError
+from ._core.types import Chunk, Connection, GenerationParams, Message
+from ._remote.chat_completions import ChatCompletions, Request
+from ._remote.endpoint import Address, normal, silence_timeout, timed_out
+from ._remote.errors import Refusal
 
 if TYPE_CHECKING:
     import openai
@@ -35,7 +33,9 @@ _DEPRECATED = frozenset(
     }
 )
 """Marked so by NVIDIA on 2026-04-28 (langchain-nvidia, `_statics.py`, commit 6046644)."""
-_SERVED = _DEPRECATED | {"phi-3.5-moe", "phi-4-mini", "phi-4-multimodal", vlm.MODEL}
+_OTHER_FORM = "phi-3-vision"
+"""NVIDIA's own address for it takes pictures as HTML in the text (langchain-nvidia, as above)."""
+_SERVED = _DEPRECATED | {"phi-3.5-moe", "phi-4-mini", "phi-4-multimodal"}
 
 _tried: dict[tuple[str, str], Status] = {}
 """What became of each model that was asked at each address, while this server runs. No keys."""
@@ -52,8 +52,8 @@ class NvidiaNIM(ChatCompletions):
     a check (`probe`), or by its first answer. At `NIM_BASE_URL` no key is needed, and
     `NVIDIA_API_KEY` goes only to hosts of nvidia.com.
 
-    NVIDIA has Phi-3-vision at an address and with a form of its own (`vlm`); a container takes the
-    usual one. Some of NVIDIA's other models take one picture a request, and say so.
+    Pictures go in the usual form; some of NVIDIA's models take one a request, and say so.
+    Phi-3-vision is offered in containers only: NVIDIA itself took it in another form.
 
     Sources: langchain-nvidia, `_common.py` and `_statics.py`; free-claude-code#1035 (2026-07-30).
     """
@@ -98,37 +98,6 @@ class NvidiaNIM(ChatCompletions):
         """A container's models share what it runs on."""
         return None if self.hosted(url) else url
 
-    # ── Phi-3-vision's own address ─────────────────────────────────────────────────────────────
-
-    def request(
-        self, url: str, model: str, messages: Sequence[Message], params: GenerationParams
-    ) -> Request:
-        """What is asked of a model at an address; of Phi-3-vision at NVIDIA in its own form."""
-        if not (self.hosted(url) and self.spec_of(model).key == vlm.MODEL):
-            return super().request(url, model, messages, params)
-        return vlm.request(self.body(model, (), params), messages)
-
-    def code(
-        self,
-        model: str,
-        messages: Sequence[Message],
-        params: GenerationParams,
-        connection: Connection | None = None,
-    ) -> str:
-        """The same request in Python; see `Backend.code`."""
-        url, _ = destination(self, connection)
-        spec = self.spec_of(model)
-        if not (self.hosted(url) and spec.key == vlm.MODEL):
-            return super().code(model, messages, params, connection)
-        return vlm.program(
-            self,
-            spec,
-            self.body(model, (), params),
-            messages,
-            variable=f"{self.key_env}",
-            warning=self._retirement(model, url, connection),
-        )
-
     # ── Listed is not working ──────────────────────────────────────────────────────────────────
 
     def answering(self, listed: Sequence[str] | None, url: str) -> Status:
@@ -152,7 +121,7 @@ class NvidiaNIM(ChatCompletions):
         return [
             Offer(name, spec, _state(name, url, spec, listed is None or name in there))
             for name, spec in specs.items()
-            if spec.key in MODELS
+            if spec.key in MODELS and spec.key != _OTHER_FORM
         ]
 
     async def probe(self, connection: Connection | None = None) -> None:
@@ -180,7 +149,7 @@ class NvidiaNIM(ChatCompletions):
             address = self.reach(connection)
             if (address.url, model) not in _tried:
                 hi, short = (Message.of("user", "Hi"),), GenerationParams(max_tokens=1)
-                one = self.request(address.url, model, hi, short)
+                one = self.request(model, hi, short)
                 async with aclosing(self._ask(address, one)) as chunks:
                     async for _ in chunks:
                         pass

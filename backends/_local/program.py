@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._core.types import GenerationParams, ImagePart, Message
-from .._local.chat_text import DEFAULT_PARAMS, STOP_TOKENS, ImagePlaceholders, to_template_messages
-from .._local.placement import ACCELERATE
-from .._local.sampling import GREEDY_BELOW
-from .python_source import Expression, Pictures, call, comment, literal, quoted
+from .._snippets.python_source import Expression, Pictures, call, comment, literal, quoted
+from .chat_text import DEFAULT_PARAMS, STOP_TOKENS, ImagePlaceholders, to_template_messages
+from .placement import ACCELERATE
+from .sampling import GREEDY_BELOW
 
 _CONTROL = re.compile(r"<\|\w+\|>|</?s>|<unk>")
 """What the Phi models' control tokens look like."""
