@@ -1,11 +1,11 @@
 """What the server keeps of one view of an open page: its conversation, its run, its drawing."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from playground.answer import Completion, Request
 from playground.compare import Run
@@ -54,9 +54,8 @@ class Session:
     """Each side's model and backend, as people call them, in the current run."""
     lines: list[str] = field(default_factory=lambda: ["", ""])
     """The line under each side."""
-    _written: dict[int, Completion] = field(default_factory=dict)
-    _ending: dict[int, tuple[Completion, asyncio.Task[None]]] = field(default_factory=dict)
-    """The answers that have ended and are being written down, or are so already."""
+    _writing: dict[int, tuple[Completion, asyncio.Task[None]]] = field(default_factory=dict)
+    """By side, the answer that has ended, and the task that writes it down, or has done so."""
     _drawn: Run | None = None
     _lines_at: float = 0.0
 
@@ -121,7 +120,7 @@ class Session:
         if run is None or run is self._drawn:
             return
         self._drawn = run
-        self._ending.clear()
+        self._writing.clear()
         self._lines_at = 0.0
         async with aclosing(run.snapshots()) as snapshots:
             async for sides in snapshots:
@@ -140,38 +139,37 @@ class Session:
                 continue
             if completion.ended:
                 # Its language is found beside the ticks: the other side's go on meanwhile.
-                if side not in self._ending or self._ending[side][0] != completion:
-                    self._end(side, completion, self._write_down(run, side, completion))
+                self._write_down(run, side, completion)
             else:
-                self._written.pop(side, None)
-                self._end(side)
+                self._give_up_writing(side)
                 if due or completion.state == "waiting":
                     self.lines[side] = live_line(completion, self.labels[side][0])
         if due:
             self._lines_at = now
 
-    def _end(
-        self,
-        side: int,
-        completion: Completion | None = None,
-        writing: Coroutine[Any, Any, None] | None = None,
-    ) -> None:
-        """Begin to write an answer down; what was begun for the side before is given up."""
-        if before := self._ending.pop(side, None):
-            before[1].cancel()
-        if completion and writing:
-            self._ending[side] = (completion, asyncio.ensure_future(writing))
+    def _write_down(self, run: Run, side: int, completion: Completion) -> asyncio.Task[None]:
+        """Begin to write down an answer that has ended, once; the task is done when it is there."""
+        answer, task = self._writing.get(side, (None, None))
+        if task is None or answer != completion:
+            self._give_up_writing(side)
+            task = asyncio.ensure_future(self._join(run, side, completion))
+            self._writing[side] = (completion, task)
+        return task
 
-    async def _write_down(self, run: Run, side: int, completion: Completion) -> None:
+    def _give_up_writing(self, side: int) -> None:
+        """The side is asked again, or all is forgotten."""
+        if writing := self._writing.pop(side, None):
+            writing[1].cancel()
+
+    async def _join(self, run: Run, side: int, completion: Completion) -> None:
         """An answer has ended: it joins the conversation, and its line gets the last numbers."""
         turn = self.conversation.last
-        if turn is None or self._written.get(side) == completion:
+        if turn is None:
             return
         language = turn.language or await language_of(turn.prompt)
         said = await Said.of(completion, *self.labels[side])
         if run is not self.run:  # the conversation was cleared meanwhile
             return
-        self._written[side] = completion
         request = run.requests[side]
         if completion.error and request and request.backend.kind != "local":
             BOARD.doubt(request.backend, self.keyring)  # its state may be another one now
@@ -190,18 +188,17 @@ class Session:
         for side, completion in enumerate(run.snapshot()):
             if completion is None:
                 continue
-            if (ending := self._ending.get(side)) and ending[0] == completion:
-                await asyncio.wait({ending[1]})
-            await self._write_down(run, side, completion)  # nothing is left to do as a rule
+            written = self._write_down(run, side, completion)
+            await asyncio.wait({written})
             if run is not self.run:
                 return []
+            written.result()  # what failed in it is ours to mend: it surfaces
             failures += [str(completion.error)] if completion.error else []
             if (old := self._said_before(side)) and not completion.text:
                 self.conversation = self.conversation.answered(side, old)
                 self.redraw_lines(side)
         self.run = self._drawn = None
-        self._written.clear()
-        self._ending.clear()
+        self._writing.clear()
         await self.draw_ahead(self.conversation)
         return failures
 
@@ -225,9 +222,8 @@ class Session:
         self.conversation = self.before = Conversation()
         self.requests = [None, None]
         self.seen = (None, None)
-        self._written.clear()
         for side in (0, 1):
-            self._end(side)
+            self._give_up_writing(side)
         self.redraw_lines()
 
     def redraw_lines(self, *sides: int) -> None:
