@@ -37,9 +37,9 @@ _NEAREST_FIRST = ("local", "server", "hosted")
 
 
 def backends_for(limits: Limits) -> list[Backend]:
-    """The backends that may be used here, those nearest to this page first."""
+    """The backends that may be used here: those nearest to this page first, then by name."""
     allowed = [backend for backend in REGISTRY.values() if limits.allows(backend)]
-    return sorted(allowed, key=lambda backend: _NEAREST_FIRST.index(backend.kind))
+    return sorted(allowed, key=lambda one: (_NEAREST_FIRST.index(one.kind), one.label.lower()))
 
 
 @dataclass(frozen=True, slots=True)

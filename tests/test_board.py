@@ -9,7 +9,7 @@ import pytest
 
 from backends import REGISTRY, BadRequestError, Connection, Offer, Status
 from playground import health as board_module
-from playground.health import Board, check_offered
+from playground.health import Board, backends_for, check_offered
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from tests.fakes import SPEC, Scripted
@@ -223,3 +223,12 @@ def test_a_forgotten_key_is_gone() -> None:
     ring.put("far", key="sk-one")
     ring.put("far", key="")
     assert ring.connection("far") is None
+
+
+def test_backends_stand_by_nearness_and_name_whoever_is_imported_first(monkeypatch) -> None:
+    before = [backend.id for backend in backends_for(LOCAL)]
+    turned = dict(reversed(REGISTRY.items()))
+    monkeypatch.setattr("playground.health.REGISTRY", turned)
+    assert [backend.id for backend in backends_for(LOCAL)] == before
+    kinds = [turned[key].kind for key in before]
+    assert kinds == sorted(kinds, key=["local", "server", "hosted"].index)

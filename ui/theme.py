@@ -7,15 +7,26 @@ from gradio.themes import Base, colors, sizes
 UI = Path(__file__).parent
 ASSETS = UI / "assets"
 SHEETS = (
-    *("assets/page", "compare/view", "tabs/vision/tray", "tabs/moe/figure", "tabs/moe/explained"),
-    *("tabs/models/cards", "assets/phone"),
+    "assets/page",
+    "compare/view",
+    "tabs/vision/tray",
+    "tabs/moe/figure",
+    "tabs/moe/explained",
+    "tabs/models/cards",
 )
 """The style sheets, in their order: the later one counts."""
 SCRIPTS = (
-    *("assets/base", "assets/guards", "assets/away"),
-    *("compare/view", "compare/pickers", "compare/conversation", "compare/follow"),
-    *("compare/prompt", "tabs/vision/tray", "tabs/models/cards"),
-    "assets/address",  # begins
+    "assets/base",
+    "assets/guards",
+    "assets/away",
+    "compare/view",
+    "compare/pickers",
+    "compare/conversation",
+    "compare/follow",
+    "compare/prompt",
+    "tabs/vision/tray",
+    "tabs/models/cards",
+    "assets/address",  # the last one: it begins
 )
 """The parts of the page's script, in the order in which they run."""
 

@@ -190,7 +190,7 @@ class Backend(ABC):
 
 
 REGISTRY: dict[str, Backend] = {}
-"""Every backend by its id, in the order in which their files are imported: by name."""
+"""Every backend by its id; their order means nothing."""
 
 
 B = TypeVar("B", bound=Backend)
