@@ -374,6 +374,8 @@ CONTROLS = """Words before.
 
 <p style="position:fixed;inset:0">over everything</p>
 
+<div class="code_wrap"><button class="copy_code_button">Pay now</button></div>
+
 ```html
 <form><input name="key"></form>
 ```
@@ -390,7 +392,7 @@ async def test_an_answer_holds_no_form_field_button_or_style(
     count = """(box) => [...document.querySelectorAll(`${box} .prose`)].map((prose) => [
       prose.querySelectorAll("form, select, textarea, style:not(svg *)").length,
       prose.querySelectorAll("input:not([type=checkbox][disabled])").length,
-      prose.querySelectorAll("button:not(.code_wrap > *)").length,
+      [...prose.querySelectorAll("button")].filter((one) => one.textContent.trim()).length,
       prose.querySelectorAll("[style]:not(.katex *, svg, svg *, pre *)").length,
     ]).flat().filter(Boolean).length"""
     await visitor.ask("A form, please")
@@ -410,8 +412,9 @@ async def test_an_answer_holds_no_form_field_button_or_style(
         assert words in shown
     assert shown.count("<form>") == 1, "code is code"
     assert await visitor.page.evaluate(count, "#text-conversation-left") == 0
-    drawn = await visitor.page.locator("#text-conversation-left .katex").count()
-    assert drawn, "formulas are drawn"
+    assert 'title="copy"' not in shown and "checkbox" not in shown, "Gradio's own are drawn"
+    for drawn in (".katex", ".code_wrap > button svg", "input[type=checkbox][disabled]"):
+        assert await visitor.page.locator(f"#text-conversation-left {drawn}").count(), drawn
 
 
 async def test_copy_the_comparison(visitor: Visitor, puppet: Puppet, context) -> None:

@@ -12,13 +12,16 @@
     const direction = (text.match(RTL) || []).length > (text.match(LTR) || []).length ? "rtl" : "ltr";
     if (message.getAttribute("dir") !== direction) message.setAttribute("dir", direction);
   });
-  // An answer is text: a form, a field, a button or a style in it is shown as it was written. The
-  // conversation's parser does that itself (ui/compare/pane.py), but not in diagrams, nor while an answer grows.
-  const ACTIVE = "form, fieldset, select, textarea, dialog, style:not(svg *), " +
-    "input:not([type=checkbox][disabled]), button:not(.code_wrap > *)";
+  // An answer is text: a form, a field, a button or a style in it is shown as it was written. Gradio's
+  // own are a button without words above code, and the boxes of task lists. The conversation's parser
+  // knows what Markdown does not make itself (ui/compare/pane.py), but not in diagrams, nor while an
+  // answer grows.
+  const ACTIVE = "form, fieldset, select, textarea, dialog, style:not(svg *), button, " +
+    "input:not([type=checkbox][disabled])";
+  const isGradios = (node) => node.matches(".code_wrap > .copy_code_button") && !node.textContent.trim();
   const STYLED = "[style]:not(.katex *, svg, svg *, pre *)";
   const disarm = (messages) => messages.forEach((message) => {
-    message.querySelectorAll(ACTIVE).forEach((node) => node.replaceWith(node.outerHTML));
+    message.querySelectorAll(ACTIVE).forEach((node) => { if (!isGradios(node)) node.replaceWith(node.outerHTML); });
     message.querySelectorAll(STYLED).forEach((node) => node.removeAttribute("style"));
   });
   // Gradio would draw a prompt as Markdown, without its tags: it is shown as it was typed. What

@@ -7,9 +7,12 @@ import gradio as gr
 
 from ..texts import t
 
-SHOWN_TAGS = ["form", "fieldset", "input", "textarea", "select", "button", "dialog", "style"]
+SHOWN_TAGS = ["form", "fieldset", "textarea", "select", "dialog", "style"]
 """HTML that an answer shows as it was written: drawn, it would look like the page's own controls.
-`conversation.js` knows them too, for where Gradio's parser does not look."""
+
+Gradio's parser does this after Markdown was drawn, so it must not be given tags that Markdown makes
+itself: `button` stands above code, `input` in task lists. `conversation.js` sees to those, and to
+all of them where the parser does not look."""
 
 
 @dataclass(frozen=True)
