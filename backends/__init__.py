@@ -3,7 +3,16 @@
 import importlib
 import pkgutil
 
-from ._core.backend import CONTEXT_CAP, REGISTRY, Backend, Offer, Retirement, Status, register
+from ._core.backend import (
+    CONTEXT_CAP,
+    REGISTRY,
+    Backend,
+    Health,
+    Offer,
+    Retirement,
+    Status,
+    register,
+)
 from ._core.catalog import MODELS, Modality, ModelSpec, known_model
 from ._core.errors import (
     AuthenticationError,
@@ -58,6 +67,7 @@ __all__ = [
     "ExpertRouting",
     "FinishReason",
     "GenerationParams",
+    "Health",
     "ImagePart",
     "Layout",
     "Message",

@@ -129,7 +129,7 @@ class NvidiaNIM(ChatCompletions):
 
         Slow ones are not waited for: what became of them is there at the next look.
         """
-        offers = await self.models(connection)
+        offers = (await self.check(connection)).offers
         untried = [o.model for o in offers if o.status.code == "untried" and o.spec.key in MODELS]
         for model in untried[: self.probe_requests]:
             at = self.reach(connection).url, model

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ._core.backend import (
     CONTEXT_CAP,
     Backend,
+    Health,
     Kind,
     Offer,
     Status,
@@ -94,25 +95,20 @@ class Transformers(Backend):
         """The folder with the model's config, tokenizer and weights; `None` if it is not here."""
         return weights.find(spec.hub_id) if spec.hub_id else None
 
-    async def status(self, connection: Connection | None = None) -> Status:
-        """Ready if the packages and at least one model are here."""
-        if without := self._without_packages():
-            return without
-        offers = await self.models()
-        if any(offer.status.ready for offer in offers):
-            return Status("ready", "Runs on this machine.", "ready_local")
-        return self.no_weights
+    async def check(self, connection: Connection | None = None) -> Health:
+        """Ready if the packages and at least one model are here; see `Backend.check`."""
+        return await asyncio.get_running_loop().run_in_executor(_LOOKS, self.check_files)
 
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
-        """Its models, those that are on this machine and fit into it first."""
-        return await asyncio.get_running_loop().run_in_executor(_LOOKS, self.offers)
-
-    def offers(self) -> Sequence[Offer]:
-        """The same, at once: without the packages no model is ready, wherever its files are."""
+    def check_files(self) -> Health:
+        """The same, blocking: without the packages no model is ready, wherever its files are."""
         offers = [self._offer(spec) for spec in self.specs()]
         if without := self._without_packages():
-            offers = [replace(offer, status=without, download_size=None) for offer in offers]
-        return sorted(offers, key=lambda offer: not offer.status.ready)
+            return Health(
+                without, [replace(one, status=without, download_size=None) for one in offers]
+            )
+        offers.sort(key=lambda offer: not offer.status.ready)
+        here = Status("ready", "Runs on this machine.", "ready_local")
+        return Health(here if offers[0].status.ready else self.no_weights, offers)
 
     def _without_packages(self) -> Status | None:
         """What keeps every model from answering, if packages are missing."""

@@ -27,6 +27,7 @@ from backends import (
     Connection,
     ExpertRouting,
     GenerationParams,
+    Health,
     Message,
     Offer,
     Progress,
@@ -37,7 +38,7 @@ from benchmarks.local import write_tokenizer
 from benchmarks.machine import Figure, machine, write
 from benchmarks.watched import chromium
 from playground.experts import Routing
-from tests.fakes import Scripted, last, said
+from tests.fakes import READY, Scripted, last, said
 from ui.tabs.moe import view
 from ui.tabs.moe.figure import grows
 
@@ -145,11 +146,11 @@ class Routed(Scripted):
     id, label, reports_routing = "routed", "Routed", True
     sent = 0
 
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+    async def check(self, connection: Connection | None = None) -> Health:
         """With routing, and without."""
-        ready, spec = await self.status(), MODELS["phi-3.5-moe"]
-        keys = ("with", "without")
-        return [Offer(key, replace(spec, key=key, label=key), ready) for key in keys]
+        spec = MODELS["phi-3.5-moe"]
+        models = [replace(spec, key=key, label=key) for key in ("with", "without")]
+        return Health(READY, [Offer(one.key, one, READY) for one in models])
 
     async def stream(
         self,

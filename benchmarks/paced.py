@@ -17,6 +17,7 @@ from backends import (
     Chunk,
     Connection,
     GenerationParams,
+    Health,
     Message,
     ModelSpec,
     Offer,
@@ -90,13 +91,10 @@ class Paced(Backend):
     announce: ClassVar[bool] = False
     """Whether to print when each answer's tokens are due, for whoever watches them arrive."""
 
-    async def status(self, connection: Connection | None = None) -> Status:
-        """Always ready."""
-        return Status("ready", "Ready.")
-
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
-        """The one model."""
-        return [Offer("paced", _SPEC, await self.status())]
+    async def check(self, connection: Connection | None = None) -> Health:
+        """Always ready, with its one model."""
+        ready = Status("ready", "Ready.")
+        return Health(ready, [Offer("paced", _SPEC, ready)])
 
     async def stream(
         self,

@@ -9,6 +9,7 @@ from backends import (
     Chunk,
     Connection,
     GenerationParams,
+    Health,
     Message,
     ModelSpec,
     Offer,
@@ -31,6 +32,8 @@ SPEC = ModelSpec(
     source="tests",
 )
 
+READY = Status("ready", "Ready.")
+
 
 class Scripted(Backend):
     """Says the steps it was given, at once. An exception among them is raised."""
@@ -44,11 +47,8 @@ class Scripted(Backend):
         self.open = 0
         self.asked: list[tuple[Message, ...]] = []
 
-    async def status(self, connection: Connection | None = None) -> Status:
-        return Status("ready", "Ready.")
-
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
-        return [Offer("fake", SPEC, await self.status())]
+    async def check(self, connection: Connection | None = None) -> Health:
+        return Health(READY, [Offer("fake", SPEC, READY)])
 
     async def stream(
         self,

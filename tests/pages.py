@@ -22,6 +22,7 @@ from backends import (
     Chunk,
     Connection,
     GenerationParams,
+    Health,
     Message,
     MissingDependencyError,
     ModelSpec,
@@ -86,17 +87,15 @@ class Puppet(Backend):
             self.prepared.append(model)
             self._lock.notify_all()
 
-    async def status(self, connection: Connection | None = None) -> Status:
-        return Status("ready", "Ready to play.")
-
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
+    async def check(self, connection: Connection | None = None) -> Health:
         here = Status("ready", "Ready to play.")
         away = Status("not installed", "Not on this machine yet.", "not_downloaded")
-        return [
+        offers = [
             Offer("one", replace(SEEING, key="one", label="One"), here),
             Offer("two", replace(SEEING, key="two", label="Two"), here),
             Offer("away", replace(SPEC, key="away", label="Away"), away, 7_640_000_000),
         ]
+        return Health(here, offers)
 
     def spec_of(self, model: str) -> ModelSpec:
         """The first is a mixture of experts, the others are dense."""

@@ -2,17 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
 from typing import ClassVar
 
 import pytest
 
-from backends import REGISTRY, BadRequestError, Connection, Offer, Status
+from backends import REGISTRY, BadRequestError, Connection, Health, Offer
 from playground import health as board_module
 from playground.health import Board, backends_for, check_offered
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
-from tests.fakes import SPEC, Scripted
+from tests.fakes import READY, SPEC, Scripted
 
 
 class Far(Scripted):
@@ -31,18 +30,16 @@ class Far(Scripted):
         self.gate.set()
         self.error: Exception | None = None
 
-    async def status(self, connection: Connection | None = None) -> Status:
+    async def check(self, connection: Connection | None = None) -> Health:
+        ready = Health(READY, [Offer("fake", SPEC, READY)])
         if threading.get_ident() != self._home:  # a page that other tests serve looks around
-            return Status("ready", "Ready.")
+            return ready
         self.connections.append(connection)
         self.called.set()
         await self.gate.wait()
         if self.error:
             raise self.error
-        return Status("ready", "Ready.")
-
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
-        return [Offer("fake", SPEC, Status("ready", "Ready."))]
+        return ready
 
 
 @pytest.fixture

@@ -237,7 +237,7 @@ def test_a_retired_model_says_so_first() -> None:
 async def test_no_program_holds_a_key(backend: Backend, monkeypatch) -> None:
     for name in {"OPENAI_API_KEY", backend.key_env} - {None}:
         monkeypatch.setenv(str(name), KEY)
-    offers = await backend.models()
+    offers = (await backend.check()).offers
     model = offers[0].model if offers else "phi"
     for connection in (None, Connection(None, KEY), Connection("http://host:1/v1", KEY)):
         for messages in ((HELLO,), HISTORY, ()):

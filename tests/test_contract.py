@@ -40,7 +40,7 @@ def test_its_facts_are_filled_in(backend: Backend) -> None:
 
 @every_backend
 async def test_its_models_are_in_the_catalog(backend: Backend) -> None:
-    offers = await backend.models()
+    offers = (await backend.check()).offers
     assert offers or backend.names_models
     assert len({offer.model for offer in offers}) == len(offers)
     for offer in offers:
@@ -52,13 +52,13 @@ async def test_its_models_are_in_the_catalog(backend: Backend) -> None:
 
 @every_backend
 async def test_its_status_is_a_sentence(backend: Backend) -> None:
-    status = await backend.status()
+    status = (await backend.check()).status
     assert status.message.endswith((".", "transformers"))
 
 
 @every_backend
 async def test_what_needs_a_key_says_which(backend: Backend) -> None:
-    status = await backend.status()
+    status = (await backend.check()).status
     if status.state == "needs key":
         assert backend.key_env and backend.key_env in status.message
 
@@ -66,7 +66,7 @@ async def test_what_needs_a_key_says_which(backend: Backend) -> None:
 @every_backend
 async def test_a_missing_package_names_its_install_line(backend: Backend, monkeypatch) -> None:
     monkeypatch.setattr(type(backend), "requires", ("a_package_that_is_not_there",))
-    status = await backend.status()
+    status = (await backend.check()).status
     assert status.state == "not installed" and backend.install in status.message
     stream = backend.stream("any", (Message.of("user", "Hi"),), GenerationParams())
     with pytest.raises(MissingDependencyError) as caught:

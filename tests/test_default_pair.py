@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from backends import REGISTRY, Status
+from backends import REGISTRY
 from playground import health
 from playground.health import BOARD
 from playground.keyring import Keyring
@@ -93,10 +93,11 @@ async def test_without_pytorch_nothing_is_called_ready(best_pair, models, bare) 
 
 @pytest.mark.parametrize("backend", ["pocket", "transformers"])
 async def test_without_pytorch_no_offer_is_ready_nor_a_download(backend: str, bare) -> None:
-    status, offers = await REGISTRY[backend].check()
-    assert status.code == "missing_packages" and REGISTRY[backend].install in status.message
-    assert {offer.status.code for offer in offers} == {"missing_packages"}
-    assert {offer.download_size for offer in offers} == {None}
+    health = await REGISTRY[backend].check()
+    assert health.status.code == "missing_packages"
+    assert REGISTRY[backend].install in health.status.message
+    assert {offer.status.code for offer in health.offers} == {"missing_packages"}
+    assert {offer.download_size for offer in health.offers} == {None}
 
 
 @each_pair
@@ -106,8 +107,8 @@ async def test_missing_weights_are_said_and_not_offered_as_a_download(
     pair = await best_pair(LOCAL, Keyring())
     assert chosen(pair) == models
     assert "files of the built-in models are missing" in pair.sentence
-    assert {offer.download_size for offer in await POCKET.models()} == {None}
-    assert not (await POCKET.status()).ready
+    assert {offer.download_size for offer in (await POCKET.check()).offers} == {None}
+    assert not (await POCKET.check()).status.ready
 
 
 def view() -> CompareView:
@@ -136,7 +137,7 @@ async def test_other_peoples_work_holds_up_no_look_at_the_disk(backend: str) -> 
     crowded.submit(go_on.wait)
     asyncio.get_running_loop().set_default_executor(crowded)
     try:
-        status, offers = await asyncio.wait_for(REGISTRY[backend].check(), 20)
+        health = await asyncio.wait_for(REGISTRY[backend].check(), 20)
     finally:
         go_on.set()
-    assert offers and isinstance(status, Status)
+    assert health.offers

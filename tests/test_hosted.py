@@ -225,8 +225,8 @@ async def test_no_request_without_a_key(
     backend: Backend, hosted: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ADDRESSES[backend], hosted.url + TYPED[backend])
-    status = await backend.status()
-    offers = await backend.models()
+    health = await backend.check()
+    status, offers = health.status, health.offers
     assert status.state == "needs key" and KEYS[backend] in status.message
     assert offers and {offer.status.state for offer in offers} == {"needs key"}
     assert isinstance(await failure(backend, None), MissingKeyError)
@@ -251,8 +251,7 @@ async def test_the_environments_key_goes_to_the_environments_address_only(
             await answer(backend, connection)
         else:
             assert isinstance(await failure(backend, connection), MissingKeyError)
-        await backend.status(connection)
-        await backend.models(connection)
+        await backend.check(connection)
         assert all(SECRET not in str(seen.headers) for seen in other.seen)
 
 
@@ -339,7 +338,7 @@ async def test_nvidia_lists_models_that_may_be_dead(hosted: Stub) -> None:
     other_form = "microsoft/phi-3-vision-128k-instruct"
     hosted.on("/v1/models", listing("meta/llama", other_form, MODELS[NIM], SIGHTED[NIM]))
     connection = Connection(None, SECRET)
-    offers = {offer.model: offer for offer in await NIM.models(connection)}
+    offers = {offer.model: offer for offer in (await NIM.check(connection)).offers}
     assert "meta/llama" not in offers and other_form not in offers
     assert list(offers)[:2] == [MODELS[NIM], SIGHTED[NIM]]
     assert all(offer.status.code == "untried" for offer in list(offers.values())[:2])
@@ -347,7 +346,7 @@ async def test_nvidia_lists_models_that_may_be_dead(hosted: Stub) -> None:
     gone = offers["microsoft/phi-3.5-mini-instruct"]
     assert gone.status.state == "retired" and "2026-04-28" in gone.status.message
     assert "Phi-4-mini" in gone.status.message
-    status = await NIM.status(connection)
+    status = (await NIM.check(connection)).status
     assert status.ready and "2 Phi" in status.message
 
 
@@ -361,7 +360,7 @@ async def test_a_check_tries_each_model_once(hosted: Stub) -> None:
     asked = {seen.json["model"]: seen.json for seen in hosted.asked(chat(NIM))}
     assert len(hosted.asked(chat(NIM))) == 2 and set(asked) == {MODELS[NIM], dead}
     assert all(body["max_tokens"] == 1 for body in asked.values())
-    states = [offer.status.code for offer in await NIM.models(connection)]
+    states = [offer.status.code for offer in (await NIM.check(connection)).offers]
     assert states.count("ready_tried") == states.count("retired_model") == 1
     assert SECRET not in str(nim._tried)
 
@@ -378,10 +377,10 @@ async def test_a_check_does_not_wait_for_the_slow(
     await NIM.probe(connection)
     await hosted.until_open(1)
     await NIM.probe(connection)
-    assert (await NIM.models(connection))[0].status.code == "untried"
+    assert (await NIM.check(connection)).offers[0].status.code == "untried"
     go.set()
     await asyncio.wait(list(nim._trying.values()))
-    assert (await NIM.models(connection))[0].status.code == "ready_tried"
+    assert (await NIM.check(connection)).offers[0].status.code == "ready_tried"
     assert len(hosted.asked(chat(NIM))) == 1
 
 
@@ -390,14 +389,14 @@ async def test_the_first_answer_tells_as_well(hosted: Stub) -> None:
     hosted.on(chat(NIM), stream(delta("Hi", "stop")), Reply.of(GONE, 410))
     connection = Connection(None, SECRET)
     await answer(NIM, connection)
-    (*_,) = offers = await NIM.models(connection)
+    (*_,) = offers = (await NIM.check(connection)).offers
     assert offers[0].status.code == "ready_tried" and "UTC" in offers[0].status.message
     assert (await NIM.try_out(MODELS[NIM], connection)).ready
     assert len(hosted.asked(chat(NIM))) == 1
     await failure(NIM, connection)
-    offer = next(o for o in await NIM.models(connection) if o.model == MODELS[NIM])
+    offer = next(o for o in (await NIM.check(connection)).offers if o.model == MODELS[NIM])
     assert offer.status.state == "retired"
-    assert (await NIM.status(connection)).state == "retired"
+    assert (await NIM.check(connection)).status.state == "retired"
 
 
 @pytest.mark.parametrize(("status", "body"), [(429, "slow"), (500, "broken"), (401, "no")])
@@ -449,11 +448,11 @@ async def test_a_container_needs_no_key_and_gets_none(
     stub.on(chat(NIM), stream(delta("Hi", "stop")))
     *_, end = [step async for step in NIM.stream("my-tuned-model", HELLO, PLAIN)]
     assert end.timings.device == f"{stub.url}/v1"
-    assert [offer.model for offer in await NIM.models()] == [
+    assert [offer.model for offer in (await NIM.check()).offers] == [
         "microsoft/phi-3-mini-4k-instruct",
         "my-tuned-model",
     ]
-    assert (await NIM.status()).ready
+    assert (await NIM.check()).status.ready
     assert all(SECRET not in str(seen.headers) for seen in stub.seen)
 
 
@@ -517,7 +516,7 @@ def test_what_is_no_endpoint(copied: str) -> None:
 
 
 async def test_azure_without_an_endpoint_says_where_to_type_it() -> None:
-    status = await AZURE.status()
+    status = (await AZURE.check()).status
     assert (status.state, status.code) == ("unreachable", "no_address")
     assert "AZURE_FOUNDRY_ENDPOINT" in status.message
 
@@ -587,9 +586,9 @@ async def test_github_models_is_gone_and_nothing_is_asked(monkeypatch: pytest.Mo
 
     monkeypatch.setenv("GITHUB_TOKEN", SECRET)
     monkeypatch.setattr("backends._remote.chat_completions._clients.at", no_network)
-    status = await GITHUB.status()
+    status = (await GITHUB.check()).status
     assert status.state == "retired" and "2026-07-30" in status.message
-    assert {offer.status.state for offer in await GITHUB.models()} == {"retired"}
+    assert {offer.status.state for offer in (await GITHUB.check()).offers} == {"retired"}
     error = await failure(GITHUB, None)
     assert isinstance(error, RetiredError)
     assert all(name in error.hint for name in ("Pocket", "Transformers", "Ollama", "Azure"))
@@ -611,8 +610,10 @@ async def test_the_protocol_that_github_models_spoke(
     monkeypatch.setenv("GITHUB_TOKEN", SECRET)
     stub.on("/catalog/models", Reply.of([{"id": model, "name": "Phi-3.5 mini", "limits": {}}]))
     stub.on(f"{path}/chat/completions", stream(delta("Hi", "stop")))
-    assert (await GITHUB.status()).ready
-    assert [(o.model, o.spec.key) for o in await GITHUB.models()] == [(model, "phi-3.5-mini")]
+    assert (await GITHUB.check()).status.ready
+    assert [(o.model, o.spec.key) for o in (await GITHUB.check()).offers] == [
+        (model, "phi-3.5-mini")
+    ]
     assert await answer(GITHUB, model=model) == "Hi"
     assert stub.seen[-1].json["model"] == model
     assert f'model="{model}"' in (GITHUB.code(model, HELLO, PLAIN) or "")

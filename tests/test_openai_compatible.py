@@ -730,15 +730,15 @@ def test_what_is_no_address(typed: str) -> None:
 
 
 async def test_no_address_yet() -> None:
-    status = await BACKEND.status()
+    status = (await BACKEND.check()).status
     assert (status.state, status.code) == ("unreachable", "no_address")
     assert "Models tab" in status.message
 
 
 async def test_a_check_asks_for_the_list_once(stub: Stub) -> None:
     stub.on(MODELS, Reply.of({"data": [{"id": "phi"}]}))
-    status, offers = await BACKEND.check(Connection(stub.url))
-    assert status.ready and [offer.model for offer in offers] == ["phi"]
+    health = await BACKEND.check(Connection(stub.url))
+    assert health.status.ready and [offer.model for offer in health.offers] == ["phi"]
     assert len(stub.asked(MODELS)) == 1
 
 

@@ -217,7 +217,7 @@ async def test_follow_up_turns_and_a_system_prompt() -> None:
 
 
 async def test_models_are_here() -> None:
-    offers = await backends.REGISTRY["pocket"].models()
+    offers = (await backends.REGISTRY["pocket"].check()).offers
     assert {offer.model for offer in offers} == {*EDITIONS, "pocket-vision", "pocket-moe"}
     assert all(offer.status.ready and offer.spec.lifecycle == "demonstration" for offer in offers)
     assert {o.spec.languages for o in offers} == {e.languages for e in lesson.EDITIONS}

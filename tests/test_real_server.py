@@ -63,8 +63,8 @@ async def whole(steps: AsyncGenerator[Chunk, None]) -> tuple[str, Chunk]:
 
 async def test_it_is_ready_and_lists_its_models(real_server: RealServer) -> None:
     connection = Connection(real_server.url)
-    assert (await WIRE.status(connection)).state == "ready"
-    offers = {offer.model: offer for offer in await WIRE.models(connection)}
+    assert (await WIRE.check(connection)).status.state == "ready"
+    offers = {offer.model: offer for offer in (await WIRE.check(connection)).offers}
     assert {model: offer.spec for model, offer in offers.items()} == {
         PHI_3: backends.MODELS["phi-3-mini-4k"],
         PHI_35: backends.MODELS["phi-3.5-mini"],

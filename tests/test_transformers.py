@@ -571,7 +571,7 @@ def _raising(error):
 async def test_offers_say_what_is_here_and_what_fits(backend, monkeypatch):
     monkeypatch.setattr("backends.transformers.total_memory", lambda: 16 * 10**9)
     monkeypatch.setattr("backends.transformers.has_gpu", lambda: False)
-    offers = {offer.model: offer for offer in await backend.models()}
+    offers = {offer.model: offer for offer in (await backend.check()).offers}
     assert [offer.status.ready for offer in offers.values()][:3] == [True, True, False]
     assert offers[PHI].download_size is None
     missing = offers["microsoft/Phi-4-mini-instruct"]
@@ -582,12 +582,12 @@ async def test_offers_say_what_is_here_and_what_fits(backend, monkeypatch):
     assert large.status.code == "too_large"
     assert "29.6 GB" in large.status.message and "16.0 GB" in large.status.message
     assert {offer.spec.architecture for offer in offers.values()} == {"phi3", "phi3_v", "phimoe"}
-    assert (await backend.status()).ready
+    assert (await backend.check()).status.ready
 
 
 async def test_without_torch_the_install_line_is_said(backend, monkeypatch):
     monkeypatch.setattr("backends._core.backend.find_spec", lambda name: None)
-    status = await backend.status()
+    status = (await backend.check()).status
     assert status.state == "not installed"
     assert backend.install in status.message
     with pytest.raises(MissingDependencyError) as caught:
@@ -609,8 +609,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
     code = (
         "import sys, asyncio\n"
         "from backends import REGISTRY\n"
-        "asyncio.run(REGISTRY['transformers'].models())\n"
-        "asyncio.run(REGISTRY['transformers'].status())\n"
+        "asyncio.run(REGISTRY['transformers'].check())\n"
         "print(sorted({'torch', 'transformers', 'tokenizers', 'huggingface_hub'} & {*sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

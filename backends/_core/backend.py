@@ -1,6 +1,5 @@
 """The contract: what a backend is, and the registry of those there are."""
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -58,8 +57,17 @@ class Offer:
     """Bytes that `download` would fetch; `None` if there is nothing to fetch."""
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The state of a backend at one moment, and its models."""
+
+    status: Status
+    offers: Sequence[Offer] = ()
+    """Those that can be used now come first."""
+
+
 class Backend(ABC):
-    """A place where Phi models run. Its facts are class attributes; `stream` is its one verb."""
+    """A place where Phi models run: facts as class attributes, `check` and `stream`."""
 
     id: ClassVar[str]
     label: ClassVar[str]
@@ -106,12 +114,8 @@ class Backend(ABC):
             )
 
     @abstractmethod
-    async def status(self, connection: Connection | None = None) -> Status:
-        """Whether it can be used now. Quick, imports no engine and never raises `BackendError`."""
-
-    @abstractmethod
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
-        """The models it knows, those that can be used now first."""
+    async def check(self, connection: Connection | None = None) -> Health:
+        """Its state and its models now. Quick, imports no engine, never raises `BackendError`."""
 
     @abstractmethod
     def stream(
@@ -130,10 +134,6 @@ class Backend(ABC):
         """What is known about a model by this backend's name for it."""
         return known_model(model)
 
-    async def check(self, connection: Connection | None = None) -> tuple[Status, Sequence[Offer]]:
-        """`status` and `models` together, for those to whom one request tells both."""
-        return await asyncio.gather(self.status(connection), self.models(connection))
-
     async def load(self, connection: Connection | None = None) -> None:
         """Load what asking takes, as packages and clients. Optional.
 
@@ -143,7 +143,7 @@ class Backend(ABC):
         return
 
     async def probe(self, connection: Connection | None = None) -> None:
-        """Find out what a list of models cannot tell, before `status` and `models`. Optional.
+        """Find out what a list of models cannot tell, before `check`. Optional.
 
         Only when a visitor asks for a check: it may cost a request for each model, and some
         seconds. Raises nothing.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._core.backend import (
     CONTEXT_CAP,
+    Health,
     Offer,
     Status,
     check_pictures,
@@ -177,28 +178,20 @@ class ChatCompletions(Served):
         with suppress(Exception):
             await _clients.at(self.reach(connection).url)
 
-    async def check(self, connection: Connection | None = None) -> tuple[Status, Sequence[Offer]]:
-        """Status and models from one request: the server's list, or that it has none."""
+    async def check(self, connection: Connection | None = None) -> Health:
+        """Ready if the server answers a request for its list, even if only that it has none."""
         try:
             self.check_packages()
             address = self.reach(connection)
             listed = await self.list_models(connection)
         except BackendError as error:
             status = self.unreached(error)
-            return status, [Offer(model, self.spec_of(model), status) for model in self.known]
+            return Health(status, [Offer(one, self.spec_of(one), status) for one in self.known])
         offers = sorted(
             self.offers(listed, address.url),
             key=lambda offer: (not offer.status.ready, offer.spec.key not in MODELS),
         )
-        return self.answering(listed, address.url), offers
-
-    async def status(self, connection: Connection | None = None) -> Status:
-        """Ready if the server answers; one that lists no models is asked for one by name."""
-        return (await self.check(connection))[0]
-
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
-        """The models that the server lists, those of the Phi family first."""
-        return (await self.check(connection))[1]
+        return Health(self.answering(listed, address.url), offers)
 
     async def stream(
         self,

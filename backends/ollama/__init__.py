@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from .._core.backend import (
     CONTEXT_CAP,
+    Health,
     Kind,
     Offer,
     Status,
@@ -156,32 +157,19 @@ class Ollama(Served):
         with suppress(Exception):
             await SERVERS.at(self.reach(connection).url)
 
-    async def status(self, connection: Connection | None = None) -> Status:
-        """Ready if it answers, with its version."""
-        try:
-            self.check_packages()
-            told = await get(self.reach(connection), "/api/version")
-        except BackendError as error:
-            return self.unreached(error)
-        version = str(told.get("version") or "")[:40]
-        return Status(
-            "ready",
-            f"{' '.join(filter(None, ('Ollama', version)))} answers.",
-            "ready_ollama",
-            {"version": version},
-        )
-
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
-        """What is installed, the Phi family first; then what its library has."""
+    async def check(self, connection: Connection | None = None) -> Health:
+        """Ready if it answers, with its version; what is installed, then what its library has."""
         try:
             self.check_packages()
             address = self.reach(connection)
-            installed = installed_in(await get(address, "/api/tags"))
+            version, tags = await asyncio.gather(
+                get(address, "/api/version"), get(address, "/api/tags")
+            )
             server = await SERVERS.at(address.url)
-            server.installed = installed
+            installed = server.installed = installed_in(tags)
         except BackendError as error:
             status = self.unreached(error)
-            return [Offer(model, self.spec_of(model), status) for model in LIBRARY]
+            return Health(status, [Offer(one, self.spec_of(one), status) for one in LIBRARY])
         here = [
             Offer(name, _seeing(self.spec_of(name), server.sees(full)), _ready(found))
             for full, name, found in ((at, _short_name(at), one) for at, one in installed.items())
@@ -191,7 +179,8 @@ class Ollama(Served):
             for model, size in LIBRARY.items()
             if full_name(model) not in installed
         ]
-        return sorted(here, key=lambda offer: offer.spec.key not in MODELS) + missing
+        here.sort(key=lambda offer: offer.spec.key not in MODELS)
+        return Health(_answers(str(version.get("version") or "")[:40]), here + missing)
 
     async def stream(
         self,
@@ -413,6 +402,11 @@ def _seeing(spec: ModelSpec, sees: bool | None) -> ModelSpec:
 def _short_name(model: str) -> str:
     """The same name as people write it."""
     return model.removesuffix(":latest")
+
+
+def _answers(version: str) -> Status:
+    sentence = f"{' '.join(filter(None, ('Ollama', version)))} answers."
+    return Status("ready", sentence, "ready_ollama", {"version": version})
 
 
 def _ready(found: Installed) -> Status:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from .._core.backend import Offer, Status, register
+from .._core.backend import Health, Offer, Status, register
 from .._core.catalog import MODELS, ModelSpec
 from .._core.types import Connection, GenerationParams
 from ..transformers import Transformers
@@ -33,9 +33,9 @@ class Pocket(Transformers):
         """The catalog's Pocket models."""
         return _SPECS
 
-    async def models(self, connection: Connection | None = None) -> Sequence[Offer]:
-        """Its models; a look at a few files, which waits for nobody's thread."""
-        return self.offers()
+    async def check(self, connection: Connection | None = None) -> Health:
+        """See `Backend.check`: it reads a few names of files, so it needs no thread."""
+        return self.check_files()
 
     def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
         """See `Backend.crops`: at most as many as Pocket-Vision was taught to look at."""
