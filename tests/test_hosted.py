@@ -260,7 +260,7 @@ async def test_no_key_in_the_log(backend: Backend, stub: Stub, caplog) -> None:
     caplog.set_level(logging.DEBUG)
     stub.on(chat(backend), stream(delta("x", "stop")))
     await answer(backend, typed(stub, backend))
-    await backend.status(typed(stub, backend))
+    await backend.check(typed(stub, backend))
     assert SECRET not in caplog.text
 
 
@@ -523,17 +523,17 @@ async def test_azure_without_an_endpoint_says_where_to_type_it() -> None:
 
 async def test_azure_offers_the_phi_4_family(stub: Stub) -> None:
     stub.on("/openai/v1/models", listing("gpt-x", "phi-4", "Phi-3.5-mini-instruct"))
-    offers = {offer.model: offer.status for offer in await AZURE.models(typed(stub, AZURE))}
+    offers = {offer.model: offer.status for offer in (await AZURE.check(typed(stub, AZURE))).offers}
     assert set(offers) == {*AZURE.known, "Phi-3.5-mini-instruct"}
     assert offers["Phi-4"].ready and "deployment" in offers["Phi-4"].message
     old = offers["Phi-3.5-mini-instruct"]
     assert old.state == "retired" and "2025-08-30" in old.message and "Phi-4-mini" in old.message
-    assert (await AZURE.status(typed(stub, AZURE))).ready
+    assert (await AZURE.check(typed(stub, AZURE))).status.ready
 
 
 async def test_a_bad_key_at_azure_needs_another(stub: Stub) -> None:
     stub.on("/openai/v1/models", Reply.of({"error": {"code": "401", "message": "denied"}}, 401))
-    assert (await AZURE.status(typed(stub, AZURE))).state == "needs key"
+    assert (await AZURE.check(typed(stub, AZURE))).status.state == "needs key"
 
 
 async def test_an_unknown_deployment(stub: Stub) -> None:
@@ -632,7 +632,7 @@ async def test_an_empty_403_with_a_sunset_is_the_end(stub: Stub) -> None:
     stub.on(chat(GITHUB), reply)
     stub.on("/catalog/models", reply)
     assert isinstance(await failure(GITHUB, typed(stub, GITHUB)), RetiredError)
-    assert (await GITHUB.status(typed(stub, GITHUB))).state == "retired"
+    assert (await GITHUB.check(typed(stub, GITHUB))).status.state == "retired"
 
 
 async def test_githubs_limit_says_which_and_how_long(stub: Stub) -> None:

@@ -238,9 +238,9 @@ async def test_pictures_are_numbered_through_the_conversation(stub: Stub) -> Non
 )
 async def test_a_list_tells_what_its_models_read(stub: Stub, told, modalities) -> None:
     stub.on(TAGS, Reply.of({"models": [row("mine:latest", **told)]}))
-    offer = (await BACKEND.models(Connection(stub.url)))[0]
+    offer = (await BACKEND.check(Connection(stub.url))).offers[0]
     assert (offer.model, offer.spec.modalities) == ("mine", modalities)
-    assert [seen.path for seen in stub.seen] == [TAGS]
+    assert {seen.path for seen in stub.seen} == {VERSION, TAGS}
 
 
 async def test_what_ollama_tells_counts_more_than_a_name(stub: Stub) -> None:
@@ -248,7 +248,7 @@ async def test_what_ollama_tells_counts_more_than_a_name(stub: Stub) -> None:
     blind = row("phi-3.5-vision:latest", capabilities=["completion"])
     stub.on(TAGS, Reply.of({"models": [mine, blind]}))
     stub.on(CHAT, stream(lines(said("A cat"), DONE)))
-    seeing, other = (await BACKEND.models(Connection(stub.url)))[:2]
+    seeing, other = (await BACKEND.check(Connection(stub.url))).offers[:2]
     assert (seeing.spec.key, seeing.spec.modalities) == ("phi-4", ("text", "image"))
     assert (other.spec.key, other.spec.modalities) == ("phi-3.5-vision", ("text",))
     assert await text_of(stub, SHOWN, "my-phi-4-eyes") == "A cat"
@@ -277,10 +277,13 @@ async def test_an_older_ollama_is_asked_once_for_each_content(stub: Stub) -> Non
             await steps_of(stub, SHOWN, model="a")
         await steps_of(stub, SHOWN, model="b")
     assert [seen.json for seen in stub.asked(SHOW)] == [{"model": "a"}, {"model": "b"}]
-    told = {o.model: o.spec.modalities for o in await BACKEND.models(Connection(stub.url))}
+    told = {o.model: o.spec.modalities for o in (await BACKEND.check(Connection(stub.url))).offers}
     assert told["a"] == ("text",) and told["b"] == ("text", "image")
     stub.on(TAGS, Reply.of({"models": [row("a:latest", digest="sha256:new")]}))
-    assert (await BACKEND.models(Connection(stub.url)))[0].spec.modalities == ("text", "image")
+    assert (await BACKEND.check(Connection(stub.url))).offers[0].spec.modalities == (
+        "text",
+        "image",
+    )
 
 
 @pytest.mark.parametrize(
@@ -352,7 +355,7 @@ async def test_nothing_of_a_picture_is_in_an_error_or_a_log(
 
 
 async def test_an_ollama_that_hangs_up_on_a_large_picture(stub: Stub) -> None:
-    await BACKEND.models(Connection(stub.url))
+    await BACKEND.check(Connection(stub.url))
     large = (Message("user", (ImagePart(bytes(3_000_000), "image/png"),)),)
     stub.on(TAGS, Reply.of({"models": [row("mine:latest", capabilities=["vision"])]}))
     stub.on(PS, Reply.of("", 404))
@@ -523,9 +526,9 @@ async def test_nobody_there() -> None:
         url = stub.url
     with pytest.raises(BackendConnectionError, match="cannot be reached"):
         await anext(BACKEND.stream("phi3.5", HELLO, PLAIN, Connection(url)))
-    status = await BACKEND.status(Connection(url))
+    status = (await BACKEND.check(Connection(url))).status
     assert status.state == "unreachable" and url in status.message
-    offers = await BACKEND.models(Connection(url))
+    offers = (await BACKEND.check(Connection(url))).offers
     assert [offer.model for offer in offers] == [
         *("phi3.5", "phi3", "phi4-mini", "phi3:medium", "phi4")
     ]
@@ -633,8 +636,8 @@ async def test_without_a_key_none_is_sent(stub: Stub, monkeypatch: pytest.Monkey
     monkeypatch.setenv("OLLAMA_API_KEY", "sk-ours")
     stub.on(CHAT, stream(lines(said("x"), DONE)))
     await steps_of(stub)
-    await BACKEND.status(Connection(stub.url))
-    await BACKEND.models(Connection(stub.url))
+    await BACKEND.check(Connection(stub.url))
+    await BACKEND.check(Connection(stub.url))
     assert {seen.path for seen in stub.seen} == {CHAT, TAGS, PS, VERSION}
     assert not any("sk-ours" in str(seen) for seen in stub.seen)
 
@@ -685,26 +688,26 @@ def test_addresses_as_ollama_takes_them(
 
 @pytest.mark.parametrize("typed", ["http://", "ftp://box", "box:99999", "not an address", "a@b:1"])
 async def test_what_is_no_address(typed: str) -> None:
-    assert (await BACKEND.status(Connection(typed))).code == "bad_address"
+    assert (await BACKEND.check(Connection(typed))).status.code == "bad_address"
 
 
 # What it has
 
 
 async def test_a_status_names_the_version(stub: Stub) -> None:
-    status = await BACKEND.status(Connection(stub.url))
+    status = (await BACKEND.check(Connection(stub.url))).status
     assert status.ready and status.message == "Ollama 0.33.2 answers."
 
 
 @pytest.mark.parametrize("reply", [Reply.of("404 page not found", 404), Reply.of("<html>")])
 async def test_what_is_not_an_ollama_is_not_called_one(stub: Stub, reply: Reply) -> None:
     stub.on(VERSION, reply)
-    assert (await BACKEND.status(Connection(stub.url))).state == "unreachable"
+    assert (await BACKEND.check(Connection(stub.url))).status.state == "unreachable"
 
 
 async def test_a_key_that_is_refused_is_asked_for(stub: Stub) -> None:
     stub.on(VERSION, Reply.of({"error": "unauthorized"}, 401))
-    assert (await BACKEND.status(Connection(stub.url))).state == "needs key"
+    assert (await BACKEND.check(Connection(stub.url))).status.state == "needs key"
 
 
 async def test_the_models(stub: Stub) -> None:
@@ -712,7 +715,7 @@ async def test_the_models(stub: Stub) -> None:
     bert = {"name": "nomic-embed-text:latest", "details": {"family": "nomic-bert"}}
     named = {"name": "phi3:14b-medium-128k-instruct-q4_0", "details": "?"}
     stub.on(TAGS, Reply.of({"models": [other, bert, ROW, named, "?", {"size": 1}]}))
-    offers = await BACKEND.models(Connection(stub.url))
+    offers = (await BACKEND.check(Connection(stub.url))).offers
     assert [(offer.model, offer.spec.label, offer.status.message) for offer in offers[:3]] == [
         ("phi3.5", "Phi-3.5-mini", "Installed in Ollama: Q4_0, 2.2 GB."),
         ("phi3:14b-medium-128k-instruct-q4_0", "Phi-3-medium-128k", "Installed in Ollama."),
@@ -818,7 +821,7 @@ async def test_half_a_pair_in_a_models_name_is_no_text_that_a_page_can_send(stub
     row = '{"name": "\\ud800lone:1b", "size": 1, "details": {"quantization_level": "Q\\udc00"}}'
     tags = f'{{"models": [{row}, {{"name": "phi3.5", "size": 1}}]}}'
     stub.on(TAGS, Reply((tags.encode(),), headers={"content-type": "application/json"}))
-    offers = await BACKEND.models(Connection(stub.url))
+    offers = (await BACKEND.check(Connection(stub.url))).offers
     assert "\ufffdlone:1b" in [offer.model for offer in offers]
     for offer in offers:
         f"{offer.model}{offer.status.message}{offer.spec.label}".encode()

@@ -113,7 +113,7 @@ async def test_without_a_key_none_is_sent(stub: Stub, monkeypatch: pytest.Monkey
     stub.on(CHAT, stream(sse(delta("x", "stop"))))
     stub.on(MODELS, Reply.of({"data": []}))
     await steps_of(stub)
-    await BACKEND.status(Connection(stub.url))
+    await BACKEND.check(Connection(stub.url))
     for seen in stub.seen:
         assert set(seen.headers) <= {
             *("host", "accept", "accept-encoding", "connection", "user-agent"),
@@ -140,12 +140,12 @@ async def test_a_list_of_models(stub: Stub) -> None:
     stub.on(
         MODELS, Reply.of({"data": [{"id": "llama"}, {"id": "microsoft/Phi-3.5-mini-instruct"}]})
     )
-    offers = await BACKEND.models(Connection(stub.url))
+    offers = (await BACKEND.check(Connection(stub.url))).offers
     assert [(offer.model, offer.spec.label) for offer in offers] == [
         ("microsoft/Phi-3.5-mini-instruct", "Phi-3.5-mini"),
         ("llama", "llama"),
     ]
-    assert (await BACKEND.status(Connection(stub.url))).ready
+    assert (await BACKEND.check(Connection(stub.url))).status.ready
 
 
 # What servers leave out, and what they say instead
@@ -181,9 +181,9 @@ async def test_a_server_without_a_list_can_be_asked_by_name(
     stub: Stub, status: int, body: str
 ) -> None:
     stub.on(MODELS, Reply.of(body, status))
-    found = await BACKEND.status(Connection(stub.url))
+    found = (await BACKEND.check(Connection(stub.url))).status
     assert (found.state, found.code) == ("ready", "ready_unlisted")
-    assert await BACKEND.models(Connection(stub.url)) == []
+    assert (await BACKEND.check(Connection(stub.url))).offers == []
 
 
 # Pictures
@@ -460,7 +460,7 @@ async def test_a_refusal_of_a_thousand_floors(stub: Stub) -> None:
     with pytest.raises(BadRequestError):
         await steps_of(stub, key="sk-1")
     stub.on(MODELS, Reply.of("[" * 100_000))
-    assert (await BACKEND.status(Connection(stub.url))).code == "ready_unlisted"
+    assert (await BACKEND.check(Connection(stub.url))).status.code == "ready_unlisted"
 
 
 @pytest.mark.parametrize("number", [10**400, -1, True, 1.5, "7", None])
@@ -491,20 +491,20 @@ async def test_what_goes_beyond_the_context_says_so(stub: Stub) -> None:
 
 async def test_a_server_that_wants_a_key(stub: Stub) -> None:
     stub.on(MODELS, Reply.of({"error": "no key"}, 401))
-    status = await BACKEND.status(Connection(stub.url))
+    status = (await BACKEND.check(Connection(stub.url))).status
     assert status.state == "needs key" and "wants a key" in status.message
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 async def test_a_proxy_whose_server_is_away_is_not_ready(stub: Stub, status: int) -> None:
     stub.on(MODELS, Reply.of("<html>", status))
-    assert (await BACKEND.status(Connection(stub.url))).state == "unreachable"
+    assert (await BACKEND.check(Connection(stub.url))).status.state == "unreachable"
 
 
 async def test_an_endless_list_is_cut(stub: Stub) -> None:
     names = ["x" * 100_000, *(f"m{n}" for n in range(5_000))]
     stub.on(MODELS, Reply.of({"data": [{"id": name} for name in names]}))
-    assert len(await BACKEND.models(Connection(stub.url))) == 2_000
+    assert len((await BACKEND.check(Connection(stub.url))).offers) == 2_000
 
 
 async def test_an_error_in_the_middle_of_a_stream(stub: Stub) -> None:
@@ -553,7 +553,7 @@ async def test_nobody_there() -> None:
     with pytest.raises(BackendConnectionError, match="cannot be reached"):
         async for _ in BACKEND.stream("phi", HELLO, PLAIN, Connection(url)):
             pass
-    status = await BACKEND.status(Connection(url))
+    status = (await BACKEND.check(Connection(url))).status
     assert status.state == "unreachable" and url in status.message
 
 
@@ -749,7 +749,7 @@ async def test_the_usual_variables_name_a_proxy(
     monkeypatch.setenv("NO_PROXY", "")
     far = "http://far.example:8000/v1"
     stub.on(f"{far}/models", Reply.of({"data": [{"id": "phi"}]}))
-    assert (await BACKEND.status(Connection(far))).ready
+    assert (await BACKEND.check(Connection(far))).status.ready
     assert stub.asked(f"{far}/models")
 
 
@@ -758,7 +758,7 @@ LONE = '{"data": [{"id": "\\ud800lone"}, {"id": "whole \\ud83d\\ude00"}, {"id": 
 
 async def test_half_a_pair_in_a_models_name_is_no_text_that_a_page_can_send(stub: Stub) -> None:
     stub.on(MODELS, Reply((LONE.encode(),), headers={"content-type": "application/json"}))
-    offers = await BACKEND.models(Connection(stub.url))
+    offers = (await BACKEND.check(Connection(stub.url))).offers
     assert [offer.model for offer in offers] == ["\ufffdlone", "whole 😀", "ok"]
     for offer in offers:
         offer.status.message.encode()
