@@ -172,13 +172,13 @@ class Routed(Scripted):
 @contextmanager
 def served() -> Iterator[str]:
     """The page, in this process, with this backend and one that says one word; its address."""
-    from playground.limits import LOCAL
+    from playground.services import Services
     from tests.pages import free_port
     from ui import page
 
     REGISTRY["routed"], REGISTRY["scripted"] = Routed(), Scripted(said("Yes."), last(1, 1))
     port = free_port()
-    blocks = page.launch(LOCAL, "127.0.0.1", port)
+    blocks = page.launch(Services(), "127.0.0.1", port)
     yield f"http://127.0.0.1:{port}/"
     blocks.close()
 

@@ -8,10 +8,10 @@ from contextlib import aclosing, contextmanager
 
 from backends import BackendError, Progress, ServerError
 
-from .admission import AdmissionQueue
 from .answer import Answer, Completion, Request
 from .clock import estimate_tokens
 from .conversation import MAX_TEXT
+from .services import Services
 
 logger = logging.getLogger(__name__)
 
@@ -42,22 +42,25 @@ class InternalError(BackendError):
     code = "internal"
 
 
-_lines: dict[str, AdmissionQueue] = {}
-
-
-async def complete(request: Request, answer: Answer | None = None) -> Completion:
+async def complete(
+    request: Request, answer: Answer | None = None, services: Services | None = None
+) -> Completion:
     """Ask one model, time it, and turn failure into words. Returns the whole answer.
 
-    `answer` may be watched while it grows. Cancelling keeps what came and closes the stream.
+    `answer` may be watched while it grows. With the `services` of a page it waits in line behind
+    other visitors. Cancelling keeps what came and closes the stream.
     """
     answer = answer or Answer()
-    line = _lines.setdefault(request.backend.id, AdmissionQueue(request.backend.max_concurrent))
     visitor = request.visitor
-    in_line = line.place(
-        lambda place: answer.wait_for(Progress.in_line(place)), visitor.address, visitor.places
+    place = (
+        (services or Services())
+        .queue(request.backend)
+        .place(
+            lambda place: answer.wait_for(Progress.in_line(place)), visitor.address, visitor.places
+        )
     )
     try:
-        async with in_line:
+        async with place:
             with _paid_for(request, answer):
                 answer.start()
                 await _read(request, answer)
@@ -135,12 +138,14 @@ class Run:
     """One comparison: its sides, a task each, never in lock-step.
 
     A side whose request is `None` takes no part. Stopped and failed sides keep what they had.
+    `services` are those of the page; without them it is the only run there is.
     """
 
-    _active = 0
-
-    def __init__(self, requests: Sequence[Request | None]) -> None:
+    def __init__(
+        self, requests: Sequence[Request | None], services: Services | None = None
+    ) -> None:
         self.requests = tuple(requests)
+        self.services = services or Services()
         self._changed = asyncio.Event()
         self._at_once = asyncio.Event()
         self._answers = [Answer(self._signal) if request else None for request in self.requests]
@@ -163,7 +168,7 @@ class Run:
             self._leaving.add(old)
             old.add_done_callback(self._leaving.discard)
         answer = self._answers[side] = Answer(self._signal)
-        task = self._tasks[side] = asyncio.create_task(complete(request, answer))
+        task = self._tasks[side] = asyncio.create_task(complete(request, answer, self.services))
         # A task that is cancelled before its first step never runs, and could not say so itself.
         task.add_done_callback(lambda _: answer.ended or answer.end("stopped"))
         self._signal(True)
@@ -198,7 +203,7 @@ class Run:
     async def snapshots(self) -> AsyncGenerator[tuple[Completion | None, ...], None]:
         """All sides, on a tick, until all have ended. Starts them; closing it stops them."""
         self.start()
-        Run._active += 1
+        self.services.runs += 1
         try:
             while True:
                 self._changed.clear()
@@ -210,7 +215,7 @@ class Run:
                     return
                 await self._tick(drawn)
         finally:
-            Run._active -= 1
+            self.services.runs -= 1
             self.stop()
 
     def _signal(self, at_once: bool) -> None:
@@ -219,7 +224,7 @@ class Run:
             self._at_once.set()
 
     async def _tick(self, drawn: float) -> None:
-        crowded = TICK * max(1.0, Run._active / CALM_RUNS)
+        crowded = TICK * max(1.0, self.services.runs / CALM_RUNS)
         length = sum(len(answer.text) for answer in self._answers if answer)
         tick = min(SLOWEST_TICK, max(crowded, TICK_PER_CHARACTER * length))
         await _wait(self._changed, HEARTBEAT)

@@ -1,37 +1,33 @@
-"""The backend board: what every backend says of itself, checked together, shared for a minute."""
+"""The health of every backend: checked together, shared by all visitors for a minute."""
 
 import asyncio
 import logging
 import time
 from asyncio import sleep
 from collections import defaultdict, deque
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
 from weakref import WeakKeyDictionary
 
-from backends import REGISTRY, Backend, BadRequestError, Connection, Offer, Status
+from backends import REGISTRY, Backend, BadRequestError, Connection, Health, Status
 
-from .budget import Budget
 from .keyring import Keyring
-from .limits import Limits
+from .limits import LOCAL, Limits
 
 logger = logging.getLogger(__name__)
 
-FRESH = 60.0
+CACHE_TTL = 60.0
 """Seconds for which a result is shared between visitors."""
-BOUND = 2.0
+CHECK_TIMEOUT = 2.0
 """Seconds that one backend's check may take."""
-AGAIN = 1.0
+MIN_INTERVAL = 1.0
 """Seconds between two checks of a backend, however often they are asked for."""
-PROBE_AGAIN = 3600.0
+PROBE_INTERVAL = 3600.0
 """The same for trying its models out where this page's owner pays for it."""
-MOST_TYPED = 30
+MAX_TYPED_CHECKS = 30
 """Checks of a backend in a minute with keys and addresses that visitors typed, all together: a page
 is no place to try keys out."""
-
 
 _NEAREST_FIRST = ("local", "server", "hosted")
 
@@ -42,93 +38,140 @@ def backends_for(limits: Limits) -> list[Backend]:
     return sorted(allowed, key=lambda one: (_NEAREST_FIRST.index(one.kind), one.label.lower()))
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What a backend said when it was last asked."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendHealth(Health):
+    """The health of one backend as it was last checked."""
 
     backend: Backend
-    status: Status
-    offers: tuple[Offer, ...]
-    at: datetime
+    checked_at: datetime
 
 
 @dataclass(slots=True)
 class _Check:
-    """One backend being asked, through one connection."""
+    """One check of a backend through one connection: under way, or done."""
 
     connection: Connection | None
-    task: asyncio.Task[Checked]
+    task: asyncio.Task[BackendHealth]
     since: float
-    doubted: bool = False
-    """It has failed somebody since."""
-    before: Checked | None = None
-    """What it said the time before, through the same connection."""
+    invalid: bool = False
+    """The backend has failed somebody since, or has changed."""
+    before: BackendHealth | None = None
+    """The result of the check before it, through the same connection."""
 
     @property
-    def said(self) -> Checked | None:
-        """What it said last; nobody forgets it while it is asked again."""
+    def result(self) -> BackendHealth | None:
+        """Its result; while it is under way, the one before."""
         done = self.task.done() and not self.task.cancelled()
         return self.task.result() if done else self.before
 
     @property
     def age(self) -> float:
+        """Seconds since it began."""
         return time.monotonic() - self.since
 
 
-class Board:
-    """Asks backends how they are, each at most once at a time, and remembers what they said.
+class HealthMonitor:
+    """Checks backends, each at most once at a time, and keeps the results.
 
-    What was said to a connection that a visitor typed is that visitor's alone. Backends in this
-    process are asked every time: it costs a look at the disk. Nobody can make it ask more often
-    than once in `AGAIN` seconds, or, through typed connections, `MOST_TYPED` times a minute.
+    The result for a connection that a visitor typed is that visitor's alone. Backends in this
+    process are checked every time: it costs a look at the disk. Others are checked at most once in
+    `MIN_INTERVAL` seconds and, through typed connections, `MAX_TYPED_CHECKS` times a minute.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = LOCAL) -> None:
+        self.limits = limits
         self._shared: dict[str, _Check] = {}
         self._own: WeakKeyDictionary[Keyring, dict[str, _Check]] = WeakKeyDictionary()
         self._typed: dict[str, deque[float]] = defaultdict(deque)
         self._probed: dict[str, float] = {}
 
-    async def look(
-        self,
-        backend: Backend,
-        keyring: Keyring | None = None,
-        *,
-        anew: bool = False,
-        budget: Budget | None = None,
-    ) -> Checked:
-        """How a backend is: as of the last minute, or `anew`, after trying its models out.
+    async def check(
+        self, backend: Backend, keyring: Keyring | None = None, *, refresh: bool = False
+    ) -> BackendHealth:
+        """The health of a backend, at most `CACHE_TTL` seconds old.
 
-        On this page's own keys that is paid from `budget`, if there is one.
+        With `refresh` it is checked now, after its models were tried out; what that costs on this
+        page's own keys is paid from the limits' budget.
         """
         while True:
             connection = _connection(backend, keyring)
             checks = self._checks(keyring, connection)
             last = checks.get(backend.id)
             if last is None or last.connection != connection:
-                probe = anew and self._may_probe(backend, connection, budget)
+                probe = refresh and self._may_probe(backend, connection)
                 last = checks[backend.id] = self._begin(backend, connection, probe)
             elif last.task.done() and backend.kind == "local":
-                last = checks[backend.id] = self._begin(backend, connection, False, last.said)
-            elif last.task.done() and (anew or last.doubted or last.age > FRESH):
-                if last.age < AGAIN:
-                    await sleep(AGAIN - last.age)
+                last = checks[backend.id] = self._begin(backend, connection, False, last.result)
+            elif last.task.done() and (refresh or last.invalid or last.age > CACHE_TTL):
+                if last.age < MIN_INTERVAL:
+                    await sleep(MIN_INTERVAL - last.age)
                     continue
-                probe = anew and self._may_probe(backend, connection, budget)
-                last = checks[backend.id] = self._begin(backend, connection, probe, last.said)
-            checked = await asyncio.shield(last.task)
+                probe = refresh and self._may_probe(backend, connection)
+                last = checks[backend.id] = self._begin(backend, connection, probe, last.result)
+            health = await asyncio.shield(last.task)
             if connection == _connection(backend, keyring):
-                return checked
-            anew = False  # meanwhile another address was typed: that is the one that counts
+                return health
+            refresh = False  # meanwhile another address was typed: that is the one that counts
 
-    def _may_probe(
-        self, backend: Backend, connection: Connection | None, budget: Budget | None
-    ) -> bool:
+    async def check_all(
+        self,
+        keyring: Keyring | None = None,
+        *,
+        refresh: frozenset[str] = frozenset(),
+        within: float | None = None,
+    ) -> list[BackendHealth]:
+        """The health of every backend that may be used here; those in `refresh`, by id, anew.
+
+        Those that take longer than `within` seconds are left out; they are there the next time.
+        """
+        checks = [
+            asyncio.ensure_future(self.check(backend, keyring, refresh=backend.id in refresh))
+            for backend in backends_for(self.limits)
+        ]
+        await asyncio.wait(checks, timeout=within)
+        return [check.result() for check in checks if check.done()]
+
+    def last(self, backend: Backend, keyring: Keyring | None = None) -> BackendHealth | None:
+        """The result of the last check that ended; `None` before the first."""
+        check = self._checks(keyring, _connection(backend, keyring)).get(backend.id)
+        return check.result if check else None
+
+    def invalidate(self, backend: Backend, keyring: Keyring | None = None) -> None:
+        """Have a backend checked again the next time: it has failed somebody, or has changed."""
+        last = self._checks(keyring, _connection(backend, keyring)).get(backend.id)
+        if last is not None:
+            last.invalid = True
+
+    def forget(self) -> None:
+        """Forget every result: nothing was ever checked."""
+        self._shared.clear()
+        self._own.clear()
+
+    def offered_elsewhere(self, model: str, than: str) -> bool:
+        """Whether another backend than the one with the id `than` has a model of this name."""
+        others = (self.last(backend) for key, backend in REGISTRY.items() if key != than)
+        return any(offer.model == model for one in others if one for offer in one.offers)
+
+    async def check_offered(self, backend: Backend, model: str, keyring: Keyring) -> None:
+        """Raise `BadRequestError` if strangers would ask for any model on the key of this page."""
+        connection = keyring.connection(backend.id)
+        own_key = bool(connection and connection.api_key)
+        if not self.limits.public or backend.kind == "local" or own_key:
+            return
+        health = await self.check(backend, keyring)
+        if model not in [offer.model for offer in health.offers]:
+            raise BadRequestError(
+                "This page offers only the models in its list.",
+                "Choose one of them, or type a key of your own on the Models tab.",
+            )
+
+    def _may_probe(self, backend: Backend, connection: Connection | None) -> bool:
         """Whether models may be tried out now: where the owner pays, seldom and from the budget."""
+        budget = self.limits.budget
         if connection is not None or budget is None:
             return True
         now = time.monotonic()
-        if now - self._probed.get(backend.id, -PROBE_AGAIN) < PROBE_AGAIN:
+        if now - self._probed.get(backend.id, -PROBE_INTERVAL) < PROBE_INTERVAL:
             return False
         if not budget.spend(backend.probe_requests):
             return False
@@ -140,60 +183,22 @@ class Board:
         backend: Backend,
         connection: Connection | None,
         probe: bool,
-        before: Checked | None = None,
+        before: BackendHealth | None = None,
     ) -> _Check:
-        """Ask a backend, unless too many visitors try their own keys and addresses on it."""
+        """Begin a check, unless too many visitors try their own keys and addresses."""
         now = time.monotonic()
         if connection is not None:
             times = self._typed[backend.id]
             while times and now - times[0] > 60:
                 times.popleft()
-            if len(times) >= MOST_TYPED:
+            if len(times) >= MAX_TYPED_CHECKS:
                 return _Check(connection, asyncio.ensure_future(_too_many(backend)), now, True)
             times.append(now)
-        asked = asyncio.ensure_future(_check(backend, connection, probe))
-        return _Check(connection, asked, now, before=before)
-
-    def last(self, backend: Backend, keyring: Keyring | None = None) -> Checked | None:
-        """What a backend said when it was last asked; `None` if it has said nothing yet."""
-        check = self._checks(keyring, _connection(backend, keyring)).get(backend.id)
-        return check.said if check else None
-
-    def offered(self, model: str, besides: str) -> bool:
-        """Whether another backend than `besides` has a model of this name."""
-        told = (self.last(backend) for key, backend in REGISTRY.items() if key != besides)
-        return any(offer.model == model for one in told if one for offer in one.offers)
-
-    async def look_at_all(
-        self,
-        limits: Limits,
-        keyring: Keyring | None = None,
-        *,
-        anew: frozenset[str] = frozenset(),
-        within: float | None = None,
-    ) -> list[Checked]:
-        """Every backend that may be used here, asked together; those in `anew` by id anew.
-
-        Those that take longer than `within` seconds are left out; their answers are there at the
-        next look.
-        """
-        looks = [
-            asyncio.ensure_future(
-                self.look(backend, keyring, anew=backend.id in anew, budget=limits.budget)
-            )
-            for backend in backends_for(limits)
-        ]
-        await asyncio.wait(looks, timeout=within)
-        return [look.result() for look in looks if look.done()]
-
-    def doubt(self, backend: Backend, keyring: Keyring | None = None) -> None:
-        """A backend has failed somebody, or has changed: the next look asks it again."""
-        last = self._checks(keyring, _connection(backend, keyring)).get(backend.id)
-        if last is not None:
-            last.doubted = True
+        check = asyncio.ensure_future(_check(backend, connection, probe))
+        return _Check(connection, check, now, before=before)
 
     def _checks(self, keyring: Keyring | None, connection: Connection | None) -> dict[str, _Check]:
-        """Where results through a connection are kept."""
+        """The checks by backend id: the visitor's own if the connection is theirs."""
         if keyring is None or connection is None:
             return self._shared
         return self._own.setdefault(keyring, {})
@@ -203,47 +208,35 @@ def _connection(backend: Backend, keyring: Keyring | None) -> Connection | None:
     return keyring.connection(backend.id) if keyring else None
 
 
-async def _too_many(backend: Backend) -> Checked:
+async def _too_many(backend: Backend) -> BackendHealth:
     sentence = f"{backend.label} is being checked too often at this moment. Try again in a minute."
-    return Checked(backend, Status("unreachable", sentence, "busy"), (), datetime.now(UTC))
+    return _health(backend, Health(Status("unreachable", sentence, "busy")))
 
 
-async def _check(backend: Backend, connection: Connection | None, probe: bool = False) -> Checked:
-    """Ask for status and models at the same time, bounded; try models out first if asked to."""
-    status, offers = Status("unreachable", "", "slow"), cast("Sequence[Offer]", ())
+async def _check(backend: Backend, connection: Connection | None, probe: bool) -> BackendHealth:
+    """Check a backend within `CHECK_TIMEOUT`; with `probe`, try its models out first."""
     try:
         await backend.load(connection)  # that is this machine's time, not the backend's
         if probe:  # somebody asked for it, and waits
             with suppress(TimeoutError):
-                async with asyncio.timeout(BOUND):
+                async with asyncio.timeout(CHECK_TIMEOUT):
                     await backend.probe(connection)
-        async with asyncio.timeout(BOUND):
-            status, offers = await backend.check(connection)
+        async with asyncio.timeout(CHECK_TIMEOUT):
+            return _health(backend, await backend.check(connection))
     except TimeoutError:
-        sentence = f"{backend.label} did not answer within {BOUND:.0f} s. Check it again."
-        status = Status("unreachable", sentence, "slow")
+        sentence = f"{backend.label} did not answer within {CHECK_TIMEOUT:.0f} s. Check it again."
+        return _health(backend, Health(Status("unreachable", sentence, "slow")))
     except Exception:
         # Ours, not the visitor's: it surfaces in the log, and the other backends are shown.
         logger.exception("checking %s failed", backend.id)
-        status = Status(
-            "unreachable", "Phi Playground could not check it; the log says why.", "internal"
-        )
-    return Checked(backend, status, tuple(offers), datetime.now(UTC))
+        sentence = "Phi Playground could not check it; the log says why."
+        return _health(backend, Health(Status("unreachable", sentence, "internal")))
 
 
-async def check_offered(
-    limits: Limits, backend: Backend, model: str, keyring: Keyring, board: "Board"
-) -> None:
-    """Raise `BadRequestError` if strangers would ask for any model on the key of this page."""
-    connection = keyring.connection(backend.id)
-    if not limits.public or backend.kind == "local" or (connection and connection.api_key):
-        return
-    if model not in [offer.model for offer in (await board.look(backend, keyring)).offers]:
-        raise BadRequestError(
-            "This page offers only the models in its list.",
-            "Choose one of them, or type a key of your own on the Models tab.",
-        )
-
-
-BOARD = Board()
-"""The one board of this server."""
+def _health(backend: Backend, health: Health) -> BackendHealth:
+    return BackendHealth(
+        status=health.status,
+        offers=tuple(health.offers),
+        backend=backend,
+        checked_at=datetime.now(UTC),
+    )

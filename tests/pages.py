@@ -30,6 +30,7 @@ from backends import (
     Progress,
     Status,
 )
+from playground.services import Services
 from tests.browser import ARGUMENTS, PATIENCE, SLOWDOWN, executable
 from tests.fakes import SPEC, last, said
 
@@ -158,16 +159,17 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def served() -> str:
     """The page, served by this process; its address."""
-    from playground.limits import LOCAL
     from ui import page
 
     REGISTRY["puppet"] = PUPPET
     port = free_port()
-    page.launch(LOCAL, "127.0.0.1", port)
+    page.launch(SERVICES, "127.0.0.1", port)
     return f"http://127.0.0.1:{port}"
 
 
 PUPPET = Puppet()
+SERVICES = Services()
+"""Those of the served page."""
 
 
 @pytest.fixture

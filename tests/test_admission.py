@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 import pytest
 
 from backends import Message, RateLimitError
-from playground import compare
 from playground.admission import LONGEST, AdmissionQueue
 from playground.answer import Request
 from playground.compare import Run
@@ -115,10 +114,7 @@ async def test_who_is_stopped_in_line_or_at_the_very_moment_of_its_turn_loses_no
         await line.answer("d1", "d")
 
 
-async def test_stop_while_one_side_answers_and_the_other_waits_stops_both(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(compare, "_lines", {})
+async def test_stop_while_one_side_answers_and_the_other_waits_stops_both() -> None:
     backend = Fed()
     backend.max_concurrent = 1
     asked = Request(backend, "fake", (Message.of("user", "Hello"),), visitor=Visitor("me"))

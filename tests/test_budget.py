@@ -1,24 +1,19 @@
 """What visitors may spend on the owner's keys: a day's budget, and a share of it for each."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from backends import Connection, Message, RateLimitError, ServerError
 from playground import budget as module
-from playground import compare
 from playground.answer import Request
 from playground.budget import Budget
 from playground.compare import complete
-from playground.health import Board
+from playground.health import HealthMonitor
 from playground.limits import LOCAL, PUBLIC
 from playground.visitors import Visitor, visitor_of
 from tests.fakes import Scripted, last, said
-
-
-@pytest.fixture(autouse=True)
-def fresh_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "_lines", {})
 
 
 def ask(budget: Budget, visitor: str, *steps: object) -> Request:
@@ -93,15 +88,16 @@ class Probed(Scripted):
 async def test_checking_models_out_is_paid_from_the_budget_and_seldom(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("playground.health.AGAIN", 0.0)
-    backend, board, budget = Probed(), Board(), Budget(requests=20, tokens=1000)
+    monkeypatch.setattr("playground.health.MIN_INTERVAL", 0.0)
+    backend = Probed()
+    monitor = HealthMonitor(replace(PUBLIC, budget=Budget(requests=20, tokens=1000)))
     for _ in range(5):
-        await board.look(backend, anew=True, budget=budget)
+        await monitor.check(backend, refresh=True)
     assert backend.probes == 1
-    monkeypatch.setattr("playground.health.PROBE_AGAIN", 0.0)
-    await board.look(backend, anew=True, budget=budget)
+    monkeypatch.setattr("playground.health.PROBE_INTERVAL", 0.0)
+    await monitor.check(backend, refresh=True)
     assert backend.probes == 1  # 12 more do not fit into 20
-    await board.look(backend, anew=True)
+    await HealthMonitor(LOCAL).check(backend, refresh=True)
     assert backend.probes == 2  # nobody's budget: on one's own page
 
 

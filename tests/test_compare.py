@@ -17,11 +17,6 @@ def ask(backend: Scripted) -> Request:
     return Request(backend, "fake", (Message.of("user", "Hello"),))
 
 
-@pytest.fixture(autouse=True)
-def fresh_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "_lines", {})
-
-
 async def until(run: Run, wanted) -> tuple:
     """Follow a run until a snapshot fulfils a condition."""
     async for sides in run.snapshots():

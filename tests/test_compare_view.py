@@ -6,7 +6,7 @@ import pytest
 from backends import REGISTRY
 from playground.conversation import Conversation, Said, Turn
 from playground.keyring import Keyring
-from playground.limits import LOCAL
+from playground.services import Services
 from tests.fakes import Scripted
 from ui.compare.form import Form
 from ui.compare.session import Session
@@ -19,7 +19,7 @@ ANSWER = Said(text="Hello.", state="done", model="Fake", backend="Scripted")
 def view(monkeypatch) -> CompareView[Session]:
     monkeypatch.setitem(REGISTRY, "scripted", Scripted())
     with gr.Blocks():
-        return CompareView("text", LOCAL, gr.State(Keyring()))
+        return CompareView("text", Services(), gr.State(Keyring()))
 
 
 def values(**form: str) -> list[object]:

@@ -11,9 +11,9 @@ import pytest
 
 from backends import REGISTRY
 from playground import health
-from playground.health import BOARD
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
+from playground.services import Services
 from ui.compare.default_pair import moe_pair, text_pair, vision_pair
 from ui.compare.view import CompareView
 
@@ -27,9 +27,8 @@ POCKET = REGISTRY["pocket"]
 
 
 @pytest.fixture(autouse=True)
-def nothing_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No check was ever made, and no model was downloaded."""
-    monkeypatch.setattr(BOARD, "_shared", {})
+def no_downloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No model was downloaded."""
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.delenv("PHI_MODELS_DIR", raising=False)
 
@@ -44,7 +43,7 @@ def late(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
         return await check(connection)
 
     monkeypatch.setattr(POCKET, "check", checked)
-    monkeypatch.setattr(health, "BOUND", 0.01)
+    monkeypatch.setattr(health, "CHECK_TIMEOUT", 0.01)
     return here
 
 
@@ -66,7 +65,7 @@ def chosen(pair: Any) -> list[str]:
 
 @each_pair
 async def test_a_late_check_opens_on_the_built_in_models(best_pair, models, late) -> None:
-    pair = await best_pair(PUBLIC, Keyring())
+    pair = await best_pair(Services(PUBLIC), Keyring())
     assert chosen(pair) == models
     assert "did not answer" in pair.sentence
 
@@ -79,13 +78,13 @@ async def test_a_broken_check_opens_on_the_built_in_models(
         raise RuntimeError("ours")
 
     monkeypatch.setattr(POCKET, "check", broken)
-    pair = await best_pair(LOCAL, Keyring())
+    pair = await best_pair(Services(LOCAL), Keyring())
     assert chosen(pair) == models and "could not check it" in pair.sentence
 
 
 @each_pair
 async def test_without_pytorch_nothing_is_called_ready(best_pair, models, bare) -> None:
-    pair = await best_pair(LOCAL, Keyring())
+    pair = await best_pair(Services(LOCAL), Keyring())
     assert chosen(pair) == models
     assert not any(offer.status.ready for _, offer in (pair.left, pair.right))
     assert POCKET.install in pair.sentence
@@ -104,7 +103,7 @@ async def test_without_pytorch_no_offer_is_ready_nor_a_download(backend: str, ba
 async def test_missing_weights_are_said_and_not_offered_as_a_download(
     best_pair, models, lost
 ) -> None:
-    pair = await best_pair(LOCAL, Keyring())
+    pair = await best_pair(Services(LOCAL), Keyring())
     assert chosen(pair) == models
     assert "files of the built-in models are missing" in pair.sentence
     assert {offer.download_size for offer in (await POCKET.check()).offers} == {None}
@@ -113,17 +112,18 @@ async def test_missing_weights_are_said_and_not_offered_as_a_download(
 
 def view() -> CompareView:
     with gr.Blocks():
-        return CompareView("text", LOCAL, gr.State(Keyring()))
+        return CompareView("text", Services(), gr.State(Keyring()))
 
 
 async def test_the_pickers_show_a_late_model_and_fill_in_once_its_check_is_there(late) -> None:
-    picker, keyring = view().pickers[0], Keyring()
+    shown, keyring = view(), Keyring()
+    picker = shown.pickers[0]
     pane = picker.pane
     opened = await picker.opened_on(keyring, "pocket", "pocket-3")
     assert opened[pane.model].value == "pocket-3"
     assert "did not answer" in opened[pane.state]
     late.set()
-    known = [await BOARD.look(POCKET, keyring)]
+    known = [await shown.services.health.check(POCKET, keyring)]
     for model in ("pocket-3", None):  # chosen already, or nothing could be
         told = picker.follow(known, "pocket", model, opened[pane.state])
         assert 'data-state="ready"' in told[pane.state]

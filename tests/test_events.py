@@ -2,12 +2,12 @@
 
 import inspect
 
-from playground.limits import LOCAL
+from playground.services import Services
 from ui.page import build
 
 
 def test_every_handler_is_async() -> None:
-    handlers = [event.fn for event in build(LOCAL).fns.values() if event.fn is not None]
+    handlers = [event.fn for event in build(Services()).fns.values() if event.fn is not None]
     assert len(handlers) > 20
     for handler in handlers:
         inner = inspect.unwrap(handler)
@@ -15,6 +15,6 @@ def test_every_handler_is_async() -> None:
 
 
 def test_no_event_is_in_the_public_api_or_copies_its_outputs_for_progress() -> None:
-    for event in build(LOCAL).fns.values():
+    for event in build(Services()).fns.values():
         assert event.api_visibility == "private"
         assert event.fn is None or event.show_progress == "hidden"

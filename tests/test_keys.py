@@ -9,8 +9,7 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext
 
 from backends import REGISTRY
-from playground.health import BOARD
-from tests.pages import Puppet, Visitor
+from tests.pages import SERVICES, Puppet, Visitor
 from tests.stub import Reply, Stub, delta, sse
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -65,7 +64,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in PLANTED.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Extra: planted-custom-header")
-    BOARD._shared.clear()
+    SERVICES.health.forget()
 
 
 @pytest.fixture

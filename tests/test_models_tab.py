@@ -8,8 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Route, expect
 
-from playground.health import BOARD
-from tests.pages import Puppet, Visitor
+from tests.pages import SERVICES, Puppet, Visitor
 from tests.stub import Reply, Stub, delta, sse, usage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -22,7 +21,7 @@ PHI = "microsoft/Phi-3.5-mini-instruct"
 @pytest_asyncio.fixture(loop_scope="session")
 async def stub() -> AsyncGenerator[Stub, None]:
     """A server that has one Phi model and says one thing."""
-    BOARD._shared.clear()
+    SERVICES.health.forget()
     async with Stub() as stub:
         stub.on(LIST, Reply.of({"data": [{"id": PHI}]}))
         stub.on(CHAT, Reply((sse(delta("From afar", "stop"), usage(3, 2)),), headers=STREAM))
@@ -218,7 +217,7 @@ async def test_the_page_opens_on_ollama_if_that_has_both(
         "#text-opening", "Comparing Phi-3-mini-4k with Phi-3.5-mini: your Ollama has both."
     )
     await visitor.page.wait_for_selector("#text-state-right [data-state=ready]")
-    BOARD._shared.clear()
+    SERVICES.health.forget()
     assert visitor.faults == []
 
 

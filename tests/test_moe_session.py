@@ -10,7 +10,7 @@ from backends import ExpertRouting
 from playground.conversation import Conversation, Said, Turn
 from playground.experts import Routing
 from playground.keyring import Keyring
-from playground.limits import LOCAL
+from playground.services import Services
 from ui.compare import chat
 from ui.tabs.moe import session as session_module
 from ui.tabs.moe import view as view_module
@@ -42,7 +42,7 @@ async def test_nothing_heavy_runs_on_the_event_loop_nor_twice(
     noted(view_module, "to_file")
     noted(chat, "read_steps")
     with gr.Blocks():
-        view = MoeView("moe", LOCAL, gr.State(Keyring()))
+        view = MoeView("moe", Services(), gr.State(Keyring()))
     turns = tuple(Turn(prompt=f"{n}", answers=(answer(f"l{n}"), answer(f"r{n}"))) for n in (1, 2))
     session = MoeSession(conversation=Conversation(turns=turns))
     await session.draw_ahead(session.conversation)

@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from backends import Message
-from playground import compare, conversation
+from playground import conversation
 from playground.answer import Request
 from playground.compare import Run
 from playground.conversation import Conversation, Turn
@@ -26,7 +26,6 @@ async def test_an_answers_language_holds_up_no_tick_of_the_other_side(
 
     monkeypatch.setattr(conversation, "language_of", language_of)
     monkeypatch.setattr(session_module, "language_of", language_of)
-    monkeypatch.setattr(compare, "_lines", {})
     left, right = Fed(), Fed()
     asked = [Request(one, "fake", (Message.of("user", "Hello"),)) for one in (left, right)]
     session = Session(conversation=Conversation(turns=(Turn(prompt="Hello"),)), run=Run(asked))

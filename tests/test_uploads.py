@@ -22,6 +22,7 @@ from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from playground.media import pictures as pictures_module
 from playground.media.pictures import Picture, PictureLimits, memory_held, read, read_unless
+from playground.services import Services
 from ui.doors import own_folder
 from ui.tabs.vision.session import VisionSession
 from ui.tabs.vision.uploads import AT_ONCE, Uploads
@@ -115,7 +116,7 @@ def folder() -> Path:
 
 def view(limits) -> VisionView:
     with gr.Blocks():
-        return VisionView("vision", limits, gr.State(Keyring()))
+        return VisionView("vision", Services(limits), gr.State(Keyring()))
 
 
 async def add(view: VisionView, session: VisionSession, given: dict[Path, str]) -> dict:

@@ -11,9 +11,8 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, expect
 
 from backends import REGISTRY
-from playground.health import BOARD
 from playground.keyring import Keyring
-from playground.limits import LOCAL, Limits
+from playground.services import Services
 from tests.pages import Puppet, Visitor, free_port
 from ui import page
 from ui.compare.default_pair import Pair
@@ -52,19 +51,19 @@ class TwinView(CompareView):
         return {self.composer.prompt: example.prompt, self.note: example.note}
 
 
-async def puppets(limits: Limits, keyring: Keyring) -> Pair:
+async def puppets(services: Services, keyring: Keyring) -> Pair:
     """The pair that the second tab opens on."""
-    checked = await BOARD.look(REGISTRY["puppet"], keyring)
-    one, two, *_ = checked.offers
-    return Pair((checked, two), (checked, one), "Two puppets.")
+    health = await services.health.check(REGISTRY["puppet"], keyring)
+    one, two, *_ = health.offers
+    return Pair((health, two), (health, one), "Two puppets.")
 
 
 class TwinTab:
     """A second tab with a view, opened when it is first seen."""
 
-    def __init__(self, limits: Limits, keyring: gr.State) -> None:
+    def __init__(self, services: Services, keyring: gr.State) -> None:
         examples = Examples({"en": [Noted("Look", "What is it?", "A cat")]})
-        self.view = TwinView("twin", limits, keyring, examples)
+        self.view = TwinView("twin", services, keyring, examples)
         self.pickers = self.view.pickers
         self._opening = Opening(self.view, puppets)
 
@@ -79,7 +78,7 @@ def both(served: str) -> Iterator[str]:
         twin = SimpleNamespace(ID="twin", LABEL="tab_text", Tab=TwinTab)
         patch.setattr(page, "TABS", (*page.TABS, twin))
         port = free_port()
-        page.launch(LOCAL, "127.0.0.1", port)
+        page.launch(Services(), "127.0.0.1", port)
     yield f"http://127.0.0.1:{port}"
 
 

@@ -11,6 +11,7 @@ import gradio as gr
 
 from playground.keyring import Keyring
 from playground.limits import Limits
+from playground.services import Services
 
 from .doors import Hosts, UploadFolder, keep_log_short, lifespan, own_folder
 from .tabs import models, moe, text, vision
@@ -30,7 +31,7 @@ MAX_EVENTS = 200
 """Events that may run at once; who may start is decided per backend, by `playground.compare`."""
 
 
-def build(limits: Limits) -> gr.Blocks:
+def build(services: Services) -> gr.Blocks:
     """Put the page together."""
     with gr.Blocks(
         title=EN["title"], analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
@@ -43,12 +44,12 @@ def build(limits: Limits) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs"):
             for tab in TABS:
                 with gr.Tab(t(tab.LABEL), id=tab.ID, elem_id=f"tab-{tab.ID}") as place:
-                    drawn = tab.Tab(limits, keyring)
+                    drawn = tab.Tab(services, keyring)
                     pickers += drawn.pickers
                     opened.append(drawn.open_on(page, place))
             with gr.Tab(t(models.LABEL), id=models.ID, elem_id=f"tab-{models.ID}"):
-                board = models.ModelsTab(limits, keyring)
-        BoardWatch(limits, keyring, board, pickers).begin(opened)
+                board = models.ModelsTab(services.limits, keyring)
+        BoardWatch(services, keyring, board, pickers).begin(opened)
     page.queue(max_size=256, default_concurrency_limit=None, api_open=False)
     return page
 
@@ -64,14 +65,15 @@ _HEADER = f"""
 
 
 def launch(
-    limits: Limits, host: str, port: int, open_browser: bool = False, allow: Sequence[str] = ()
+    services: Services, host: str, port: int, open_browser: bool = False, allow: Sequence[str] = ()
 ) -> gr.Blocks:
     """Serve the page at `host:port`, also under the names in `allow`, in threads of its own.
 
     Returns once it can be opened; `page.close()` ends it.
     """
+    limits = services.limits
     files = UploadFolder(own_folder(), limits.upload_bytes)  # before any component asks for it
-    page = build(limits)
+    page = build(services)
     page.launch(
         server_name=host,
         server_port=port,
@@ -111,7 +113,7 @@ def serve(
     """Serve the page until Ctrl+C, or until the system asks this process to end."""
     if limits.public:
         keep_log_short()
-    page = launch(limits, host, port, open_browser, allow)
+    page = launch(Services(limits), host, port, open_browser, allow)
     asked = threading.Event()
     signals = [signal.SIGINT, signal.SIGTERM]
     signals += [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # its terminal was closed

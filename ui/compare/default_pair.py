@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 from html import escape
 
 from backends import MODELS, REGISTRY, Offer
-from playground.health import BOARD, Checked
+from playground.health import BackendHealth
 from playground.keyring import Keyring
 from playground.limits import Limits
+from playground.services import Services
 
 _SOON = 0.4
-"""Seconds that an opening page waits for the board: servers of this house answer in less."""
+"""Seconds that an opening page waits for the checks: servers of this house answer in less."""
 
-Side = tuple[Checked, Offer]
+Side = tuple[BackendHealth, Offer]
 
 
 @dataclass(frozen=True)
@@ -27,31 +28,32 @@ class Pair:
     """What is set beside them, by fields of a `Form`, where the address does not say."""
 
 
-BestPair = Callable[[Limits, Keyring], Awaitable[Pair]]
+BestPair = Callable[[Services, Keyring], Awaitable[Pair]]
 
 
-async def text_pair(limits: Limits, keyring: Keyring) -> Pair:
+async def text_pair(services: Services, keyring: Keyring) -> Pair:
     """Phi-3-mini and Phi-3.5-mini if they are here, else the built-in pair."""
-    checked = await _checked(limits, keyring)
+    every = await services.health.check_all(keyring, within=_SOON)
+    known = {one.backend.id: one for one in every}
     for backend, why in (
         ("transformers", "both are on this computer"),
         ("ollama", "your Ollama has both"),
     ):
-        sides = _ready(checked.get(backend), ("phi-3-mini", "phi-3.5-mini"))
+        sides = _ready(known.get(backend), ("phi-3-mini", "phi-3.5-mini"))
         if len(sides) == 2:
             left, right = sides
             return Pair(left, right, _compared(left, right, why))
-    left, right = await _built_in("pocket-3"), await _built_in("pocket-3.5")
-    ways = _other_ways(limits, f"for a real Phi model, {_DOWNLOAD}")
+    left, right = await _built_in(services, "pocket-3"), await _built_in(services, "pocket-3.5")
+    ways = _other_ways(services.limits, f"for a real Phi model, {_DOWNLOAD}")
     return Pair(left, right, _BUILT_IN + _not_yet(left, right) + ways)
 
 
-async def vision_pair(limits: Limits, keyring: Keyring) -> Pair:
+async def vision_pair(services: Services, keyring: Keyring) -> Pair:
     """Phi-3-vision and Phi-3.5-vision if they are here, or one of them compared with itself.
 
     If neither is, the built-in one is compared with itself: in 1 crop and in 4.
     """
-    here = await BOARD.look(REGISTRY["transformers"], keyring)
+    here = await services.health.check(REGISTRY["transformers"], keyring)
     families = ("phi-3-vision", "phi-3.5-vision")
     sides = _ready(here, families)
     if len(sides) == 2:
@@ -64,17 +66,17 @@ async def vision_pair(limits: Limits, keyring: Keyring) -> Pair:
             "picture in up to 4 crops, the right side in up to 16."
         )
         return Pair(one, one, sentence, {"left_crops": "4", "right_crops": "16"})
-    one = await _built_in("pocket-vision")
+    one = await _built_in(services, "pocket-vision")
     sentence = _BUILT_IN_EYES + _not_yet(one)
-    sentence += _other_ways(limits, f"for Phi-3.5-vision, {_DOWNLOAD}")
+    sentence += _other_ways(services.limits, f"for Phi-3.5-vision, {_DOWNLOAD}")
     return Pair(one, one, sentence, {"left_crops": "1", "right_crops": "4", "temperature": "0"})
 
 
-async def moe_pair(limits: Limits, keyring: Keyring) -> Pair:
+async def moe_pair(services: Services, keyring: Keyring) -> Pair:
     """Phi-3.5-MoE and Phi-3.5-mini if they are here, else the built-in mixture and dense model."""
-    here = await BOARD.look(REGISTRY["transformers"], keyring)
+    here = await services.health.check(REGISTRY["transformers"], keyring)
     sides = _ready(here, ("phi-3.5-moe", "phi-3.5-mini"))
-    left, right = await _built_in("pocket-moe"), await _built_in("pocket-3.5")
+    left, right = await _built_in(services, "pocket-moe"), await _built_in(services, "pocket-3.5")
     if sides and sides[0][1].spec.is_mixture:
         # One that fills all GPUs leaves no room for a second one of its kind.
         alone = len(sides) == 1 or sides[0][1].status.values.get("spread")
@@ -84,7 +86,7 @@ async def moe_pair(limits: Limits, keyring: Keyring) -> Pair:
         "for Phi-3.5-MoE, choose <b>Transformers</b> if its 84 GB fit here, or a server that has "
         "it (that one does not tell its routing)."
     )
-    sentence = _BUILT_IN_MIXTURE + _not_yet(left, right) + _other_ways(limits, way)
+    sentence = _BUILT_IN_MIXTURE + _not_yet(left, right) + _other_ways(services.limits, way)
     return Pair(left, right, sentence, {"temperature": "0"})
 
 
@@ -105,16 +107,11 @@ _BUILT_IN_MIXTURE = (
 _DOWNLOAD = "choose <b>Transformers</b> under “Runs on”, pick one and press Download."
 
 
-async def _checked(limits: Limits, keyring: Keyring) -> dict[str, Checked]:
-    every = await BOARD.look_at_all(limits, keyring, within=_SOON)
-    return {one.backend.id: one for one in every}
-
-
-async def _built_in(key: str) -> Side:
+async def _built_in(services: Services, key: str) -> Side:
     """A built-in model, whatever its check says, and also if that is late: there is no other."""
-    checked = await BOARD.look(REGISTRY["pocket"])
-    listed = (offer for offer in checked.offers if offer.spec.key == key)
-    return checked, next(listed, Offer(key, MODELS[key], checked.status))
+    health = await services.health.check(REGISTRY["pocket"])
+    listed = (offer for offer in health.offers if offer.spec.key == key)
+    return health, next(listed, Offer(key, MODELS[key], health.status))
 
 
 def _not_yet(*sides: Side) -> str:
@@ -123,16 +120,16 @@ def _not_yet(*sides: Side) -> str:
     return "".join(f"<b>Not yet:</b> {escape(reason)} " for reason in reasons)
 
 
-def _ready(checked: Checked | None, families: Sequence[str]) -> list[Side]:
+def _ready(health: BackendHealth | None, families: Sequence[str]) -> list[Side]:
     """The first model of each family, by the beginnings of their keys, that a backend has ready."""
-    if checked is None:
+    if health is None:
         return []
-    offers = [offer for offer in checked.offers if offer.status.ready]
+    offers = [offer for offer in health.offers if offer.status.ready]
     found = [
         next((offer for offer in offers if offer.spec.key.startswith(family)), None)
         for family in families
     ]
-    return [(checked, offer) for offer in found if offer]
+    return [(health, offer) for offer in found if offer]
 
 
 def _compared(left: Side, right: Side, why: str) -> str:

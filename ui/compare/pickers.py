@@ -4,19 +4,19 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from html import escape
-from typing import Any, ClassVar
+from typing import Any
 from weakref import WeakSet
 
 import gradio as gr
 
 from backends import REGISTRY, BackendError, Modality, Offer, Progress
-from playground.health import BOARD, Checked
+from playground.health import BackendHealth
 from playground.keyring import Keyring
-from playground.limits import Limits
+from playground.services import Services
 
 from ..events import PRIVATE, Updates
 from .pane import Pane
-from .status import backend_choices, find_offer, look, model_choices, offer_of, state_html
+from .status import backend_choices, find_offer, health_of, model_choices, offer_of, state_html
 
 NONE_LISTED = "No models listed"
 """Stands in a list that would be empty; `pickers.js` knows that it cannot be chosen."""
@@ -25,14 +25,12 @@ NONE_LISTED = "No models listed"
 class Pickers:
     """The pickers of one pane and the download behind them."""
 
-    _preparing: ClassVar[set[tuple[str, str]]] = set()
-    """What is getting ready, for whomever: once is enough."""
-
     def __init__(
-        self, pane: Pane, limits: Limits, keyring: gr.State, modality: Modality = "text"
+        self, pane: Pane, services: Services, keyring: gr.State, modality: Modality = "text"
     ) -> None:
         """Connect a pane's pickers, which offer the models that read `modality`."""
-        self.pane, self.limits, self.modality = pane, limits, modality
+        self.pane, self.services, self.modality = pane, services, modality
+        self.limits, self.monitor = services.limits, services.health
         self._ended: WeakSet[Keyring] = WeakSet()
         """The visitors whose download has come to its own end, and is not drawn yet."""
         self.picked = picked = [keyring, pane.backend, pane.model]
@@ -61,43 +59,44 @@ class Pickers:
 
     async def prepare(self, keyring: Keyring, backend: str, model: str) -> None:
         """A question is being typed: the model may get ready. What fails is said when asked."""
-        which = (backend, model)
-        if self.limits.public or backend not in REGISTRY or which in self._preparing:
-            return
-        self._preparing.add(which)
+        which, preparing = (backend, model), self.services.preparing
+        if self.limits.public or backend not in REGISTRY or which in preparing:
+            return  # for whomever it is loaded: once is enough
+        preparing.add(which)
         try:
             with suppress(BackendError):
                 await REGISTRY[backend].prepare(model)
         finally:
-            self._preparing.discard(which)
+            preparing.discard(which)
 
     async def backend_picked(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Another backend: offer its models, the first one that is ready chosen.
 
         Tab leaves the list as if the same backend had been chosen again: then the model stays.
         """
-        checked = self._fitting(await look(backend, keyring))
-        typed = bool(checked and checked.backend.names_models)
-        keeps = typed and not BOARD.offered(model, besides=backend)  # else it is another one's
-        choices = _choices(checked, model if keeps else "")
+        health = await self._health(keyring, backend)
+        typed = bool(health and health.backend.names_models)
+        # A name that another backend offers is that one's, not typed.
+        keeps = typed and not self.monitor.offered_elsewhere(model, than=backend)
+        choices = _choices(health, model if keeps else "")
         if model not in [value for _, value in choices]:
             model = choices[0][1] if choices else ""
-        return self._chosen(checked, choices, model)
+        return self._chosen(health, choices, model)
 
     async def opened_on(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """The backend and the model that a view opens on, also while its check is late."""
-        checked = self._fitting(await look(backend, keyring))
-        return self._chosen(checked, _choices(checked, model), model)
+        health = await self._health(keyring, backend)
+        return self._chosen(health, _choices(health, model), model)
 
     def _chosen(
-        self, checked: Checked | None, choices: list[tuple[str, str]], model: str
+        self, health: BackendHealth | None, choices: list[tuple[str, str]], model: str
     ) -> Updates:
-        typed = bool(checked and checked.backend.names_models)
+        typed = bool(health and health.backend.names_models)
         return {
             self.pane.model: _offering(
                 choices, value=model or None, allow_custom_value=typed, filterable=typed
             ),
-            **self._state(checked, model),
+            **self._state(health, model),
         }
 
     async def show_state(
@@ -106,25 +105,28 @@ class Pickers:
         """The chosen model's state, and a way to get it if it is not here."""
         if _is_asked_about(model, shown):
             return gr.skip()
-        return self._state(self._fitting(await look(backend, keyring)), model or "")
+        return self._state(await self._health(keyring, backend), model or "")
 
-    def _fitting(self, checked: Checked | None) -> Checked | None:
+    async def _health(self, keyring: Keyring, backend: str) -> BackendHealth | None:
+        return self._fitting(await health_of(self.monitor, backend, keyring))
+
+    def _fitting(self, health: BackendHealth | None) -> BackendHealth | None:
         """A backend with those of its models that read what is shown here."""
-        if checked is None:
+        if health is None:
             return None
-        offers = (offer for offer in checked.offers if self.modality in offer.spec.modalities)
-        return replace(checked, offers=tuple(offers))
+        offers = (offer for offer in health.offers if self.modality in offer.spec.modalities)
+        return replace(health, offers=tuple(offers))
 
-    def _can_fit(self, checked: Checked) -> bool:
+    def _can_fit(self, health: BackendHealth) -> bool:
         """Whether a backend has, or may have, a model that reads what is shown here."""
-        fitting = any(self.modality in offer.spec.modalities for offer in checked.offers)
-        return fitting or checked.backend.names_models or not checked.offers
+        fitting = any(self.modality in offer.spec.modalities for offer in health.offers)
+        return fitting or health.backend.names_models or not health.offers
 
-    def _state(self, checked: Checked | None, model: str) -> Updates:
-        offer = offer_of(checked, model)
+    def _state(self, health: BackendHealth | None, model: str) -> Updates:
+        offer = offer_of(health, model)
         fetchable = bool(offer and offer.download_size) and not self.limits.public
         return {
-            self.pane.state: state_html(checked, offer),
+            self.pane.state: state_html(health, offer),
             self.pane.download: gr.Button(visible=fetchable),
             self.pane.confirm: gr.Button(visible=False),
             self.pane.cancel: gr.Button(visible=False),
@@ -136,22 +138,22 @@ class Pickers:
         return [self.pane.backend, self.pane.model, self.pane.state]
 
     def follow(
-        self, every: list[Checked], backend: str, model: str | None, shown: str | None
+        self, every: list[BackendHealth], backend: str, model: str | None, shown: str | None
     ) -> Updates:
         """What has become of the backends: their names in the list, and what is chosen now."""
         if not shown:  # this view has not been opened yet: it is just being, or will be told then
             return {}
-        checked = self._fitting(next((one for one in every if one.backend.id == backend), None))
+        health = self._fitting(next((one for one in every if one.backend.id == backend), None))
         fitting = [one for one in every if one.backend.id == backend or self._can_fit(one)]
-        choices, filled = _choices(checked, model or ""), {}
-        if choices and not model and checked and not checked.backend.names_models:
+        choices, filled = _choices(health, model or ""), {}
+        if choices and not model and health and not health.backend.names_models:
             model = choices[0][1]  # nothing could be chosen while the check was late
             filled = {"value": model}
         updates: Updates = {
             self.pane.backend: _offering(backend_choices(fitting)),
             self.pane.model: _offering(choices, **filled),
         }
-        state = self._state(checked, model or "")
+        state = self._state(health, model or "")
         # A question, or a download on its way, stays on the screen; and what has not changed is
         # left out, for a question may just be on its way to it.
         if _is_asked_about(model, shown) or state[self.pane.state] == shown:
@@ -168,17 +170,17 @@ class Pickers:
     async def refresh(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """The same after a download: the model's name in the list changes too."""
         if backend in REGISTRY:
-            BOARD.doubt(REGISTRY[backend], keyring)
-        checked = self._fitting(await look(backend, keyring))
+            self.monitor.invalidate(REGISTRY[backend], keyring)
+        health = await self._health(keyring, backend)
         return {
             self.pane.backend: gr.Dropdown(interactive=True),
-            self.pane.model: _offering(_choices(checked, model), interactive=True),
-            **self._state(checked, model or ""),
+            self.pane.model: _offering(_choices(health, model), interactive=True),
+            **self._state(health, model or ""),
         }
 
     async def ask_first(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Nothing is fetched before the visitor has seen how much it is."""
-        offer = await find_offer(backend, model, keyring)
+        offer = await find_offer(self.monitor, backend, model, keyring)
         if offer is None or not offer.download_size or self.limits.public:
             return gr.skip()
         size = f"{offer.download_size / 1e9:.1f} GB"
@@ -200,7 +202,7 @@ class Pickers:
         self, keyring: Keyring, backend: str, model: str
     ) -> AsyncGenerator[Updates, None]:
         """Fetch the model's files; Cancel closes this, and the next try goes on from there."""
-        offer = await find_offer(backend, model, keyring)
+        offer = await find_offer(self.monitor, backend, model, keyring)
         if offer is None or not offer.download_size or self.limits.public:
             return
         # Another model may be chosen only when this one is here, or given up.
@@ -227,12 +229,12 @@ def _is_asked_about(model: str | None, shown: str | None) -> bool:
     return f'data-model="{escape(model or "")}"' in (shown or "")
 
 
-def _choices(checked: Checked | None, model: str) -> list[tuple[str, str]]:
+def _choices(health: BackendHealth | None, model: str) -> list[tuple[str, str]]:
     """A backend's models, and the one that is chosen: nobody's choice is taken away."""
-    choices = model_choices(checked) if checked else []
+    choices = model_choices(health) if health else []
     if model and model not in [value for _, value in choices]:
-        late = checked and not checked.offers and not checked.backend.names_models
-        choices.append((checked.backend.spec_of(model).label if checked and late else model, model))
+        late = health and not health.offers and not health.backend.names_models
+        choices.append((health.backend.spec_of(model).label if health and late else model, model))
     return choices
 
 

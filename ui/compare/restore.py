@@ -27,7 +27,8 @@ class Opening:
     """Opens a view, and keeps its settings in the address from then on."""
 
     def __init__(self, view: CompareView, best_pair: BestPair) -> None:
-        self.view, self.limits, self.best_pair = view, view.limits, best_pair
+        self.view, self.services, self.best_pair = view, view.services, best_pair
+        self.limits = view.limits
         self._keep_address()
 
     def with_page(self, page: gr.Blocks, tab: gr.Tab) -> Any:
@@ -65,7 +66,7 @@ class Opening:
         # The reader reads first: meanwhile the language library loads, off the event loop.
         self._warming = asyncio.ensure_future(language_of("This only warms the library up."))
         session.keyring = keyring
-        pair = await self.best_pair(self.limits, keyring)
+        pair = await self.best_pair(self.services, keyring)
         left, right = await self._chosen(pair, wanted, keyring)
         session.conversation = from_browser(kept, self.limits)
         await session.draw_ahead(session.conversation)
@@ -89,11 +90,11 @@ class Opening:
         self, pair: Pair, wanted: Mapping[str, str], keyring: Keyring
     ) -> list[tuple[str, str]]:
         """The backend and the model of each side: those of the address, if they are there."""
-        chosen = [(checked.backend.id, offer.model) for checked, offer in (pair.left, pair.right)]
+        chosen = [(health.backend.id, offer.model) for health, offer in (pair.left, pair.right)]
         for side, name in enumerate(("left", "right")):
             backend, _, model = wanted.get(name, "").partition("/")
             allowed = any(key == backend for _, key in self.view.backends)
-            if allowed and await find_offer(backend, model, keyring):
+            if allowed and await find_offer(self.services.health, backend, model, keyring):
                 chosen[side] = (backend, model)
         return chosen
 

@@ -10,10 +10,9 @@ from typing import ClassVar
 from playground.answer import Completion, Request
 from playground.compare import Run
 from playground.conversation import Conversation, Said, Turn, language_of
-from playground.health import BOARD
 from playground.keyring import Keyring
-from playground.limits import Limits
 from playground.media.pictures import Picture
+from playground.services import Services
 
 from .form import Form
 from .numbers import final_line, live_line
@@ -74,7 +73,7 @@ class Session:
         turn: int,
         asked: Turn,
         sides: set[int],
-        limits: Limits,
+        services: Services,
     ) -> None:
         """Ask some sides at a turn, the last one from now on; `draw` starts the run."""
         if turn >= len(self.conversation.turns):
@@ -88,10 +87,12 @@ class Session:
             self.lines[side] = ""
         self.conversation = earlier.adding(asked).lighter()
         requests = [
-            form.request(side, self.conversation, self.keyring, limits) if side in sides else None
+            form.request(side, self.conversation, self.keyring, services.limits)
+            if side in sides
+            else None
             for side in (0, 1)
         ]
-        self.run = Run(requests)
+        self.run = Run(requests, services)
         self.requests = [
             new.without_key() if new else old
             for new, old in zip(requests, self.requests, strict=True)
@@ -172,7 +173,8 @@ class Session:
             return
         request = run.requests[side]
         if completion.error and request and request.backend.kind != "local":
-            BOARD.doubt(request.backend, self.keyring)  # its state may be another one now
+            # Its state may be another one now.
+            run.services.health.invalidate(request.backend, self.keyring)
         self.conversation = self.conversation.asked_in(language).answered(side, said)
         self.redraw_lines(side)
 

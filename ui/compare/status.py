@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 from backends import MODELS, REGISTRY, Offer, Status
-from playground.health import BOARD, Checked, backends_for
+from playground.health import BackendHealth, HealthMonitor, backends_for
 from playground.keyring import Keyring
 from playground.limits import Limits
 
@@ -50,30 +50,30 @@ def allowed(limits: Limits) -> list[tuple[str, str]]:
     return [(backend.label, backend.id) for backend in backends_for(limits)]
 
 
-def can_be_used(limits: Limits, checked: Checked) -> bool:
+def can_be_used(limits: Limits, health: BackendHealth) -> bool:
     """False for what a visitor of a public page could never bring to answer."""
-    if not limits.public or checked.status.ready:
+    if not limits.public or health.status.ready:
         return True
-    hopeless = checked.backend.kind == "local" or checked.status.code == "no_address"
-    return not (hopeless or checked.status.state == "retired")
+    hopeless = health.backend.kind == "local" or health.status.code == "no_address"
+    return not (hopeless or health.status.state == "retired")
 
 
-def backend_choices(checked: Sequence[Checked]) -> list[tuple[str, str]]:
+def backend_choices(health: Sequence[BackendHealth]) -> list[tuple[str, str]]:
     """Backends as a dropdown takes them: those that are ready first, others with their state."""
-    ranked = sorted(checked, key=lambda one: not one.status.ready)
+    ranked = sorted(health, key=lambda one: not one.status.ready)
     return [(_choice(one.backend.label, one.status), one.backend.id) for one in ranked]
 
 
-def model_choices(checked: Checked) -> list[tuple[str, str]]:
+def model_choices(health: BackendHealth) -> list[tuple[str, str]]:
     """A backend's models as a dropdown takes them, each with its state if it is not ready."""
-    labels = Counter(offer.spec.label for offer in checked.offers)
+    labels = Counter(offer.spec.label for offer in health.offers)
     gone = {
         offer.spec.successor: offer.spec.label
-        for offer in checked.offers
+        for offer in health.offers
         if offer.status.state == "retired"
     }
     choices: list[tuple[str, str]] = []
-    for offer in checked.offers:
+    for offer in health.offers:
         label = offer.spec.label
         if labels[label] > 1:  # copies of one model: their own names tell them apart
             label = f"{label} ({offer.model})"
@@ -83,54 +83,58 @@ def model_choices(checked: Checked) -> list[tuple[str, str]]:
     return choices
 
 
-async def look(backend: str, keyring: Keyring | None = None) -> Checked | None:
-    """How a backend is; `None` if there is none of that name."""
-    return await BOARD.look(REGISTRY[backend], keyring) if backend in REGISTRY else None
+async def health_of(monitor: HealthMonitor, backend: str, keyring: Keyring) -> BackendHealth | None:
+    """The health of a backend; `None` if there is none of that name."""
+    return await monitor.check(REGISTRY[backend], keyring) if backend in REGISTRY else None
 
 
-async def find_offer(backend: str, model: str, keyring: Keyring | None = None) -> Offer | None:
+async def find_offer(
+    monitor: HealthMonitor, backend: str, model: str, keyring: Keyring
+) -> Offer | None:
     """One model of one backend."""
-    return offer_of(await look(backend, keyring), model)
+    return offer_of(await health_of(monitor, backend, keyring), model)
 
 
-def offer_of(checked: Checked | None, model: str) -> Offer | None:
+def offer_of(health: BackendHealth | None, model: str) -> Offer | None:
     """One model among a backend's; where names may be typed, one that it does not list, too."""
-    if checked is None or not model:
+    if health is None or not model:
         return None
-    listed = next((offer for offer in checked.offers if offer.model == model), None)
-    if listed or not checked.backend.names_models:
+    listed = next((offer for offer in health.offers if offer.model == model), None)
+    if listed or not health.backend.names_models:
         return listed
-    status = checked.status
+    status = health.status
     if status.ready:
         status = Status("ready", "A name you typed: the server will say if it has it.", "typed")
-    return Offer(model, checked.backend.spec_of(model), status)
+    return Offer(model, health.backend.spec_of(model), status)
 
 
-def model_label(backend: str, model: str, keyring: Keyring) -> tuple[str, str]:
+def model_label(
+    monitor: HealthMonitor, backend: str, model: str, keyring: Keyring
+) -> tuple[str, str]:
     """What to call a side: its model and its backend. Nobody is asked, nobody waits."""
     known = REGISTRY.get(backend)
     if known is None:
         return model, backend
-    offer = offer_of(BOARD.last(known, keyring), model)
+    offer = offer_of(monitor.last(known, keyring), model)
     return offer.spec.label if offer else known.spec_of(model).label, known.label
 
 
-def state_html(checked: Checked | None, offer: Offer | None) -> str:
+def state_html(health: BackendHealth | None, offer: Offer | None) -> str:
     """A model's state, or that of its backend, and the sentence behind it."""
-    status = offer.status if offer else checked.status if checked else None
+    status = offer.status if offer else health.status if health else None
     if status is None or (offer is None and status.ready):
-        what = "Type the name of a model." if checked and not checked.offers else "Choose a model."
+        what = "Type the name of a model." if health and not health.offers else "Choose a model."
         return f'<p class="state" data-state="none">{what}</p>'
     sentence = escape(_sentence_of(offer) if offer else status.message)
     return (
         f'<p class="state" data-state="{shape(status)}">{badge(status)} '
-        f'<span title="{sentence}">{sentence}</span>{_way_out(checked, offer, status)}</p>'
+        f'<span title="{sentence}">{sentence}</span>{_way_out(health, offer, status)}</p>'
     )
 
 
-def _way_out(checked: Checked | None, offer: Offer | None, status: Status) -> str:
+def _way_out(health: BackendHealth | None, offer: Offer | None, status: Status) -> str:
     """Where to go from a state in which nothing can be asked."""
-    if status.ready or checked is None or checked.backend.kind == "local":
+    if status.ready or health is None or health.backend.kind == "local":
         return ""
     successor = MODELS.get(offer.spec.successor or "") if offer else None
     if status.state == "retired" and successor:

@@ -9,8 +9,7 @@ import gradio as gr
 
 from backends import REGISTRY, BackendError, Modality
 from playground.conversation import Turn, to_json, to_markdown
-from playground.health import BOARD, check_offered
-from playground.limits import Limits
+from playground.services import Services
 
 from ..events import PRIVATE, Updates
 from ..texts import t
@@ -53,20 +52,21 @@ class CompareView(Generic[S]):
     def __init__(
         self,
         name: str,
-        limits: Limits,
+        services: Services,
         keyring: gr.State,
         examples: Examples[Any] | None = None,
     ) -> None:
         """Draw it. The ids of all its elements begin with its name, which is its tab's."""
-        self.name, self.limits, self.keyring, self.examples = name, limits, keyring, examples
-        self.backends = allowed(limits)
+        self.name, self.services, self.keyring, self.examples = name, services, keyring, examples
+        self.limits = services.limits
+        self.backends = allowed(self.limits)
         self.session = gr.State(self.session_type(), delete_callback=Session.stop)
         # The secret goes to every page: it protects nothing, but a new one would lose what is kept.
         key = _KEPT if name == "text" else f"{_KEPT}-{name}"
         self.kept = gr.BrowserState("", storage_key=key, secret="no secret")
         with gr.Column(elem_id=f"{name}-view", elem_classes="view"):
             self._draw()
-        self.pickers = [Pickers(pane, limits, keyring, self.modality) for pane in self.panes]
+        self.pickers = [Pickers(pane, services, keyring, self.modality) for pane in self.panes]
         self._connect()
 
     # ── What is on the page ────────────────────────────────────────────────────────────────────
@@ -250,7 +250,7 @@ class CompareView(Generic[S]):
             form = self.form_type.read(values).checked(self.limits, sides)
             self.limits.check_prompt(form.prompt)
             for backend, model in (form.sides[side] for side in sides):
-                await check_offered(self.limits, REGISTRY[backend], model, session.keyring, BOARD)
+                await self.services.health.check_offered(REGISTRY[backend], model, session.keyring)
             asked = self.turn(session, form, turn)
             earlier = session.conversation.until(turn).adding(asked)
             self.limits.check_pictures((*earlier.pictures(turn), *asked.pictures))
@@ -258,11 +258,12 @@ class CompareView(Generic[S]):
                 self.limits.check_history(earlier.messages(side))
         except BackendError as error:
             return self._refused(error)
-        labels = [model_label(b, m, session.keyring) for b, m in form.sides]
+        monitor = self.services.health
+        labels = [model_label(monitor, *side, session.keyring) for side in form.sides]
         if session.answering:
             return self._refused("The models are still answering. Press Stop first.")
         first = not session.conversation.turns
-        session.begin(form, labels, turn, asked, set(sides), self.limits)
+        session.begin(form, labels, turn, asked, set(sides), self.services)
         updates = self.shown(session)
         for side in tuple(session.programs):
             updates |= await self._programmed(session, side, values)

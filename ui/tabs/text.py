@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from playground.examples import load
-from playground.limits import Limits
+from playground.services import Services
 
 from ..compare.default_pair import text_pair
 from ..compare.examples import Examples
@@ -21,8 +21,8 @@ _EXAMPLES = {code: load(code) for code in EXAMPLE_LANGUAGES}
 class Tab:
     """Draws the tab; it opens with the page, on the best pair of models there is."""
 
-    def __init__(self, limits: Limits, keyring: gr.State) -> None:
-        self.view = CompareView(ID, limits, keyring, Examples(_EXAMPLES))
+    def __init__(self, services: Services, keyring: gr.State) -> None:
+        self.view = CompareView(ID, services, keyring, Examples(_EXAMPLES))
         self.pickers = self.view.pickers
         self._opening = Opening(self.view, text_pair)
 

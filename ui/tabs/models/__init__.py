@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from backends import Backend
-from playground.health import Checked, backends_for
+from playground.health import BackendHealth, backends_for
 from playground.keyring import Keyring
 from playground.limits import Limits
 
@@ -114,7 +114,7 @@ class ModelsTab:
         shown = [card.box for card in self.cards] if self.limits.public else []
         return [self.table, *(card.facts for card in self.cards), *shown]
 
-    def follow(self, every: Sequence[Checked]) -> Updates:
+    def follow(self, every: Sequence[BackendHealth]) -> Updates:
         """The board as the backends are now."""
         known = {one.backend.id: one for one in every}
         updates: Updates = {self.table: table_html(every, downloads=not self.limits.public)}

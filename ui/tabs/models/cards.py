@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 from backends import MODELS, Backend, ModelSpec, Offer, Status
-from playground.health import Checked
+from playground.health import BackendHealth
 from playground.languages import LANGUAGES
 
 from ...compare.status import badge, shape, size
@@ -21,23 +21,23 @@ _MOST_NAMES = 6
 _ASKING = Status("unreachable", "Checking…", "asking")
 
 
-def card_html(backend: Backend, checked: Checked | None) -> str:
+def card_html(backend: Backend, health: BackendHealth | None) -> str:
     """One backend: its state, its sentence, when it was asked, and how to enable it."""
-    status = checked.status if checked else _ASKING
-    when = checked.at.isoformat(timespec="seconds") if checked else ""
+    status = health.status if health else _ASKING
+    when = health.checked_at.isoformat(timespec="seconds") if health else ""
     sentence = status.message.replace("on the Models tab", "below")  # the reader is there
     asked = f'<time datetime="{when}">{when}</time>' if when else ""
     return (
         f'<header class="state" data-state="{shape(status)}"><h3>{escape(backend.label)}</h3>'
         f"{badge(status)}{asked}</header><p>{_linked(sentence)}{_retirement(backend, status)}</p>"
-        f'{_names(checked)}<p class="kind">{_KINDS[backend.kind]}</p>'
+        f'{_names(health)}<p class="kind">{_KINDS[backend.kind]}</p>'
         f"{_how(backend, status)}"
     )
 
 
-def _names(checked: Checked | None) -> str:
+def _names(health: BackendHealth | None) -> str:
     """The models that can answer now."""
-    ready = [offer for offer in checked.offers if _answers(offer)] if checked else []
+    ready = [offer for offer in health.offers if _answers(offer)] if health else []
     if not ready:
         return ""
     labels = list(dict.fromkeys(offer.spec.label for offer in ready))
@@ -79,7 +79,7 @@ def _how(backend: Backend, status: Status) -> str:
     return f"<details{state}><summary>How to enable it</summary><ul>{rows}</ul></details>"
 
 
-def table_html(every: Sequence[Checked], downloads: bool = True) -> str:
+def table_html(every: Sequence[BackendHealth], downloads: bool = True) -> str:
     """Every model: its facts, and where it can run now, or after a download where there are any."""
     heads = ("Model", "Parameters", "Context", "Languages", "Reads", "Licence", "State", "Runs now")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
@@ -90,7 +90,7 @@ def table_html(every: Sequence[Checked], downloads: bool = True) -> str:
     )
 
 
-def _row(spec: ModelSpec, every: Sequence[Checked], downloads: bool) -> str:
+def _row(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bool) -> str:
     name = escape(spec.label)
     if spec.source.startswith("http"):
         name = f'<a href="{escape(spec.source)}" target="_blank" rel="noreferrer">{name}</a>'
@@ -123,7 +123,7 @@ def _lifecycle(spec: ModelSpec) -> str:
     return f"<span {checked}>{spec.lifecycle}</span>"
 
 
-def _where(spec: ModelSpec, every: Sequence[Checked], downloads: bool) -> str:
+def _where(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bool) -> str:
     """The backends that can answer with it now, or after a download."""
     now: list[str] = []
     later: list[str] = []

@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from playground.health import BOARD, FRESH, backends_for
+from playground.health import CACHE_TTL, backends_for
 from playground.keyring import Keyring
-from playground.limits import Limits
+from playground.services import Services
 
 from ...compare.pickers import Pickers
 from ...compare.status import can_be_used
@@ -20,17 +20,18 @@ class BoardWatch:
     """Keeps cards, table and every pane's pickers at what the backends say of themselves."""
 
     def __init__(
-        self, limits: Limits, keyring: gr.State, models: ModelsTab, pickers: list[Pickers]
+        self, services: Services, keyring: gr.State, models: ModelsTab, pickers: list[Pickers]
     ) -> None:
-        self.limits, self.keyring, self.models, self.pickers = limits, keyring, models, pickers
+        self.limits, self.monitor = services.limits, services.health
+        self.keyring, self.models, self.pickers = keyring, models, pickers
 
     def begin(self, opened: Sequence[Any]) -> None:
         """Look from now on; `opened` are the events that open the tabs."""
         everything = frozenset(card.backend.id for card in self.models.cards)
         for event in opened:
             self._after(event.then)
-        self._after(gr.Timer(FRESH).tick)
-        # Pressed by the page itself when a side has failed: its backend is in doubt.
+        self._after(gr.Timer(CACHE_TTL).tick)
+        # Pressed by the page itself when a side has failed: its backend's health is invalid.
         self._after(gr.Button(visible="hidden", elem_id="recheck").click)
         self._after(self.models.check.click, everything)
         for backend, taken in self.models.typed():
@@ -38,22 +39,22 @@ class BoardWatch:
         for picker in self.pickers:
             self._after(picker.fetched.then)
 
-    def _after(self, trigger: Any, anew: frozenset[str] = frozenset()) -> None:
+    def _after(self, trigger: Any, refresh: frozenset[str] = frozenset()) -> None:
         """Ask, then show. Two events: what the panes show is read when the answers are there."""
-        look = partial(self.look, anew=anew)
+        look = partial(self.look, refresh=refresh)
         looked = trigger(look, self.keyring, self.models.outputs, queue=False, **PRIVATE)
         watched = [one for picker in self.pickers for one in picker.watched]
         changed = [one for picker in self.pickers for one in picker.outputs]
         looked.then(self.follow, [self.keyring, *watched], changed, queue=False, **PRIVATE)
 
-    async def look(self, keyring: Keyring, anew: frozenset[str] = frozenset()) -> Updates:
-        """Ask the backends, those in `anew` even if they were just asked, and draw the board."""
-        return self.models.follow(await BOARD.look_at_all(self.limits, keyring, anew=anew))
+    async def look(self, keyring: Keyring, refresh: frozenset[str] = frozenset()) -> Updates:
+        """Ask the backends, those in `refresh` even if they were just asked, and draw the board."""
+        return self.models.follow(await self.monitor.check_all(keyring, refresh=refresh))
 
     async def follow(self, keyring: Keyring, *watched: Any) -> Updates:
         """Show in every pane what has become of its backends."""
         known = [
-            BOARD.last(backend, keyring) or await BOARD.look(backend, keyring)
+            self.monitor.last(backend, keyring) or await self.monitor.check(backend, keyring)
             for backend in backends_for(self.limits)
         ]
         every = [one for one in known if can_be_used(self.limits, one)]

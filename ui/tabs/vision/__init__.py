@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from playground.examples.vision import load_vision
-from playground.limits import Limits
+from playground.services import Services
 
 from ...compare.default_pair import vision_pair
 from ...compare.examples import Examples
@@ -20,8 +20,8 @@ _EXAMPLES = {code: load_vision(code) for code in ("en", "es", "zh", "ar")}
 class Tab:
     """Draws the tab; it opens when it is first seen, on the best models with eyes there are."""
 
-    def __init__(self, limits: Limits, keyring: gr.State) -> None:
-        self.view = VisionView(ID, limits, keyring, Examples(_EXAMPLES))
+    def __init__(self, services: Services, keyring: gr.State) -> None:
+        self.view = VisionView(ID, services, keyring, Examples(_EXAMPLES))
         self.pickers = self.view.pickers
         self._opening = Opening(self.view, vision_pair)
 

@@ -1,4 +1,4 @@
-"""The backend board: asked together, bounded, shared; and what a visitor typed stays theirs."""
+"""The backend monitor: asked together, bounded, shared; and what a visitor typed stays theirs."""
 
 import asyncio
 import threading
@@ -7,8 +7,8 @@ from typing import ClassVar
 import pytest
 
 from backends import REGISTRY, BadRequestError, Connection, Health, Offer
-from playground import health as board_module
-from playground.health import Board, backends_for, check_offered
+from playground import health as health_module
+from playground.health import HealthMonitor, backends_for
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from tests.fakes import READY, SPEC, Scripted
@@ -52,48 +52,48 @@ def far(monkeypatch: pytest.MonkeyPatch) -> Far:
 async def test_one_check_serves_everybody_for_a_minute(
     far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board = Board()
-    first, *others = await asyncio.gather(*(board.look(far) for _ in range(50)))
+    monitor = HealthMonitor()
+    first, *others = await asyncio.gather(*(monitor.check(far) for _ in range(50)))
     assert len(far.connections) == 1 and all(other is first for other in others)
     assert first.status.ready and [offer.model for offer in first.offers] == ["fake"]
-    monkeypatch.setattr(board_module, "FRESH", -1.0)
-    monkeypatch.setattr(board_module, "AGAIN", 0.0)
-    await board.look(far)
+    monkeypatch.setattr(health_module, "CACHE_TTL", -1.0)
+    monkeypatch.setattr(health_module, "MIN_INTERVAL", 0.0)
+    await monitor.check(far)
     assert len(far.connections) == 2
 
 
 async def test_whoever_asks_for_a_check_gets_a_new_one(
     far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board, slept = Board(), list[float]()
+    monitor, slept = HealthMonitor(), list[float]()
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
-        monkeypatch.setattr(board_module, "AGAIN", 0.0)
+        monkeypatch.setattr(health_module, "MIN_INTERVAL", 0.0)
 
-    monkeypatch.setattr(board_module, "sleep", sleep)
-    await board.look(far)
-    await board.look(far, anew=True)  # the last one has only just been made: it waits
+    monkeypatch.setattr(health_module, "sleep", sleep)
+    await monitor.check(far)
+    await monitor.check(far, refresh=True)  # the last one has only just been made: it waits
     assert len(far.connections) == 2 and 0 < slept[0] <= 1
 
 
 async def test_nobody_can_make_it_ask_without_an_end(
     far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board = Board()
+    monitor = HealthMonitor()
     rings = [Keyring() for _ in range(40)]
     for n, ring in enumerate(rings):
         ring.put("far", key=f"sk-{n}")
-    found = await asyncio.gather(*(board.look(far, ring) for ring in rings))
-    assert len(far.connections) == board_module.MOST_TYPED == 30
-    assert [checked.status.code for checked in found].count("busy") == 10
+    found = await asyncio.gather(*(monitor.check(far, ring) for ring in rings))
+    assert len(far.connections) == health_module.MAX_TYPED_CHECKS == 30
+    assert [health.status.code for health in found].count("busy") == 10
 
 
 async def test_an_address_typed_meanwhile_is_the_one_that_counts(far: Far) -> None:
-    board, ring = Board(), Keyring()
+    monitor, ring = HealthMonitor(), Keyring()
     ring.put("far", address="http://old")
     far.gate.clear()
-    looking = asyncio.ensure_future(board.look(far, ring))
+    looking = asyncio.ensure_future(monitor.check(far, ring))
     await far.called.wait()
     ring.put("far", address="http://new")
     far.gate.set()
@@ -103,34 +103,34 @@ async def test_an_address_typed_meanwhile_is_the_one_that_counts(far: Far) -> No
 
 async def test_on_a_public_page_only_its_own_models_are_asked_on_its_key(far: Far) -> None:
     far.kind = "hosted"
-    board, ring = Board(), Keyring()
-    await check_offered(PUBLIC, far, "fake", ring, board)
+    public, ring = HealthMonitor(PUBLIC), Keyring()
+    await public.check_offered(far, "fake", ring)
     with pytest.raises(BadRequestError, match="only the models in its list"):
-        await check_offered(PUBLIC, far, "something-dear", ring, board)
-    await check_offered(LOCAL, far, "something-dear", ring, board)
+        await public.check_offered(far, "something-dear", ring)
+    await HealthMonitor(LOCAL).check_offered(far, "something-dear", ring)
     ring.put("far", key="sk-mine")
-    await check_offered(PUBLIC, far, "something-dear", ring, board)
+    await public.check_offered(far, "something-dear", ring)
 
 
 async def test_a_slow_backend_is_given_up(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board_module, "BOUND", 0.01)
+    monkeypatch.setattr(health_module, "CHECK_TIMEOUT", 0.01)
     far.gate.clear()
-    checked = await Board().look(far)
-    assert (checked.status.state, checked.status.code) == ("unreachable", "slow")
-    assert "Far did not answer" in checked.status.message
+    health = await HealthMonitor().check(far)
+    assert (health.status.state, health.status.code) == ("unreachable", "slow")
+    assert "Far did not answer" in health.status.message
 
 
 async def test_what_it_said_is_known_while_it_is_asked_again(far: Far) -> None:
     far.kind = "local"  # asked every time
-    board = Board()
-    said = await board.look(far)
+    monitor = HealthMonitor()
+    said = await monitor.check(far)
     far.gate.clear()
-    again = asyncio.ensure_future(board.look(far))
+    again = asyncio.ensure_future(monitor.check(far))
     await asyncio.sleep(0)
-    assert board.last(far) is said
-    assert board.offered("fake", besides="pocket")
+    assert monitor.last(far) is said
+    assert monitor.offered_elsewhere("fake", than="pocket")
     far.gate.set()
-    assert await again is board.last(far) is not said
+    assert await again is monitor.last(far) is not said
 
 
 async def test_what_this_machine_takes_to_load_is_not_the_backends_time(
@@ -139,53 +139,53 @@ async def test_what_this_machine_takes_to_load_is_not_the_backends_time(
     async def load(connection: Connection | None = None) -> None:
         await asyncio.sleep(0.2)
 
-    monkeypatch.setattr(board_module, "BOUND", 0.1)
+    monkeypatch.setattr(health_module, "CHECK_TIMEOUT", 0.1)
     monkeypatch.setattr(far, "load", load)
-    assert (await Board().look(far)).status.ready
+    assert (await HealthMonitor().check(far)).status.ready
 
 
 async def test_a_slow_backend_does_not_hold_the_others_up(
     far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(board_module, "BOUND", 60.0)
+    monkeypatch.setattr(health_module, "CHECK_TIMEOUT", 60.0)
     far.gate.clear()
-    board = Board()
-    found = await board.look_at_all(LOCAL, within=2.0)
-    assert "pocket" in {checked.backend.id for checked in found}
-    assert "far" not in {checked.backend.id for checked in found}
+    monitor = HealthMonitor()
+    found = await monitor.check_all(within=2.0)
+    assert "pocket" in {health.backend.id for health in found}
+    assert "far" not in {health.backend.id for health in found}
     far.gate.set()
-    assert (await board.look(far)).status.ready
+    assert (await monitor.check(far)).status.ready
     assert len(far.connections) == 1
 
 
 async def test_a_broken_check_is_a_state_and_not_the_end(far: Far) -> None:
     far.error = RuntimeError("ours")
-    checked = await Board().look(far)
-    assert (checked.status.state, checked.status.code) == ("unreachable", "internal")
+    health = await HealthMonitor().check(far)
+    assert (health.status.state, health.status.code) == ("unreachable", "internal")
 
 
 async def test_typed_connections_are_not_shared(far: Far) -> None:
-    board, mine = Board(), Keyring()
+    monitor, mine = HealthMonitor(), Keyring()
     mine.put("far", key="sk-mine")
-    await board.look(far, mine)
-    await board.look(far, Keyring())
-    await board.look(far, mine)
+    await monitor.check(far, mine)
+    await monitor.check(far, Keyring())
+    await monitor.check(far, mine)
     assert far.connections == [Connection(None, "sk-mine"), None]
 
 
 async def test_a_failure_makes_the_next_look_a_new_one(
     far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(board_module, "AGAIN", 0.0)
-    board = Board()
-    await board.look(far)
-    board.doubt(far)
-    await board.look(far)
+    monkeypatch.setattr(health_module, "MIN_INTERVAL", 0.0)
+    monitor = HealthMonitor()
+    await monitor.check(far)
+    monitor.invalidate(far)
+    await monitor.check(far)
     assert len(far.connections) == 2
 
 
 async def test_a_public_page_asks_no_server_of_the_house(far: Far) -> None:
-    found = await Board().look_at_all(PUBLIC)
+    found = await HealthMonitor(PUBLIC).check_all()
     assert far.connections == [] and {c.backend.kind for c in found} <= {"local", "hosted"}
 
 

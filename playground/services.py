@@ -1,0 +1,29 @@
+"""What all visitors of one page share: its limits, the backends' health, who may ask when."""
+
+from dataclasses import dataclass, field
+
+from backends import Backend
+
+from .admission import AdmissionQueue
+from .health import HealthMonitor
+from .limits import LOCAL, Limits
+
+
+@dataclass(eq=False)
+class Services:
+    """Made once for a page, in `ui.page.build`, and passed to whatever needs a part of it."""
+
+    limits: Limits = LOCAL
+    health: HealthMonitor = field(init=False)
+    runs: int = 0
+    """Comparisons that are being watched at this moment."""
+    preparing: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Backend and model of those that are being loaded because somebody types."""
+
+    def __post_init__(self) -> None:
+        self.health = HealthMonitor(self.limits)
+        self._queues: dict[str, AdmissionQueue] = {}
+
+    def queue(self, backend: Backend) -> AdmissionQueue:
+        """The one queue of a backend."""
+        return self._queues.setdefault(backend.id, AdmissionQueue(backend.max_concurrent))
