@@ -9,13 +9,13 @@ from ._core.backend import Kind, Offer, Status, register
 from ._core.catalog import MODELS, ModelSpec
 from ._core.errors import BackendError, ModelNotFoundError, RetiredError
 from ._remote.chat_completions import ChatCompletions
-from ._remote.endpoint import normal
-from ._remote.errors import Refusal
+from ._remote.endpoint import normalize_url
+from ._remote.errors import ErrorResponse
 
 _ROUTE = "/openai/v1"
 _OTHER_ROUTES = re.compile(r"/(openai|models|api/projects)(/|$)")
-"""Where the routes begin that the portal shows for the same resource."""
-_RETIRED_WORDS = re.compile(r"retired|deprecated|end of life", re.IGNORECASE)
+"""Other routes to the same resource, as the portal shows them."""
+_RETIRED_PATTERN = re.compile(r"retired|deprecated|end of life", re.IGNORECASE)
 _RETIRED_ON = "2025-08-30"
 """Phi-3 and Phi-3.5, serverless: `concepts-retired-models-content.md` in
 MicrosoftDocs/azure-ai-docs, 2026-04-23, which also names the successors in the catalog."""
@@ -37,29 +37,29 @@ class AzureFoundry(ChatCompletions):
     label: ClassVar[str] = "Azure AI Foundry"
     kind: ClassVar[Kind] = "hosted"
     key_env: ClassVar[str | None] = "AZURE_FOUNDRY_API_KEY"
-    needs_key: ClassVar[bool] = True
+    requires_key: ClassVar[bool] = True
     address_env: ClassVar[str | None] = "AZURE_FOUNDRY_ENDPOINT"
     address_example: ClassVar[str] = "https://NAME.openai.azure.com"
     default_path: ClassVar[str] = _ROUTE
-    known: ClassVar[tuple[str, ...]] = (
+    fallback_models: ClassVar[tuple[str, ...]] = (
         *("Phi-4-mini-instruct", "Phi-4", "Phi-4-multimodal-instruct"),
         *("Phi-4-mini-reasoning", "Phi-4-reasoning"),
     )
-    """Those without a retirement date on 2026-07-07, by their usual deployment names."""
-    names_models: ClassVar[bool] = True
+    """Models without a retirement date on 2026-07-07, by their default deployment names."""
+    accepts_custom_models: ClassVar[bool] = True
     help: ClassVar[str] = (
         "Deploy Phi-4-mini-instruct at https://ai.azure.com, then give the resource's endpoint and "
         "key."
     )
 
-    def in_full(self, url: str) -> str:
-        """An endpoint of the resource, in any form that the portal shows, on its OpenAI v1 route.
+    def normalize_base_url(self, url: str) -> str:
+        """The OpenAI v1 route of a resource, for an endpoint in any form that the portal shows.
 
         A gateway's own path before the route is kept.
         """
         text = url.strip()
         text = text if "://" in text else f"https://{text}"
-        text = normal(re.sub(r"\?api-version=[\w.-]*$", "", text), self.default_path)
+        text = normalize_url(re.sub(r"\?api-version=[\w.-]*$", "", text), self.default_path)
         parts = urlsplit(text)
         azure = (parts.hostname or "").endswith(".azure.com")
         found = _OTHER_ROUTES.search(parts.path)
@@ -69,53 +69,53 @@ class AzureFoundry(ChatCompletions):
         scheme = "https" if azure else parts.scheme
         return f"{scheme}://{parts.netloc}{before}{_ROUTE}"
 
-    def credentials(self, key: str | None) -> dict[str, str]:
-        """The headers that carry the key."""
+    def auth_headers(self, key: str | None) -> dict[str, str]:
+        """See `ChatCompletions.auth_headers`."""
         return {"api-key": key} if key else {}
 
-    def answering(self, listed: Sequence[str] | None, url: str) -> Status:
-        """It lists what could be deployed, not what is: that it answers is all there is to say."""
+    def reachable_status(self, listed: Sequence[str] | None, url: str) -> Status:
+        """See `ChatCompletions.reachable_status`; Azure lists what can be deployed, not what is."""
         return Status("ready", "It answers. Models go by their deployments' names.", "ready_azure")
 
     def offers(self, listed: Sequence[str] | None, url: str) -> list[Offer]:
-        """The Phi-4 family by its usual deployment names, and other Phi models that are listed."""
-        usual = {model.lower() for model in self.known}
-        listed = [model for model in dict.fromkeys(listed or ()) if model.lower() not in usual]
-        specs = {model: self.spec_of(model) for model in (*self.known, *listed)}
+        """The Phi-4 family by its default deployment names, and other Phi models in the list."""
+        defaults = {model.lower() for model in self.fallback_models}
+        listed = [model for model in dict.fromkeys(listed or ()) if model.lower() not in defaults]
+        specs = {model: self.spec_of(model) for model in (*self.fallback_models, *listed)}
         return [
-            Offer(model, spec, _state(spec))
+            Offer(model, spec, _model_status(spec))
             for model, spec in specs.items()
             if spec.key in MODELS  # the rest of the resource's catalog is not our business
         ]
 
-    def refused(self, model: str, refusal: Refusal) -> BackendError:
-        """What a refusal means here: a 404 is a missing deployment, or a retired one."""
-        if not model or refusal.status not in (404, 410):
-            return super().refused(model, refusal)
+    def map_error(self, model: str, response: ErrorResponse) -> BackendError:
+        """See `ChatCompletions.map_error`; a 404 is a missing deployment, or a retired one."""
+        if not model or response.status not in (404, 410):
+            return super().map_error(model, response)
         spec = self.spec_of(model)
-        said = _RETIRED_WORDS.search(f"{refusal.code} {refusal.words}")
-        if refusal.status == 410 or said or spec.successor:
+        retired = _RETIRED_PATTERN.search(f"{response.code} {response.server_message}")
+        if response.status == 410 or retired or spec.successor:
             why = f" It retired Phi-3 and Phi-3.5 on {_RETIRED_ON}." if spec.successor else ""
             return RetiredError(
                 f"Azure AI Foundry has no deployment “{model}” any more.{why}",
-                f"Deploy {_instead(spec)} at https://ai.azure.com and choose it here.",
-                status=refusal.status,
+                f"Deploy {_replacement(spec)} at https://ai.azure.com and choose it here.",
+                status=response.status,
                 model=model,
             )
         return ModelNotFoundError(
             f"Azure AI Foundry has no deployment called “{model}”.",
             "Type the name of your deployment, as it stands under Deployments at "
             "https://ai.azure.com. A new one takes some minutes.",
-            status=refusal.status,
+            status=response.status,
             model=model,
         )
 
 
-def _state(spec: ModelSpec) -> Status:
+def _model_status(spec: ModelSpec) -> Status:
     if spec.successor:
         return Status(
             "retired",
-            f"Retired there on {_RETIRED_ON}. Deploy {_instead(spec)} instead.",
+            f"Retired there on {_RETIRED_ON}. Deploy {_replacement(spec)} instead.",
             "retired_model",
             {"on": _RETIRED_ON, "successor": spec.successor},
         )
@@ -126,8 +126,8 @@ def _state(spec: ModelSpec) -> Status:
     )
 
 
-def _instead(spec: ModelSpec) -> str:
-    """The model to deploy in its place: the last of its successors."""
+def _replacement(spec: ModelSpec) -> str:
+    """The model to deploy instead: the last of its successors."""
     while spec.successor:
         spec = MODELS[spec.successor]
     return spec.label if spec.key.startswith("phi-4-mini") else f"{spec.label} or Phi-4-mini"

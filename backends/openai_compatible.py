@@ -18,4 +18,4 @@ class OpenAICompatible(ChatCompletions):
     help: ClassVar[str] = (
         "Start one, for example `vllm serve microsoft/Phi-3.5-mini-instruct`, and type its address."
     )
-    names_models: ClassVar[bool] = True
+    accepts_custom_models: ClassVar[bool] = True

@@ -27,7 +27,7 @@ from backends import (
     Usage,
 )
 from backends import nvidia_nim as nim
-from backends._remote import endpoint as served
+from backends._remote import endpoint
 from tests.stub import Reply, Stub, delta, sse, usage
 
 NIM, AZURE, GITHUB = (REGISTRY[key] for key in ("nvidia_nim", "azure_foundry", "github_models"))
@@ -89,17 +89,19 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """No address, no key, nothing tried; no test waits for a retry."""
     for name in (*ADDRESSES.values(), *KEYS.values()):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(nim, "_tried", {})
+    monkeypatch.setattr(nim, "_probe_results", {})
     monkeypatch.setattr(nim, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr(served.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(endpoint.random, "uniform", lambda low, high: 0.0)
 
 
 @pytest.fixture
 def hosted(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Stub:
     """The stub stands for NVIDIA's own address."""
-    monkeypatch.setattr(nim.NvidiaNIM, "address", stub.url)
-    monkeypatch.setattr(nim.NvidiaNIM, "hosted", lambda self, url: url.startswith(stub.url))
-    monkeypatch.setattr(nim.NvidiaNIM, "in_full", served.Served.in_full)  # it has no certificate
+    monkeypatch.setattr(nim.NvidiaNIM, "default_address", stub.url)
+    monkeypatch.setattr(nim.NvidiaNIM, "is_nvidia", lambda self, url: url.startswith(stub.url))
+    # The stub has no certificate.
+    plain_http = endpoint.RemoteBackend.normalize_base_url
+    monkeypatch.setattr(nim.NvidiaNIM, "normalize_base_url", plain_http)
     return stub
 
 
@@ -362,7 +364,7 @@ async def test_a_check_tries_each_model_once(hosted: Stub) -> None:
     assert all(body["max_tokens"] == 1 for body in asked.values())
     states = [offer.status.code for offer in (await NIM.check(connection)).offers]
     assert states.count("ready_tried") == states.count("retired_model") == 1
-    assert SECRET not in str(nim._tried)
+    assert SECRET not in str(nim._probe_results)
 
 
 async def test_a_check_does_not_wait_for_the_slow(
@@ -379,7 +381,7 @@ async def test_a_check_does_not_wait_for_the_slow(
     await NIM.probe(connection)
     assert (await NIM.check(connection)).offers[0].status.code == "untried"
     go.set()
-    await asyncio.wait(list(nim._trying.values()))
+    await asyncio.wait(list(nim._running_probes.values()))
     assert (await NIM.check(connection)).offers[0].status.code == "ready_tried"
     assert len(hosted.asked(chat(NIM))) == 1
 
@@ -391,7 +393,7 @@ async def test_the_first_answer_tells_as_well(hosted: Stub) -> None:
     await answer(NIM, connection)
     (*_,) = offers = (await NIM.check(connection)).offers
     assert offers[0].status.code == "ready_tried" and "UTC" in offers[0].status.message
-    assert (await NIM.try_out(MODELS[NIM], connection)).ready
+    assert (await NIM.probe_model(MODELS[NIM], connection)).ready
     assert len(hosted.asked(chat(NIM))) == 1
     await failure(NIM, connection)
     offer = next(o for o in (await NIM.check(connection)).offers if o.model == MODELS[NIM])
@@ -404,8 +406,8 @@ async def test_what_only_the_moment_says_is_not_remembered(
     hosted: Stub, status: int, body: str
 ) -> None:
     hosted.on(chat(NIM), Reply.of(body, status))
-    assert not (await NIM.try_out(MODELS[NIM], Connection(None, SECRET))).ready
-    assert nim._tried == {}
+    assert not (await NIM.probe_model(MODELS[NIM], Connection(None, SECRET))).ready
+    assert nim._probe_results == {}
 
 
 @pytest.mark.parametrize(("status", "body"), [(410, GONE), (404, NOT_YOURS)])
@@ -419,7 +421,7 @@ async def test_a_retired_model_at_nvidia(hosted: Stub, status: int, body: object
 async def test_a_bare_404_is_not_a_retirement(hosted: Stub) -> None:
     error = await failure(NIM, Connection(None, SECRET))
     assert isinstance(error, ModelNotFoundError) and "address" in error.hint
-    assert nim._tried == {}
+    assert nim._probe_results == {}
 
 
 async def test_a_promised_answer_is_fetched(hosted: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,11 +468,13 @@ async def test_a_container_needs_no_key_and_gets_none(
     ],
 )
 def test_which_addresses_are_nvidias(url: str, ours: bool) -> None:
-    assert NIM.hosted(url) is ours
+    assert NIM.is_nvidia(url) is ours
 
 
 def test_nvidias_address_is_always_encrypted() -> None:
-    assert NIM.in_full("integrate.api.nvidia.com") == "https://integrate.api.nvidia.com/v1"
+    assert (
+        NIM.normalize_base_url("integrate.api.nvidia.com") == "https://integrate.api.nvidia.com/v1"
+    )
 
 
 # Azure AI Foundry
@@ -506,13 +510,13 @@ def test_nvidias_address_is_always_encrypted() -> None:
     ],
 )
 def test_endpoints_as_the_portal_shows_them(copied: str, url: str) -> None:
-    assert AZURE.in_full(copied) == url
+    assert AZURE.normalize_base_url(copied) == url
 
 
 @pytest.mark.parametrize("copied", ["https://x.openai.azure.com?key=1", "ftp://x", "https://a:b@x"])
 def test_what_is_no_endpoint(copied: str) -> None:
     with pytest.raises(BadRequestError):
-        AZURE.in_full(copied)
+        AZURE.normalize_base_url(copied)
 
 
 async def test_azure_without_an_endpoint_says_where_to_type_it() -> None:
@@ -524,7 +528,7 @@ async def test_azure_without_an_endpoint_says_where_to_type_it() -> None:
 async def test_azure_offers_the_phi_4_family(stub: Stub) -> None:
     stub.on("/openai/v1/models", listing("gpt-x", "phi-4", "Phi-3.5-mini-instruct"))
     offers = {offer.model: offer.status for offer in (await AZURE.check(typed(stub, AZURE))).offers}
-    assert set(offers) == {*AZURE.known, "Phi-3.5-mini-instruct"}
+    assert set(offers) == {*AZURE.fallback_models, "Phi-3.5-mini-instruct"}
     assert offers["Phi-4"].ready and "deployment" in offers["Phi-4"].message
     old = offers["Phi-3.5-mini-instruct"]
     assert old.state == "retired" and "2025-08-30" in old.message and "Phi-4-mini" in old.message

@@ -35,7 +35,7 @@ from backends import (
     TextPart,
     Usage,
 )
-from backends._remote import endpoint as served
+from backends._remote import endpoint
 from playground.answer import Request
 from playground.compare import complete
 from tests.stub import Reply, Stub
@@ -78,7 +78,7 @@ async def stub() -> AsyncGenerator[Stub, None]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a retry, and none finds an Ollama of this machine."""
-    monkeypatch.setattr(served.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(endpoint.random, "uniform", lambda low, high: 0.0)
     for variable in ("OLLAMA_HOST", "OLLAMA_API_KEY"):
         monkeypatch.delenv(variable, raising=False)
 
@@ -537,7 +537,7 @@ async def test_nobody_there() -> None:
 
 async def test_a_silent_server(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     # Longer than a busy machine needs to bring "Half" here.
-    monkeypatch.setattr("backends.ollama.wire.silence_timeout", lambda: 0.5)
+    monkeypatch.setattr("backends.ollama.client.silence_timeout", lambda: 0.5)
     never = asyncio.Event()
     stub.on(CHAT, stream(never), stream(lines(said("Half")), never))
     with pytest.raises(BackendTimeoutError, match="did not begin to answer"):
@@ -547,8 +547,8 @@ async def test_a_silent_server(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_loading_may_take_longer(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backends.ollama.wire.LOADING_TIMEOUT", 0.05)
-    monkeypatch.setattr("backends.ollama.wire.silence_timeout", lambda: 0.04)
+    monkeypatch.setattr("backends.ollama.client.LOADING_TIMEOUT", 0.05)
+    monkeypatch.setattr("backends.ollama.client.silence_timeout", lambda: 0.04)
     stub.on(PS, Reply.of({"models": []}))
     stub.on(CHAT, stream(asyncio.Event()))
     answer = BACKEND.stream("phi3.5", HELLO, PLAIN, Connection(stub.url))
@@ -573,7 +573,7 @@ async def test_it_waits_as_long_as_the_server_asks(
     async def sleep(seconds: float) -> None:
         slept.extend([seconds] if seconds else [])
 
-    monkeypatch.setattr(served, "sleep", sleep)
+    monkeypatch.setattr(endpoint, "sleep", sleep)
     stub.on(CHAT, Reply.of("", 429, retry_after="2"), stream(lines(said("Now"), DONE)))
     waits = [step.detail for step in await steps_of(stub) if isinstance(step, Progress)]
     assert waits == ["again in 2 s", "again in 1 s"] and slept == [1.0, 1.0]
@@ -646,7 +646,7 @@ async def test_the_environments_key_goes_to_the_environments_address_only(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OLLAMA_API_KEY", "sk-ours")
-    monkeypatch.setattr(type(BACKEND), "address", stub.url)
+    monkeypatch.setattr(type(BACKEND), "default_address", stub.url)
     await BACKEND.check()
     monkeypatch.setenv("OLLAMA_HOST", stub.url.removeprefix("http://"))
     await BACKEND.check()
@@ -683,7 +683,7 @@ def test_addresses_as_ollama_takes_them(
     typed: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OLLAMA_HOST", typed)
-    assert BACKEND.reach(None).url == url
+    assert BACKEND.resolve_endpoint(None).url == url
 
 
 @pytest.mark.parametrize("typed", ["http://", "ftp://box", "box:99999", "not an address", "a@b:1"])

@@ -34,7 +34,7 @@ from backends import (
     TextPart,
     Usage,
 )
-from backends._remote import endpoint as served
+from backends._remote import endpoint
 from playground import compare
 from playground.answer import Request
 from tests.stub import Reply, Stub, delta, sse, usage
@@ -50,7 +50,7 @@ PLAIN = GenerationParams()
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a retry."""
-    monkeypatch.setattr(served.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(endpoint.random, "uniform", lambda low, high: 0.0)
 
 
 def stream(*pieces: bytes | asyncio.Event, cut: bool = False, **headers: str) -> Reply:
@@ -594,7 +594,7 @@ async def test_the_wait_is_shown(stub: Stub, monkeypatch: pytest.MonkeyPatch) ->
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(served, "sleep", sleep)
+    monkeypatch.setattr(endpoint, "sleep", sleep)
     stub.on(CHAT, Reply.of("", 429, retry_after="3"), stream(sse(delta("Now", "stop"))))
     waits = [step for step in await steps_of(stub) if isinstance(step, Progress)]
     assert [(wait.stage, wait.detail) for wait in waits] == [
@@ -628,7 +628,7 @@ async def test_a_busy_server_says_how_long_in_any_refusal(
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(served, "sleep", sleep)
+    monkeypatch.setattr(endpoint, "sleep", sleep)
     stub.on(CHAT, Reply.of("", 503, retry_after="2"), stream(sse(delta("Now", "stop"))))
     await steps_of(stub)
     assert slept == [1.0, 1.0]
@@ -706,7 +706,7 @@ def test_any_split_gives_the_same_text(texts: list[str], cuts: list[int], crlf: 
     ],
 )
 def test_addresses_as_people_type_them(typed: str, url: str) -> None:
-    assert served.normal(typed, "/v1") == url
+    assert endpoint.normalize_url(typed, "/v1") == url
 
 
 @pytest.mark.parametrize(
@@ -725,7 +725,7 @@ def test_addresses_as_people_type_them(typed: str, url: str) -> None:
 )
 def test_what_is_no_address(typed: str) -> None:
     with pytest.raises(BadRequestError) as caught:
-        served.normal(typed, "/v1")
+        endpoint.normalize_url(typed, "/v1")
     assert "secret" not in str(caught.value)
 
 

@@ -88,7 +88,7 @@ class Backend(ABC):
     """How to get it, in a sentence."""
     downloads_from: ClassVar[str] = ""
     """Where `download` fetches models from, in words; empty if it fetches none."""
-    names_models: ClassVar[bool] = False
+    accepts_custom_models: ClassVar[bool] = False
     """Whether a visitor may type the name of a model that it does not list."""
     reports_routing: ClassVar[bool] = False
     """Whether it tells which experts of a mixture work on each token: `Chunk.routing`."""

@@ -1,1 +1,1 @@
-"""What backends behind an address share: endpoints, clients, the wire, its errors."""
+"""Shared by remote backends: endpoints, HTTP clients, chat/completions, error responses."""

@@ -1,4 +1,4 @@
-"""The chat/completions wire, which several backends speak."""
+"""The chat/completions protocol of OpenAI, which several backends share."""
 
 import asyncio
 import base64
@@ -43,23 +43,23 @@ from .._snippets.python_source import (
 )
 from .endpoint import (
     CONNECT_TIMEOUT,
-    Address,
-    Served,
-    count,
-    hung_up,
-    once_again,
+    Endpoint,
+    RemoteBackend,
+    connection_failed,
+    disconnected,
+    parse_count,
+    retry_once,
     silence_timeout,
     timed_out,
-    unreachable,
 )
-from .errors import Refusal, error_of, filtered, filtered_for
-from .http import Clients, carrying, only_ours
+from .errors import ErrorResponse, content_filter_error, filtered_categories, map_error
+from .http import ClientCache, replace_sdk_headers, use_credentials
 
 if TYPE_CHECKING:
     import openai
 
-_STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-"""What every request asks for: the answer in pieces, and at the end the count of its tokens."""
+_STREAM_OPTIONS: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+"""Part of every request: stream the answer, and report the token counts at its end."""
 
 _NO_KEY = "This server wants no key; the package wants some text."
 
@@ -74,27 +74,28 @@ _PRINTING = (
 )
 """The end of a program: the answer, as it comes."""
 
-_NOT_ABOUT_THE_LIST = frozenset({401, 403, 410, 429, 502, 503, 504})
+_UNUSABLE_STATUSES = frozenset({401, 403, 410, 429, 502, 503, 504})
+"""Statuses of a list request that mean that the server is unusable, not that it has no list."""
 
-LONGEST_NAME, MOST_MODELS = 200, 2_000
-"""Characters of a model's name, and models of a list, that are taken from a server."""
+MAX_MODEL_NAME, MAX_LISTED_MODELS = 200, 2_000
+"""Characters of a model's id and models of a list that are read at most."""
 
-_FINISHES: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
+_FINISH_REASONS: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One request, and what its reader should know about it."""
+class ChatRequest:
+    """The body of one request, and what its error messages name."""
 
     model: str
-    """The model that it is for."""
+    """The model's id; empty if the request names none."""
     body: Mapping[str, Any] = field(repr=False)
     pictures: int = 0
-    """How many it holds."""
+    """Number of pictures in it."""
 
 
-class ChatCompletions(Served):
-    """The wire: what every service that speaks chat/completions shares. Its children name them.
+class ChatCompletions(RemoteBackend):
+    """A backend that speaks chat/completions. Subclasses name the services and their differences.
 
     `top_k` is ignored: it is not part of this protocol, and strict servers refuse what they do not
     know. Tokens are counted by the server's own report, or else estimated.
@@ -109,25 +110,28 @@ class ChatCompletions(Served):
 
     requires: ClassVar[tuple[str, ...]] = ("openai",)
     install: ClassVar[str] = "pip install openai"
-    known: ClassVar[tuple[str, ...]] = ()
-    """The ids to show where no list can be had."""
+    fallback_models: ClassVar[tuple[str, ...]] = ()
+    """Model ids that are shown when the server cannot be asked for its list."""
 
-    # ── What a service may say differently ─────────────────────────────────────────────────────
+    # ── Differences between services ───────────────────────────────────────────────────────────
 
-    def credentials(self, key: str | None) -> dict[str, str]:
-        """The headers that carry the key."""
+    def auth_headers(self, key: str | None) -> dict[str, str]:
+        """The headers that carry the key; empty without one."""
         return {"authorization": f"Bearer {key}"} if key else {}
 
     def device_of(self, url: str) -> str | None:
-        """Where answers from this address are made: two with the same one share it."""
+        """Names the device behind a base URL; answers from the same device share its speed.
+
+        `None` if it serves many users anyway.
+        """
         return url if self.kind == "server" else None
 
-    def list_url(self, url: str) -> str:
-        """Where the list of models is: a path below the address, or an address in full."""
+    def models_url(self, url: str) -> str:
+        """The list of models: a path below the base URL, or a whole URL."""
         return "/models"
 
-    def answering(self, listed: Sequence[str] | None, url: str) -> Status:
-        """The status of a server that answers, with the ids that it lists if it does."""
+    def reachable_status(self, listed: Sequence[str] | None, url: str) -> Status:
+        """The status of a server that answers; `listed` are its ids, `None` if it has no list."""
         if listed is None:
             return Status(
                 "ready", "It answers, but lists no models: type a model's name.", "ready_unlisted"
@@ -136,19 +140,19 @@ class ChatCompletions(Served):
         return Status("ready", f"It answers and lists {models}.", "ready_server")
 
     def offers(self, listed: Sequence[str] | None, url: str) -> list[Offer]:
-        """What a server that answers has, by the ids that it lists, in any order."""
+        """The models of a server that answers, in any order; `listed` as above."""
         ready = Status("ready", "The server has it.", "ready_listed")
         return [Offer(model, self.spec_of(model), ready) for model in listed or ()]
 
-    def refused(self, model: str, refusal: Refusal) -> BackendError:
-        """What a refusal means here."""
-        return error_of(self.label, model, refusal)
+    def map_error(self, model: str, response: ErrorResponse) -> BackendError:
+        """The error for an error response of this service."""
+        return map_error(self.label, model, response)
 
     def body(
         self, model: str, messages: Sequence[Message], params: GenerationParams
     ) -> dict[str, Any]:
-        """The request as it goes over the wire, but for streaming."""
-        knobs = {
+        """The JSON body of a request, without the streaming options."""
+        settings = {
             "max_tokens": params.max_tokens,
             "temperature": params.temperature,
             "top_p": params.top_p,
@@ -158,40 +162,45 @@ class ChatCompletions(Served):
         return {
             "model": model,
             "messages": [
-                {"role": message.role, "content": _content(message.parts)} for message in messages
+                {"role": message.role, "content": _message_content(message.parts)}
+                for message in messages
             ],
-            **{name: value for name, value in knobs.items() if value is not None},
+            **{name: value for name, value in settings.items() if value is not None},
         }
 
-    def request(self, model: str, messages: Sequence[Message], params: GenerationParams) -> Request:
-        """What is asked of a model. May take a moment if there are pictures."""
-        return Request(
+    def request(
+        self, model: str, messages: Sequence[Message], params: GenerationParams
+    ) -> ChatRequest:
+        """The request for an answer. Takes some milliseconds for each picture."""
+        return ChatRequest(
             model,
-            self.body(model, messages, params) | _STREAMED,
+            self.body(model, messages, params) | _STREAM_OPTIONS,
             pictures=count_pictures(messages),
         )
 
     # ── The contract ───────────────────────────────────────────────────────────────────────────
 
     async def load(self, connection: Connection | None = None) -> None:
-        """The package and a client, where somebody would be asked."""
+        """Import the SDK and build the client; see `Backend.load`."""
         with suppress(Exception):
-            await _clients.at(self.reach(connection).url)
+            await _clients.at(self.resolve_endpoint(connection).url)
 
     async def check(self, connection: Connection | None = None) -> Health:
         """Ready if the server answers a request for its list, even if only that it has none."""
         try:
             self.check_packages()
-            address = self.reach(connection)
+            endpoint = self.resolve_endpoint(connection)
             listed = await self.list_models(connection)
         except BackendError as error:
-            status = self.unreached(error)
-            return Health(status, [Offer(one, self.spec_of(one), status) for one in self.known])
+            status = self.status_from_error(error)
+            return Health(
+                status, [Offer(one, self.spec_of(one), status) for one in self.fallback_models]
+            )
         offers = sorted(
-            self.offers(listed, address.url),
+            self.offers(listed, endpoint.url),
             key=lambda offer: (not offer.status.ready, offer.spec.key not in MODELS),
         )
-        return Health(self.answering(listed, address.url), offers)
+        return Health(self.reachable_status(listed, endpoint.url), offers)
 
     async def stream(
         self,
@@ -200,17 +209,17 @@ class ChatCompletions(Served):
         params: GenerationParams,
         connection: Connection | None = None,
     ) -> AsyncGenerator[Chunk | Progress, None]:
-        """Answer the conversation over the wire; see `Backend.stream`."""
+        """Answer the conversation over HTTP; see `Backend.stream`."""
         self.check_packages()
         check_pictures(self.spec_of(model), messages)
-        address = self.reach(connection)
+        endpoint = self.resolve_endpoint(connection)
         ask = self.request, model, messages, params
-        # Encoding pictures would hold up everybody else's answers.
+        # Encoding pictures on the event loop would delay all other answers.
         pictures = count_pictures(messages)
         request = await asyncio.to_thread(*ask) if pictures else ask[0](*ask[1:])
-        async with aclosing(once_again(lambda: self._ask(address, request))) as steps:
-            async for step in steps:
-                yield step
+        async with aclosing(retry_once(lambda: self._stream_once(endpoint, request))) as items:
+            async for item in items:
+                yield item
 
     def code(
         self,
@@ -220,12 +229,12 @@ class ChatCompletions(Served):
         connection: Connection | None = None,
     ) -> str:
         """The same request with the `openai` package; see `Backend.code`."""
-        url, has_key = self.destination(connection)
+        url, has_key = self.snippet_target(connection)
         variable = (self.key_env or "API_KEY") if has_key else None
         key, headers = self._key_and_headers(variable)
         pictures = Pictures()
         request = pictures.move(self.body(model, messages, params))
-        request |= ({"extra_headers": headers} if headers else {}) | _STREAMED
+        request |= ({"extra_headers": headers} if headers else {}) | _STREAM_OPTIONS
         imports = ["import os"] * bool(variable) + pictures.imports
         notes = {"extra_headers": _OWN_HEADER} if "authorization" in headers else {}
         if params.top_k is not None and "top_k" not in str(request.get("extra_body")):
@@ -257,7 +266,7 @@ class ChatCompletions(Served):
     def _retirement(self, model: str, url: str, connection: Connection | None) -> str:
         """That the service or the model was switched off, in sentences; empty if it was not."""
         try:
-            self.reach(connection)
+            self.resolve_endpoint(connection)
         except RetiredError:
             return retirement(self)
         except BackendError:
@@ -268,7 +277,7 @@ class ChatCompletions(Served):
 
     def _key_and_headers(self, variable: str | None) -> tuple[str, dict[str, str]]:
         """The key as the package takes it, and the headers that it does not send by itself."""
-        headers = self.credentials(NOBODYS if variable else None)
+        headers = self.auth_headers(NOBODYS if variable else None)
         key = "none"
         if headers.get("authorization") == f"Bearer {NOBODYS}":
             key = with_key(NOBODYS, NOBODYS, variable)
@@ -277,16 +286,18 @@ class ChatCompletions(Served):
             headers = {"authorization": Expression("Omit()")} | headers
         return key, {name: with_key(text, NOBODYS, variable) for name, text in headers.items()}
 
-    # ── The wire ───────────────────────────────────────────────────────────────────────────────
+    # ── HTTP ───────────────────────────────────────────────────────────────────────────────
 
-    async def _ask(self, address: Address, request: Request) -> AsyncGenerator[Chunk, None]:
-        """One request and its stream. Every way in which it can fail is a `BackendError`."""
-        client = await _clients.at(address.url)
-        reading = _Reading(self.label, self.device_of(address.url))
+    async def _stream_once(
+        self, endpoint: Endpoint, request: ChatRequest
+    ) -> AsyncGenerator[Chunk, None]:
+        """Send one request and yield the chunks of its response. Raises `BackendError` only."""
+        client = await _clients.at(endpoint.url)
+        reader = _StreamReader(self.label, self.device_of(endpoint.url))
         import openai
 
         try:
-            with carrying(self.credentials(address.key)):
+            with use_credentials(self.auth_headers(endpoint.key)):
                 # As plain data: the SDK's types cost five times the rest of the wire.
                 events = await client.post(
                     "/chat/completions",
@@ -295,83 +306,85 @@ class ChatCompletions(Served):
                     stream=True,
                     stream_cls=openai.AsyncStream[object],
                 )
-                events = await self.promised(client, events)
+                events = await self.await_deferred_stream(client, events)
             async with events:
                 async for event in events:
-                    if chunk := reading.read(event):
+                    if chunk := reader.read(event):
                         yield chunk
-            yield reading.end()
+            yield reader.end()
         except openai.OpenAIError as error:
-            raise self._failure(request, error, address, reading.begun) from error
+            raise self._map_sdk_error(request, error, endpoint, reader.begun) from error
         except (ValueError, RecursionError) as error:  # an event that is no JSON, or no UTF-8
             raise ServerError(
                 f"{self.label} sent something that cannot be read.",
                 "It is not your fault. Try again, or check that the address is right.",
             ) from error
 
-    async def promised(
+    async def await_deferred_stream(
         self, client: "openai.AsyncOpenAI", events: "openai.AsyncStream[object]"
     ) -> "openai.AsyncStream[object]":
-        """The stream itself, where a service may first say only that it will come."""
+        """The response's stream, for services that may first answer that it comes later."""
         return events
 
     async def list_models(self, connection: Connection | None) -> list[str] | None:
-        """The ids that the server lists; `None` if it answers, but has no list that can be read.
+        """The model ids that the server lists; `None` if it answers without a readable list.
 
         Raises `BackendError`.
         """
         import openai
 
-        address = self.reach(connection)
-        client = await _clients.at(address.url)
+        endpoint = self.resolve_endpoint(connection)
+        client = await _clients.at(endpoint.url)
         try:
-            with carrying(self.credentials(address.key)):
+            with use_credentials(self.auth_headers(endpoint.key)):
                 # As text: the SDK's own type fails where the list has another shape.
-                listed = await client.get(self.list_url(address.url), cast_to=str)
-            return _ids(clean_json(json.loads(listed)))
+                listed = await client.get(self.models_url(endpoint.url), cast_to=str)
+            return _parse_model_ids(clean_json(json.loads(listed)))
         except openai.APIStatusError as error:
-            # A list that is not there is no failure; a proxy whose server is away, is one.
-            if error.status_code in _NOT_ABOUT_THE_LIST or 300 <= error.status_code < 400:
-                raise self._failure(_LISTING, error, address, False) from error
+            # A missing list is no failure; a proxy whose server is away is one.
+            if error.status_code in _UNUSABLE_STATUSES or 300 <= error.status_code < 400:
+                raise self._map_sdk_error(_LIST_REQUEST, error, endpoint, False) from error
             return None
         except openai.OpenAIError as error:
-            raise self._failure(_LISTING, error, address, False) from error
+            raise self._map_sdk_error(_LIST_REQUEST, error, endpoint, False) from error
         except (ValueError, RecursionError):
             return None
 
-    def _failure(
-        self, request: Request, error: "openai.OpenAIError", address: Address, begun: bool
+    def _map_sdk_error(
+        self, request: ChatRequest, error: "openai.OpenAIError", endpoint: Endpoint, begun: bool
     ) -> BackendError:
-        """The error of ours that stands for one of the SDK's."""
+        """The `BackendError` for an exception of the SDK; `begun`: after the first token."""
         import openai
 
         model, pictures = request.model, request.pictures
 
         if isinstance(error, openai.APIStatusError):
-            if error.status_code == 401 and not address.key:
+            if error.status_code == 401 and not endpoint.key:
                 return MissingKeyError(
                     f"{self.label} wants a key.", "Type it on the Models tab.", status=401
                 )
-            response = error.response
-            refusal = Refusal.of(error.status_code, response.text, response.headers, pictures)
-            return self.refused(model, refusal.without(address.key))
+            sent = error.response
+            response = ErrorResponse.parse(error.status_code, sent.text, sent.headers, pictures)
+            return self.map_error(model, response.redacted(endpoint.key))
         if isinstance(error, openai.APITimeoutError):
             connecting = "connect" in type(error.__cause__).__name__.lower()
             return timed_out(self.label, connecting, begun)
         if isinstance(error, openai.APIConnectionError):
             if begun:
-                return hung_up(self.label)
-            return unreachable(self.label, address.url, error.__cause__, pictures)
+                return disconnected(self.label)
+            return connection_failed(self.label, endpoint.url, error.__cause__, pictures)
         body = getattr(error, "body", None) or str(error)
-        return self.refused(model, Refusal(None, body, pictures=pictures).without(address.key))
+        return self.map_error(
+            model, ErrorResponse(None, body, pictures=pictures).redacted(endpoint.key)
+        )
 
 
-_LISTING = Request("", {})
-"""Stands for the request of a list."""
+_LIST_REQUEST = ChatRequest("", {})
+"""Stands for a request of the list in `_map_sdk_error`."""
 
 
-class _Reading:
-    """Makes chunks of what the server sends, whatever it leaves out."""
+class _StreamReader:
+    """Turns the events of a stream into chunks; tolerates missing and malformed fields."""
 
     def __init__(self, label: str, device: str | None) -> None:
         self._label, self._device = label, device
@@ -381,14 +394,14 @@ class _Reading:
         self.begun = False
 
     def read(self, event: Any) -> Chunk | None:
-        """The new text of one event; `None` if there is none in it."""
+        """The chunk with an event's text; `None` if it has none."""
         at = time.monotonic()
         if not isinstance(event, dict):
             return None
         usage = event.get("usage")
         if isinstance(usage, dict):
             self._usage = Usage(
-                count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+                parse_count(usage.get("prompt_tokens")), parse_count(usage.get("completion_tokens"))
             )
         choices = event.get("choices")
         if not isinstance(choices, list) or not choices:
@@ -396,9 +409,9 @@ class _Reading:
         choice: Any = choices[0] if isinstance(choices[0], dict) else {}
         finish = choice.get("finish_reason") or None
         if not isinstance(finish, str | None):
-            raise ValueError("a reason to finish that is no text")
+            raise ValueError("a finish reason that is no string")
         self._finish = finish or self._finish
-        self._filtered += filtered_for(choice.get("content_filter_results"))
+        self._filtered += filtered_categories(choice.get("content_filter_results"))
         delta = choice.get("delta")
         text = delta.get("content") if isinstance(delta, dict) else None
         if not isinstance(text, str):
@@ -411,31 +424,33 @@ class _Reading:
         return Chunk(text=text, at=at)
 
     def end(self) -> Chunk:
-        """The last chunk. Raises if the server never said that the answer was finished."""
+        """The last chunk. Raises `BackendError` if the stream ended without a finish reason."""
         if self._finish is None:
-            raise hung_up(self._label)
+            raise disconnected(self._label)
         if self._finish == "content_filter":
-            raise filtered(self._label, "the answer", tuple(dict.fromkeys(self._filtered)))
+            raise content_filter_error(
+                self._label, "the answer", tuple(dict.fromkeys(self._filtered))
+            )
         return Chunk(
             at=time.monotonic(),
-            finish_reason=_FINISHES.get(self._finish, "stop"),
+            finish_reason=_FINISH_REASONS.get(self._finish, "stop"),
             usage=self._usage,
             timings=Timings(device=self._device),
-            warnings=self._beyond(),
+            warnings=self._context_warnings(),
         )
 
-    def _beyond(self) -> tuple[str, ...]:
-        """That prompt and answer were longer than what other engines here keep to."""
+    def _context_warnings(self) -> tuple[str, ...]:
+        """A warning if prompt and answer are longer than `CONTEXT_CAP`, which others keep to."""
         counts = (self._usage.input_tokens, self._usage.output_tokens) if self._usage else ()
-        if sum(count or 0 for count in counts) <= CONTEXT_CAP:
+        if sum(tokens or 0 for tokens in counts) <= CONTEXT_CAP:
             return ()
         return (
             f"Longer than {CONTEXT_CAP:,} tokens: do not compare it with engines that stop there",
         )
 
 
-def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
-    """A message's content: a plain string unless it holds pictures, else everything in order."""
+def _message_content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
+    """The content of a message: a string, or a list of parts in order if it holds pictures."""
     if not any(isinstance(part, ImagePart) for part in parts):
         return "".join(part.text for part in parts if not isinstance(part, ImagePart))
     return [
@@ -448,21 +463,21 @@ def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
 
 
 def data_url(image: ImagePart) -> str:
-    """A picture as the address that holds it."""
+    """A picture as a `data:` URL."""
     return f"data:{image.media_type};base64,{base64.b64encode(image.data).decode('ascii')}"
 
 
-def _ids(listed: Any) -> list[str] | None:
-    """The models' names in a list of any of the shapes that were seen; `None` if it is none."""
+def _parse_model_ids(listed: Any) -> list[str] | None:
+    """The model ids in a list of any shape that servers send; `None` if it is none."""
     rows = listed.get("data", listed.get("models")) if isinstance(listed, dict) else listed
     if not isinstance(rows, list):
         return None
     names = [row.get("id") or row.get("name") if isinstance(row, dict) else row for row in rows]
-    names = [name for name in names if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME]
-    return names[:MOST_MODELS]
+    names = [name for name in names if isinstance(name, str) and 0 < len(name) <= MAX_MODEL_NAME]
+    return names[:MAX_LISTED_MODELS]
 
 
-def _build(url: str) -> "openai.AsyncOpenAI":
+def _build_client(url: str) -> "openai.AsyncOpenAI":
     import openai
 
     timeout = openai.Timeout(silence_timeout(), connect=CONNECT_TIMEOUT)
@@ -472,9 +487,9 @@ def _build(url: str) -> "openai.AsyncOpenAI":
         max_retries=0,
         timeout=timeout,
         http_client=openai.DefaultAsyncHttpxClient(
-            timeout=timeout, follow_redirects=False, event_hooks={"request": [only_ours]}
+            timeout=timeout, follow_redirects=False, event_hooks={"request": [replace_sdk_headers]}
         ),
     )
 
 
-_clients: "Clients[openai.AsyncOpenAI]" = Clients(_build)
+_clients: "ClientCache[openai.AsyncOpenAI]" = ClientCache(_build_client)

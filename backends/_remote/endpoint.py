@@ -1,4 +1,4 @@
-"""What backends behind an address share: where it is, whose key goes there, one polite retry."""
+"""Base class of remote backends: base URL and key, connection failures, one retry."""
 
 import os
 import random
@@ -21,67 +21,68 @@ from .._core.errors import (
 from .._core.types import Chunk, Connection, Progress
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds to reach a server."""
-SILENCE_ENV = "PHI_SILENCE_TIMEOUT"
-"""The variable that changes `silence_timeout`."""
-RETRIED = frozenset({429, 502, 503, 504, 529})
-"""HTTP answers of a server that is busy, not broken: asked again, once."""
-LONGEST_PAUSE = 30.0
-"""Seconds that a retry waits at most; who is asked to wait longer is told, and decides."""
+"""Seconds within which a connection must be made."""
+SILENCE_TIMEOUT_ENV = "PHI_SILENCE_TIMEOUT"
+"""The environment variable that changes `silence_timeout`."""
+RETRY_STATUSES = frozenset({429, 502, 503, 504, 529})
+"""HTTP statuses of a busy server: the request is sent again, once."""
+MAX_RETRY_DELAY = 30.0
+"""Seconds before a retry at most; if the server asks for more, the error is shown instead."""
 
-Step = Chunk | Progress
+StreamItem = Chunk | Progress
+"""What `Backend.stream` yields."""
 
 
 def silence_timeout() -> float:
-    """Seconds without a byte after which a server is given up: 60, or `PHI_SILENCE_TIMEOUT`."""
+    """Seconds without a byte after which a request fails: 60, or `PHI_SILENCE_TIMEOUT`."""
     try:
-        return max(1.0, float(os.environ.get(SILENCE_ENV, "")))
+        return max(1.0, float(os.environ.get(SILENCE_TIMEOUT_ENV, "")))
     except ValueError:
         return 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """Where a request goes, and the key that goes with it."""
+class Endpoint:
+    """The base URL of a request, and the key that is sent there."""
 
     url: str
     key: str | None = field(default=None, repr=False)
 
 
-class Served(Backend):
-    """A backend behind an address: a server on this machine, in this house, or on the internet."""
+class RemoteBackend(Backend):
+    """A backend that is reached over HTTP: a local server or a hosted service."""
 
-    address: ClassVar[str | None] = None
-    """Where it is unless something else is configured; `None` if nobody can know."""
+    default_address: ClassVar[str | None] = None
+    """The address used if the environment names none; `None` if there is no usual one."""
     default_path: ClassVar[str] = "/v1"
-    """Appended to an address that names a host and nothing else."""
-    needs_key: ClassVar[bool] = False
-    """Whether a key is needed; `wants_key` may tell more, by the address."""
+    """Appended to an address without a path."""
+    requires_key: ClassVar[bool] = False
+    """Whether requests need a key; `requires_key_at` decides by the address."""
 
-    def configured(self) -> str | None:
-        """The address from the environment, else the usual one."""
-        return os.environ.get(self.address_env or "") or self.address
+    def configured_address(self) -> str | None:
+        """The address from the environment, or else `default_address`."""
+        return os.environ.get(self.address_env or "") or self.default_address
 
-    def in_full(self, url: str) -> str:
-        """An address as people type it, as requests need it. Raises `BadRequestError`."""
-        return normal(url, self.default_path)
+    def normalize_base_url(self, url: str) -> str:
+        """The base URL of requests for an address as people type it. Raises `BadRequestError`."""
+        return normalize_url(url, self.default_path)
 
-    def wants_key(self, url: str) -> bool:
-        """Whether it is worth asking at this address without a key."""
-        return self.needs_key
+    def requires_key_at(self, url: str) -> bool:
+        """Whether requests to this base URL need a key."""
+        return self.requires_key
 
-    def may_have_key(self, url: str) -> bool:
-        """Whether the environment's key is meant for this configured address."""
+    def accepts_env_key(self, url: str) -> bool:
+        """Whether the key from the environment may be sent to this configured base URL."""
         return True
 
-    def reach(self, connection: Connection | None) -> Address:
-        """Where to go with which key: typed ones first, then those of the environment.
+    def resolve_endpoint(self, connection: Connection | None) -> Endpoint:
+        """Base URL and key of a request: typed ones first, then those of the environment.
 
         A key from the environment never goes to an address that a visitor typed.
         Raises `BadRequestError`, `BackendConnectionError` or `MissingKeyError`.
         """
         typed = connection.base_url if connection else None
-        url = typed or self.configured()
+        url = typed or self.configured_address()
         if not url:
             variable = f", or set {self.address_env} before the start" if self.address_env else ""
             raise BackendConnectionError(
@@ -89,37 +90,37 @@ class Served(Backend):
                 f"Type one on the Models tab{variable}.",
                 reason="no_address",
             )
-        url = self.in_full(url)
+        url = self.normalize_base_url(url)
         key = connection.api_key if connection else None
-        if not key and not typed and self.key_env and self.may_have_key(url):
+        if not key and not typed and self.key_env and self.accepts_env_key(url):
             key = os.environ.get(self.key_env)
-        if not key and self.wants_key(url):
+        if not key and self.requires_key_at(url):
             raise MissingKeyError(
                 f"{self.label} needs a key.",
                 f"Type it on the Models tab, or set {self.key_env} before the start.",
                 variable=self.key_env,
             )
-        return Address(url, key)
+        return Endpoint(url, key)
 
-    def destination(self, connection: Connection | None) -> tuple[str, bool]:
-        """Where a shown program's request goes, and whether a key goes with it, as in `reach`.
+    def snippet_target(self, connection: Connection | None) -> tuple[str, bool]:
+        """Base URL for a code snippet, and whether its request sends a key; never raises.
 
-        Where no address is known, or none that can be used, an example stands for it.
+        `address_example` stands for an address that is missing or unusable.
         """
         try:
-            address = self.reach(connection)
-            return address.url, bool(address.key)
+            endpoint = self.resolve_endpoint(connection)
+            return endpoint.url, bool(endpoint.key)
         except BackendError as error:
-            has_key = isinstance(error, MissingKeyError) or self.needs_key
+            has_key = isinstance(error, MissingKeyError) or self.requires_key
         has_key = has_key or bool(connection and connection.api_key)
-        anyones = Connection(connection and connection.base_url, "any key")
+        with_some_key = Connection(connection and connection.base_url, "any key")
         try:
-            return self.reach(anyones).url, has_key
+            return self.resolve_endpoint(with_some_key).url, has_key
         except BackendError:
-            return self.in_full(self.address_example), has_key
+            return self.normalize_base_url(self.address_example), has_key
 
-    def unreached(self, error: BackendError) -> Status:
-        """The status that goes with a failure of `reach`, or of a first request."""
+    def status_from_error(self, error: BackendError) -> Status:
+        """The backend's status after `resolve_endpoint` or a first request failed with `error`."""
         code = str(error.values.get("reason") or error.code)
         values = dict(error.values)
         if isinstance(error, MissingKeyError) or error.code == "authentication":
@@ -131,12 +132,12 @@ class Served(Backend):
         return Status("unreachable", str(error), code, values)
 
 
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[\w.-]+)?")
-"""Names in ASCII (others have a form in it, `xn--…`) and numbers."""
+_HOST_PATTERN = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[\w.-]+)?")
+"""Host names in ASCII (international ones in their `xn--` form) and IP addresses."""
 
 
-def normal(url: str, default_path: str) -> str:
-    """An address as people type it, in full. Raises `BadRequestError` for what is none.
+def normalize_url(url: str, default_path: str) -> str:
+    """The base URL for an address as people type it. Raises `BadRequestError` if it is none.
 
     `localhost:8000` becomes `http://localhost:8000/v1`, and
     `https://host/v1/chat/completions` becomes `https://host/v1`.
@@ -152,7 +153,7 @@ def normal(url: str, default_path: str) -> str:
         host, parts = None, urlsplit("")
     if (
         not host
-        or not _HOST.fullmatch(host)
+        or not _HOST_PATTERN.fullmatch(host)
         or ("[" in parts.netloc and ":" not in host)
         or not (text.isprintable() and text.isascii())
         or parts.scheme.lower() not in ("http", "https")
@@ -173,25 +174,26 @@ def normal(url: str, default_path: str) -> str:
     return host if parts.path else host + default_path
 
 
-def count(value: object) -> int | None:
-    """A count that a server reports; `None` if it is none."""
+def parse_count(value: object) -> int | None:
+    """A count in a server's JSON as a non-negative integer; `None` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value < 2**53 else None
 
 
-_CLOSED = frozenset({"ReadError", "WriteError", "RemoteProtocolError"})
-"""What an HTTP client meets when it takes up a kept connection that the server has just closed."""
+_CLOSED_ERRORS = frozenset({"ReadError", "WriteError", "RemoteProtocolError"})
+"""Exceptions of HTTP clients on a kept connection that the server has just closed."""
 
 
-def unreachable(
+def connection_failed(
     label: str, url: str, cause: BaseException | None = None, pictures: int = 0
 ) -> BackendError:
-    """Nobody answers at an address; `cause` is what the HTTP client met, if it had a connection.
+    """The error for a request without any response; `cause` is the HTTP client's exception.
 
-    `pictures` is how many were sent: some servers hang up on a request that is too large.
+    `pictures` is their number in the request: some servers close the connection on a request that
+    is too large.
     """
-    closed = type(cause).__name__ in _CLOSED
+    closed = type(cause).__name__ in _CLOSED_ERRORS
     if closed and pictures:
         return BackendConnectionError(
             f"{label} hung up while it was sent "
@@ -207,19 +209,19 @@ def unreachable(
     )
 
 
-def hung_up(label: str) -> BackendError:
-    """The connection ended before the answer did."""
+def disconnected(label: str) -> BackendError:
+    """The error for a connection that ended before the answer did."""
     return BackendConnectionError(
         f"{label} hung up in the middle of its answer.", "What came is kept. Press Regenerate."
     )
 
 
 def timed_out(
-    label: str, connecting: bool, begun: bool, patience: float | None = None
+    label: str, connecting: bool, begun: bool, read_timeout: float | None = None
 ) -> BackendError:
-    """It took too long: to be reached, to begin, or to go on.
+    """The error for a timeout: while connecting, before the first token, or after it (`begun`).
 
-    `patience` is how many seconds it was given, if not `silence_timeout()`.
+    `read_timeout` is the limit in seconds, if it was not `silence_timeout()`.
     """
     if connecting:
         return BackendTimeoutError(
@@ -228,47 +230,48 @@ def timed_out(
         )
     what = "fell silent" if begun else "did not begin to answer"
     return BackendTimeoutError(
-        f"{label} {what} for {patience or silence_timeout():.0f} s.",
-        f"Try again. Whoever runs this page can allow more time ({SILENCE_ENV}, in seconds).",
+        f"{label} {what} for {read_timeout or silence_timeout():.0f} s.",
+        f"Try again. Whoever runs this page can allow more time ({SILENCE_TIMEOUT_ENV}, "
+        "in seconds).",
     )
 
 
-async def once_again(
-    attempt: Callable[[], AsyncGenerator[Step, None]],
-) -> AsyncGenerator[Step, None]:
-    """The steps of `attempt()`; where the server is busy before the first token, of a second one.
+async def retry_once(
+    attempt: Callable[[], AsyncGenerator[StreamItem, None]],
+) -> AsyncGenerator[StreamItem, None]:
+    """Yield the items of `attempt()`; if the server is busy before the first token, try once more.
 
-    Waits as long as the server asks (`retry_after`), or one to three seconds, and says so. A kept
-    connection that turns out to be closed is no answer: then at once.
+    Waits as long as the server asks (`retry_after`), or one to three seconds, and yields the
+    remaining time as `Progress`. After a closed kept connection it tries again at once.
     """
     begun = False
     try:
-        async with aclosing(attempt()) as steps:
-            async for step in steps:
-                begun = begun or isinstance(step, Chunk)
-                yield step
+        async with aclosing(attempt()) as items:
+            async for item in items:
+                begun = begun or isinstance(item, Chunk)
+                yield item
         return
     except BackendError as error:
-        pause = pause_before_retry(error)
-        if begun or pause is None:
+        delay = retry_delay(error)
+        if begun or delay is None:
             raise
-    while pause > 0:
-        yield Progress("retrying", detail=f"again in {max(1, round(pause))} s")
-        second = min(1.0, pause)
+    while delay > 0:
+        yield Progress("retrying", detail=f"again in {max(1, round(delay))} s")
+        second = min(1.0, delay)
         await sleep(second)
-        pause -= second
-    async with aclosing(attempt()) as steps:
-        async for step in steps:
-            yield step
+        delay -= second
+    async with aclosing(attempt()) as items:
+        async for item in items:
+            yield item
 
 
-def pause_before_retry(error: BackendError) -> float | None:
-    """Seconds to wait before asking again, a little different each time; `None`: do not."""
+def retry_delay(error: BackendError) -> float | None:
+    """Seconds to wait before a retry, with jitter; `None` if there must be none."""
     if error.values.get("closed"):
         return 0.0
-    if error.values.get("status") not in RETRIED:
+    if error.values.get("status") not in RETRY_STATUSES:
         return None
     asked = getattr(error, "retry_after", None) or error.values.get("retry_after")
     if not isinstance(asked, (int, float)):
         return random.uniform(1.0, 3.0)
-    return asked + random.uniform(0.0, 0.5) if asked <= LONGEST_PAUSE else None
+    return asked + random.uniform(0.0, 0.5) if asked <= MAX_RETRY_DELAY else None

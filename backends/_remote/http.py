@@ -19,11 +19,11 @@ _credentials: ContextVar[Mapping[str, str]] = ContextVar("credentials")
 """The headers that identify this one request: they never pass through an SDK, its options or its
 log, and no client holds them."""
 
-_MOST_CLIENTS = 32
+_MAX_CLIENTS = 32
 
 
 @contextmanager
-def carrying(headers: Mapping[str, str]) -> Iterator[None]:
+def use_credentials(headers: Mapping[str, str]) -> Iterator[None]:
     """While this lasts, requests carry these credentials."""
     token = _credentials.set(headers)
     try:
@@ -32,7 +32,7 @@ def carrying(headers: Mapping[str, str]) -> Iterator[None]:
         _credentials.reset(token)
 
 
-async def only_ours(request: Any) -> None:
+async def replace_sdk_headers(request: Any) -> None:
     """Take away what the SDK added to a request, and add its credentials: an httpx event hook."""
     for name in [name for name in request.headers if name.lower() not in _HEADERS]:
         del request.headers[name]
@@ -42,7 +42,7 @@ async def only_ours(request: Any) -> None:
 Client = TypeVar("Client")
 
 
-class Clients(Generic[Client]):
+class ClientCache(Generic[Client]):
     """One client per address, for each event loop. `build` makes one, off the loop: it is slow."""
 
     def __init__(self, build: Callable[[str], Client]) -> None:
@@ -58,7 +58,7 @@ class Clients(Generic[Client]):
         if url in mine:
             mine[url] = mine.pop(url)  # the last one is the one used last
         else:
-            while len(mine) >= _MOST_CLIENTS:
+            while len(mine) >= _MAX_CLIENTS:
                 del mine[next(iter(mine))]
             mine[url] = asyncio.ensure_future(asyncio.to_thread(self._build, url))
             mine[url].add_done_callback(lambda made: made.exception() and mine.pop(url, None))

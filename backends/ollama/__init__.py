@@ -25,7 +25,7 @@ from .._core.catalog import MODELS, Modality, ModelSpec, known_model
 from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
 from .._core.types import Chunk, Connection, GenerationParams, ImagePart, Message, Part, Progress
 from .._local.machine import gigabytes
-from .._remote.endpoint import Address, Served, Step, normal, once_again
+from .._remote.endpoint import Endpoint, RemoteBackend, StreamItem, normalize_url, retry_once
 from .._snippets.python_source import (
     LONGEST_PICTURE,
     NOBODYS,
@@ -34,20 +34,10 @@ from .._snippets.python_source import (
     opening,
     with_key,
 )
-from .reading import Reading, progress
-from .wire import (
-    LABEL,
-    SERVERS,
-    Installed,
-    credentials,
-    full_name,
-    get,
-    installed_in,
-    lines,
-    long_silence,
-    rows_of,
-    sees_by,
-)
+from .client import SERVERS, auth_headers, load_timeout, request_json, stream_lines
+from .errors import LABEL
+from .models import InstalledModel, full_name, model_rows, parse_installed, parse_vision
+from .stream import StreamReader, pull_progress
 
 LIBRARY = {
     "phi3.5": 2_180_000_000,
@@ -78,25 +68,25 @@ _SPECS = [
 """What the names of Ollama's own library mean; other names are read as `known_model` reads them."""
 
 _NOT_IN_CHAT = ("truncate", "shift")
-"""What the page sends and the SDK's `chat` cannot."""
+"""Options of the request that the SDK's `chat` does not take."""
 _NOT_SENT = "The page sends truncate=False and shift=False too; the package cannot."
 
-_MOST_SEEING = 1000
-"""Models of one Ollama of which it is remembered whether they see."""
+_MAX_VISION_RESULTS = 1000
+"""Cached results of `/api/show` for each Ollama."""
 
 KEEP_ALIVE = "10m"
-"""How long Ollama keeps a model in memory after an answer: long enough to read it and ask again."""
-_TURN_ENDS = ("<|end|>", "<|user|>", "<|assistant|>", "<|im_start|>", "<|im_end|>")
-"""Where a turn of a Phi model ends. Stop texts of a request replace those of the model's own file,
-and without these some conversions go on and speak for the visitor."""
+"""For how long Ollama keeps a model in memory after an answer."""
+_TURN_MARKERS = ("<|end|>", "<|user|>", "<|assistant|>", "<|im_start|>", "<|im_end|>")
+"""Control tokens of Phi models at which a turn ends. A request's stop texts replace those of the
+model's own file, and without these some conversions go on with the user's next turn."""
 
 
 @register
-class Ollama(Served):
+class Ollama(RemoteBackend):
     """Ollama on this machine, or at a typed address.
 
-    Every knob is sent. The context is `CONTEXT_CAP`, and recent versions are asked to refuse a
-    conversation that does not fit; what an older one may have forgotten is said with the answer.
+    All generation parameters are sent. The context is `CONTEXT_CAP`; recent versions are asked to
+    refuse a conversation that does not fit, and an answer of an older one may carry a warning.
     Ollama's penalty for repetition is switched off, because no other backend here has one.
 
     Pictures come with a message, before its text, and this API knows no other order. Where they
@@ -111,19 +101,19 @@ class Ollama(Served):
     kind: ClassVar[Kind] = "server"
     requires: ClassVar[tuple[str, ...]] = ("ollama",)
     install: ClassVar[str] = "pip install ollama"
-    address: ClassVar[str | None] = "http://127.0.0.1:11434"
+    default_address: ClassVar[str | None] = "http://127.0.0.1:11434"
     address_env: ClassVar[str | None] = "OLLAMA_HOST"
     address_example: ClassVar[str] = "http://localhost:11434"
     default_path: ClassVar[str] = ""
     key_env: ClassVar[str | None] = "OLLAMA_API_KEY"
-    names_models: ClassVar[bool] = True
+    accepts_custom_models: ClassVar[bool] = True
     downloads_from: ClassVar[str] = "Ollama's library"
     help: ClassVar[str] = (
         "Install it from https://ollama.com/download, start it, and run `ollama pull phi3.5`."
     )
 
-    def in_full(self, url: str) -> str:
-        """An address as Ollama itself reads `OLLAMA_HOST`: `:11434` and `0.0.0.0` are ones too.
+    def normalize_base_url(self, url: str) -> str:
+        """The base URL for an address, read as Ollama reads `OLLAMA_HOST` (`:11434`, `0.0.0.0`).
 
         Without a scheme the port is 11434, with one it is the scheme's (`Host` in
         `envconfig/config.go` of Ollama). The paths of its APIs may stand at the end.
@@ -139,10 +129,10 @@ class Ollama(Served):
             text = f"http://{host.rstrip(':')}{port}{slash}{path}"
         text = re.sub(r"(?<=[^/])/(api|v1)(/.*)?$", "", text)
         text = re.sub(r"(?<=://)(0\.0\.0\.0(?=[:/]|$)|(?=:\d))", "127.0.0.1", text)
-        return normal(text.replace("://[::]", "://[::1]"), self.default_path)
+        return normalize_url(text.replace("://[::]", "://[::1]"), self.default_path)
 
-    def may_have_key(self, url: str) -> bool:
-        """Only where somebody said which server it is for."""
+    def accepts_env_key(self, url: str) -> bool:
+        """Only if `OLLAMA_HOST` is set, so that the key goes to a server that somebody chose."""
         return bool(os.environ.get(self.address_env or ""))
 
     def spec_of(self, model: str) -> ModelSpec:
@@ -153,34 +143,38 @@ class Ollama(Served):
     # ── The contract ───────────────────────────────────────────────────────────────────────────
 
     async def load(self, connection: Connection | None = None) -> None:
-        """The package and a client, where somebody would be asked."""
+        """Import the SDK and build the client; see `Backend.load`."""
         with suppress(Exception):
-            await SERVERS.at(self.reach(connection).url)
+            await SERVERS.at(self.resolve_endpoint(connection).url)
 
     async def check(self, connection: Connection | None = None) -> Health:
         """Ready if it answers, with its version; what is installed, then what its library has."""
         try:
             self.check_packages()
-            address = self.reach(connection)
+            endpoint = self.resolve_endpoint(connection)
             version, tags = await asyncio.gather(
-                get(address, "/api/version"), get(address, "/api/tags")
+                request_json(endpoint, "/api/version"), request_json(endpoint, "/api/tags")
             )
-            server = await SERVERS.at(address.url)
-            installed = server.installed = installed_in(tags)
+            server = await SERVERS.at(endpoint.url)
+            installed = server.installed = parse_installed(tags)
         except BackendError as error:
-            status = self.unreached(error)
+            status = self.status_from_error(error)
             return Health(status, [Offer(one, self.spec_of(one), status) for one in LIBRARY])
         here = [
-            Offer(name, _seeing(self.spec_of(name), server.sees(full)), _ready(found))
+            Offer(
+                name,
+                _with_vision(self.spec_of(name), server.has_vision(full)),
+                _installed_status(found),
+            )
             for full, name, found in ((at, _short_name(at), one) for at, one in installed.items())
         ]
         missing = [
-            Offer(model, self.spec_of(model), _not_pulled(model, size), size)
+            Offer(model, self.spec_of(model), _not_pulled_status(model, size), size)
             for model, size in LIBRARY.items()
             if full_name(model) not in installed
         ]
         here.sort(key=lambda offer: offer.spec.key not in MODELS)
-        return Health(_answers(str(version.get("version") or "")[:40]), here + missing)
+        return Health(_running_status(str(version.get("version") or "")[:40]), here + missing)
 
     async def stream(
         self,
@@ -189,49 +183,49 @@ class Ollama(Served):
         params: GenerationParams,
         connection: Connection | None = None,
     ) -> AsyncGenerator[Chunk | Progress, None]:
-        """Answer the conversation over the wire; see `Backend.stream`."""
+        """Answer the conversation over HTTP; see `Backend.stream`."""
         self.check_packages()
-        address = self.reach(connection)
+        endpoint = self.resolve_endpoint(connection)
         if count_pictures(messages):
-            sees = await self._sees(address, model)
-            check_pictures(_seeing(self.spec_of(model), sees), messages)
-            # Encoding them would hold up everybody else's answers.
+            has_vision = await self._has_vision(endpoint, model)
+            check_pictures(_with_vision(self.spec_of(model), has_vision), messages)
+            # Encoding pictures on the event loop would delay all other answers.
             body = await asyncio.to_thread(self.body, model, messages, params)
         else:
             body = self.body(model, messages, params)
         sent = "\n".join(message.text for message in messages)
-        async with aclosing(once_again(lambda: self._ask(address, body, sent))) as steps:
-            async for step in steps:
-                yield step
+        async with aclosing(retry_once(lambda: self._stream_once(endpoint, body, sent))) as items:
+            async for item in items:
+                yield item
 
     async def download(
         self, model: str, connection: Connection | None = None
     ) -> AsyncGenerator[Progress, None]:
-        """Have Ollama fetch a model from its library; what came is kept where it is cancelled."""
+        """Have Ollama fetch a model from its library; a cancelled download can be resumed."""
         self.check_packages()
-        address = self.reach(connection)
+        endpoint = self.resolve_endpoint(connection)
         layers: dict[str, tuple[int, int]] = {}
         body = {"model": model, "stream": True}
-        async with aclosing(lines(address, "/api/pull", body, long_silence())) as told:
+        async with aclosing(stream_lines(endpoint, "/api/pull", body, load_timeout())) as reply:
             try:
-                async for line in told:
+                async for line in reply:
                     if line.get("status") == "success":
                         return
-                    yield progress(layers, line)
+                    yield pull_progress(layers, line)
             except (BackendConnectionError, BackendTimeoutError) as error:
                 if not layers:
                     raise
-                raise _broken_off() from error
-        raise _broken_off()
+                raise _download_interrupted() from error
+        raise _download_interrupted()
 
     def body(
         self, model: str, messages: Sequence[Message], params: GenerationParams
     ) -> dict[str, Any]:
-        """The request as it goes over the wire."""
+        """The JSON body of a request."""
         numbers = count(1)
         stop = list(params.stop)
         if stop and self.spec_of(model).key in MODELS:
-            stop += [end for end in _TURN_ENDS if end not in stop]
+            stop += [end for end in _TURN_MARKERS if end not in stop]
         options = {
             "num_ctx": CONTEXT_CAP,
             "num_predict": params.max_tokens,
@@ -247,7 +241,7 @@ class Ollama(Served):
             "messages": [_message(message, numbers) for message in messages],
             "options": {name: value for name, value in options.items() if value is not None},
             "keep_alive": KEEP_ALIVE,
-            # Since 0.12.6: a conversation that does not fit is refused, not shortened in silence.
+            # Since 0.12.6: refuse a conversation that does not fit, do not shorten it silently.
             "truncate": False,
             "shift": False,
             "stream": True,
@@ -261,23 +255,23 @@ class Ollama(Served):
         connection: Connection | None = None,
     ) -> str:
         """The same request with the `ollama` package; see `Backend.code`."""
-        url, has_key = self.destination(connection)
+        url, has_key = self.snippet_target(connection)
         variable = (self.key_env or "API_KEY") if has_key else None
         client: dict[str, Any] = {"host": url}
         if variable:
             client["headers"] = {
                 name: with_key(text, NOBODYS, variable)
-                for name, text in credentials(Address(url, NOBODYS)).items()
+                for name, text in auth_headers(Endpoint(url, NOBODYS)).items()
             }
         label = self.spec_of(model).label
         request, pictures = self.body(model, messages, params), Pictures()
         for name in _NOT_IN_CHAT:
             del request[name]
-        for told, message in zip(request["messages"], messages, strict=True):
+        for sent, message in zip(request["messages"], messages, strict=True):
             for n, image in enumerate(message.images):
-                if len(told["images"][n]) > LONGEST_PICTURE:
+                if len(sent["images"][n]) > LONGEST_PICTURE:
                     ending = image.media_type.rpartition("/")[2]
-                    told["images"][n] = pictures.name(told["images"][n], ending)
+                    sent["images"][n] = pictures.name(sent["images"][n], ending)
         saving = pictures.saving if pictures.files else []
         return "\n".join(
             [
@@ -298,31 +292,37 @@ class Ollama(Served):
             ]
         )
 
-    # ── The wire ───────────────────────────────────────────────────────────────────────────────
+    # ── HTTP ───────────────────────────────────────────────────────────────────────────────
 
-    async def _ask(
-        self, address: Address, body: dict[str, Any], sent: str
-    ) -> AsyncGenerator[Step, None]:
-        """One request and its stream. Every way in which it can fail is a `BackendError`."""
+    async def _stream_once(
+        self, endpoint: Endpoint, body: dict[str, Any], sent: str
+    ) -> AsyncGenerator[StreamItem, None]:
+        """Send one request and yield the chunks of its response. Raises `BackendError` only.
+
+        `sent` is the text of the conversation.
+        """
         name = full_name(body["model"])
-        found = await self._find(address, name)
-        loading = found is not None and not await self._in_memory(address, name)
+        found = await self._find_installed(endpoint, name)
+        loading = found is not None and not await self._in_memory(endpoint, name)
         if loading:
             yield Progress("loading", detail="into Ollama's memory")
-        reading = Reading(self.label, address.url, loading)
-        patience = long_silence() if loading else None
-        async with aclosing(lines(address, "/api/chat", body, patience)) as told:
-            async for line in told:
-                if chunk := reading.read(line):
+        reader = StreamReader(self.label, endpoint.url, loading)
+        read_timeout = load_timeout() if loading else None
+        async with aclosing(stream_lines(endpoint, "/api/chat", body, read_timeout)) as reply:
+            async for line in reply:
+                if chunk := reader.read(line):
                     yield chunk
-        yield reading.end(sent, found.quantisation if found else "")
+        yield reader.end(sent, found.quantisation if found else "")
 
-    async def _look(
-        self, address: Address, path: str, body: dict[str, Any] | None = None
+    async def _get_or_empty(
+        self, endpoint: Endpoint, path: str, body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """What `get` brings, or nothing where it is refused: the question itself will say why."""
+        """Like `request_json`, but `{}` for an error response: the chat request will tell why.
+
+        Raises `BackendError` if the server cannot be reached.
+        """
         try:
-            return await get(address, path, body)
+            return await request_json(endpoint, path, body)
         except (BackendConnectionError, BackendTimeoutError) as error:
             if "status" in error.values:
                 return {}
@@ -330,38 +330,38 @@ class Ollama(Served):
         except BackendError:
             return {}
 
-    async def _find(self, address: Address, name: str) -> Installed | None:
-        """What is known about an installed model; `None` if it is not, or if it is not told."""
-        server = await SERVERS.at(address.url)
+    async def _find_installed(self, endpoint: Endpoint, name: str) -> InstalledModel | None:
+        """An installed model by its full name; `None` if it is not listed."""
+        server = await SERVERS.at(endpoint.url)
         if name not in server.installed:
-            server.installed = installed_in(await self._look(address, "/api/tags"))
+            server.installed = parse_installed(await self._get_or_empty(endpoint, "/api/tags"))
         return server.installed.get(name)
 
-    async def _sees(self, address: Address, model: str) -> bool | None:
-        """Whether a model reads pictures; `None` if Ollama does not tell, or was not asked.
+    async def _has_vision(self, endpoint: Endpoint, model: str) -> bool | None:
+        """Whether a model reads pictures; `None` if that is unknown.
 
-        Asked once for each digest, and not of a model whose facts say that it reads none.
+        Asks Ollama once for each digest, and not about models that read none by their spec.
         """
-        server, name = await SERVERS.at(address.url), full_name(model)
-        known = server.sees(name)
+        server, name = await SERVERS.at(endpoint.url), full_name(model)
+        known = server.has_vision(name)
         if known is not None or "image" not in self.spec_of(model).modalities:
             return known
-        found = await self._find(address, name)
-        known = server.sees(name)
-        if found is None or known is not None or found.digest in server.seeing:
+        found = await self._find_installed(endpoint, name)
+        known = server.has_vision(name)
+        if found is None or known is not None or found.digest in server.vision_by_digest:
             return known
-        told = await self._look(address, "/api/show", {"model": model})
-        if told and found.digest:
-            while len(server.seeing) >= _MOST_SEEING:
-                del server.seeing[next(iter(server.seeing))]
-            server.seeing[found.digest] = sees_by(told)
-        return sees_by(told)
+        reply = await self._get_or_empty(endpoint, "/api/show", {"model": model})
+        if reply and found.digest:
+            while len(server.vision_by_digest) >= _MAX_VISION_RESULTS:
+                del server.vision_by_digest[next(iter(server.vision_by_digest))]
+            server.vision_by_digest[found.digest] = parse_vision(reply)
+        return parse_vision(reply)
 
-    async def _in_memory(self, address: Address, name: str) -> bool:
-        """Whether a model is loaded; also true where Ollama does not tell."""
-        told = await self._look(address, "/api/ps")
-        names = [full_name(str(row.get("model") or row.get("name"))) for row in rows_of(told)]
-        return name in names or not isinstance(told.get("models"), list)
+    async def _in_memory(self, endpoint: Endpoint, name: str) -> bool:
+        """Whether a model is loaded; also true if Ollama does not tell."""
+        reply = await self._get_or_empty(endpoint, "/api/ps")
+        names = [full_name(str(row.get("model") or row.get("name"))) for row in model_rows(reply)]
+        return name in names or not isinstance(reply.get("models"), list)
 
 
 def _message(message: Message, numbers: Iterator[int]) -> dict[str, Any]:
@@ -375,9 +375,9 @@ def _message(message: Message, numbers: Iterator[int]) -> dict[str, Any]:
 
 
 def _text_with_pictures(parts: Sequence[Part], numbers: Iterator[int]) -> str:
-    """The texts of a message with pictures, with marks where pictures do not stand before all.
+    """The text of a message, with `[picture 1]` for pictures that do not stand before all text.
 
-    `numbers` are those of its pictures: they go on through the conversation.
+    `numbers` counts the pictures of the whole conversation.
     """
     kept = [part for part in parts if isinstance(part, ImagePart) or part.text]
     pictures = sum(isinstance(part, ImagePart) for part in kept)
@@ -391,25 +391,25 @@ def _text_with_pictures(parts: Sequence[Part], numbers: Iterator[int]) -> str:
     return "".join(pieces[pictures:]) if in_front else "\n".join(pieces)
 
 
-def _seeing(spec: ModelSpec, sees: bool | None) -> ModelSpec:
-    """What is known about a model, with what Ollama tells about its eyes; `None`: nothing."""
-    if sees is None or sees is ("image" in spec.modalities):
+def _with_vision(spec: ModelSpec, has_vision: bool | None) -> ModelSpec:
+    """The spec with or without pictures among its modalities; unchanged for `None`."""
+    if has_vision is None or has_vision is ("image" in spec.modalities):
         return spec
     others: tuple[Modality, ...] = tuple(kind for kind in spec.modalities if kind != "image")
-    return replace(spec, modalities=(*others, "image") if sees else others)
+    return replace(spec, modalities=(*others, "image") if has_vision else others)
 
 
 def _short_name(model: str) -> str:
-    """The same name as people write it."""
+    """A name without the default tag."""
     return model.removesuffix(":latest")
 
 
-def _answers(version: str) -> Status:
+def _running_status(version: str) -> Status:
     sentence = f"{' '.join(filter(None, ('Ollama', version)))} answers."
     return Status("ready", sentence, "ready_ollama", {"version": version})
 
 
-def _ready(found: Installed) -> Status:
+def _installed_status(found: InstalledModel) -> Status:
     size = gigabytes(found.size) if found.size else ""
     facts = ", ".join(filter(None, (found.quantisation, size)))
     return Status(
@@ -420,7 +420,7 @@ def _ready(found: Installed) -> Status:
     )
 
 
-def _not_pulled(model: str, size: int) -> Status:
+def _not_pulled_status(model: str, size: int) -> Status:
     return Status(
         "not installed",
         f"Ollama does not have it yet: a download of about {gigabytes(size)}.",
@@ -429,7 +429,7 @@ def _not_pulled(model: str, size: int) -> Status:
     )
 
 
-def _broken_off() -> BackendError:
+def _download_interrupted() -> BackendError:
     return BackendConnectionError(
         "Ollama stopped in the middle of the download.",
         "What came is kept: press Download to go on.",

@@ -75,7 +75,7 @@ class Pickers:
         Tab leaves the list as if the same backend had been chosen again: then the model stays.
         """
         health = await self._health(keyring, backend)
-        typed = bool(health and health.backend.names_models)
+        typed = bool(health and health.backend.accepts_custom_models)
         # A name that another backend offers is that one's, not typed.
         keeps = typed and not self.monitor.offered_elsewhere(model, than=backend)
         choices = _choices(health, model if keeps else "")
@@ -91,7 +91,7 @@ class Pickers:
     def _chosen(
         self, health: BackendHealth | None, choices: list[tuple[str, str]], model: str
     ) -> Updates:
-        typed = bool(health and health.backend.names_models)
+        typed = bool(health and health.backend.accepts_custom_models)
         return {
             self.pane.model: _offering(
                 choices, value=model or None, allow_custom_value=typed, filterable=typed
@@ -120,7 +120,7 @@ class Pickers:
     def _can_fit(self, health: BackendHealth) -> bool:
         """Whether a backend has, or may have, a model that reads what is shown here."""
         fitting = any(self.modality in offer.spec.modalities for offer in health.offers)
-        return fitting or health.backend.names_models or not health.offers
+        return fitting or health.backend.accepts_custom_models or not health.offers
 
     def _state(self, health: BackendHealth | None, model: str) -> Updates:
         offer = offer_of(health, model)
@@ -146,7 +146,7 @@ class Pickers:
         health = self._fitting(next((one for one in every if one.backend.id == backend), None))
         fitting = [one for one in every if one.backend.id == backend or self._can_fit(one)]
         choices, filled = _choices(health, model or ""), {}
-        if choices and not model and health and not health.backend.names_models:
+        if choices and not model and health and not health.backend.accepts_custom_models:
             model = choices[0][1]  # nothing could be chosen while the check was late
             filled = {"value": model}
         updates: Updates = {
@@ -233,7 +233,7 @@ def _choices(health: BackendHealth | None, model: str) -> list[tuple[str, str]]:
     """A backend's models, and the one that is chosen: nobody's choice is taken away."""
     choices = model_choices(health) if health else []
     if model and model not in [value for _, value in choices]:
-        late = health and not health.offers and not health.backend.names_models
+        late = health and not health.offers and not health.backend.accepts_custom_models
         choices.append((health.backend.spec_of(model).label if health and late else model, model))
     return choices
 

@@ -100,7 +100,7 @@ def offer_of(health: BackendHealth | None, model: str) -> Offer | None:
     if health is None or not model:
         return None
     listed = next((offer for offer in health.offers if offer.model == model), None)
-    if listed or not health.backend.names_models:
+    if listed or not health.backend.accepts_custom_models:
         return listed
     status = health.status
     if status.ready:

@@ -1,4 +1,4 @@
-"""What an Ollama says, line by line, as chunks and progress; what it may have forgotten."""
+"""The lines of Ollama's responses as chunks and progress; detection of lost context."""
 
 import time
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from typing import Any
 from .._core.backend import CONTEXT_CAP
 from .._core.types import Chunk, Progress, Timings, Usage
 from .._local.machine import gigabytes_of
-from .._remote.endpoint import count, hung_up
+from .._remote.endpoint import disconnected, parse_count
 
-_REAL_LOAD = 1.0
-"""Seconds of `load_duration` that mean loading: it is some tenths for a model in memory, too."""
+_MIN_LOAD_SECONDS = 1.0
+"""A shorter `load_duration` is no load: it is some tenths for a model in memory, too."""
 
 
-class Reading:
-    """Makes chunks of the lines of an answer."""
+class StreamReader:
+    """Turns the lines of an answer into chunks; `loading` if the model was not in memory."""
 
     def __init__(self, label: str, url: str, loading: bool) -> None:
         self._label, self._url, self._loading = label, url, loading
@@ -22,7 +22,7 @@ class Reading:
         self._last: Mapping[str, Any] | None = None
 
     def read(self, line: Mapping[str, Any]) -> Chunk | None:
-        """The new text of a line; `None` if there is none in it."""
+        """The chunk with a line's text; `None` if it has none."""
         at = time.monotonic()
         if line.get("done"):
             self._last = line
@@ -38,13 +38,18 @@ class Reading:
         return Chunk(text=text, at=at)
 
     def end(self, sent: str, quantisation: str) -> Chunk:
-        """The last chunk. Raises if Ollama never said that the answer was finished."""
+        """The last chunk. Raises `BackendError` if the stream ended without a `done` line.
+
+        `sent` is the text of the conversation, `quantisation` the format of the model's weights.
+        """
         last = self._last
         if last is None:
-            raise hung_up(self._label)
-        usage = Usage(count(last.get("prompt_eval_count")), count(last.get("eval_count")))
+            raise disconnected(self._label)
+        usage = Usage(
+            parse_count(last.get("prompt_eval_count")), parse_count(last.get("eval_count"))
+        )
         load = _seconds(last, "load_duration")
-        if load is not None and load < _REAL_LOAD and not self._loading:
+        if load is not None and load < _MIN_LOAD_SECONDS and not self._loading:
             load = 0.0
         return Chunk(
             at=time.monotonic(),
@@ -57,18 +62,18 @@ class Reading:
                 device=self._url,
             ),
             notes=(f"{quantisation} weights",) if quantisation else (),
-            warnings=(FORGOTTEN,) if may_have_forgotten(sent, usage) else (),
+            warnings=(CONTEXT_LOST_WARNING,) if may_have_lost_context(sent, usage) else (),
         )
 
 
-FORGOTTEN = (
+CONTEXT_LOST_WARNING = (
     f"Prompt and answer are longer than {CONTEXT_CAP:,} tokens: Ollama may have forgotten the"
     " beginning of the conversation."
 )
 
 
-def may_have_forgotten(sent: str, usage: Usage) -> bool:
-    """Whether Ollama, before 0.12.6, dropped old turns or the beginning of the prompt in silence.
+def may_have_lost_context(sent: str, usage: Usage) -> bool:
+    """Whether Ollama, before 0.12.6, silently dropped old turns or the beginning of the prompt.
 
     It read fewer tokens than there are words in what was sent (a word is at least one token; two
     Chinese or Japanese characters too), and that is more than fits: versions of mid-2024 did not
@@ -84,11 +89,11 @@ def may_have_forgotten(sent: str, usage: Usage) -> bool:
     return fewest > usage.input_tokens and about > CONTEXT_CAP
 
 
-def progress(layers: dict[str, tuple[int, int]], line: Mapping[str, Any]) -> Progress:
-    """How far a download is, over all its layers that were named so far."""
-    digest, total = line.get("digest"), count(line.get("total"))
+def pull_progress(layers: dict[str, tuple[int, int]], line: Mapping[str, Any]) -> Progress:
+    """Update `layers` (done and total bytes by digest) by a line; the progress over all of them."""
+    digest, total = line.get("digest"), parse_count(line.get("total"))
     if isinstance(digest, str) and total:
-        layers[digest] = (min(total, count(line.get("completed")) or 0), total)
+        layers[digest] = (min(total, parse_count(line.get("completed")) or 0), total)
     if not layers:
         return Progress("downloading", detail="looking it up")
     done, whole = (sum(numbers) for numbers in zip(*layers.values(), strict=True))
@@ -96,6 +101,6 @@ def progress(layers: dict[str, tuple[int, int]], line: Mapping[str, Any]) -> Pro
 
 
 def _seconds(line: Mapping[str, Any], name: str) -> float | None:
-    """A duration that Ollama gives in nanoseconds."""
-    value = count(line.get(name))
+    """A duration in seconds; Ollama gives nanoseconds."""
+    value = parse_count(line.get(name))
     return None if value is None else value / 1e9
