@@ -39,11 +39,7 @@ _HTML_IMAGES_ONLY = "phi-3-vision"
 _CATALOG_KEYS = _DEPRECATED | {"phi-3.5-moe", "phi-4-mini", "phi-4-multimodal"}
 """Catalog keys of the Phi models at NVIDIA."""
 
-_probe_results: dict[tuple[str, str], Status] = {}
-"""The last result of a request to each model, by base URL and model id. Holds no keys."""
 _MAX_PROBE_RESULTS = 1000
-_running_probes: dict[tuple[str, str], asyncio.Task[Status]] = {}
-"""The requests of `probe` that are on their way, by base URL and model id."""
 
 
 @register
@@ -76,6 +72,12 @@ class NvidiaNIM(ChatCompletions):
         "Get a key at https://build.nvidia.com, or start a NIM container and set NIM_BASE_URL to "
         "its address."
     )
+
+    def __init__(self) -> None:
+        self.probe_results: dict[tuple[str, str], Status] = {}
+        """The last result of a request to each model, by base URL and model id. Holds no keys."""
+        self.running_probes: dict[tuple[str, str], asyncio.Task[Status]] = {}
+        """The requests of `probe` that are on their way, by base URL and model id."""
 
     # ── NVIDIA's own address, and a container's ────────────────────────────────────────────────
 
@@ -118,10 +120,12 @@ class NvidiaNIM(ChatCompletions):
         """The models of a container; at NVIDIA the Phi models, whether still listed or not."""
         there = listed or ()
         if not self.is_nvidia(url):
-            return [Offer(name, self.spec_of(name), _model_status(name, url)) for name in there]
+            return [
+                Offer(name, self.spec_of(name), self._model_status(name, url)) for name in there
+            ]
         specs = {name: self.spec_of(name) for name in (*there, *self.fallback_models)}
         return [
-            Offer(name, spec, _model_status(name, url, spec, listed is None or name in there))
+            Offer(name, spec, self._model_status(name, url, spec, listed is None or name in there))
             for name, spec in specs.items()
             if spec.key in MODELS and spec.key != _HTML_IMAGES_ONLY
         ]
@@ -133,15 +137,14 @@ class NvidiaNIM(ChatCompletions):
         """
         offers = (await self.check(connection)).offers
         untried = [o.model for o in offers if o.status.code == "untried" and o.spec.key in MODELS]
+        running = self.running_probes
         for model in untried[: self.probe_requests]:
             at = self.resolve_endpoint(connection).url, model
-            if at not in _running_probes:
-                _running_probes[at] = asyncio.ensure_future(self.probe_model(model, connection))
-                _running_probes[at].add_done_callback(
-                    lambda _, at=at: _running_probes.pop(at, None)
-                )
-        if _running_probes:
-            await asyncio.wait(list(_running_probes.values()), timeout=PROBE_SECONDS)
+            if at not in running:
+                running[at] = asyncio.ensure_future(self.probe_model(model, connection))
+                running[at].add_done_callback(lambda _, at=at: running.pop(at, None))
+        if running:
+            await asyncio.wait(list(running.values()), timeout=PROBE_SECONDS)
 
     async def probe_model(self, model: str, connection: Connection | None = None) -> Status:
         """Whether a model really answers: it is asked for one token, once while this server runs.
@@ -151,13 +154,13 @@ class NvidiaNIM(ChatCompletions):
         try:
             self.check_packages()
             endpoint = self.resolve_endpoint(connection)
-            if (endpoint.url, model) not in _probe_results:
+            if (endpoint.url, model) not in self.probe_results:
                 hi, short = (Message.of("user", "Hi"),), GenerationParams(max_tokens=1)
                 one = self.request(model, hi, short)
                 async with aclosing(self._stream_once(endpoint, one)) as chunks:
                     async for _ in chunks:
                         pass
-            return _probe_results[endpoint.url, model]
+            return self.probe_results[endpoint.url, model]
         except BackendError as error:
             return self.status_from_error(error)
 
@@ -171,14 +174,38 @@ class NvidiaNIM(ChatCompletions):
             async with aclosing(super()._stream_once(endpoint, request)) as chunks:
                 async for chunk in chunks:
                     if unknown:
-                        _remember(at, Status("ready", f"It answered on {_now()}.", "ready_tried"))
+                        self._remember(
+                            at, Status("ready", f"It answered on {_now()}.", "ready_tried")
+                        )
                     unknown = False
                     yield chunk
         except RetiredError as error:
             # "Not for your account" may be otherwise with another key: that is asked again.
             if error.values.get("status") == 410:
-                _remember(at, Status("retired", f"{error} Tried on {_now()}.", "retired_model"))
+                self._remember(
+                    at, Status("retired", f"{error} Tried on {_now()}.", "retired_model")
+                )
             raise
+
+    def _model_status(
+        self, model: str, url: str, spec: ModelSpec | None = None, there: bool = True
+    ) -> Status:
+        """The status of a model at a base URL; `spec` if NVIDIA serves it, `there` if listed."""
+        if result := self.probe_results.get((url, model)):
+            return result
+        marked = spec is not None and spec.key in _DEPRECATED
+        old = " NVIDIA marked it deprecated on 2026-04-28." if marked else ""
+        if spec and not there:
+            return Status(
+                "retired", f"NVIDIA no longer lists it.{old} {_replacement_hint(spec)}", "unlisted"
+            )
+        return Status("ready", f"Listed; not tried yet.{old}", "untried")
+
+    def _remember(self, at: tuple[str, str], status: Status) -> None:
+        """Remember the result of a request to a model at a base URL."""
+        while len(self.probe_results) >= _MAX_PROBE_RESULTS:
+            del self.probe_results[next(iter(self.probe_results))]
+        self.probe_results[at] = status
 
     async def await_deferred_stream(
         self, client: "openai.AsyncOpenAI", events: "openai.AsyncStream[object]"
@@ -230,33 +257,11 @@ class NvidiaNIM(ChatCompletions):
         return super().map_error(model, response)
 
 
-def _model_status(
-    model: str, url: str, spec: ModelSpec | None = None, there: bool = True
-) -> Status:
-    """The status of a model at a base URL; `spec` if NVIDIA itself serves it, `there` if listed."""
-    if result := _probe_results.get((url, model)):
-        return result
-    marked = spec is not None and spec.key in _DEPRECATED
-    old = " NVIDIA marked it deprecated on 2026-04-28." if marked else ""
-    if spec and not there:
-        return Status(
-            "retired", f"NVIDIA no longer lists it.{old} {_replacement_hint(spec)}", "unlisted"
-        )
-    return Status("ready", f"Listed; not tried yet.{old}", "untried")
-
-
 def _replacement_hint(spec: ModelSpec) -> str:
     """What to use instead of a model that NVIDIA retired."""
     successor = MODELS.get(spec.successor or "")
     named = f" Microsoft names {successor.label} as its successor." if successor else ""
     return f"Run it yourself, with Transformers or Ollama.{named}"
-
-
-def _remember(at: tuple[str, str], status: Status) -> None:
-    """Remember the result of a request to a model at a base URL."""
-    while len(_probe_results) >= _MAX_PROBE_RESULTS:
-        del _probe_results[next(iter(_probe_results))]
-    _probe_results[at] = status
 
 
 def _now() -> str:

@@ -89,7 +89,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """No address, no key, nothing tried; no test waits for a retry."""
     for name in (*ADDRESSES.values(), *KEYS.values()):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(nim, "_probe_results", {})
+    NIM.probe_results.clear()
     monkeypatch.setattr(nim, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(endpoint.random, "uniform", lambda low, high: 0.0)
 
@@ -364,7 +364,7 @@ async def test_a_check_tries_each_model_once(hosted: Stub) -> None:
     assert all(body["max_tokens"] == 1 for body in asked.values())
     states = [offer.status.code for offer in (await NIM.check(connection)).offers]
     assert states.count("ready_tried") == states.count("retired_model") == 1
-    assert SECRET not in str(nim._probe_results)
+    assert SECRET not in str(NIM.probe_results)
 
 
 async def test_a_check_does_not_wait_for_the_slow(
@@ -381,7 +381,7 @@ async def test_a_check_does_not_wait_for_the_slow(
     await NIM.probe(connection)
     assert (await NIM.check(connection)).offers[0].status.code == "untried"
     go.set()
-    await asyncio.wait(list(nim._running_probes.values()))
+    await asyncio.wait(list(NIM.running_probes.values()))
     assert (await NIM.check(connection)).offers[0].status.code == "ready_tried"
     assert len(hosted.asked(chat(NIM))) == 1
 
@@ -407,7 +407,7 @@ async def test_what_only_the_moment_says_is_not_remembered(
 ) -> None:
     hosted.on(chat(NIM), Reply.of(body, status))
     assert not (await NIM.probe_model(MODELS[NIM], Connection(None, SECRET))).ready
-    assert nim._probe_results == {}
+    assert NIM.probe_results == {}
 
 
 @pytest.mark.parametrize(("status", "body"), [(410, GONE), (404, NOT_YOURS)])
@@ -421,7 +421,7 @@ async def test_a_retired_model_at_nvidia(hosted: Stub, status: int, body: object
 async def test_a_bare_404_is_not_a_retirement(hosted: Stub) -> None:
     error = await failure(NIM, Connection(None, SECRET))
     assert isinstance(error, ModelNotFoundError) and "address" in error.hint
-    assert nim._probe_results == {}
+    assert NIM.probe_results == {}
 
 
 async def test_a_promised_answer_is_fetched(hosted: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
