@@ -585,11 +585,11 @@ async def test_azures_filter_in_the_middle_of_an_answer(stub: Stub) -> None:
 
 
 async def test_github_models_is_gone_and_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def no_network(*_: object) -> None:
+    def no_network(*_: object) -> None:
         raise AssertionError("it asked")
 
     monkeypatch.setenv("GITHUB_TOKEN", SECRET)
-    monkeypatch.setattr("backends._remote.chat_completions._clients.at", no_network)
+    monkeypatch.setattr("backends._remote.chat_completions._clients.use", no_network)
     status = (await GITHUB.check()).status
     assert status.state == "retired" and "2026-07-30" in status.message
     assert {offer.status.state for offer in (await GITHUB.check()).offers} == {"retired"}

@@ -183,7 +183,8 @@ class ChatCompletions(RemoteBackend):
     async def load(self, connection: Connection | None = None) -> None:
         """Import the SDK and build the client; see `Backend.load`."""
         with suppress(Exception):
-            await _clients.at(self.resolve_endpoint(connection).url)
+            async with _clients.use(self.resolve_endpoint(connection).url):
+                pass
 
     async def check(self, connection: Connection | None = None) -> Health:
         """Ready if the server answers a request for its list, even if only that it has none."""
@@ -292,33 +293,33 @@ class ChatCompletions(RemoteBackend):
         self, endpoint: Endpoint, request: ChatRequest
     ) -> AsyncGenerator[Chunk, None]:
         """Send one request and yield the chunks of its response. Raises `BackendError` only."""
-        client = await _clients.at(endpoint.url)
         reader = _StreamReader(self.label, self.device_of(endpoint.url))
         import openai
 
-        try:
-            with use_credentials(self.auth_headers(endpoint.key)):
-                # As plain data: the SDK's types cost five times the rest of the wire.
-                events = await client.post(
-                    "/chat/completions",
-                    body=request.body,
-                    cast_to=object,
-                    stream=True,
-                    stream_cls=openai.AsyncStream[object],
-                )
-                events = await self.await_deferred_stream(client, events)
-            async with events:
-                async for event in events:
-                    if chunk := reader.read(event):
-                        yield chunk
-            yield reader.end()
-        except openai.OpenAIError as error:
-            raise self._map_sdk_error(request, error, endpoint, reader.begun) from error
-        except (ValueError, RecursionError) as error:  # an event that is no JSON, or no UTF-8
-            raise ServerError(
-                f"{self.label} sent something that cannot be read.",
-                "It is not your fault. Try again, or check that the address is right.",
-            ) from error
+        async with _clients.use(endpoint.url) as client:
+            try:
+                with use_credentials(self.auth_headers(endpoint.key)):
+                    # As plain data: the SDK's types cost five times everything else here.
+                    events = await client.post(
+                        "/chat/completions",
+                        body=request.body,
+                        cast_to=object,
+                        stream=True,
+                        stream_cls=openai.AsyncStream[object],
+                    )
+                    events = await self.await_deferred_stream(client, events)
+                async with events:
+                    async for event in events:
+                        if chunk := reader.read(event):
+                            yield chunk
+                yield reader.end()
+            except openai.OpenAIError as error:
+                raise self._map_sdk_error(request, error, endpoint, reader.begun) from error
+            except (ValueError, RecursionError) as error:  # an event that is no JSON, or no UTF-8
+                raise ServerError(
+                    f"{self.label} sent something that cannot be read.",
+                    "It is not your fault. Try again, or check that the address is right.",
+                ) from error
 
     async def await_deferred_stream(
         self, client: "openai.AsyncOpenAI", events: "openai.AsyncStream[object]"
@@ -334,21 +335,21 @@ class ChatCompletions(RemoteBackend):
         import openai
 
         endpoint = self.resolve_endpoint(connection)
-        client = await _clients.at(endpoint.url)
-        try:
-            with use_credentials(self.auth_headers(endpoint.key)):
-                # As text: the SDK's own type fails where the list has another shape.
-                listed = await client.get(self.models_url(endpoint.url), cast_to=str)
-            return _parse_model_ids(clean_json(json.loads(listed)))
-        except openai.APIStatusError as error:
-            # A missing list is no failure; a proxy whose server is away is one.
-            if error.status_code in _UNUSABLE_STATUSES or 300 <= error.status_code < 400:
+        async with _clients.use(endpoint.url) as client:
+            try:
+                with use_credentials(self.auth_headers(endpoint.key)):
+                    # As text: the SDK's own type fails where the list has another shape.
+                    listed = await client.get(self.models_url(endpoint.url), cast_to=str)
+                return _parse_model_ids(clean_json(json.loads(listed)))
+            except openai.APIStatusError as error:
+                # A missing list is no failure; a proxy whose server is away is one.
+                if error.status_code in _UNUSABLE_STATUSES or 300 <= error.status_code < 400:
+                    raise self._map_sdk_error(_LIST_REQUEST, error, endpoint, False) from error
+                return None
+            except openai.OpenAIError as error:
                 raise self._map_sdk_error(_LIST_REQUEST, error, endpoint, False) from error
-            return None
-        except openai.OpenAIError as error:
-            raise self._map_sdk_error(_LIST_REQUEST, error, endpoint, False) from error
-        except (ValueError, RecursionError):
-            return None
+            except (ValueError, RecursionError):
+                return None
 
     def _map_sdk_error(
         self, request: ChatRequest, error: "openai.OpenAIError", endpoint: Endpoint, begun: bool
@@ -492,4 +493,7 @@ def _build_client(url: str) -> "openai.AsyncOpenAI":
     )
 
 
-_clients: "ClientCache[openai.AsyncOpenAI]" = ClientCache(_build_client)
+_clients: "ClientCache[openai.AsyncOpenAI]" = ClientCache(
+    _build_client, close=lambda client: client.close()
+)
+"""The SDK's clients, by base URL."""

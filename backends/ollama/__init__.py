@@ -145,7 +145,8 @@ class Ollama(RemoteBackend):
     async def load(self, connection: Connection | None = None) -> None:
         """Import the SDK and build the client; see `Backend.load`."""
         with suppress(Exception):
-            await SERVERS.at(self.resolve_endpoint(connection).url)
+            async with SERVERS.use(self.resolve_endpoint(connection).url):
+                pass
 
     async def check(self, connection: Connection | None = None) -> Health:
         """Ready if it answers, with its version; what is installed, then what its library has."""
@@ -155,8 +156,8 @@ class Ollama(RemoteBackend):
             version, tags = await asyncio.gather(
                 request_json(endpoint, "/api/version"), request_json(endpoint, "/api/tags")
             )
-            server = await SERVERS.at(endpoint.url)
-            installed = server.installed = parse_installed(tags)
+            async with SERVERS.use(endpoint.url) as server:
+                installed = server.installed = parse_installed(tags)
         except BackendError as error:
             status = self.status_from_error(error)
             return Health(status, [Offer(one, self.spec_of(one), status) for one in LIBRARY])
@@ -332,30 +333,31 @@ class Ollama(RemoteBackend):
 
     async def _find_installed(self, endpoint: Endpoint, name: str) -> InstalledModel | None:
         """An installed model by its full name; `None` if it is not listed."""
-        server = await SERVERS.at(endpoint.url)
-        if name not in server.installed:
-            server.installed = parse_installed(await self._get_or_empty(endpoint, "/api/tags"))
-        return server.installed.get(name)
+        async with SERVERS.use(endpoint.url) as server:
+            if name not in server.installed:
+                server.installed = parse_installed(await self._get_or_empty(endpoint, "/api/tags"))
+            return server.installed.get(name)
 
     async def _has_vision(self, endpoint: Endpoint, model: str) -> bool | None:
         """Whether a model reads pictures; `None` if that is unknown.
 
         Asks Ollama once for each digest, and not about models that read none by their spec.
         """
-        server, name = await SERVERS.at(endpoint.url), full_name(model)
-        known = server.has_vision(name)
-        if known is not None or "image" not in self.spec_of(model).modalities:
-            return known
-        found = await self._find_installed(endpoint, name)
-        known = server.has_vision(name)
-        if found is None or known is not None or found.digest in server.vision_by_digest:
-            return known
-        reply = await self._get_or_empty(endpoint, "/api/show", {"model": model})
-        if reply and found.digest:
-            while len(server.vision_by_digest) >= _MAX_VISION_RESULTS:
-                del server.vision_by_digest[next(iter(server.vision_by_digest))]
-            server.vision_by_digest[found.digest] = parse_vision(reply)
-        return parse_vision(reply)
+        name = full_name(model)
+        async with SERVERS.use(endpoint.url) as server:
+            known = server.has_vision(name)
+            if known is not None or "image" not in self.spec_of(model).modalities:
+                return known
+            found = await self._find_installed(endpoint, name)
+            known = server.has_vision(name)
+            if found is None or known is not None or found.digest in server.vision_by_digest:
+                return known
+            reply = await self._get_or_empty(endpoint, "/api/show", {"model": model})
+            if reply and found.digest:
+                while len(server.vision_by_digest) >= _MAX_VISION_RESULTS:
+                    del server.vision_by_digest[next(iter(server.vision_by_digest))]
+                server.vision_by_digest[found.digest] = parse_vision(reply)
+            return parse_vision(reply)
 
     async def _in_memory(self, endpoint: Endpoint, name: str) -> bool:
         """Whether a model is loaded; also true if Ollama does not tell."""

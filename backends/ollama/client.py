@@ -65,17 +65,19 @@ async def stream_lines(
     begun = False
     pictures = sum(len(message.get("images", ())) for message in body.get("messages", ()))
     try:
-        client = (await SERVERS.at(endpoint.url)).client
-        # The SDK's `chat` cannot send `truncate` and `shift`: this is what it calls itself.
-        lines: Any = await client._request(dict, "POST", path, json=body, stream=True, **options)
-        async with aclosing(lines):
-            while True:
-                with use_credentials(auth_headers(endpoint)):  # the first line sends the request
-                    line = await anext(lines, None)
-                if line is None:
-                    return
-                begun = True
-                yield line
+        async with SERVERS.use(endpoint.url) as server:
+            # The SDK's `chat` cannot send `truncate` and `shift`: this is what it calls itself.
+            request = server.client._request
+            lines: Any = await request(dict, "POST", path, json=body, stream=True, **options)
+            async with aclosing(lines):
+                while True:
+                    # The first line sends the request.
+                    with use_credentials(auth_headers(endpoint)):
+                        line = await anext(lines, None)
+                    if line is None:
+                        return
+                    begun = True
+                    yield line
     except HTTPStatusError as error:
         response = replace(error.response, pictures=pictures)
         raise map_response(path, body["model"], response, endpoint) from error
@@ -97,9 +99,9 @@ async def request_json(
 
     method = "POST" if body else "GET"
     try:
-        client = (await SERVERS.at(endpoint.url)).client
-        with use_credentials(auth_headers(endpoint)):
-            return await client._request(dict, method, path, json=body)
+        async with SERVERS.use(endpoint.url) as server:
+            with use_credentials(auth_headers(endpoint)):
+                return await server.client._request(dict, method, path, json=body)
     except HTTPStatusError as error:
         raise map_response(path, "", error.response, endpoint) from error
     except (httpx.HTTPError, httpx.InvalidURL, ConnectionError) as error:
@@ -164,5 +166,7 @@ def _build_server(url: str) -> Server:
     )
 
 
-SERVERS: ClientCache[Server] = ClientCache(_build_server)
+SERVERS: ClientCache[Server] = ClientCache(
+    _build_server, close=lambda server: server.client.close()
+)
 """The Ollamas that were asked, by base URL."""
