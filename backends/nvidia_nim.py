@@ -118,22 +118,20 @@ class NvidiaNIM(ChatCompletions):
 
     def offers(self, listed: Sequence[str] | None, url: str) -> list[Offer]:
         """The models of a container; at NVIDIA the Phi models, whether still listed or not."""
-        there = listed or ()
+        ids = listed or ()
         if not self.is_nvidia(url):
-            return [
-                Offer(name, self.spec_of(name), self._model_status(name, url)) for name in there
-            ]
-        specs = {name: self.spec_of(name) for name in (*there, *self.fallback_models)}
+            return [Offer(name, self.spec_of(name), self._model_status(name, url)) for name in ids]
+        specs = {name: self.spec_of(name) for name in (*ids, *self.fallback_models)}
         return [
-            Offer(name, spec, self._model_status(name, url, spec, listed is None or name in there))
+            Offer(name, spec, self._model_status(name, url, spec, listed is None or name in ids))
             for name, spec in specs.items()
             if spec.key in MODELS and spec.key != _HTML_IMAGES_ONLY
         ]
 
     async def probe(self, connection: Connection | None = None) -> None:
-        """Try the models that NVIDIA lists and nobody has tried yet; see `Backend.probe`.
+        """Send a request to each listed Phi model without a result; see `Backend.probe`.
 
-        Slow ones are not waited for: what became of them is there at the next look.
+        Returns after `PROBE_SECONDS`; later results show in the next check.
         """
         offers = (await self.check(connection)).offers
         untried = [o.model for o in offers if o.status.code == "untried" and o.spec.key in MODELS]
@@ -147,17 +145,18 @@ class NvidiaNIM(ChatCompletions):
             await asyncio.wait(list(running.values()), timeout=PROBE_SECONDS)
 
     async def probe_model(self, model: str, connection: Connection | None = None) -> Status:
-        """Whether a model really answers: it is asked for one token, once while this server runs.
+        """Whether a model answers a request for one token; sent only if no result is known.
 
-        An answer and a retirement are remembered; any other failure is only the moment's.
+        An answer and a 410 are remembered. Other failures may pass, so they are not: whoever
+        probes on somebody else's key has to bound how often.
         """
         try:
             self.check_packages()
             endpoint = self.resolve_endpoint(connection)
             if (endpoint.url, model) not in self.probe_results:
-                hi, short = (Message.of("user", "Hi"),), GenerationParams(max_tokens=1)
-                one = self.request(model, hi, short)
-                async with aclosing(self._stream_once(endpoint, one)) as chunks:
+                prompt = (Message.of("user", "Hi"),)
+                request = self.request(model, prompt, GenerationParams(max_tokens=1))
+                async with aclosing(self._stream_once(endpoint, request)) as chunks:
                     async for _ in chunks:
                         pass
             return self.probe_results[endpoint.url, model]
@@ -188,14 +187,14 @@ class NvidiaNIM(ChatCompletions):
             raise
 
     def _model_status(
-        self, model: str, url: str, spec: ModelSpec | None = None, there: bool = True
+        self, model: str, url: str, spec: ModelSpec | None = None, listed: bool = True
     ) -> Status:
-        """The status of a model at a base URL; `spec` if NVIDIA serves it, `there` if listed."""
+        """The status of a model at a base URL; `spec` if NVIDIA serves it."""
         if result := self.probe_results.get((url, model)):
             return result
         marked = spec is not None and spec.key in _DEPRECATED
         old = " NVIDIA marked it deprecated on 2026-04-28." if marked else ""
-        if spec and not there:
+        if spec and not listed:
             return Status(
                 "retired", f"NVIDIA no longer lists it.{old} {_replacement_hint(spec)}", "unlisted"
             )

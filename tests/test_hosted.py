@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,11 @@ from backends import (
 )
 from backends import nvidia_nim as nim
 from backends._remote import endpoint
+from playground import health
+from playground.budget import Budget
+from playground.health import HealthMonitor
+from playground.keyring import Keyring
+from playground.limits import PUBLIC
 from tests.stub import Reply, Stub, delta, sse, usage
 
 NIM, AZURE, GITHUB = (REGISTRY[key] for key in ("nvidia_nim", "azure_foundry", "github_models"))
@@ -408,6 +414,37 @@ async def test_what_only_the_moment_says_is_not_remembered(
     hosted.on(chat(NIM), Reply.of(body, status))
     assert not (await NIM.probe_model(MODELS[NIM], Connection(None, SECRET))).ready
     assert NIM.probe_results == {}
+
+
+@pytest.mark.parametrize(
+    ("interval", "budget", "rounds"),
+    [
+        pytest.param(3600.0, 1000, 1, id="one round an hour"),
+        pytest.param(0.0, 30, 2, id="at most the daily budget"),
+    ],
+)
+async def test_visitors_of_a_public_page_cannot_spend_its_key_on_checks(
+    hosted: Stub, monkeypatch: pytest.MonkeyPatch, interval: float, budget: int, rounds: int
+) -> None:
+    # Failures are not remembered, so nothing but the page's own bound ends the requests.
+    monkeypatch.setenv("NVIDIA_API_KEY", SECRET)
+    monkeypatch.setattr(health, "REGISTRY", {NIM.id: NIM})
+    monkeypatch.setattr(health, "MIN_INTERVAL", 0.0)
+    monkeypatch.setattr(health, "PROBE_INTERVAL", interval)
+    hosted.on("/v1/models", listing(*NIM.fallback_models))
+    hosted.on(chat(NIM), Reply.of("broken", 500))
+    monitor = HealthMonitor(replace(PUBLIC, budget=Budget(budget, 1_000_000)))
+    for _ in range(3):
+        visitors = [Keyring() for _ in range(5)]
+        everything = frozenset({NIM.id})
+        await asyncio.gather(*(monitor.check_all(one, refresh=everything) for one in visitors))
+        for visitor in visitors:
+            (found,) = await monitor.check_all(visitor, refresh=everything)
+            assert found.status.ready
+    probes = hosted.asked(chat(NIM))
+    assert NIM.probe_requests == 12 and len(probes) == rounds * len({p.body for p in probes})
+    assert 0 < len(probes) <= rounds * NIM.probe_requests
+    assert {probe.headers["authorization"] for probe in probes} == {f"Bearer {SECRET}"}
 
 
 @pytest.mark.parametrize(("status", "body"), [(410, GONE), (404, NOT_YOURS)])
