@@ -74,6 +74,7 @@ class NvidiaNIM(ChatCompletions):
     )
 
     def __init__(self) -> None:
+        super().__init__()
         self.probe_results: dict[tuple[str, str], Status] = {}
         """The last result of a request to each model, by base URL and model id. Holds no keys."""
         self.running_probes: dict[tuple[str, str], asyncio.Task[Status]] = {}

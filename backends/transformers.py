@@ -198,7 +198,7 @@ class Transformers(Backend):
                 dtype=_dtype(spec),
                 system_slot=folder is None or has_system_slot(folder),
                 num_crops=self.crops(model, params, pictures),
-                spread=bool((placement := self._placement(spec)) and placement.spread),
+                spread=bool((placement := self._placement(spec)) and placement.uses_device_map),
             )
         except BackendError:
             return None
@@ -245,7 +245,7 @@ class Transformers(Backend):
                 "too_large",
                 {"need": need, "total": memory, "gpus": gpus},
             )
-        elif placement.spread and not find_spec("accelerate"):
+        elif placement.uses_device_map and not find_spec("accelerate"):
             status = Status(
                 "not installed",
                 f"{placement.words} That needs Accelerate. Install it with: {ACCELERATE}",
@@ -257,7 +257,7 @@ class Transformers(Backend):
                 "ready",
                 f"On this machine. {placement.words}".strip(),
                 "ready_local",
-                {"spread": placement.spread},
+                {"spread": placement.uses_device_map},
             )
         else:
             download = f"Not on this machine yet: a download of about {gigabytes(size or 0)}."
@@ -273,7 +273,7 @@ class Transformers(Backend):
         """Where a model would go here, as far as can be told without torch."""
         gpus = gpu_memory()
         if has_gpu() and not gpus and "CUDA_VISIBLE_DEVICES" not in os.environ:
-            return Placement("gpu", 1)  # nobody knows how large it is
+            return Placement("single_gpu", 1)  # nobody knows how large it is
         supports_device_map = _CLASSES[spec.architecture or "phi3"].supports_device_map
         need, active = self._least_memory(spec), 2 * spec.active_parameters
         return place(
@@ -299,7 +299,7 @@ class Transformers(Backend):
         width = 4 if dtype == "float32" else 2
         per_answer = torch_model.cache_bytes(config, tokens, width)
         need = int(parameters * width + per_answer + _OVERHEAD)
-        spread = placement if placement and placement.spread else None
+        spread = placement if placement and placement.uses_device_map else None
         return Plan(
             device=device,
             need=need,

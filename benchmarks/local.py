@@ -135,9 +135,9 @@ def through_run(backend: Random) -> Callable[[], float]:
         async for _ in run.snapshots():
             pass
         seconds = time.perf_counter() - started
-        (completion,) = run.snapshot()
-        assert completion is not None and completion.error is None, completion
-        assert completion.clock.tokens == TOKENS, completion
+        (snapshot,) = run.snapshot()
+        assert snapshot is not None and snapshot.error is None, snapshot
+        assert snapshot.clock.tokens == TOKENS, snapshot
         return TOKENS / seconds
 
     return lambda: asyncio.run(answer())

@@ -37,7 +37,7 @@ from backends._local.torch_moe import MoeModel, freeze_rope
 from benchmarks.local import write_tokenizer
 from benchmarks.machine import Figure, machine, write
 from benchmarks.watched import chromium
-from playground.experts import Routing
+from playground.routing import Routing
 from tests.fakes import READY, Scripted, last, said
 from ui.tabs.moe import view
 from ui.tabs.moe.figure import grows

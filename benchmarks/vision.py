@@ -131,7 +131,7 @@ def preprocessing() -> tuple[list[Figure], dict[str, object]]:
 
     from backends._local.phi3_vision import Phi3VImageProcessor, image_processing
     from backends._local.phi3_vision.crops import CROP, hd_transform
-    from playground.media.pictures import PictureLimits, read
+    from playground.media.pictures import PictureLimits, read_picture
 
     torch.set_num_threads(physical_cores())
     data, processor = photo(), Phi3VImageProcessor(num_crops=CROPS)
@@ -144,7 +144,7 @@ def preprocessing() -> tuple[list[Figure], dict[str, object]]:
         published(Image.open(BytesIO(data)).convert("RGB"), CROPS)
 
     def through_the_page() -> None:
-        kept = read(data, "photo.jpg", PictureLimits())
+        kept = read_picture(data, "photo.jpg", PictureLimits())
         processor([Image.open(BytesIO(kept.data)).convert("RGB")])
 
     whole = in_pairs(through_the_page, from_the_file)

@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from .text import clean
+from .text import strip_controls
 
-MAX_TEXT = 100_000
+MAX_CHARACTERS = 100_000
 """Characters of an answer; a longer one is not read."""
-MAX_FAULTY = 32_000
+MAX_FAULTY_CHARACTERS = 32_000
 """Characters of an answer whose JSON has faults: to repair takes some 100 times as long."""
 MAX_STEPS = 50
 """A model that wrote more went round in circles: its answer is better read as it stands."""
 MAX_DEPTH = 6
 """How deep the steps may lie in lists and objects."""
-LOOKS = 10
+MAX_READS_PER_CHARACTER = 10
 """How often a repair may look at a character, on average. Real answers need 2 or 3."""
-SHORT = 160
+MAX_INPUT_CHARACTERS = 160
 """Characters that are shown of an input."""
 MAX_INDENT = 40
 """Spaces that are kept at the beginning of a line."""
@@ -51,7 +51,7 @@ _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AgentStep:
     """One use of a tool, as the model tells it: nothing was executed."""
 
     name: str
@@ -63,17 +63,17 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class AgentTrace:
     """All that an agent says it did."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[AgentStep, ...]
     result: str
     """The final output; empty if the answer ended before it."""
     repaired: bool
     """Whether the JSON had faults, so that this is a guess at what was meant."""
 
 
-def read_steps(text: str) -> Work | None:
+def read_steps(text: str) -> AgentTrace | None:
     """The steps in an answer; `None` if it is no answer of an agent with tools.
 
     Made for the agent of the course, lesson 19 of `microsoft/generative-ai-for-beginners`
@@ -81,7 +81,7 @@ def read_steps(text: str) -> Work | None:
     and `output`, the last with `agentid` `final`. It may stand in fences or in prose, be cut off,
     or have the faults that models make. Never raises; time grows with the text, no faster.
     """
-    if len(text) > MAX_TEXT or "{" not in text or "tool" not in text.casefold():
+    if len(text) > MAX_CHARACTERS or "{" not in text or "tool" not in text.casefold():
         return None
     if not (match := _START.search(text)):
         return None
@@ -89,26 +89,26 @@ def read_steps(text: str) -> Work | None:
     start = (key or match).start()
     if not _is_the_answer(text, start):
         return None
-    values, repaired = _sound(text), False
+    values, repaired = _parse_valid(text), False
     if values is None:
-        values, repaired = _repaired(text[start:]), True
+        values, repaired = _parse_repaired(text[start:]), True
     items = list(_items(values))
-    return _work(items, repaired) if any(map(_uses_a_tool, items)) else None
+    return _trace(items, repaired) if any(map(_calls_tool, items)) else None
 
 
-def steps_markdown(work: Work) -> str:
+def steps_markdown(trace: AgentTrace) -> str:
     """The steps and the result in Markdown. What the model wrote shows as it is, as plain text."""
     blocks: list[str] = []
-    for number, step in enumerate(work.steps, 1):
+    for number, step in enumerate(trace.steps, 1):
         mark = f"{number}. "
         given = f": {_inline(step.input)}" if step.input else ""
         blocks.append(f"{mark}**{_inline(step.tool or step.name or '…')}**{given}")
         if step.output:
             quoted = (f"{' ' * len(mark)}> {line}".rstrip(" ") for line in _lines(step.output))
-            blocks.append(_broken(quoted))
-    if work.result:
-        blocks += ["**Result**", _broken(_lines(work.result))]
-    if work.repaired:
+            blocks.append(_with_line_breaks(quoted))
+    if trace.result:
+        blocks += ["**Result**", _with_line_breaks(_lines(trace.result))]
+    if trace.repaired:
         blocks.append("*The JSON of this answer had faults; it was read all the same.*")
     return "\n\n".join(blocks)
 
@@ -119,7 +119,7 @@ def _is_the_answer(text: str, start: int) -> bool:
     return not _CODE.search(line) and start <= len(text) - start
 
 
-def _sound(text: str) -> list[object] | None:
+def _parse_valid(text: str) -> list[object] | None:
     """Every JSON value in a text; `None` if any has a fault."""
     values: list[object] = []
     end = 0
@@ -134,28 +134,28 @@ def _sound(text: str) -> list[object] | None:
     return None if _KEY.search(text, end) else values
 
 
-class _TooMuchError(Exception):
+class _RepairTooSlowError(Exception):
     """A text would take more time to repair than it is worth."""
 
 
-def _repaired(text: str) -> object:
+def _parse_repaired(text: str) -> object:
     """What faulty JSON seems to mean; `None` if that cannot be found out in fair time."""
     from json_repair.json_parser import JSONParser
 
-    if len(text) > MAX_FAULTY:
+    if len(text) > MAX_FAULTY_CHARACTERS:
         return None
-    limit = LOOKS * (len(text) + 1000)
+    limit = MAX_READS_PER_CHARACTER * (len(text) + 1000)
 
     class Parser(JSONParser):
         # Some texts make the library look ahead to their end again and again: 20,000 characters
         # took it 9 seconds. It reads its text through this attribute, so here can be counted.
-        looks = 0
+        reads = 0
 
         @property
         def json_str(self) -> str:
-            self.looks += 1
-            if self.looks > limit:
-                raise _TooMuchError
+            self.reads += 1
+            if self.reads > limit:
+                raise _RepairTooSlowError
             return self._text
 
         @json_str.setter
@@ -189,17 +189,17 @@ def _items(value: object, depth: int = MAX_DEPTH) -> Iterator[Mapping[str, objec
             yield {"agentid": "final", **item}
 
 
-def _uses_a_tool(item: Mapping[str, object]) -> bool:
+def _calls_tool(item: Mapping[str, object]) -> bool:
     tool = _get(item, _TOOL)
     told = any(key in item for key in (*_INPUT, *_OUTPUT, "agentid"))
     return isinstance(tool, str) and bool(tool.strip()) and told
 
 
-def _work(items: list[Mapping[str, object]], repaired: bool) -> Work | None:
-    steps: list[Step] = []
+def _trace(items: list[Mapping[str, object]], repaired: bool) -> AgentTrace | None:
+    steps: list[AgentStep] = []
     results: list[str] = []
     for item in items:
-        step = Step(*(_shown(_get(item, keys)) for keys in (_AGENT, _TOOL, _INPUT, _OUTPUT)))
+        step = AgentStep(*(_as_text(_get(item, keys)) for keys in (_AGENT, _TOOL, _INPUT, _OUTPUT)))
         is_result = _key(step.tool) in _FINAL
         final = is_result or _key(step.name) in _FINAL
         if not (step.tool or step.input or step.output):
@@ -211,7 +211,7 @@ def _work(items: list[Mapping[str, object]], repaired: bool) -> Work | None:
             steps.append(step)
     if len(steps) > MAX_STEPS:
         return None
-    return Work(tuple(steps), "\n\n".join(dict.fromkeys(filter(None, results))), repaired)
+    return AgentTrace(tuple(steps), "\n\n".join(dict.fromkeys(filter(None, results))), repaired)
 
 
 def _key(key: str) -> str:
@@ -223,14 +223,14 @@ def _get(item: Mapping[str, object], keys: tuple[str, ...]) -> object:
     return next((item[key] for key in keys if key in item), None)
 
 
-def _shown(value: object) -> str:
+def _as_text(value: object) -> str:
     """A value as text."""
     if value is None:
         return ""
     if isinstance(value, str):
-        return clean(value).strip()
+        return strip_controls(value).strip()
     try:
-        return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+        return strip_controls(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
     except RecursionError:
         return "…"
 
@@ -238,7 +238,11 @@ def _shown(value: object) -> str:
 def _inline(text: str) -> str:
     """The beginning of a text in one line, nothing in it read as Markdown."""
     line = " ".join(text.split())
-    short = line if len(line) <= SHORT else line[: SHORT - 1].rstrip() + "…"
+    short = (
+        line
+        if len(line) <= MAX_INPUT_CHARACTERS
+        else line[: MAX_INPUT_CHARACTERS - 1].rstrip() + "…"
+    )
     return _escaped(short)
 
 
@@ -254,6 +258,6 @@ def _escaped(text: str) -> str:
     return _ACTIVE.sub(r"\\\g<0>", text).translate(_ENTITIES)
 
 
-def _broken(lines: Iterator[str]) -> str:
+def _with_line_breaks(lines: Iterator[str]) -> str:
     """Lines that stay lines: two spaces at the end are Markdown's line break."""
     return "  \n".join(lines)

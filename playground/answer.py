@@ -19,11 +19,11 @@ from backends import (
 )
 
 from .clock import Clock, TokenSource, estimate_tokens
-from .experts import Routing
-from .text import valid
+from .routing import Routing
+from .text import valid_unicode
 from .visitors import Visitor
 
-State = Literal["waiting", "streaming", "done", "stopped", "failed"]
+AnswerState = Literal["waiting", "streaming", "done", "stopped", "failed"]
 Signal = Callable[[bool], None]
 """Called at every change; with True where the change should be seen at once."""
 
@@ -47,10 +47,10 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class AnswerSnapshot:
     """One answer as it stood at a moment; only its routing is shared with the growing answer."""
 
-    state: State = "waiting"
+    state: AnswerState = "waiting"
     text: str = ""
     progress: Progress | None = None
     """What it waits for, while it waits."""
@@ -71,7 +71,7 @@ class Completion:
         return self.state in ("done", "stopped", "failed")
 
 
-class Answer:
+class AnswerBuilder:
     """Adds up one answer's chunks. `snapshot()` may be taken at any time."""
 
     def __init__(self, signal: Signal = lambda at_once: None) -> None:
@@ -91,7 +91,7 @@ class Answer:
         self.warnings: tuple[str, ...] = ()
         self.timings: Timings | None = None
         self.progress: Progress | None = None
-        self.state: State = "waiting"
+        self.state: AnswerState = "waiting"
         self.error: BackendError | None = None
         self.finish_reason: FinishReason | None = None
         self.usage: Usage | None = None
@@ -100,7 +100,7 @@ class Answer:
     def text(self) -> str:
         """Everything said so far."""
         if self._parts:
-            self._text += valid("".join(self._parts))
+            self._text += valid_unicode("".join(self._parts))
             self._parts.clear()
         return self._text
 
@@ -148,7 +148,7 @@ class Answer:
         self.finish_reason = chunk.finish_reason or self.finish_reason
         self._signal(self._steps == 1)
 
-    def end(self, state: State, error: BackendError | None = None) -> None:
+    def end(self, state: AnswerState, error: BackendError | None = None) -> None:
         """Nothing more will come."""
         self._enter(self._stage)
         if self.finish_reason:  # its end had come: what was to follow is no part of it
@@ -171,7 +171,7 @@ class Answer:
         """True if the engine itself counted every step's tokens."""
         return self._token_source == "engine"
 
-    def snapshot(self, shared: bool = False) -> Completion:
+    def snapshot(self, shared: bool = False) -> AnswerSnapshot:
         """The answer as it stands now."""
         now = self._last if self.ended else time.monotonic()
         waited = dict(self._stages)
@@ -190,7 +190,7 @@ class Answer:
             device=self.timings.device if self.timings else None,
             shared=shared,
         )
-        return Completion(
+        return AnswerSnapshot(
             state=self.state,
             text=self.text,
             progress=self.progress,

@@ -8,7 +8,7 @@ from contextlib import aclosing, contextmanager
 
 from backends import BackendError, Progress, ServerError
 
-from .answer import Answer, Completion, Request
+from .answer import AnswerBuilder, AnswerSnapshot, Request
 from .clock import estimate_tokens
 from .conversation import MAX_TEXT
 from .services import Services
@@ -32,7 +32,7 @@ PICTURE_TOKENS = 2000
 crops (1,921 to 2,353 tokens)."""
 DEFAULT_TOKENS = 1024
 """What an answer is counted as beforehand, if its length was left to the service."""
-LONGEST = MAX_TEXT
+MAX_ANSWER_CHARACTERS = MAX_TEXT
 """Characters of an answer; a server that does not stop there is stopped."""
 
 
@@ -43,14 +43,14 @@ class InternalError(BackendError):
 
 
 async def complete(
-    request: Request, answer: Answer | None = None, services: Services | None = None
-) -> Completion:
+    request: Request, answer: AnswerBuilder | None = None, services: Services | None = None
+) -> AnswerSnapshot:
     """Ask one model, time it, and turn failure into words. Returns the whole answer.
 
     `answer` may be watched while it grows. With the `services` of a page it waits in line behind
     other visitors. Cancelling keeps what came and closes the stream.
     """
-    answer = answer or Answer()
+    answer = answer or AnswerBuilder()
     visitor = request.visitor
     place = (
         (services or Services())
@@ -84,7 +84,7 @@ async def complete(
 
 
 @contextmanager
-def _paid_for(request: Request, answer: Answer) -> Generator[None, None, None]:
+def _paid_for(request: Request, answer: AnswerBuilder) -> Generator[None, None, None]:
     """Spend of the budget what an answer costs, if it costs this page's owner anything.
 
     A stopped answer has cost what came of it, and its prompt.
@@ -107,7 +107,7 @@ def _paid_for(request: Request, answer: Answer) -> Generator[None, None, None]:
             spent.tokens = (read or prompt) + max(answer.tokens, written or 0)
 
 
-async def _read(request: Request, answer: Answer) -> None:
+async def _read(request: Request, answer: AnswerBuilder) -> None:
     stream = request.backend.stream(
         request.model, request.messages, request.params, request.connection
     )
@@ -117,14 +117,14 @@ async def _read(request: Request, answer: Answer) -> None:
                 answer.wait_for(step)
             else:
                 answer.add(step)
-                if answer.characters > LONGEST:
+                if answer.characters > MAX_ANSWER_CHARACTERS:
                     raise ServerError(
                         "This answer goes on without an end; it was stopped.",
                         "Its server sends far more than it was asked for.",
                     )
 
 
-async def _count_tokens(request: Request, answer: Answer) -> None:
+async def _count_tokens(request: Request, answer: AnswerBuilder) -> None:
     """Where the wire gave no counts: the server's report, else the tokenizer, else the guess."""
     if answer.counted or not answer.text:
         return
@@ -148,9 +148,11 @@ class Run:
         self.services = services or Services()
         self._changed = asyncio.Event()
         self._at_once = asyncio.Event()
-        self._answers = [Answer(self._signal) if request else None for request in self.requests]
-        self._tasks: dict[int, asyncio.Task[Completion]] = {}
-        self._leaving: set[asyncio.Task[Completion]] = set()
+        self._answers = [
+            AnswerBuilder(self._signal) if request else None for request in self.requests
+        ]
+        self._tasks: dict[int, asyncio.Task[AnswerSnapshot]] = {}
+        self._leaving: set[asyncio.Task[AnswerSnapshot]] = set()
 
     def start(self) -> None:
         """Ask every side that was not asked, or stopped, before."""
@@ -167,7 +169,7 @@ class Run:
         if old := self._tasks.get(side):
             self._leaving.add(old)
             old.add_done_callback(self._leaving.discard)
-        answer = self._answers[side] = Answer(self._signal)
+        answer = self._answers[side] = AnswerBuilder(self._signal)
         task = self._tasks[side] = asyncio.create_task(complete(request, answer, self.services))
         # A task that is cancelled before its first step never runs, and could not say so itself.
         task.add_done_callback(lambda _: answer.ended or answer.end("stopped"))
@@ -193,14 +195,14 @@ class Run:
         """True once every side has ended."""
         return all(answer is None or answer.ended for answer in self._answers)
 
-    def snapshot(self) -> tuple[Completion | None, ...]:
+    def snapshot(self) -> tuple[AnswerSnapshot | None, ...]:
         """All sides as they stand now; `None` for a side that takes no part."""
         return tuple(
             answer.snapshot(self._shares_device(answer)) if answer else None
             for answer in self._answers
         )
 
-    async def snapshots(self) -> AsyncGenerator[tuple[Completion | None, ...], None]:
+    async def snapshots(self) -> AsyncGenerator[tuple[AnswerSnapshot | None, ...], None]:
         """All sides, on a tick, until all have ended. Starts them; closing it stops them."""
         self.start()
         self.services.runs += 1
@@ -230,7 +232,7 @@ class Run:
         await _wait(self._changed, HEARTBEAT)
         await _wait(self._at_once, drawn + tick - time.monotonic())
 
-    def _shares_device(self, answer: Answer) -> bool:
+    def _shares_device(self, answer: AnswerBuilder) -> bool:
         device = answer.timings.device if answer.timings else None
         if device is None:
             return False

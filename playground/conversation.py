@@ -8,12 +8,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from backends import GenerationParams, ImagePart, Message, Part, TextPart
 
-from .answer import Completion, State
+from .answer import AnswerSnapshot, AnswerState
 from .clock import TokenSource
-from .experts import Routing
 from .languages import LANGUAGES, detect
 from .media.pictures import Picture
-from .text import valid
+from .routing import Routing
+from .text import valid_unicode
 from .threads import in_media_thread
 
 MAX_TEXT = 400_000
@@ -45,14 +45,14 @@ def _own(value: object) -> Routing | None:
     return value if isinstance(value, Routing) else None
 
 
-class Said(_Record):
+class AnswerRecord(_Record):
     """One side's finished answer with its numbers. Durations in seconds."""
 
     model: str = Field(max_length=MAX_NAME)
     """What the side was called when it answered: `Phi-3.5-mini`."""
     backend: str = Field(max_length=MAX_NAME)
     text: str = Field(max_length=MAX_TEXT)
-    state: State = "done"
+    state: AnswerState = "done"
     error: str = Field(default="", max_length=2000)
     """Why it failed, in a sentence; empty if it did not."""
     finish_reason: str | None = Field(default=None, max_length=40)
@@ -79,17 +79,17 @@ class Said(_Record):
     """Which experts worked on its tokens; kept as long as the page is open, and in files."""
 
     @classmethod
-    async def of(cls, completion: Completion, model: str, backend: str) -> "Said":
-        """Write an ended completion down."""
-        clock, usage = completion.clock, completion.usage
+    async def of(cls, snapshot: AnswerSnapshot, model: str, backend: str) -> "AnswerRecord":
+        """Make the record of an answer that has ended."""
+        clock, usage = snapshot.clock, snapshot.usage
         return cls(
             model=model[:MAX_NAME],
             backend=backend[:MAX_NAME],
-            text=completion.text[:MAX_TEXT],
-            state=completion.state,
-            error=valid(str(completion.error))[:2000] if completion.error else "",
-            finish_reason=completion.finish_reason,
-            language=await language_of(completion.text),
+            text=snapshot.text[:MAX_TEXT],
+            state=snapshot.state,
+            error=valid_unicode(str(snapshot.error))[:2000] if snapshot.error else "",
+            finish_reason=snapshot.finish_reason,
+            language=await language_of(snapshot.text),
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=clock.tokens,
             token_source=clock.token_source,
@@ -103,9 +103,9 @@ class Said(_Record):
             device=clock.device[:MAX_NAME] if clock.device else None,
             shared_device=clock.shared,
             cold=clock.cold,
-            notes=tuple(valid(note)[:400] for note in completion.notes[:20]),
-            warnings=tuple(valid(warning)[:400] for warning in completion.warnings[:20]),
-            routing=completion.routing,
+            notes=tuple(valid_unicode(note)[:400] for note in snapshot.notes[:20]),
+            warnings=tuple(valid_unicode(warning)[:400] for warning in snapshot.warnings[:20]),
+            routing=snapshot.routing,
         )
 
 
@@ -116,12 +116,12 @@ class Turn(_Record):
     pictures: tuple[Picture, ...] = Field(default=(), max_length=MAX_PICTURES)
     """What was shown with the prompt, in order."""
     language: str | None = Field(default=None, max_length=10)
-    answers: tuple[Said | None, Said | None] = (None, None)
+    answers: tuple[AnswerRecord | None, AnswerRecord | None] = (None, None)
 
     @property
     def answered(self) -> bool:
         """Whether any side had something to say: if none had, it was as good as not asked."""
-        return any(said and said.text for said in self.answers)
+        return any(record and record.text for record in self.answers)
 
     def message(self, first: int = 1) -> Message:
         """The prompt as a model is sent it: its pictures, then its text.
@@ -139,17 +139,19 @@ class Turn(_Record):
         kept = tuple(part for part in parts if isinstance(part, ImagePart) or part.text)
         return Message("user", kept or (TextPart(self.prompt),))
 
-    def unrouted(self) -> "Turn":
+    def without_routing(self) -> "Turn":
         """The same turn without what is told of the experts that worked on it."""
-        if not any(said and said.routing for said in self.answers):
+        if not any(record and record.routing for record in self.answers):
             return self
-        answers = (said and said.model_copy(update={"routing": None}) for said in self.answers)
+        answers = (
+            record and record.model_copy(update={"routing": None}) for record in self.answers
+        )
         return self.model_copy(update={"answers": tuple(answers)})
 
-    def with_answer(self, side: int, said: Said | None) -> "Turn":
+    def with_answer(self, side: int, record: AnswerRecord | None) -> "Turn":
         """The same turn with one side's answer replaced."""
         answers = list(self.answers)
-        answers[side] = said
+        answers[side] = record
         return self.model_copy(update={"answers": tuple(answers)})
 
 
@@ -160,22 +162,22 @@ class Conversation(_Record):
     params: GenerationParams = GenerationParams()
     turns: tuple[Turn, ...] = Field(default=(), max_length=MAX_TURNS)
 
-    def adding(self, turn: Turn) -> "Conversation":
+    def with_turn(self, turn: Turn) -> "Conversation":
         """The conversation with one more turn."""
         return self.model_copy(update={"turns": (*self.turns, turn)})
 
-    def lighter(self) -> "Conversation":
+    def without_old_routing(self) -> "Conversation":
         """The same without the routings of earlier turns, but for the last few: they are large."""
-        turns = tuple(turn.unrouted() for turn in self.turns[:-ROUTED_TURNS])
+        turns = tuple(turn.without_routing() for turn in self.turns[:-ROUTED_TURNS])
         return self.model_copy(update={"turns": turns + self.turns[len(turns) :]})
 
-    def until(self, turn: int) -> "Conversation":
+    def before(self, turn: int) -> "Conversation":
         """The conversation as it was before a turn."""
         return self.model_copy(update={"turns": self.turns[:turn]})
 
-    def pictures(self, until: int | None = None) -> tuple[Picture, ...]:
-        """The pictures of the answered turns before `until`, as they are numbered."""
-        answered = (turn for turn in self.turns[:until] if turn.answered)
+    def pictures(self, before: int | None = None) -> tuple[Picture, ...]:
+        """The pictures of the answered turns before `before`, as they are numbered."""
+        answered = (turn for turn in self.turns[:before] if turn.answered)
         return tuple(picture for turn in answered for picture in turn.pictures)
 
     @property
@@ -183,12 +185,12 @@ class Conversation(_Record):
         """The newest turn."""
         return self.turns[-1] if self.turns else None
 
-    def answered(self, side: int, said: Said) -> "Conversation":
+    def with_answer(self, side: int, record: AnswerRecord) -> "Conversation":
         """The conversation with one side's answer to the last turn put in."""
         *earlier, last = self.turns
-        return self.model_copy(update={"turns": (*earlier, last.with_answer(side, said))})
+        return self.model_copy(update={"turns": (*earlier, last.with_answer(side, record))})
 
-    def asked_in(self, language: str | None) -> "Conversation":
+    def with_language(self, language: str | None) -> "Conversation":
         """The conversation with the language of its last prompt noted."""
         *earlier, last = self.turns
         noted = last.model_copy(update={"language": language})
@@ -206,8 +208,8 @@ class Conversation(_Record):
             first += len(turn.pictures) if turn.answered else 0
             if turn is self.turns[-1]:
                 return (*messages, message)
-            if (said := turn.answers[side]) and said.text:
-                messages += [message, Message.of("assistant", said.text)]
+            if (record := turn.answers[side]) and record.text:
+                messages += [message, Message.of("assistant", record.text)]
         raise ValueError("nothing was asked yet")
 
 
@@ -231,9 +233,9 @@ def to_markdown(conversation: Conversation) -> str:
         lines += [f"**Settings:** {settings}", ""]
     for turn in conversation.turns:
         lines += ["## Prompt", "", turn.prompt, "", *_pictures_in_markdown(turn)]
-        for side, said in zip(SIDES, turn.answers, strict=True):
-            if said:
-                lines += _side_in_markdown(side, said)
+        for side, record in zip(SIDES, turn.answers, strict=True):
+            if record:
+                lines += _side_in_markdown(side, record)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -244,12 +246,12 @@ def _pictures_in_markdown(turn: Turn) -> Sequence[str]:
     return [*(f"{n}. {name}" for n, name in enumerate(names, 1)), ""]
 
 
-def _side_in_markdown(side: str, said: Said) -> Sequence[str]:
-    body = [said.text, ""] if said.text else []
-    error = [f"> {said.error}", ""] if said.error else []
-    warnings = [line for warning in said.warnings for line in (f"> {warning}", "")]
-    numbers = " · ".join((*describe_numbers(said), *said.notes))
-    heading = f"### {side.capitalize()}: {said.model} ({said.backend})"
+def _side_in_markdown(side: str, record: AnswerRecord) -> Sequence[str]:
+    body = [record.text, ""] if record.text else []
+    error = [f"> {record.error}", ""] if record.error else []
+    warnings = [line for warning in record.warnings for line in (f"> {warning}", "")]
+    numbers = " · ".join((*describe_numbers(record), *record.notes))
+    heading = f"### {side.capitalize()}: {record.model} ({record.backend})"
     return [heading, "", *body, *error, *warnings] + ([f"_{numbers}_", ""] if numbers else [])
 
 
@@ -266,36 +268,36 @@ def describe_params(params: GenerationParams) -> str:
     return " · ".join(f"{name} {value}" for name, value in turned.items() if value is not None)
 
 
-def describe_numbers(said: Said) -> Sequence[str]:
+def describe_numbers(record: AnswerRecord) -> Sequence[str]:
     """An answer's numbers in short pieces, each with its unit; estimates are called so."""
-    about = "about " if said.token_source == "estimate" else ""
+    about = "about " if record.token_source == "estimate" else ""
     pieces: list[str] = []
-    if said.queued >= 0.1:
-        pieces.append(f"waited {seconds(said.queued)}")
-    if said.first_token is not None:
-        pieces.append(f"first token {seconds(said.first_token)}")
-    if said.tokens_per_second:
-        pieces.append(f"{about}{said.tokens_per_second:.1f} tokens/s")
-    if said.output_tokens:
-        pieces.append(about + count(said.output_tokens, "token"))
-    if said.total:
-        pieces.append(f"{seconds(said.total)} in all")
-    if said.state == "stopped":
+    if record.queued >= 0.1:
+        pieces.append(f"waited {seconds(record.queued)}")
+    if record.first_token is not None:
+        pieces.append(f"first token {seconds(record.first_token)}")
+    if record.tokens_per_second:
+        pieces.append(f"{about}{record.tokens_per_second:.1f} tokens/s")
+    if record.output_tokens:
+        pieces.append(about + count(record.output_tokens, "token"))
+    if record.total:
+        pieces.append(f"{seconds(record.total)} in all")
+    if record.state == "stopped":
         pieces.append("stopped")
-    if said.finish_reason == "length":
+    if record.finish_reason == "length":
         pieces.append("cut off at the token limit")
-    if said.cold:
-        pieces.append(f"cold start, loaded in {seconds(said.load)}")
-    if said.shared_device:
+    if record.cold:
+        pieces.append(f"cold start, loaded in {seconds(record.load)}")
+    if record.shared_device:
         pieces.append("shared device")
-    if said.language in LANGUAGES:
-        pieces.append(LANGUAGES[said.language].english_name)
+    if record.language in LANGUAGES:
+        pieces.append(LANGUAGES[record.language].english_name)
     return pieces
 
 
-def other_language(said: Said, turn: Turn) -> str:
+def other_language(record: AnswerRecord, turn: Turn) -> str:
     """That a question in one language was answered in another; empty if it was not."""
-    asked, answered = LANGUAGES.get(turn.language or ""), LANGUAGES.get(said.language or "")
+    asked, answered = LANGUAGES.get(turn.language or ""), LANGUAGES.get(record.language or "")
     if not asked or not answered or asked is answered:
         return ""
     return f"Answered in {answered.english_name}; you asked in {asked.english_name}"

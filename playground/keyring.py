@@ -2,7 +2,7 @@
 
 from backends import Connection
 
-MOST_CHARACTERS = 4000
+MAX_CHARACTERS = 4000
 """Of a key or an address; both are far shorter."""
 
 
@@ -29,7 +29,7 @@ class Keyring:
         An address takes the key that was typed for another one away: it goes nowhere unasked.
         """
         old = self._connections.get(backend, Connection())
-        url = old.base_url if address is None else address.strip()[:MOST_CHARACTERS] or None
+        url = old.base_url if address is None else address.strip()[:MAX_CHARACTERS] or None
         secret = old.api_key if key is None else _key(key)
         if url != old.base_url and not key:
             secret = None
@@ -40,4 +40,4 @@ class Keyring:
 
 def _key(text: str) -> str | None:
     """What can be a key: visible ASCII. One that was copied over two lines is one all the same."""
-    return "".join(c for c in text if "!" <= c <= "~")[:MOST_CHARACTERS] or None
+    return "".join(c for c in text if "!" <= c <= "~")[:MAX_CHARACTERS] or None

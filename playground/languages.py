@@ -91,19 +91,19 @@ _ADDRESS = re.compile(r"(?:https?://|www\.)[!-~]+|[\w.+-]{1,64}@[\w.-]{1,255}")
 _NOISE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\d_]+")
 _SENTENCE_END = re.compile(r"(?<=[.!?…؟])\s+|\n+")
 
-_READ = 10_000
+_MAX_READ = 10_000
 """Characters of a text that are looked at: more would not change the answer."""
-_JUDGED = 2_000
+_MAX_CLASSIFIED = 2_000
 """Characters of prose that are judged, which takes one to five milliseconds."""
-_FEWEST_LETTERS = 6
+_MIN_LETTERS = 6
 """Below this a text in a script of many languages stays undecided."""
-_DOMINANT = 0.65
+_MIN_SHARE = 0.65
 """Share of a text that its main script, or its main language, must have."""
-_SURE = 0.6
+_MIN_CONFIDENCE = 0.6
 """Share of the probability of all our languages that the best of them must have."""
-_SURELY_ELSE = 0.8
+_MIN_CONFIDENCE_OTHER = 0.8
 """The same share, for one sentence to count as another language than its text."""
-_OURS = 0.25
+_MIN_SUPPORTED = 0.25
 """Share of all probability that must fall on our languages, or it is none of them."""
 
 
@@ -154,9 +154,9 @@ def count_words(text: str) -> WordCount:
 def _prose(text: str) -> str:
     """What is left of the beginning of `text` without code, addresses, digits and noise."""
     for pattern in (_CODE, _ADDRESS):
-        text = pattern.sub("\n", text[:_READ])
+        text = pattern.sub("\n", text[:_MAX_READ])
     lines = (_NOISE.sub(" ", line).strip() for line in text.splitlines())
-    return unicodedata.normalize("NFC", "\n".join(filter(None, lines))[:_JUDGED])
+    return unicodedata.normalize("NFC", "\n".join(filter(None, lines))[:_MAX_CLASSIFIED])
 
 
 def _count_letters(text: str) -> dict[Script, int]:
@@ -177,7 +177,7 @@ def _main_script(prose: str) -> Script | None:
     # Japanese prose is half kana; Chinese prose may quote a little of it.
     words["Japanese" if kana > 0.2 * (kana + han) else "Han"] = kana + han
     script = max(words, key=lambda each: words[each])
-    return script if words[script] > _DOMINANT * sum(words.values()) else None
+    return script if words[script] > _MIN_SHARE * sum(words.values()) else None
 
 
 class _Identifier(Protocol):
@@ -197,24 +197,28 @@ def _identifier() -> _Identifier:
 
 
 def _detect_by_model(prose: str, script: Script) -> Language | None:
-    if len(_LETTERS[script].findall(prose)) < _FEWEST_LETTERS:
+    if len(_LETTERS[script].findall(prose)) < _MIN_LETTERS:
         return None
-    language, certainty = _best(prose)
-    if language is None or certainty < _SURE or _is_mixed(_SENTENCE_END.split(prose), language):
+    language, confidence = _most_likely(prose)
+    if (
+        language is None
+        or confidence < _MIN_CONFIDENCE
+        or _is_mixed(_SENTENCE_END.split(prose), language)
+    ):
         return None
     return language
 
 
-def _best(prose: str) -> tuple[Language | None, float]:
+def _most_likely(prose: str) -> tuple[Language | None, float]:
     """The likeliest of our languages and its share among them; `None` if it is in another one."""
-    ours = dict.fromkeys(LANGUAGES, 0.0)
+    supported = dict.fromkeys(LANGUAGES, 0.0)
     for label, probability in _identifier().rank(prose):
         code = "no" if label == "nn" else label
-        if code in ours:
-            ours[code] += probability
-    total = sum(ours.values())
-    code = max(ours, key=lambda each: ours[each])
-    return (LANGUAGES[code], ours[code] / total) if total >= _OURS else (None, 0.0)
+        if code in supported:
+            supported[code] += probability
+    total = sum(supported.values())
+    code = max(supported, key=lambda each: supported[each])
+    return (LANGUAGES[code], supported[code] / total) if total >= _MIN_SUPPORTED else (None, 0.0)
 
 
 def _is_mixed(sentences: Iterable[str], language: Language) -> bool:
@@ -222,7 +226,7 @@ def _is_mixed(sentences: Iterable[str], language: Language) -> bool:
     total = other = 0
     for sentence in sentences:
         total += len(sentence)
-        guess, certainty = _best(sentence)
-        if guess not in (None, language) and certainty > _SURELY_ELSE:
+        guess, confidence = _most_likely(sentence)
+        if guess not in (None, language) and confidence > _MIN_CONFIDENCE_OTHER:
             other += len(sentence)
-    return other > (1 - _DOMINANT) * total
+    return other > (1 - _MIN_SHARE) * total

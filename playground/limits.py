@@ -9,10 +9,10 @@ from backends import Backend, BadRequestError, Connection, GenerationParams, Mes
 from .budget import Budget
 from .conversation import Conversation
 from .media.pictures import Picture, PictureLimits, memory_held
-from .text import clean
+from .text import strip_controls
 from .visitors import VISITOR, Visitor
 
-MOST_CROPS = 16
+MAX_CROPS = 16
 """What Phi-3-vision was trained with (`preprocessor_config.json` of Phi-3-vision-128k-instruct)."""
 
 
@@ -105,7 +105,7 @@ class Limits:
                 limit=self.history_characters,
             )
 
-    def check_pictures(self, pictures: Sequence[Picture]) -> None:
+    def check_attached_pictures(self, pictures: Sequence[Picture]) -> None:
         """Raise `BadRequestError` for too many pictures, or for some that are gone."""
         if len(pictures) > self.pictures:
             raise BadRequestError(
@@ -114,7 +114,7 @@ class Limits:
                 pictures=len(pictures),
                 limit=self.pictures,
             )
-        if not all(picture.here for picture in pictures):
+        if not all(picture.available for picture in pictures):
             raise BadRequestError(
                 "The pictures of this conversation are no longer here: they are kept in memory "
                 "only, until the page is closed or reloaded.",
@@ -129,22 +129,23 @@ class Limits:
                 "Try again in a few minutes.",
             )
 
-    def cut(self, conversation: Conversation) -> Conversation:
+    def truncated(self, conversation: Conversation) -> Conversation:
         """A conversation with every text cut to what one may be here."""
         most = self.prompt_characters
         turns = tuple(
             turn.model_copy(
                 update={
-                    "prompt": clean(turn.prompt)[:most],
+                    "prompt": strip_controls(turn.prompt)[:most],
                     "answers": tuple(
-                        said and said.model_copy(update={"text": clean(said.text)[:most]})
-                        for said in turn.answers
+                        record
+                        and record.model_copy(update={"text": strip_controls(record.text)[:most]})
+                        for record in turn.answers
                     ),
                 }
             )
             for turn in conversation.turns
         )
-        system = clean(conversation.system)[:most]
+        system = strip_controls(conversation.system)[:most]
         return conversation.model_copy(update={"turns": turns, "system": system})
 
     def check_params(self, params: GenerationParams) -> None:
@@ -156,7 +157,7 @@ class Limits:
             ("Top-k", params.top_k, 0, 1000),
             ("Seed", params.seed, 0, 2**32 - 1),
             ("The number of stop texts", len(params.stop), 0, 4),
-            ("The number of crops", params.num_crops, 1, MOST_CROPS),
+            ("The number of crops", params.num_crops, 1, MAX_CROPS),
         ):
             if value is not None and not low <= value <= high:
                 raise BadRequestError(
@@ -172,7 +173,7 @@ def _plain(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:,}"
 
 
-def _daily(variable: str, usual: int) -> int:
+def _env_number(variable: str, usual: int) -> int:
     """A number that whoever runs the page may have set in the environment."""
     text = os.environ.get(variable, "").replace("_", "").replace(",", "")
     return int(text) if text.isdecimal() else usual
@@ -203,6 +204,8 @@ PUBLIC = replace(
     sessions=300,
     sessions_per_visitor=100,
     places=3,
-    budget=Budget(_daily("PHI_DAILY_REQUESTS", 1000), _daily("PHI_DAILY_TOKENS", 1_000_000)),
+    budget=Budget(
+        _env_number("PHI_DAILY_REQUESTS", 1000), _env_number("PHI_DAILY_TOKENS", 1_000_000)
+    ),
     public=True,
 )

@@ -6,13 +6,13 @@ import re
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def valid(text: str) -> str:
+def valid_unicode(text: str) -> str:
     """The text as valid Unicode: half of a surrogate pair alone becomes U+FFFD."""
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def clean(text: str) -> str:
+def strip_controls(text: str) -> str:
     """The text without control characters, with plain line ends, as valid Unicode."""
-    return _CONTROLS.sub("", valid(text.replace("\r\n", "\n").replace("\r", "\n")))
+    return _CONTROLS.sub("", valid_unicode(text.replace("\r\n", "\n").replace("\r", "\n")))

@@ -28,7 +28,7 @@ def on_platform() -> bool:
     return "SPACE_ID" in os.environ
 
 
-def visitor_of(client: str, forwarded: Sequence[str] = ()) -> str:
+def visitor_address(client: str, forwarded: Sequence[str] = ()) -> str:
     """The visitor at an address, or behind a platform's proxies.
 
     `forwarded` are the `X-Forwarded-For` headers of a platform that is known. Each proxy puts the

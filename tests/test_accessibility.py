@@ -5,9 +5,9 @@ from importlib.resources import files
 import pytest
 from playwright.async_api import BrowserContext
 
-from playground.experts import to_file
+from playground.routing import to_file
 from tests.pages import Puppet, Visitor, last
-from tests.test_experts import grown
+from tests.test_routing import grown
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

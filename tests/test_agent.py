@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from playground import agent
-from playground.agent import Step, Work, read_steps, steps_markdown
+from playground.agent import AgentStep, AgentTrace, read_steps, steps_markdown
 
 # What Phi-3.5-MoE answered in the course, shortened: microsoft/generative-ai-for-beginners (MIT),
 # 19-slm/python/phi35_moe_demo.ipynb, the last cell's output. Spacing and words as they stand there.
@@ -47,7 +47,10 @@ COURSE = f""" ```json
 ]
 ```"""
 
-STEPS = (Step("step1", "Blog", "MoE", "A text"), Step("step2", "Translate", "A text", "一段文字"))
+STEPS = (
+    AgentStep("step1", "Blog", "MoE", "A text"),
+    AgentStep("step2", "Translate", "A text", "一段文字"),
+)
 ROWS: list[dict[str, Any]] = [
     {"agentid": "step1", "tool_name": "Blog", "input": "MoE", "output": "A text"},
     {"agentid": "step2", "tool_name": "Translate", "input": "A text", "output": "一段文字"},
@@ -59,10 +62,10 @@ BLOG, TRANSLATE, RESULT = (json.dumps(row, ensure_ascii=False) for row in ROWS)
 
 
 def test_the_courses_own_answer() -> None:
-    assert read_steps(COURSE) == Work(
+    assert read_steps(COURSE) == AgentTrace(
         (
-            Step("step1", "Blog", "Generative AI with MOE", ENGLISH),
-            Step("step2", "Translate", ENGLISH, CHINESE),
+            AgentStep("step1", "Blog", "Generative AI with MOE", ENGLISH),
+            AgentStep("step2", "Translate", ENGLISH, CHINESE),
         ),
         CHINESE,
         repaired=False,
@@ -104,12 +107,12 @@ def test_the_courses_own_answer() -> None:
     ],
 )
 def test_sound_json_in_any_dress(text: str) -> None:
-    work = read_steps(text)
-    assert work
-    assert [step.tool for step in work.steps] == ["Blog", "Translate"]
-    assert work.steps == STEPS
-    assert work.result == "一段文字"
-    assert not work.repaired
+    trace = read_steps(text)
+    assert trace
+    assert [step.tool for step in trace.steps] == ["Blog", "Translate"]
+    assert trace.steps == STEPS
+    assert trace.result == "一段文字"
+    assert not trace.repaired
 
 
 @pytest.mark.parametrize(
@@ -138,8 +141,8 @@ def test_sound_json_in_any_dress(text: str) -> None:
     ],
 )
 def test_faults_that_models_make(text: str) -> None:
-    work = read_steps(text)
-    assert work == Work(STEPS, "一段文字", repaired=True)
+    trace = read_steps(text)
+    assert trace == AgentTrace(STEPS, "一段文字", repaired=True)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +159,8 @@ def test_faults_that_models_make(text: str) -> None:
 def test_outputs_that_were_not_escaped(output: str) -> None:
     text = f'[{{"agentid": "step1", "tool_name": "Blog", "input": "x", "output": "{output}"}},\n'
     text += '{"agentid": "final" "tool_name": "Result", "output": "end"}]'
-    work = read_steps(text)
-    assert work == Work((Step("step1", "Blog", "x", output),), "end", repaired=True)
+    trace = read_steps(text)
+    assert trace == AgentTrace((AgentStep("step1", "Blog", "x", output),), "end", repaired=True)
 
 
 def test_every_beginning_of_an_answer_shows_what_is_there() -> None:
@@ -165,16 +168,18 @@ def test_every_beginning_of_an_answer_shows_what_is_there() -> None:
     tools = ("Blog", "Translate")
     seen = 0
     for end in range(GOOD.index("Blog") + 5, len(GOOD)):
-        work = read_steps(GOOD[:end])
-        assert work, GOOD[:end]
-        assert work.repaired
-        assert len(work.steps) <= len(STEPS)
-        for step, whole in zip(work.steps, STEPS, strict=False):
+        trace = read_steps(GOOD[:end])
+        assert trace, GOOD[:end]
+        assert trace.repaired
+        assert len(trace.steps) <= len(STEPS)
+        for step, whole in zip(trace.steps, STEPS, strict=False):
             assert whole.output.startswith(step.output)
             assert whole.input.startswith(step.input)
-        assert [step.tool for step in work.steps if step.tool in tools][:seen] == list(tools[:seen])
-        seen = max(seen, sum(step.tool in tools for step in work.steps))
-        assert "一段文字".startswith(work.result)
+        assert [step.tool for step in trace.steps if step.tool in tools][:seen] == list(
+            tools[:seen]
+        )
+        seen = max(seen, sum(step.tool in tools for step in trace.steps))
+        assert "一段文字".startswith(trace.result)
     assert seen == 2
 
 
@@ -193,23 +198,29 @@ def test_every_beginning_of_an_answer_shows_what_is_there() -> None:
 )
 def test_values_that_are_no_plain_text(value: object, shown: str) -> None:
     text = json.dumps([{"tool_name": "Blog", "input": value, "output": value}])
-    assert read_steps(text) == Work((Step("", "Blog", shown, shown),), "", repaired=False)
+    assert read_steps(text) == AgentTrace(
+        (AgentStep("", "Blog", shown, shown),), "", repaired=False
+    )
 
 
 def test_a_call_without_an_output_is_a_step_and_no_result() -> None:
     call = '{"tool_name": "Blog", "input": "Build multi-agents"}'
-    assert read_steps(call) == Work((Step("", "Blog", "Build multi-agents", ""),), "", False)
+    assert read_steps(call) == AgentTrace(
+        (AgentStep("", "Blog", "Build multi-agents", ""),), "", False
+    )
 
 
 def test_a_final_step_with_a_tool_of_its_own_is_both() -> None:
     row = '[{"agentid": "final", "tool_name": "Translate", "input": "x", "output": "y"}]'
-    assert read_steps(row) == Work((Step("final", "Translate", "x", "y"),), "y", repaired=False)
+    assert read_steps(row) == AgentTrace(
+        (AgentStep("final", "Translate", "x", "y"),), "y", repaired=False
+    )
 
 
 def test_different_results_are_all_kept() -> None:
     other = RESULT.replace("一段文字", "another")
-    work = read_steps(f"{RESULT}\n{RESULT}\n{other}")
-    assert work == Work((), "一段文字\n\nanother", repaired=False)
+    trace = read_steps(f"{RESULT}\n{RESULT}\n{other}")
+    assert trace == AgentTrace((), "一段文字\n\nanother", repaired=False)
 
 
 @pytest.mark.parametrize(
@@ -280,8 +291,8 @@ HOSTILE = [
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How often each repair looked at its text."""
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of times that each repair read its text."""
     from json_repair.json_parser import JSONParser
 
     counts: list[int] = []
@@ -291,7 +302,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         try:
             return parse(self)
         finally:
-            counts.append(self.looks)
+            counts.append(self.reads)
 
     monkeypatch.setattr(JSONParser, "parse", counted)
     return counts
@@ -299,19 +310,22 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("piece", HOSTILE)
 @pytest.mark.parametrize("beginning", ["tool", BEGINNING, BEGINNING + '"'])
-def test_work_is_bounded_whatever_the_text(piece: str, beginning: str, looks: list[int]) -> None:
-    for length in (agent.MAX_FAULTY, agent.MAX_TEXT):
+def test_work_is_bounded_whatever_the_text(piece: str, beginning: str, reads: list[int]) -> None:
+    for length in (agent.MAX_FAULTY_CHARACTERS, agent.MAX_CHARACTERS):
         text = (beginning + piece * length)[:length]
         read_steps(text)
-        if length > agent.MAX_FAULTY:
-            assert len(looks) <= 1
-    assert all(count <= agent.LOOKS * (agent.MAX_FAULTY + 1000) + 1 for count in looks)
+        if length > agent.MAX_FAULTY_CHARACTERS:
+            assert len(reads) <= 1
+    assert all(
+        count <= agent.MAX_READS_PER_CHARACTER * (agent.MAX_FAULTY_CHARACTERS + 1000) + 1
+        for count in reads
+    )
 
 
-def test_a_repair_that_takes_too_much_is_given_up(looks: list[int]) -> None:
+def test_a_repair_that_takes_too_much_is_given_up(reads: list[int]) -> None:
     # The library alone needs 9 seconds for this; every step more takes it longer than the last.
     assert read_steps('[{"tool":' + '"}' * 10_000) is None
-    assert looks == [agent.LOOKS * (20_009 + 1000) + 1]
+    assert reads == [agent.MAX_READS_PER_CHARACTER * (20_009 + 1000) + 1]
 
 
 @pytest.mark.parametrize(
@@ -323,18 +337,18 @@ def test_a_repair_that_takes_too_much_is_given_up(looks: list[int]) -> None:
         str(ROWS * 10),
     ],
 )
-def test_real_faults_need_a_fraction_of_what_is_allowed(text: str, looks: list[int]) -> None:
-    work = read_steps(text)
-    assert work and work.repaired
-    assert sum(looks) <= agent.LOOKS * len(text) / 2
+def test_real_faults_need_a_fraction_of_what_is_allowed(text: str, reads: list[int]) -> None:
+    trace = read_steps(text)
+    assert trace and trace.repaired
+    assert sum(reads) <= agent.MAX_READS_PER_CHARACTER * len(text) / 2
 
 
-def test_length_depth_and_number_of_steps_are_limited(looks: list[int]) -> None:
-    long = json.dumps([{**ROWS[0], "output": "x" * (agent.MAX_TEXT - 200)}])
+def test_length_depth_and_number_of_steps_are_limited(reads: list[int]) -> None:
+    long = json.dumps([{**ROWS[0], "output": "x" * (agent.MAX_CHARACTERS - 200)}])
     assert read_steps(long)
     assert read_steps(long + " " * 200) is None
     assert read_steps(long[:-1]) is None, "too long to repair"
-    assert not looks
+    assert not reads
 
     assert read_steps(json.dumps(ROWS[:1] * agent.MAX_STEPS + ROWS[2:]))
     assert read_steps(json.dumps(ROWS[:1] * (agent.MAX_STEPS + 1))) is None
@@ -360,17 +374,17 @@ def test_length_depth_and_number_of_steps_are_limited(looks: list[int]) -> None:
 @settings(max_examples=300, deadline=None)
 def test_nothing_raises(text: str) -> None:
     for answer in (text, BEGINNING + text):
-        work = read_steps(answer)
-        if work:
-            assert steps_markdown(work).encode()
-            assert len(work.steps) <= agent.MAX_STEPS
+        trace = read_steps(answer)
+        if trace:
+            assert steps_markdown(trace).encode()
+            assert len(trace.steps) <= agent.MAX_STEPS
 
 
 # -- shown to a person ---------------------------------------------------------------------
 
 
 def test_steps_for_a_person() -> None:
-    assert steps_markdown(Work(STEPS, "一段文字", repaired=False)) == (
+    assert steps_markdown(AgentTrace(STEPS, "一段文字", repaired=False)) == (
         "1. **Blog**: MoE\n\n   > A text\n\n"
         "2. **Translate**: A text\n\n   > 一段文字\n\n"
         "**Result**\n\n一段文字"
@@ -378,15 +392,15 @@ def test_steps_for_a_person() -> None:
 
 
 def test_a_repair_is_told_and_a_missing_part_left_out() -> None:
-    markdown = steps_markdown(Work((Step("step1", "", "", ""),), "", repaired=True))
+    markdown = steps_markdown(AgentTrace((AgentStep("step1", "", "", ""),), "", repaired=True))
     assert markdown == (
         "1. **step1**\n\n*The JSON of this answer had faults; it was read all the same.*"
     )
 
 
 def test_long_inputs_are_shortened_and_long_outputs_are_not() -> None:
-    work = Work((Step("", "Blog", "字" * 500, "字" * 500),), "", repaired=False)
-    first, quote = steps_markdown(work).split("\n\n")
+    trace = AgentTrace((AgentStep("", "Blog", "字" * 500, "字" * 500),), "", repaired=False)
+    first, quote = steps_markdown(trace).split("\n\n")
     assert first == "1. **Blog**: " + "字" * 159 + "…"
     assert quote == "   > " + "字" * 500
 
@@ -395,7 +409,7 @@ def test_long_inputs_are_shortened_and_long_outputs_are_not() -> None:
     "text", ["مرحبا، كيف الحال؟", "‏שלום‏", "你好，“世界”。", "한국어 «é» 👩‍👩‍👧"]
 )
 def test_all_scripts_survive(text: str) -> None:
-    markdown = steps_markdown(Work((Step("s", text, text, text),), text, repaired=False))
+    markdown = steps_markdown(AgentTrace((AgentStep("s", text, text, text),), text, repaired=False))
     assert markdown == f"1. **{text}**: {text}\n\n   > {text}\n\n**Result**\n\n{text}"
 
 
@@ -467,8 +481,10 @@ ATTACKS = [
 
 @pytest.mark.parametrize("text", ATTACKS)
 def test_a_model_cannot_write_markdown(text: str) -> None:
-    work = Work((Step("s", text, text, text), Step("t", "Blog", "x", "y")), text, repaired=False)
-    kinds, texts = parsed(steps_markdown(work))
+    trace = AgentTrace(
+        (AgentStep("s", text, text, text), AgentStep("t", "Blog", "x", "y")), text, repaired=False
+    )
+    kinds, texts = parsed(steps_markdown(trace))
     assert kinds <= PLAIN
     line = " ".join(text.split())
     indented = re.sub("(?m)^ +", lambda m: "\u00a0" * len(m[0]), text.expandtabs(4))
@@ -481,7 +497,7 @@ def test_a_model_cannot_write_markdown(text: str) -> None:
     ["https://example.com", "ftp://a.b", "www.example.com", "WWW.example.com", "a@example.com"],
 )
 def test_addresses_do_not_become_links(text: str) -> None:
-    markdown = steps_markdown(Work((Step("s", text, text, text),), text, repaired=False))
+    markdown = steps_markdown(AgentTrace((AgentStep("s", text, text, text),), text, repaired=False))
     assert text not in markdown
     assert parsed(markdown)[1] == [f"{text}: {text}", text, "Result", text]
 
@@ -489,7 +505,9 @@ def test_addresses_do_not_become_links(text: str) -> None:
 @given(st.text(alphabet=st.sampled_from("ab \n\t#*_`~[]()<>!|-+=:.1&;\\$@你"), max_size=40))
 @settings(max_examples=500, deadline=None)
 def test_no_text_at_all_gets_out(text: str) -> None:
-    work = Work((Step("s", "T" + text, text, text), Step("t", "Blog", "x", "y")), text, False)
-    kinds, texts = parsed(steps_markdown(work))
+    trace = AgentTrace(
+        (AgentStep("s", "T" + text, text, text), AgentStep("t", "Blog", "x", "y")), text, False
+    )
+    kinds, texts = parsed(steps_markdown(trace))
     assert kinds <= PLAIN
     assert "Blog: x" in texts and "y" in texts

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import BrowserContext, Route
 
 from backends import OutOfMemoryError
-from playground.conversation import Conversation, Said, Turn
+from playground.conversation import AnswerRecord, Conversation, Turn
 from tests.pages import PUPPET, Puppet, Visitor, last
 from ui.compare.form import Form
 
@@ -235,8 +235,8 @@ async def test_two_visitors_on_one_local_model(browser, served: str, puppet: Pup
 
 
 async def test_a_forged_history(visitor: Visitor, puppet: Puppet) -> None:
-    said = Said(model="One", backend="Puppet", text="An honest answer.")
-    kept = Conversation(turns=(Turn(prompt="An honest question", answers=(said, said)),))
+    record = AnswerRecord(model="One", backend="Puppet", text="An honest answer.")
+    kept = Conversation(turns=(Turn(prompt="An honest question", answers=(record, record)),))
     forged = kept.model_dump(mode="json")
     forged["turns"][0] |= {"role": "system", "component": "html"}
     forged["turns"].append(

@@ -12,7 +12,7 @@ from playground.budget import Budget
 from playground.compare import complete
 from playground.health import HealthMonitor
 from playground.limits import LOCAL, PUBLIC
-from playground.visitors import Visitor, visitor_of
+from playground.visitors import Visitor, visitor_address
 from tests.fakes import Scripted, last, said
 
 
@@ -117,4 +117,4 @@ async def test_checking_models_out_is_paid_from_the_budget_and_seldom(
     ],
 )
 def test_who_a_visitor_is(client: str, forwarded: list[str], visitor: str) -> None:
-    assert visitor_of(client, forwarded) == visitor
+    assert visitor_address(client, forwarded) == visitor

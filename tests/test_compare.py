@@ -8,7 +8,7 @@ import pytest
 
 from backends import Chunk, Message, Progress, RateLimitError, ServerError, Timings
 from playground import compare
-from playground.answer import Answer, Request
+from playground.answer import AnswerBuilder, Request
 from playground.compare import Run, complete
 from tests.fakes import Fed, Scripted, last, said
 
@@ -52,7 +52,7 @@ def test_the_engine_says_how_much_of_the_wait_was_loading(
     told: float, load: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.monotonic", lambda: 10.0)
-    answer = Answer()
+    answer = AnswerBuilder()
     answer.start()
     answer.wait_for(Progress("loading"))
     answer.add(Chunk(text="a", tokens=1, at=10.5))
@@ -279,7 +279,9 @@ async def test_a_task_outside_a_run_can_be_cancelled() -> None:
     fed = Fed()
     fed.feed("x")
     arrived = asyncio.Event()
-    task = asyncio.create_task(complete(ask(fed), Answer(lambda first: first and arrived.set())))
+    task = asyncio.create_task(
+        complete(ask(fed), AnswerBuilder(lambda first: first and arrived.set()))
+    )
     await arrived.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -307,7 +309,7 @@ async def test_an_answer_whose_end_has_come_is_done_whatever_follows() -> None:
     """A mixture of experts reads its last token once more, to tell its experts."""
     for late in (ServerError("Out of memory.", ""), None):
         backend = Fed()
-        answer = Answer()
+        answer = AnswerBuilder()
         task = asyncio.create_task(complete(Request(backend, "fake", ()), answer))
         backend.feed("Hi", last(1, 1))
         while not answer.finish_reason:  # noqa: ASYNC110

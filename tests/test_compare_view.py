@@ -4,7 +4,7 @@ import gradio as gr
 import pytest
 
 from backends import REGISTRY
-from playground.conversation import Conversation, Said, Turn
+from playground.conversation import AnswerRecord, Conversation, Turn
 from playground.keyring import Keyring
 from playground.services import Services
 from tests.fakes import Scripted
@@ -12,7 +12,7 @@ from ui.compare.form import Form
 from ui.compare.session import Session
 from ui.compare.view import CompareView
 
-ANSWER = Said(text="Hello.", state="done", model="Fake", backend="Scripted")
+ANSWER = AnswerRecord(text="Hello.", state="done", model="Fake", backend="Scripted")
 
 
 @pytest.fixture

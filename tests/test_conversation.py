@@ -8,11 +8,11 @@ from PIL import Image
 from pydantic import ValidationError
 
 from backends import BackendConnectionError, BadRequestError, GenerationParams, TextPart, Usage
-from playground.answer import Completion
+from playground.answer import AnswerSnapshot
 from playground.clock import Clock, estimate_tokens
 from playground.conversation import (
+    AnswerRecord,
     Conversation,
-    Said,
     Turn,
     describe_numbers,
     seconds,
@@ -20,10 +20,10 @@ from playground.conversation import (
     to_markdown,
 )
 from playground.limits import LOCAL
-from playground.media.pictures import Picture, PictureLimits, read
+from playground.media.pictures import Picture, PictureLimits, read_picture
 from ui.compare.numbers import final_line
 
-ANSWER = Said(
+ANSWER = AnswerRecord(
     model="Phi-3.5-mini",
     backend="Transformers",
     text="Kleine Modelle\tlaufen überall.",
@@ -33,7 +33,9 @@ ANSWER = Said(
     first_token=0.25,
     tokens_per_second=12.34,
 )
-FAILED = Said(model="Phi-3-mini", backend="Ollama", text="", state="failed", error="It is gone.")
+FAILED = AnswerRecord(
+    model="Phi-3-mini", backend="Ollama", text="", state="failed", error="It is gone."
+)
 
 
 def conversation() -> Conversation:
@@ -58,15 +60,15 @@ def test_a_turn_a_side_could_not_answer_is_not_sent_to_it_again() -> None:
 
 async def test_an_ended_answer_is_written_down_with_its_numbers() -> None:
     clock = Clock(load=2, decode=4.0, first_token=2.5, tokens=9, first_tokens=1, shared=True)
-    completion = Completion(
+    snapshot = AnswerSnapshot(
         "done",
         "Small language models run on a laptop and answer quickly.",
         usage=Usage(5, 9),
         clock=clock,
     )
-    said = await Said.of(completion, "Phi-3.5-mini", "Transformers")
-    assert said.tokens_per_second == 2.0 and said.cold and said.language == "en"
-    assert describe_numbers(said) == [
+    record = await AnswerRecord.of(snapshot, "Phi-3.5-mini", "Transformers")
+    assert record.tokens_per_second == 2.0 and record.cold and record.language == "en"
+    assert describe_numbers(record) == [
         "first token 2.50 s",
         "2.0 tokens/s",
         "9 tokens",
@@ -77,16 +79,16 @@ async def test_an_ended_answer_is_written_down_with_its_numbers() -> None:
 
 
 async def test_notes_and_warnings_stay_with_the_answer() -> None:
-    completion = Completion(
+    snapshot = AnswerSnapshot(
         "done",
         "Yes.",
         clock=Clock(device="http://" + "x" * 300),
         notes=("Q4_0 weights",),
         warnings=("It may have forgotten <b>you</b>.",),
     )
-    said = await Said.of(completion, "m", "Ollama")
-    turn = Turn(prompt="Well?", answers=(said, None))
-    line = final_line(said, turn)
+    record = await AnswerRecord.of(snapshot, "m", "Ollama")
+    turn = Turn(prompt="Well?", answers=(record, None))
+    line = final_line(record, turn)
     assert ">Q4_0 weights</span>" in line and 'class="note"' in line
     assert '<span class="note warning">It may have forgotten &lt;b&gt;you' in line
     talk = Conversation(turns=(turn,))
@@ -97,8 +99,8 @@ async def test_notes_and_warnings_stay_with_the_answer() -> None:
 
 async def test_a_failure_is_written_down_as_its_sentence() -> None:
     error = BackendConnectionError("The server hung up.", "Try again.")
-    said = await Said.of(Completion("failed", "half", error=error), "m", "b")
-    assert (said.state, said.text, said.error) == (
+    record = await AnswerRecord.of(AnswerSnapshot("failed", "half", error=error), "m", "b")
+    assert (record.state, record.text, record.error) == (
         "failed",
         "half",
         "The server hung up. Try again.",
@@ -106,8 +108,8 @@ async def test_a_failure_is_written_down_as_its_sentence() -> None:
 
 
 def test_an_estimate_is_called_one() -> None:
-    said = ANSWER.model_copy(update={"token_source": "estimate"})
-    assert "about 7 tokens" in describe_numbers(said)
+    record = ANSWER.model_copy(update={"token_source": "estimate"})
+    assert "about 7 tokens" in describe_numbers(record)
 
 
 def test_markdown_has_settings_texts_and_numbers() -> None:
@@ -153,7 +155,7 @@ def test_estimates_count_bytes() -> None:
 def shown(name: str, colour: str = "red") -> Picture:
     file = io.BytesIO()
     Image.new("RGB", (40, 30), colour).save(file, "PNG")
-    return read(file.getvalue(), name, PictureLimits())
+    return read_picture(file.getvalue(), name, PictureLimits())
 
 
 def test_pictures_stand_before_their_prompt() -> None:
@@ -176,10 +178,10 @@ def test_a_prompt_may_say_where_its_pictures_stand() -> None:
 
 def test_numbers_go_on_through_the_conversation() -> None:
     one, two = shown("one.png"), shown("two.png", "blue")
-    said = Said(model="One", backend="Here", text="Seen.")
+    record = AnswerRecord(model="One", backend="Here", text="Seen.")
     talk = Conversation(
         turns=(
-            Turn(prompt="A", pictures=(one,), answers=(said, None)),
+            Turn(prompt="A", pictures=(one,), answers=(record, None)),
             Turn(prompt="B <|image_2|> C", pictures=(two,)),
         )
     )
@@ -187,22 +189,22 @@ def test_numbers_go_on_through_the_conversation() -> None:
     assert [message.images for message in talk.messages(0)] == [(one.part,), (), (two.part,)]
     assert talk.messages(0)[2].parts == (TextPart("B "), two.part, TextPart(" C"))
     assert talk.messages(1) == (talk.messages(0)[2],)  # it could not answer the first turn
-    failed = Said(model="One", backend="Here", text="", error="It fell over.")
+    failed = AnswerRecord(model="One", backend="Here", text="", error="It fell over.")
     nobody = talk.turns[0].with_answer(0, failed)
     again = Conversation(turns=(nobody, Turn(prompt="B <|image_1|> C", pictures=(two,))))
     assert again.messages(0)[-1].parts == (TextPart("B "), two.part, TextPart(" C"))
 
 
 def test_pictures_are_never_written_down() -> None:
-    said = Said(model="One", backend="Here", text="Seen.")
-    turn = Turn(prompt="A", pictures=(shown("photo.png"),), answers=(said, None))
+    record = AnswerRecord(model="One", backend="Here", text="Seen.")
+    turn = Turn(prompt="A", pictures=(shown("photo.png"),), answers=(record, None))
     talk = Conversation(turns=(turn,))
     assert "photo.png (40 × 30)" in to_markdown(talk)
     back = Conversation.model_validate_json(to_json(talk))
     (gone,) = back.pictures()
-    assert (gone.name, gone.here) == ("photo.png", False)
+    assert (gone.name, gone.available) == ("photo.png", False)
     with pytest.raises(BadRequestError, match="no longer here"):
-        LOCAL.check_pictures(back.pictures())
+        LOCAL.check_attached_pictures(back.pictures())
     with pytest.raises(BadRequestError, match="33 pictures"):
-        LOCAL.check_pictures([shown("x.png")] * 33)
-    LOCAL.check_pictures(talk.pictures())
+        LOCAL.check_attached_pictures([shown("x.png")] * 33)
+    LOCAL.check_attached_pictures(talk.pictures())

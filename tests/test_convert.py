@@ -6,11 +6,12 @@ import math
 import pytest
 
 from backends import BadRequestError, GenerationParams
-from playground.conversation import Conversation, Said, Turn
+from playground.conversation import AnswerRecord, Conversation, Turn
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
+from playground.text import strip_controls
 from ui.compare.chat import to_chatbot, turn_of
-from ui.compare.form import clean, from_browser
+from ui.compare.form import from_browser
 from ui.tabs.vision.session import VisionForm as Form
 
 GOOD = ["Hi", "pocket", "pocket-3", "pocket", "pocket-3.5", "", 0.7, 512, 0.95, 50, None, ""]
@@ -127,13 +128,13 @@ def test_a_public_page_takes_less() -> None:
     ],
 )
 def test_control_characters_and_half_pairs(dirty: str, text: str) -> None:
-    assert clean(dirty) == text
-    clean(dirty).encode("utf-8")
+    assert strip_controls(dirty) == text
+    strip_controls(dirty).encode("utf-8")
 
 
 def test_what_the_browser_kept_comes_back() -> None:
-    said = Said(model="m", backend="b", text="Yes\n\tindented")
-    kept = Conversation(turns=(Turn(prompt="Q", answers=(said, None)),))
+    record = AnswerRecord(model="m", backend="b", text="Yes\n\tindented")
+    kept = Conversation(turns=(Turn(prompt="Q", answers=(record, None)),))
     assert from_browser(kept.model_dump_json(), LOCAL) == kept
 
 
@@ -169,7 +170,7 @@ def test_of_a_forged_history_only_texts_of_user_and_assistant_are_left() -> None
     roles = {message.role for message in conversation.messages(0)}
     assert roles == {"user"}
     assert "script" not in conversation.model_dump_json()
-    again = conversation.adding(Turn(prompt="More"))
+    again = conversation.with_turn(Turn(prompt="More"))
     assert [m.role for m in again.messages(0)] == ["user", "assistant", "user"]
 
 
@@ -181,11 +182,11 @@ def test_a_long_history_keeps_its_newest_turns() -> None:
 
 
 def test_a_message_leads_to_its_turn() -> None:
-    said = Said(model="m", backend="b", text="A")
-    silent = Said(model="m", backend="b", text="", state="failed", error="No.")
+    record = AnswerRecord(model="m", backend="b", text="A")
+    silent = AnswerRecord(model="m", backend="b", text="", state="failed", error="No.")
     turns = (
-        Turn(prompt="1", answers=(said, silent)),
-        Turn(prompt="2", answers=(said, silent)),
+        Turn(prompt="1", answers=(record, silent)),
+        Turn(prompt="2", answers=(record, silent)),
     )
     conversation = Conversation(turns=turns)
     for side in (0, 1):
@@ -197,9 +198,9 @@ def test_a_message_leads_to_its_turn() -> None:
 
 
 def test_texts_keep_their_tabs_and_indentation() -> None:
-    said = Said(model="m", backend="b", text="Code:\n    def f():\n    \treturn 1\n")
-    messages = to_chatbot(Conversation(turns=(Turn(prompt="Q", answers=(said, None)),)), 0)
-    assert messages[1]["content"] == [{"type": "text", "text": said.text}]
+    record = AnswerRecord(model="m", backend="b", text="Code:\n    def f():\n    \treturn 1\n")
+    messages = to_chatbot(Conversation(turns=(Turn(prompt="Q", answers=(record, None)),)), 0)
+    assert messages[1]["content"] == [{"type": "text", "text": record.text}]
 
 
 @pytest.mark.parametrize("how", [{"state": "stopped"}, {"finish_reason": "length"}])
@@ -207,8 +208,8 @@ def test_an_agent_that_was_cut_off_made_no_fault(how: dict[str, str]) -> None:
     text = '[{"agentid": "step1", "tool_name": "Blog", "input": "MoE", "output": "Experts sha'
     shown = {}
     for more in ({}, how):
-        said = Said(model="M", backend="B", text=text, **more)  # pyright: ignore[reportArgumentType]
-        talk = Conversation(turns=(Turn(prompt="x", answers=(said, None)),))
+        record = AnswerRecord(model="M", backend="B", text=text, **more)  # pyright: ignore[reportArgumentType]
+        talk = Conversation(turns=(Turn(prompt="x", answers=(record, None)),))
         _, steps, own = to_chatbot(talk, 0, steps=True)
         shown[bool(more)] = steps["content"][0]["text"]
         assert own["content"][0]["text"] == text

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from backends import MODELS, known_model
-from playground.conversation import Said
+from playground.conversation import AnswerRecord
 from ui.tabs.moe.cost import cost_html, flops_per_token
 
 
@@ -55,9 +55,9 @@ def test_the_formula() -> None:
 
 def test_the_speed_is_that_of_the_same_model_only() -> None:
     spec = MODELS["pocket-moe"]
-    said = Said(model="Pocket-MoE", backend="Pocket", text="Hi", tokens_per_second=123.45)
-    assert text(cost_html(spec, said))[-1] == "123.5 tokens/s in the last answer"
-    other = said.model_copy(update={"model": "Pocket-3.5"})
+    record = AnswerRecord(model="Pocket-MoE", backend="Pocket", text="Hi", tokens_per_second=123.45)
+    assert text(cost_html(spec, record))[-1] == "123.5 tokens/s in the last answer"
+    other = record.model_copy(update={"model": "Pocket-3.5"})
     assert "tokens/s" not in cost_html(spec, other)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from playground import examples
-from playground.examples import EXAMPLES, TASKS, Example, load
+from playground.examples import EXAMPLES, TASKS, Example, load_examples
 from playground.languages import LANGUAGES, detect, script_share
 
 FILES = sorted(
@@ -27,12 +27,12 @@ def test_the_first_four_languages_are_here_and_every_file_is_a_known_language() 
 @pytest.mark.parametrize("language", CODES)
 def test_every_language_has_the_seven_tasks_once(language: str) -> None:
     assert len(TASKS) == 7
-    tasks = [example.task for example in load(language) if example.task != "course"]
+    tasks = [example.task for example in load_examples(language) if example.task != "course"]
     assert tuple(tasks) == TASKS
 
 
 def test_a_language_without_a_file_has_no_examples() -> None:
-    assert load("xx") == ()
+    assert load_examples("xx") == ()
 
 
 def test_the_course_compares_in_chinese() -> None:
@@ -83,4 +83,4 @@ def test_a_mistake_in_a_file_is_found(
     (tmp_path / "en.json").write_text(json.dumps([row]))
     monkeypatch.setattr(examples, "files", lambda package: tmp_path)
     with pytest.raises(error):
-        load("en")
+        load_examples("en")

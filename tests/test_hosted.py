@@ -626,7 +626,7 @@ async def test_github_models_is_gone_and_nothing_is_asked(monkeypatch: pytest.Mo
         raise AssertionError("it asked")
 
     monkeypatch.setenv("GITHUB_TOKEN", SECRET)
-    monkeypatch.setattr("backends._remote.chat_completions._clients.use", no_network)
+    monkeypatch.setattr(GITHUB.clients, "use", no_network)
     status = (await GITHUB.check()).status
     assert status.state == "retired" and "2026-07-30" in status.message
     assert {offer.status.state for offer in (await GITHUB.check()).offers} == {"retired"}

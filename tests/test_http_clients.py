@@ -7,12 +7,12 @@ from contextlib import aclosing
 import pytest
 
 from backends import REGISTRY, Chunk, Connection, GenerationParams, Message, Progress
-from backends._remote import chat_completions, http
+from backends._remote import http
 from backends._remote.http import ClientCache
-from backends.ollama import client as ollama_client
 from tests.browser import PATIENCE
 from tests.stub import Reply, Stub, delta, sse
 
+OLLAMA, WIRE = REGISTRY["ollama"], REGISTRY["openai_compatible"]
 HELLO = (Message.of("user", "Hello"),)
 
 
@@ -152,9 +152,9 @@ def serve(stub: Stub, name: str, release: asyncio.Event) -> None:
 async def http_client(name: str, stub: Stub):
     """The httpx client in use for a stub."""
     if name == "ollama":
-        async with ollama_client.SERVERS.use(stub.url) as server:
+        async with OLLAMA.servers.use(stub.url) as server:
             return server.client._client
-    async with chat_completions._clients.use(stub.url + "/v1") as client:
+    async with WIRE.clients.use(stub.url + "/v1") as client:
         return client._client
 
 

@@ -128,7 +128,7 @@ def test_only_the_beginning_of_a_long_text_is_judged(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(languages, "_identifier", Counting)
     assert code("The small model can run on your phone. " * 10_000) == "en"
-    assert sum(judged) <= 2 * languages._JUDGED
+    assert sum(judged) <= 2 * languages._MAX_CLASSIFIED
 
 
 def test_the_library_is_imported_only_when_it_is_needed() -> None:

@@ -7,9 +7,9 @@ import gradio as gr
 import pytest
 
 from backends import ExpertRouting
-from playground.conversation import Conversation, Said, Turn
-from playground.experts import Routing
+from playground.conversation import AnswerRecord, Conversation, Turn
 from playground.keyring import Keyring
+from playground.routing import Routing
 from playground.services import Services
 from ui.compare import chat
 from ui.tabs.moe import session as session_module
@@ -18,10 +18,12 @@ from ui.tabs.moe.session import MoeSession
 from ui.tabs.moe.view import MoeView
 
 
-def answer(text: str) -> Said:
+def answer(text: str) -> AnswerRecord:
     routing = Routing()
     routing.add(ExpertRouting(1, "Hi", False, ((0,),), ((1.0,),), 2))
-    return Said(model="Pocket-MoE", backend="Pocket", text=text, state="done", routing=routing)
+    return AnswerRecord(
+        model="Pocket-MoE", backend="Pocket", text=text, state="done", routing=routing
+    )
 
 
 async def test_nothing_heavy_runs_on_the_event_loop_nor_twice(

@@ -8,11 +8,11 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, Locator, expect
 
 from backends import Chunk, ExpertRouting
-from playground.experts import from_file
+from playground.routing import from_file
 from tests.browser import PATIENCE
 from tests.fakes import last, said
 from tests.pages import Puppet, Visitor
-from tests.test_experts import grown, to_file, token
+from tests.test_routing import grown, to_file, token
 from ui.tabs.moe.figure import AGAIN, grows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

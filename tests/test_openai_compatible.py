@@ -474,12 +474,12 @@ async def test_a_count_that_is_none(stub: Stub, number: object) -> None:
 async def test_an_answer_without_an_end_is_stopped(
     stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "LONGEST", 1000)
+    monkeypatch.setattr(compare, "MAX_ANSWER_CHARACTERS", 1000)
     stub.on(CHAT, stream(*[sse(delta("x" * 400), done=False)] * 5, asyncio.Event()))
     request = Request(BACKEND, "phi", HELLO, connection=Connection(stub.url))
-    completion = await compare.complete(request)
-    assert completion.state == "failed" and "without an end" in str(completion.error)
-    assert len(completion.text) == 1200
+    snapshot = await compare.complete(request)
+    assert snapshot.state == "failed" and "without an end" in str(snapshot.error)
+    assert len(snapshot.text) == 1200
     await stub.until_open(0)
 
 

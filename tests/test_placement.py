@@ -24,15 +24,15 @@ def where(weights: Weights, gpus: tuple[int, ...], memory: int) -> tuple[str, fl
 @pytest.mark.parametrize(
     ("gpus", "memory", "expected"),
     [
-        ((141,), 64, ("gpu", 0)),
-        ((24, 141), 64, ("gpu", 0)),
-        ((84,), 64, ("spread", 5.2)),  # its own context takes some of it
-        ((80, 80), 64, ("gpus", 0)),
-        ((43, 43), 64, ("spread", 7.9)),  # 86 GB, but half a layer is left over in each
-        ((80,), 128, ("memory", 0)),  # a processor reads 13 GB for a token, a GPU would be sent 10
-        ((), 128, ("memory", 0)),
-        ((80,), 32, ("spread", 10.5)),
-        ((24, 24), 64, ("spread", 44.6)),
+        ((141,), 64, ("single_gpu", 0)),
+        ((24, 141), 64, ("single_gpu", 0)),
+        ((84,), 64, ("cpu_offload", 5.2)),  # its own context takes some of it
+        ((80, 80), 64, ("multi_gpu", 0)),
+        ((43, 43), 64, ("cpu_offload", 7.9)),  # 86 GB, but half a layer is left over in each
+        ((80,), 128, ("cpu", 0)),  # a processor reads 13 GB for a token, a GPU would be sent 10
+        ((), 128, ("cpu", 0)),
+        ((80,), 32, ("cpu_offload", 10.5)),
+        ((24, 24), 64, ("cpu_offload", 44.6)),
         ((24,), 32, None),
         ((4,), 80, None),
         ((), 24, None),
@@ -44,7 +44,7 @@ def test_a_mixture_of_84_gb_goes_where_it_runs_fastest(gpus, memory, expected):
 
 @pytest.mark.parametrize(
     ("gpus", "memory", "expected"),
-    [((48,), 64, ("gpu", 0)), ((24,), 64, ("spread", 6.3)), ((8,), 64, ("memory", 0))],
+    [((48,), 64, ("single_gpu", 0)), ((24,), 64, ("cpu_offload", 6.3)), ((8,), 64, ("cpu", 0))],
 )
 def test_a_dense_model_reads_all_of_itself(gpus, memory, expected):
     assert where(DENSE, gpus, memory) == expected
@@ -52,7 +52,7 @@ def test_a_dense_model_reads_all_of_itself(gpus, memory, expected):
 
 def test_a_model_that_does_not_spread_stays_in_one_piece():
     whole = Weights(84 * GB, 84 * GB, supports_device_map=False)
-    assert where(whole, (80, 80), 128) == ("memory", 0)
+    assert where(whole, (80, 80), 128) == ("cpu", 0)
     assert where(whole, (80, 80), 64) is None
 
 
@@ -114,7 +114,7 @@ def test_without_accelerate_its_install_line_is_said(offer, monkeypatch):
     assert "pip install accelerate" in status.message
     with pytest.raises(MissingDependencyError) as caught:
         MoeModel._from_pretrained_kwargs(
-            "Phi-3.5-MoE", "cuda:0", torch.bfloat16, Placement("gpus", 2)
+            "Phi-3.5-MoE", "cuda:0", torch.bfloat16, Placement("multi_gpu", 2)
         )
     assert "pip install accelerate" in caught.value.hint
     assert MoeModel._from_pretrained_kwargs("x", "cuda:0", torch.bfloat16, None) == {
@@ -139,18 +139,18 @@ def test_room_is_asked_for_on_every_device(monkeypatch):
     monkeypatch.setattr(torch_model, "free_on", free.__getitem__)
     monkeypatch.setattr(torch_model, "free_memory", lambda: 30 * GB)
     assert torch_model.free_over("cuda:0", None) == 70 * GB
-    assert torch_model.free_over("cuda:0", Placement("gpus", 2)) == 130 * GB - 2 * RESERVE
-    assert torch_model.free_over("cuda:0", Placement("spread", 2, 1)) == 160 * GB - 3 * RESERVE
+    assert torch_model.free_over("cuda:0", Placement("multi_gpu", 2)) == 130 * GB - 2 * RESERVE
+    assert torch_model.free_over("cuda:0", Placement("cpu_offload", 2, 1)) == 160 * GB - 3 * RESERVE
 
 
 @pytest.mark.engine
 @pytest.mark.parametrize(
     ("found", "gpus", "device"),
     [
-        (Placement("gpu", 2), (24, 80), "cuda:1"),
-        (Placement("gpus", 2), (80, 80), "cuda:0"),
-        (Placement("spread", 1, 9), (24,), "cuda:0"),
-        (Placement("memory", 1), (24,), "cpu"),
+        (Placement("single_gpu", 2), (24, 80), "cuda:1"),
+        (Placement("multi_gpu", 2), (80, 80), "cuda:0"),
+        (Placement("cpu_offload", 1, 9), (24,), "cuda:0"),
+        (Placement("cpu", 1), (24,), "cpu"),
         (None, (24,), "cuda:0"),
         (None, (), "cpu"),
     ],
@@ -167,11 +167,11 @@ def test_a_busy_gpu_is_passed_over(monkeypatch):
     free = {"cuda:0": 5 * GB, "cuda:1": 90 * GB}
     monkeypatch.setattr(torch_model, "free_on", free.__getitem__)
     found, gpus = Transformers()._placed(MOE)
-    assert found and found.where == "gpu" and torch_model.device_for(found, gpus) == "cuda:1"
+    assert found and found.where == "single_gpu" and torch_model.device_for(found, gpus) == "cuda:1"
     free["cuda:1"] = 5 * GB  # nothing is free, but what is there could be
     monkeypatch.setattr("backends.transformers.free_memory", lambda: 5 * GB)
     found, gpus = Transformers()._placed(MOE)
-    assert found and found.where == "gpu" and torch_model.device_for(found, gpus) == "cuda:0"
+    assert found and found.where == "single_gpu" and torch_model.device_for(found, gpus) == "cuda:0"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 from backends import REGISTRY, Chunk, ContextLengthError, GenerationParams, Message, TextPart
 from backends._local.pool import POOL
 from playground.examples.vision import VisionExample, load_vision, picture_bytes
-from playground.media.pictures import PictureLimits, read
+from playground.media.pictures import PictureLimits, read_picture
 from tools.pocket.lesson import MODELS
 from tools.pocket.vision import train
 from tools.pocket.vision.conversations import collate, pack
@@ -125,7 +125,9 @@ def in_float32(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def answer(example: VisionExample, crops: int) -> str:
-    pictures = [read(picture_bytes(name), name, PictureLimits()) for name in example.pictures]
+    pictures = [
+        read_picture(picture_bytes(name), name, PictureLimits()) for name in example.pictures
+    ]
     parts = (*(picture.part for picture in pictures), TextPart(example.prompt))
     params = GenerationParams(temperature=0, num_crops=crops)
     steps = REGISTRY["pocket"].stream("pocket-vision", [Message("user", parts)], params)
@@ -150,7 +152,7 @@ async def test_it_looks_in_at_most_four_crops_and_says_what_is_too_much() -> Non
     assert pocket.crops("pocket-vision", GenerationParams(num_crops=16), 1) == 4
     assert pocket.crops("pocket-vision", GenerationParams(), 1) == 4
     assert pocket.crops("pocket-3.5", GenerationParams(), 1) is None
-    image = read(picture_bytes("circle.png"), "circle.png", PictureLimits()).part
+    image = read_picture(picture_bytes("circle.png"), "circle.png", PictureLimits()).part
     many = [Message("user", (*[image] * 6, TextPart("What is it?")))]
     with pytest.raises(ContextLengthError, match="4,096"):
         async for _ in pocket.stream("pocket-vision", many, GenerationParams()):

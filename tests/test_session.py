@@ -42,7 +42,7 @@ async def test_an_answers_language_holds_up_no_tick_of_the_other_side(
     assert await finishing == []
     turn = session.conversation.last
     assert turn and turn.language == "en"
-    assert [(said.text, said.language) for said in turn.answers if said] == [
+    assert [(record.text, record.language) for record in turn.answers if record] == [
         ("Short.", "en"),
         ("Long and longer", "en"),
     ]

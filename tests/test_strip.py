@@ -5,14 +5,14 @@ import io
 import pytest
 from PIL import Image
 
-from playground.media.pictures import Picture, PictureLimits, read
+from playground.media.pictures import Picture, PictureLimits, read_picture
 from ui.tabs.vision.tray import Sight, draw_sheets, strip_html
 
 
 def picture(width: int = 672, height: int = 672) -> Picture:
     file = io.BytesIO()
     Image.new("RGB", (width, height), "red").save(file, "PNG")
-    return read(file.getvalue(), "red.png", PictureLimits())
+    return read_picture(file.getvalue(), "red.png", PictureLimits())
 
 
 @pytest.mark.parametrize(

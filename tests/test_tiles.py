@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from playground.media.pictures import PictureLimits, read
+from playground.media.pictures import PictureLimits, read_picture
 from playground.media.tiles import GAP, TILE, draw_tiles, image_tokens
 
 
@@ -14,7 +14,7 @@ def picture(width: int, height: int, left="red", right="blue"):
     image.paste(right, (width // 2, 0, width, height))
     file = io.BytesIO()
     image.save(file, "PNG")
-    return read(file.getvalue(), "halves.png", PictureLimits())
+    return read_picture(file.getvalue(), "halves.png", PictureLimits())
 
 
 def opened(data: bytes) -> Image.Image:

@@ -21,7 +21,13 @@ from playground.conversation import language_of
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from playground.media import pictures as pictures_module
-from playground.media.pictures import Picture, PictureLimits, memory_held, read, read_unless
+from playground.media.pictures import (
+    Picture,
+    PictureLimits,
+    memory_held,
+    read_picture,
+    read_picture_unless,
+)
 from playground.services import Services
 from ui.doors import own_folder
 from ui.tabs.vision.session import VisionSession
@@ -40,7 +46,7 @@ def files(folder: Path, count: int) -> dict[Path, str]:
 
 
 def look(path: Path, name: str, gone: threading.Event) -> Sequence[Picture]:
-    return [read(path.read_bytes(), name, PictureLimits())]
+    return [read_picture(path.read_bytes(), name, PictureLimits())]
 
 
 async def all_of(steps) -> list:
@@ -246,7 +252,7 @@ def test_a_picture_that_nobody_waits_for_is_given_up_between_steps(
         monkeypatch.setattr(pictures_module, name, noted)
     file = BytesIO()
     Image.new("RGB", (4, 4)).save(file, "PNG")
-    found = read_unless(lambda: next(answers), file.getvalue(), "a.png", PictureLimits())
+    found = read_picture_unless(lambda: next(answers), file.getvalue(), "a.png", PictureLimits())
     assert done == steps and len(found) == (asked == 3)
 
 

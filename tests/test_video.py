@@ -19,7 +19,7 @@ from PIL import Image
 from backends import BadRequestError
 from playground.media import video
 from playground.media.pictures import Picture, PictureLimits
-from playground.media.video import clock, is_clip, read_frames
+from playground.media.video import is_clip, read_frames, timecode
 
 LIMITS = PictureLimits()
 RED, WHITE = (220, 20, 20), (255, 255, 255)
@@ -172,7 +172,7 @@ def test_evenly_spaced_frames_of_every_container(container: str, codec: str) -> 
     seconds = 40 / (25 if container == "mpeg" else 10)
     # The middles of four quarters of 40 frames are at 5, 15, 25, 35.
     assert numbers(pictures) == [5, 15, 25, 35]
-    assert times(pictures) == [clock(seconds * part / 8) for part in (1, 3, 5, 7)]
+    assert times(pictures) == [timecode(seconds * part / 8) for part in (1, 3, 5, 7)]
     assert {(p.width, p.height, p.notes) for p in pictures} == {(64, 48, ())}
     expected = "image/png" if container == "gif" else "image/jpeg"
     assert {picture.media_type for picture in pictures} == {expected}
@@ -502,7 +502,7 @@ def test_one_who_has_gone_gets_nothing() -> None:
     [(0, "0:00.0"), (3.2, "0:03.2"), (59.96, "1:00.0"), (754.3, "12:34.3"), (3723, "1:02:03.0")],
 )
 def test_times_as_players_show_them(seconds: float, shown: str) -> None:
-    assert clock(seconds) == shown
+    assert timecode(seconds) == shown
 
 
 def test_nothing_heavy_is_loaded_with_the_module() -> None:

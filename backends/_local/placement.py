@@ -9,7 +9,7 @@ from typing import Literal
 
 from .machine import gigabytes, has_gpu
 
-Where = Literal["gpu", "gpus", "memory", "spread"]
+Where = Literal["single_gpu", "multi_gpu", "cpu", "cpu_offload"]
 
 RESERVE = 1.5e9
 """Bytes of a GPU that no weights get: its context, the work space of a forward pass."""
@@ -50,20 +50,20 @@ class Placement:
     """Bytes that wait in main memory and are moved to a GPU for every token."""
 
     @property
-    def spread(self) -> bool:
+    def uses_device_map(self) -> bool:
         """Whether Accelerate has to lay it over several devices."""
-        return self.where in ("gpus", "spread")
+        return self.where in ("multi_gpu", "cpu_offload")
 
     @property
     def words(self) -> str:
         """What a visitor should know about it, in a sentence; empty if nothing."""
-        if self.where == "gpus":
+        if self.where == "multi_gpu":
             return f"It is laid over {self.gpus} GPUs."
-        if self.where == "memory" and self.gpus:
+        if self.where == "cpu" and self.gpus:
             return (
                 f"It does not fit into the GPU{'s' * (self.gpus > 1)}, and runs on the processor."
             )
-        if self.where == "spread":
+        if self.where == "cpu_offload":
             return (
                 f"About {gigabytes(self.waiting)} of it do not fit into the GPU memory and are "
                 f"moved there for every token, which takes some {self.waiting / BUS:.1f} s."
@@ -80,18 +80,18 @@ def place(model: Weights, gpus: Sequence[float], memory: float) -> Placement | N
     """
     room = [max(0.0, gpu - RESERVE) for gpu in gpus]
     if room and model.need <= max(room):
-        return Placement("gpu", len(gpus))
+        return Placement("single_gpu", len(gpus))
     layer = model.need / model.layers
     held = sum(int(one / layer) for one in room)
     if model.supports_device_map and held >= model.layers:
-        return Placement("gpus", len(gpus))
+        return Placement("multi_gpu", len(gpus))
     found: list[tuple[float, Placement]] = []
     if model.need <= memory:
-        found.append((model.active / MEMORY, Placement("memory", len(gpus))))
+        found.append((model.active / MEMORY, Placement("cpu", len(gpus))))
     # Accelerate keeps room for one more layer on the first GPU, where those that wait work.
     waiting = (model.layers - max(0, held - 1)) * layer
     if model.supports_device_map and held > 1 and waiting <= memory:
-        found.append((waiting / BUS, Placement("spread", len(gpus), waiting)))
+        found.append((waiting / BUS, Placement("cpu_offload", len(gpus), waiting)))
     return min(found, key=lambda one: one[0])[1] if found else None
 
 

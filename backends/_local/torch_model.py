@@ -77,7 +77,7 @@ def device_for(placement: Placement | None, gpus: Sequence[int]) -> str:
     """The device a model is asked on: `cuda:0`, `mps`, `cpu`. One that fits nowhere is refused."""
     import torch
 
-    if gpus and (placement is None or placement.where != "memory"):
+    if gpus and (placement is None or placement.where != "cpu"):
         return f"cuda:{gpus.index(max(gpus))}"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
@@ -122,7 +122,7 @@ def _room(spread: Placement) -> dict[int | str, float]:
     room: dict[int | str, float] = {
         n: max(0.0, free_on(f"cuda:{n}") - RESERVE) for n in range(spread.gpus)
     }
-    return room if spread.where == "gpus" else {**room, "cpu": free_memory() - RESERVE}
+    return room if spread.where == "multi_gpu" else {**room, "cpu": free_memory() - RESERVE}
 
 
 def cache_bytes(config: Mapping[str, Any], tokens: int, width: int) -> int:
@@ -231,7 +231,7 @@ class TorchModel:
                 _materialize_weights(model, device, getattr(torch, dtype), report)
         made = cls(label, model.eval(), tokenizer)
         if spread and (waiting := _waiting(model)):
-            made.warnings = (Placement("spread", spread.gpus, waiting).words,)
+            made.warnings = (Placement("cpu_offload", spread.gpus, waiting).words,)
         return made
 
     @classmethod

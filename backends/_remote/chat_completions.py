@@ -113,6 +113,12 @@ class ChatCompletions(RemoteBackend):
     fallback_models: ClassVar[tuple[str, ...]] = ()
     """Model ids that are shown when the server cannot be asked for its list."""
 
+    def __init__(self) -> None:
+        self.clients: ClientCache[openai.AsyncOpenAI] = ClientCache(
+            _build_client, close=lambda client: client.close()
+        )
+        """The SDK's clients, by base URL."""
+
     # ── Differences between services ───────────────────────────────────────────────────────────
 
     def auth_headers(self, key: str | None) -> dict[str, str]:
@@ -183,7 +189,7 @@ class ChatCompletions(RemoteBackend):
     async def load(self, connection: Connection | None = None) -> None:
         """Import the SDK and build the client; see `Backend.load`."""
         with suppress(Exception):
-            async with _clients.use(self.resolve_endpoint(connection).url):
+            async with self.clients.use(self.resolve_endpoint(connection).url):
                 pass
 
     async def check(self, connection: Connection | None = None) -> Health:
@@ -296,7 +302,7 @@ class ChatCompletions(RemoteBackend):
         reader = _StreamReader(self.label, self.device_of(endpoint.url))
         import openai
 
-        async with _clients.use(endpoint.url) as client:
+        async with self.clients.use(endpoint.url) as client:
             try:
                 with use_credentials(self.auth_headers(endpoint.key)):
                     # As plain data: the SDK's types cost five times everything else here.
@@ -335,7 +341,7 @@ class ChatCompletions(RemoteBackend):
         import openai
 
         endpoint = self.resolve_endpoint(connection)
-        async with _clients.use(endpoint.url) as client:
+        async with self.clients.use(endpoint.url) as client:
             try:
                 with use_credentials(self.auth_headers(endpoint.key)):
                     # As text: the SDK's own type fails where the list has another shape.
@@ -491,9 +497,3 @@ def _build_client(url: str) -> "openai.AsyncOpenAI":
             timeout=timeout, follow_redirects=False, event_hooks={"request": [replace_sdk_headers]}
         ),
     )
-
-
-_clients: "ClientCache[openai.AsyncOpenAI]" = ClientCache(
-    _build_client, close=lambda client: client.close()
-)
-"""The SDK's clients, by base URL."""

@@ -34,7 +34,7 @@ from .._snippets.python_source import (
     opening,
     with_key,
 )
-from .client import SERVERS, auth_headers, load_timeout, request_json, stream_lines
+from .client import Servers, auth_headers, load_timeout
 from .errors import LABEL
 from .models import InstalledModel, full_name, model_rows, parse_installed, parse_vision
 from .stream import StreamReader, pull_progress
@@ -112,6 +112,9 @@ class Ollama(RemoteBackend):
         "Install it from https://ollama.com/download, start it, and run `ollama pull phi3.5`."
     )
 
+    def __init__(self) -> None:
+        self.servers = Servers()
+
     def normalize_base_url(self, url: str) -> str:
         """The base URL for an address, read as Ollama reads `OLLAMA_HOST` (`:11434`, `0.0.0.0`).
 
@@ -145,7 +148,7 @@ class Ollama(RemoteBackend):
     async def load(self, connection: Connection | None = None) -> None:
         """Import the SDK and build the client; see `Backend.load`."""
         with suppress(Exception):
-            async with SERVERS.use(self.resolve_endpoint(connection).url):
+            async with self.servers.use(self.resolve_endpoint(connection).url):
                 pass
 
     async def check(self, connection: Connection | None = None) -> Health:
@@ -154,9 +157,10 @@ class Ollama(RemoteBackend):
             self.check_packages()
             endpoint = self.resolve_endpoint(connection)
             version, tags = await asyncio.gather(
-                request_json(endpoint, "/api/version"), request_json(endpoint, "/api/tags")
+                self.servers.request_json(endpoint, "/api/version"),
+                self.servers.request_json(endpoint, "/api/tags"),
             )
-            async with SERVERS.use(endpoint.url) as server:
+            async with self.servers.use(endpoint.url) as server:
                 installed = server.installed = parse_installed(tags)
         except BackendError as error:
             status = self.status_from_error(error)
@@ -207,7 +211,9 @@ class Ollama(RemoteBackend):
         endpoint = self.resolve_endpoint(connection)
         layers: dict[str, tuple[int, int]] = {}
         body = {"model": model, "stream": True}
-        async with aclosing(stream_lines(endpoint, "/api/pull", body, load_timeout())) as reply:
+        async with aclosing(
+            self.servers.stream_lines(endpoint, "/api/pull", body, load_timeout())
+        ) as reply:
             try:
                 async for line in reply:
                     if line.get("status") == "success":
@@ -309,7 +315,9 @@ class Ollama(RemoteBackend):
             yield Progress("loading", detail="into Ollama's memory")
         reader = StreamReader(self.label, endpoint.url, loading)
         read_timeout = load_timeout() if loading else None
-        async with aclosing(stream_lines(endpoint, "/api/chat", body, read_timeout)) as reply:
+        async with aclosing(
+            self.servers.stream_lines(endpoint, "/api/chat", body, read_timeout)
+        ) as reply:
             async for line in reply:
                 if chunk := reader.read(line):
                     yield chunk
@@ -318,12 +326,12 @@ class Ollama(RemoteBackend):
     async def _get_or_empty(
         self, endpoint: Endpoint, path: str, body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Like `request_json`, but `{}` for an error response: the chat request will tell why.
+        """Like `Servers.request_json`; `{}` for an error response: the chat request will tell why.
 
         Raises `BackendError` if the server cannot be reached.
         """
         try:
-            return await request_json(endpoint, path, body)
+            return await self.servers.request_json(endpoint, path, body)
         except (BackendConnectionError, BackendTimeoutError) as error:
             if "status" in error.values:
                 return {}
@@ -333,7 +341,7 @@ class Ollama(RemoteBackend):
 
     async def _find_installed(self, endpoint: Endpoint, name: str) -> InstalledModel | None:
         """An installed model by its full name; `None` if it is not listed."""
-        async with SERVERS.use(endpoint.url) as server:
+        async with self.servers.use(endpoint.url) as server:
             if name not in server.installed:
                 server.installed = parse_installed(await self._get_or_empty(endpoint, "/api/tags"))
             return server.installed.get(name)
@@ -344,7 +352,7 @@ class Ollama(RemoteBackend):
         Asks Ollama once for each digest, and not about models that read none by their spec.
         """
         name = full_name(model)
-        async with SERVERS.use(endpoint.url) as server:
+        async with self.servers.use(endpoint.url) as server:
             known = server.has_vision(name)
             if known is not None or "image" not in self.spec_of(model).modalities:
                 return known

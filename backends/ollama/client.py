@@ -45,69 +45,76 @@ class HTTPStatusError(Exception):
         self.response = response
 
 
-async def stream_lines(
-    endpoint: Endpoint,
-    path: str,
-    body: dict[str, Any],
-    read_timeout: float | None = None,
-) -> AsyncGenerator[Mapping[str, Any], None]:
-    """Send a request and yield its response line by line; closing it closes the HTTP stream.
+class Servers(ClientCache[Server]):
+    """The Ollamas that were asked, by base URL, and the two kinds of requests to them."""
 
-    `read_timeout` is for how many seconds the server may be silent, instead of
-    `silence_timeout()`. Raises `BackendError`.
-    """
-    import httpx
-    import ollama
+    def __init__(self) -> None:
+        super().__init__(_build_server, close=lambda server: server.client.close())
 
-    options: dict[str, Any] = {}
-    if read_timeout:
-        options["timeout"] = httpx.Timeout(read_timeout, connect=CONNECT_TIMEOUT)
-    begun = False
-    pictures = sum(len(message.get("images", ())) for message in body.get("messages", ()))
-    try:
-        async with SERVERS.use(endpoint.url) as server:
-            # The SDK's `chat` cannot send `truncate` and `shift`: this is what it calls itself.
-            request = server.client._request
-            lines: Any = await request(dict, "POST", path, json=body, stream=True, **options)
-            async with aclosing(lines):
-                while True:
-                    # The first line sends the request.
-                    with use_credentials(auth_headers(endpoint)):
-                        line = await anext(lines, None)
-                    if line is None:
-                        return
-                    begun = True
-                    yield line
-    except HTTPStatusError as error:
-        response = replace(error.response, pictures=pictures)
-        raise map_response(path, body["model"], response, endpoint) from error
-    except ollama.ResponseError as error:  # in the middle of a stream
-        response = ErrorResponse(None, {"error": error.error}, pictures=pictures)
-        raise map_response(path, body["model"], response, endpoint) from error
-    except (httpx.HTTPError, httpx.InvalidURL, ConnectionError) as error:
-        raise map_http_error(error, endpoint, begun, read_timeout, pictures) from error
-    except (ValueError, TypeError, AttributeError) as error:
-        # A line that is no JSON object or not UTF-8; the SDK trips over errors that are no text.
-        raise unreadable() from error
+    async def stream_lines(
+        self,
+        endpoint: Endpoint,
+        path: str,
+        body: dict[str, Any],
+        read_timeout: float | None = None,
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Send a request and yield its response line by line; closing it closes the HTTP stream.
 
+        `read_timeout` is for how many seconds the server may be silent, instead of
+        `silence_timeout()`. Raises `BackendError`.
+        """
+        import httpx
+        import ollama
 
-async def request_json(
-    endpoint: Endpoint, path: str, body: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Send a short request, with a body or without; its JSON. Raises `BackendError`."""
-    import httpx
+        options: dict[str, Any] = {}
+        if read_timeout:
+            options["timeout"] = httpx.Timeout(read_timeout, connect=CONNECT_TIMEOUT)
+        begun = False
+        pictures = sum(len(message.get("images", ())) for message in body.get("messages", ()))
+        try:
+            async with self.use(endpoint.url) as server:
+                # The SDK's `chat` cannot send `truncate` and `shift`: this is what it calls itself.
+                request = server.client._request
+                lines: Any = await request(dict, "POST", path, json=body, stream=True, **options)
+                async with aclosing(lines):
+                    while True:
+                        # The first line sends the request.
+                        with use_credentials(auth_headers(endpoint)):
+                            line = await anext(lines, None)
+                        if line is None:
+                            return
+                        begun = True
+                        yield line
+        except HTTPStatusError as error:
+            response = replace(error.response, pictures=pictures)
+            raise map_response(path, body["model"], response, endpoint) from error
+        except ollama.ResponseError as error:  # in the middle of a stream
+            response = ErrorResponse(None, {"error": error.error}, pictures=pictures)
+            raise map_response(path, body["model"], response, endpoint) from error
+        except (httpx.HTTPError, httpx.InvalidURL, ConnectionError) as error:
+            raise map_http_error(error, endpoint, begun, read_timeout, pictures) from error
+        except (ValueError, TypeError, AttributeError) as error:
+            # A line that is no JSON object or no UTF-8, or an error that is no text, on which
+            # the SDK trips.
+            raise unreadable() from error
 
-    method = "POST" if body else "GET"
-    try:
-        async with SERVERS.use(endpoint.url) as server:
-            with use_credentials(auth_headers(endpoint)):
-                return await server.client._request(dict, method, path, json=body)
-    except HTTPStatusError as error:
-        raise map_response(path, "", error.response, endpoint) from error
-    except (httpx.HTTPError, httpx.InvalidURL, ConnectionError) as error:
-        raise map_http_error(error, endpoint, False) from error
-    except (ValueError, TypeError) as error:
-        raise unreadable() from error
+    async def request_json(
+        self, endpoint: Endpoint, path: str, body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Send a short request, with a body or without; its JSON. Raises `BackendError`."""
+        import httpx
+
+        method = "POST" if body else "GET"
+        try:
+            async with self.use(endpoint.url) as server:
+                with use_credentials(auth_headers(endpoint)):
+                    return await server.client._request(dict, method, path, json=body)
+        except HTTPStatusError as error:
+            raise map_response(path, "", error.response, endpoint) from error
+        except (httpx.HTTPError, httpx.InvalidURL, ConnectionError) as error:
+            raise map_http_error(error, endpoint, False) from error
+        except (ValueError, TypeError) as error:
+            raise unreadable() from error
 
 
 def load_timeout() -> float:
@@ -164,9 +171,3 @@ def _build_server(url: str) -> Server:
             event_hooks={"request": [replace_sdk_headers], "response": [_check_response]},
         )
     )
-
-
-SERVERS: ClientCache[Server] = ClientCache(
-    _build_server, close=lambda server: server.client.close()
-)
-"""The Ollamas that were asked, by base URL."""

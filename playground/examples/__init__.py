@@ -38,7 +38,7 @@ class Example:
     """The system prompt it needs; `None` for none."""
 
 
-def load(language: str) -> tuple[Example, ...]:
+def load_examples(language: str) -> tuple[Example, ...]:
     """The examples of one language, in the order of its file; empty if there is no file.
 
     Raises `ValueError` for a task that is not a `Task`, `TypeError` for a missing or unknown field.
@@ -54,6 +54,6 @@ def load(language: str) -> tuple[Example, ...]:
 
 
 EXAMPLES: tuple[Example, ...] = tuple(
-    example for language in LANGUAGES for example in load(language)
+    example for language in LANGUAGES for example in load_examples(language)
 )
 """Every example, by language in the order of `LANGUAGES`."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-HEAD = 4096
+HEAD_BYTES = 4096
 """Bytes from the start of a file that are enough to tell what it is."""
 
 
@@ -105,7 +105,7 @@ _TEXTS = (
 _UNPRINTABLE = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
-def recognise(head: bytes) -> FileType:
+def detect_type(head: bytes) -> FileType:
     """What a file is; `head` are its first `HEAD` bytes, or all if it has fewer."""
     if not head:
         return EMPTY

@@ -15,27 +15,27 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from backends import BadRequestError, ImagePart
 
-from ..text import clean, valid
-from .filetypes import GIF, HEAD, PICTURES, VIDEOS, FileType, recognise
-from .sanitize import UnusualError, orientation, strip
+from ..text import strip_controls, valid_unicode
+from .filetypes import GIF, HEAD_BYTES, PICTURES, VIDEOS, FileType, detect_type
+from .sanitize import UnsupportedFileError, exif_orientation, strip_metadata
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-MAX_NAME = 120
+MAX_FILE_NAME = 120
 """Characters of a picture's name."""
-THUMBNAIL = 192
+THUMBNAIL_SIDE = 192
 MAX_SIDE = 16_384
 """Pixels of a side that is kept: JPEG ends at 65,535, and browsers well before."""
-PNG_BYTES = 6_000_000
+MAX_PNG_BYTES = 6_000_000
 """A PNG larger than this becomes a JPEG."""
-QUALITY = 93
+JPEG_QUALITY = 93
 """Of JPEGs, without chroma subsampling: letters in screenshots keep their edges."""
 
 _DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LOSSY = frozenset(("jpeg", "avif", "heif"))
-_COUNTED = frozenset(("webp", "avif"))
+_FRAME_COUNT_IN_DECODER = frozenset(("webp", "avif"))
 """Kinds whose decoder tells how many frames there are."""
 _DECODERS = {
     "png": ("PIL.PngImagePlugin", "PngImageFile"),
@@ -69,7 +69,7 @@ class Picture(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    name: str = Field(max_length=MAX_NAME)
+    name: str = Field(max_length=MAX_FILE_NAME)
     """What its owner calls it: `photo.heic`, `clip.mp4 at 0:03.2`."""
     media_type: Literal["image/png", "image/jpeg"]
     width: int = Field(ge=1, le=MAX_SIDE)
@@ -84,12 +84,12 @@ class Picture(BaseModel):
 
     @field_validator("data", mode="before")
     @classmethod
-    def _only_ours(cls, data: object) -> bytes:
+    def _only_bytes(cls, data: object) -> bytes:
         # A browser's record is text: what it calls data was never read by `read`.
         return data if isinstance(data, bytes) else b""
 
     @property
-    def here(self) -> bool:
+    def available(self) -> bool:
         """Whether the picture itself is still here."""
         return bool(self.data)
 
@@ -104,44 +104,44 @@ class Picture(BaseModel):
         from PIL import Image
 
         with Image.open(BytesIO(self.data)) as image:
-            image.draft("RGB", (THUMBNAIL, THUMBNAIL))
+            image.draft("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
             small = image.convert("RGB")
-        small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-        return _written(small, "WEBP", quality=80)
+        small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+        return encoded(small, "WEBP", quality=80)
 
 
-def read(data: bytes, name: str, limits: PictureLimits) -> Picture:
+def read_picture(data: bytes, name: str, limits: PictureLimits) -> Picture:
     """Read a picture that somebody added: upright, RGB, on white, at most `limits.kept_pixels`.
 
     Photos become JPEG, drawings and screenshots PNG. What the file is, is told from its content.
     Colour profiles are dropped, not applied, as the models' own preprocessing does not apply them.
     Raises `BadRequestError` for what is no picture, is damaged, or is too large.
     """
-    (picture,) = read_unless(lambda: False, data, name, limits)
+    (picture,) = read_picture_unless(lambda: False, data, name, limits)
     return picture
 
 
-def read_unless(
+def read_picture_unless(
     cancelled: Callable[[], bool], data: bytes, name: str, limits: PictureLimits
 ) -> list[Picture]:
     """The same; `cancelled` is asked before each long step, and then the list is empty."""
-    name = clean_name(name, "picture")
+    name = display_name(name, "picture")
     check_size(len(data), limits.file_bytes, name)
-    kind = recognise(data[:HEAD])
+    kind = detect_type(data[:HEAD_BYTES])
     if kind.family != "picture":
-        raise not_a(name, "picture", kind)
+        raise wrong_type_error(name, "picture", kind)
     try:
-        bare = strip(kind.id, data)
+        bare = strip_metadata(kind.id, data)
         image = _open(kind.id, bare.data)
-    except UnusualError as error:
-        raise _unusual(name, kind) from error
+    except UnsupportedFileError as error:
+        raise _unsupported_error(name, kind) from error
     except Exception as error:  # decoders of others raise anything
-        raise damaged(name, kind) from error
-    turned = max(bare.orientation, orientation(image.info.get("exif") or b""))
+        raise damaged_file_error(name, kind) from error
+    turned = max(bare.orientation, exif_orientation(image.info.get("exif") or b""))
     check_pixels(image.size, limits.pixels, name)
-    frames = getattr(image, "n_frames", 1) if kind.id in _COUNTED else bare.frames
-    size = fit(image.size, limits.kept_pixels)
-    notes = [_first_of(kind, frames)] if frames > 1 else []
+    frames = getattr(image, "n_frames", 1) if kind.id in _FRAME_COUNT_IN_DECODER else bare.frames
+    size = fit_within(image.size, limits.kept_pixels)
+    notes = [_frames_note(kind, frames)] if frames > 1 else []
     if size != image.size:
         width, height = image.size[::-1] if turned >= 5 else image.size
         notes.append(f"scaled down from {width:,} x {height:,}")
@@ -150,13 +150,13 @@ def read_unless(
     try:
         pixels, stretched = _decode(image, size)
     except Exception as error:
-        raise damaged(name, kind) from error
+        raise damaged_file_error(name, kind) from error
     if cancelled():
         return []
     if stretched:
         notes.append("brightness stretched")
     lossy = kind.id in _LOSSY or (kind.id == "webp" and b"VP8 " in data)
-    return [encode(turn(pixels, turned), name, lossy=lossy, notes=notes)]
+    return [encode(apply_orientation(pixels, turned), name, lossy=lossy, notes=notes)]
 
 
 def encode(image: "Image", name: str, *, lossy: bool, notes: Sequence[str] = ()) -> Picture:
@@ -165,9 +165,9 @@ def encode(image: "Image", name: str, *, lossy: bool, notes: Sequence[str] = ())
     The name must be clean already.
     """
     image.info.clear()  # WebP goes to its decoder whole, and PNG would be written with its profile
-    media_type, data = "image/png", b"" if lossy else _written(image, "PNG")
-    if lossy or len(data) > PNG_BYTES:
-        media_type, data = "image/jpeg", _written(image, "JPEG", quality=QUALITY, subsampling=0)
+    media_type, data = "image/png", b"" if lossy else encoded(image, "PNG")
+    if lossy or len(data) > MAX_PNG_BYTES:
+        media_type, data = "image/jpeg", encoded(image, "JPEG", quality=JPEG_QUALITY, subsampling=0)
         notes = notes if lossy else [*notes, "saved as JPEG"]
     picture = Picture(
         name=name,
@@ -178,26 +178,26 @@ def encode(image: "Image", name: str, *, lossy: bool, notes: Sequence[str] = ())
         notes=tuple(notes),
         data=data,
     )
-    _hold(picture)
+    _track_memory(picture)
     return picture
 
 
-_held: dict[int, int] = {}
+_live_bytes: dict[int, int] = {}
 """The bytes of each picture that is still there, by a number of its own."""
 
 
 def memory_held() -> int:
     """The bytes that all pictures take which somebody still has, in this process."""
-    return sum(_held.values())
+    return sum(_live_bytes.values())
 
 
-def _hold(picture: Picture) -> None:
+def _track_memory(picture: Picture) -> None:
     number = id(picture)
-    _held[number] = len(picture.data)
-    weakref.finalize(picture, _held.pop, number, None).atexit = False
+    _live_bytes[number] = len(picture.data)
+    weakref.finalize(picture, _live_bytes.pop, number, None).atexit = False
 
 
-def fit(size: tuple[int, int], pixels: int, side: int = MAX_SIDE) -> tuple[int, int]:
+def fit_within(size: tuple[int, int], pixels: int, side: int = MAX_SIDE) -> tuple[int, int]:
     """Width and height scaled down to at most `pixels` in all and `side` pixels a side."""
     width, height = size
     scale = min(1.0, side / max(size), math.sqrt(pixels / (width * height)))
@@ -206,7 +206,7 @@ def fit(size: tuple[int, int], pixels: int, side: int = MAX_SIDE) -> tuple[int, 
     return max(1, int(width * scale)), max(1, int(height * scale))
 
 
-def turn(image: "Image", orientation: int) -> "Image":
+def apply_orientation(image: "Image", orientation: int) -> "Image":
     """An image turned upright; `orientation` is 1 to 8, as EXIF counts."""
     from PIL.Image import Transpose
 
@@ -234,27 +234,27 @@ def on_white(image: "Image") -> "Image":
     return page
 
 
-def clean_name(name: str, otherwise: str, most: int = MAX_NAME) -> str:
+def display_name(name: str, otherwise: str, limit: int = MAX_FILE_NAME) -> str:
     """A file's name as it can be shown: no path, no control characters, one line, not too long."""
-    last = valid(name).replace("\\", "/").rstrip("/").rpartition("/")[2]
-    text = " ".join(_DIRECTIONS.sub("", clean(last)).split())
-    if len(text) > most:
+    last = valid_unicode(name).replace("\\", "/").rstrip("/").rpartition("/")[2]
+    text = " ".join(_DIRECTIONS.sub("", strip_controls(last)).split())
+    if len(text) > limit:
         stem, dot, ending = text.rpartition(".")
         ending = dot + ending if stem and len(ending) <= 8 else ""
-        text = text[: most - len(ending) - 1].rstrip() + "…" + ending
+        text = text[: limit - len(ending) - 1].rstrip() + "…" + ending
     return text or otherwise
 
 
-def check_size(size: int, most: int, name: str) -> None:
+def check_size(size: int, limit: int, name: str) -> None:
     """Raise `BadRequestError` for a file of too many bytes, or of none."""
-    if size > most:
+    if size > limit:
         raise BadRequestError(
-            f"“{name}” has {megabytes(size)}; at most {megabytes(most)} fit here.",
+            f"“{name}” has {megabytes(size)}; at most {megabytes(limit)} fit here.",
             "Make it smaller and add it again.",
             reason="too_many_bytes",
             name=name,
             bytes=size,
-            limit=most,
+            limit=limit,
         )
     if not size:
         raise BadRequestError(
@@ -265,23 +265,25 @@ def check_size(size: int, most: int, name: str) -> None:
         )
 
 
-def check_pixels(size: tuple[int, int], most: int, name: str) -> None:
+def check_pixels(size: tuple[int, int], limit: int, name: str) -> None:
     """Raise `BadRequestError` for a picture, or a frame, that is too large to be decoded here."""
     width, height = size
-    if width * height > most:
+    if width * height > limit:
         raise BadRequestError(
             f"“{name}” has {width:,} x {height:,} pixels; "
-            f"at most {most / 1e6:,.3g} million in all can be read here.",
+            f"at most {limit / 1e6:,.3g} million in all can be read here.",
             "Scale it down and add it again.",
             reason="too_many_pixels",
             name=name,
             width=width,
             height=height,
-            limit=most,
+            limit=limit,
         )
 
 
-def not_a(name: str, wanted: Literal["picture", "video"], kind: FileType) -> BadRequestError:
+def wrong_type_error(
+    name: str, wanted: Literal["picture", "video"], kind: FileType
+) -> BadRequestError:
     """What to say of a file that is not what was wanted."""
     useful = PICTURES if wanted == "picture" else VIDEOS
     return BadRequestError(
@@ -294,7 +296,7 @@ def not_a(name: str, wanted: Literal["picture", "video"], kind: FileType) -> Bad
     )
 
 
-def damaged(name: str, kind: FileType) -> BadRequestError:
+def damaged_file_error(name: str, kind: FileType) -> BadRequestError:
     """What to say of a file that its decoder cannot read."""
     return BadRequestError(
         f"“{name}” is {kind.title}, but it is damaged or incomplete.",
@@ -310,7 +312,7 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size % 1_000_000 else f"{size // 1_000_000:,} MB"
 
 
-def _unusual(name: str, kind: FileType) -> BadRequestError:
+def _unsupported_error(name: str, kind: FileType) -> BadRequestError:
     return BadRequestError(
         f"“{name}” is {kind.title} of a kind that is not read here.",
         "Save it as PNG and add that.",
@@ -375,13 +377,13 @@ def _decode_deep(image: "Image", size: tuple[int, int]) -> "tuple[Image, bool]":
     return Image.fromarray(grey).convert("RGB"), stretched
 
 
-def _first_of(kind: FileType, frames: int) -> str:
+def _frames_note(kind: FileType, frames: int) -> str:
     if kind.id == "tiff":
         return "first of several pages"
     return "first frame of an animation" if kind is GIF else f"first of {frames:,} frames"
 
 
-def _written(image: "Image", format: str, **options: Any) -> bytes:
+def encoded(image: "Image", format: str, **options: Any) -> bytes:
     file = BytesIO()
     image.save(file, format, **options)
     return file.getvalue()

@@ -23,26 +23,26 @@ _TIFF_SHORT = frozenset((259, 262))
 """Compression and kind of colours: one number of two bytes each."""
 _TIFF_UNUSUAL = {(259, 6), (259, 7), (262, 6)}
 """JPEG inside a TIFF, and YCbCr: a tag and its value."""
-_TIFF_MOST = 2_000_000
+_MAX_TIFF_TAG_BYTES = 2_000_000
 """Bytes of tags: what tells half a million strips apart, far more than any picture has."""
-_JPEG_SCANS = 100
+_MAX_JPEG_SCANS = 100
 """A progressive photo comes in about ten scans. Each is a pass over the whole picture."""
-_PARTS = 100_000
+_MAX_PARTS = 100_000
 """Chunks of a PNG, segments of a JPEG: of 8 kB each as usual, that would be 800 MB."""
 _PNG_KEPT = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
-class DamagedError(ValueError):
+class DamagedFileError(ValueError):
     """A file that is not what its first bytes promise, or that is made to be a burden."""
 
 
-class UnusualError(ValueError):
+class UnsupportedFileError(ValueError):
     """A file that may be all right, but is of a kind that is not decoded here."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bare:
+class StrippedFile:
     """A picture's file without metadata."""
 
     data: bytes
@@ -52,19 +52,19 @@ class Bare:
     """How many frames it had; 2 or more may only mean "several"."""
 
 
-def strip(kind: str, data: bytes) -> Bare:
+def strip_metadata(kind: str, data: bytes) -> StrippedFile:
     """The file of a picture without its metadata; `kind` is a `FileType.id`.
 
     Colour profiles go as well: they are not applied, as the models' own preprocessing does not
-    apply them. Raises `DamagedError`.
+    apply them. Raises `DamagedFileError`.
     """
     try:
-        return _STRIPPERS[kind](data) if kind in _STRIPPERS else Bare(data)
+        return _STRIPPERS[kind](data) if kind in _STRIPPERS else StrippedFile(data)
     except (IndexError, struct.error) as error:
-        raise DamagedError("the file breaks off") from error
+        raise DamagedFileError("the file breaks off") from error
 
 
-def orientation(exif: bytes) -> int:
+def exif_orientation(exif: bytes) -> int:
     """How EXIF says a picture is to be turned, 1 (not at all) to 8; 1 if it does not say."""
     try:
         tiff = exif.removeprefix(b"Exif\0\0")
@@ -72,7 +72,7 @@ def orientation(exif: bytes) -> int:
             if tag == ORIENTATION and kind == 3:
                 (value,) = struct.unpack_from(_order(tiff) + "H", tiff, at)
                 return value if 1 <= value <= 8 else 1
-    except (DamagedError, struct.error):
+    except (DamagedFileError, struct.error):
         pass  # notes that cannot be read are no notes
     return 1
 
@@ -80,7 +80,7 @@ def orientation(exif: bytes) -> int:
 def _order(tiff: bytes) -> str:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
-        raise DamagedError("not a TIFF")
+        raise DamagedFileError("not a TIFF")
     return order
 
 
@@ -94,15 +94,15 @@ def _entries(tiff: bytes) -> Iterator[tuple[int, int, int, int]]:
         yield tag, kind, count, at + 8
 
 
-def _tiff(data: bytes) -> Bare:
+def _tiff(data: bytes) -> StrippedFile:
     order = _order(data)
     (start,) = struct.unpack_from(order + "I", data, 4)
     if start < 8:
-        raise DamagedError("its directory is in its header")
+        raise DamagedFileError("its directory is in its header")
     all_entries = list(_entries(data))
     kept = [entry for entry in all_entries if entry[0] in _TIFF_KEPT]
-    if sum(_SIZES.get(kind, 1) * count for _, kind, count, _ in kept) > _TIFF_MOST:
-        raise DamagedError("its directory is larger than any picture needs")
+    if sum(_SIZES.get(kind, 1) * count for _, kind, count, _ in kept) > _MAX_TIFF_TAG_BYTES:
+        raise DamagedFileError("its directory is larger than any picture needs")
     # Pillow before 13 reads beyond its buffers there (GHSA-462x-pgg6-55fp, GHSA-c6hw-5grf-ff96),
     # or returns memory that is not the picture's (GHSA-q45j-58j2-45rg).
     for tag, kind, count, at in all_entries:
@@ -110,38 +110,38 @@ def _tiff(data: bytes) -> Bare:
         # Read as another type, or from another place, the value would be another one.
         plain = tag not in _TIFF_SHORT or (kind == 3 and count == 1)
         if tag in _TIFF_TILES or (tag, value) in _TIFF_UNUSUAL or not plain:
-            raise UnusualError("a kind of TIFF")
+            raise UnsupportedFileError("a kind of TIFF")
     after = start + 2 + 12 * len(all_entries)
     (next_page,) = struct.unpack_from(order + "I", data.ljust(after + 4, b"\0"), after)
     directory = struct.pack(order + "H", len(kept))
     directory += b"".join(data[at - 8 : at + 4] for *_, at in kept) + bytes(4)
     bare = b"".join((data[:start], directory, data[start + len(directory) :]))
-    return Bare(bare, orientation(data), 2 if next_page else 1)
+    return StrippedFile(bare, exif_orientation(data), 2 if next_page else 1)
 
 
-def _png(data: bytes) -> Bare:
+def _png(data: bytes) -> StrippedFile:
     kept, turned, frames, at = [data[:8]], 1, 1, 8
-    for _ in range(_PARTS):
+    for _ in range(_MAX_PARTS):
         if at + 8 > len(data):
             break
         length, kind = struct.unpack_from(">I4s", data, at)
         if kind in _PNG_KEPT:
             kept.append(data[at : at + 12 + length])
         elif kind == b"eXIf":
-            turned = orientation(data[at + 8 : at + 8 + length])
+            turned = exif_orientation(data[at + 8 : at + 8 + length])
         elif kind == b"acTL":
             (frames,) = struct.unpack_from(">I", data, at + 8)
         if kind == b"IEND":
             break
         at += 12 + length
     else:
-        raise DamagedError("it has more parts than any picture")
-    return Bare(b"".join(kept), turned, frames)
+        raise DamagedFileError("it has more parts than any picture")
+    return StrippedFile(b"".join(kept), turned, frames)
 
 
-def _jpeg(data: bytes) -> Bare:
+def _jpeg(data: bytes) -> StrippedFile:
     kept, turned, frames, scans, at = [data[:2]], 1, 0, 0, 2
-    for _ in range(_PARTS):
+    for _ in range(_MAX_PARTS):
         found = _JPEG_MARKER.search(data, at)
         if found is None:
             break  # it breaks off: its decoder will say so
@@ -156,21 +156,21 @@ def _jpeg(data: bytes) -> Bare:
             end = following.start() if following else len(data)
         segment, at = data[at:end], end
         if marker == 0xE1 and segment[2:8] == b"Exif\0\0":
-            turned = orientation(segment[2:])
+            turned = exif_orientation(segment[2:])
         # JFIF and Adobe say how colours are written; the other notes are for people.
         elif marker in (0xE0, 0xEE) or not 0xE0 <= marker <= 0xFE:
             kept.append(bytes((0xFF, marker)) + segment)
         frames += 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
         if frames > 1:
-            raise DamagedError("it has two sizes")  # one checked, the other decoded
-        if scans > _JPEG_SCANS:
-            raise DamagedError("it has more scans than any photo")
+            raise DamagedFileError("it has two sizes")  # one checked, the other decoded
+        if scans > _MAX_JPEG_SCANS:
+            raise DamagedFileError("it has more scans than any photo")
     else:
-        raise DamagedError("it has more parts than any picture")
-    return Bare(b"".join(kept), turned)
+        raise DamagedFileError("it has more parts than any picture")
+    return StrippedFile(b"".join(kept), turned)
 
 
-def _gif(data: bytes) -> Bare:
+def _gif(data: bytes) -> StrippedFile:
     """The first frame with the colours and the transparency that belong to it."""
 
     def palette(flags: int) -> int:
@@ -190,17 +190,17 @@ def _gif(data: bytes) -> Bare:
             if data[start + 1] == 0xF9 and not frame:
                 control = data[start:at]
         elif frame:
-            return Bare(header + control + frame + b";", frames=2)
+            return StrippedFile(header + control + frame + b";", frames=2)
         else:
             at += 10 + palette(data[at + 9])
             while at + 1 < len(data) and data[at + 1]:  # may break off: its decoder says so
                 at += 1 + data[at + 1]
             at += 2
             frame = data[start:at]
-    return Bare(header + control + frame + b";")
+    return StrippedFile(header + control + frame + b";")
 
 
-def _boxes(data: bytes) -> Bare:
+def _boxes(data: bytes) -> StrippedFile:
     """HEIF and AVIF: how they are turned stands in a property of the picture, not in EXIF."""
     at = 0
     while at + 8 <= len(data):
@@ -210,12 +210,12 @@ def _boxes(data: bytes) -> Bare:
         if kind == b"meta":
             end = at + length if length else len(data)
             items = data[at:end].replace(b"Exif", b"skip").replace(b"mime", b"skip")
-            return Bare(b"".join((data[:at], items, data[at + len(items) :])))
+            return StrippedFile(b"".join((data[:at], items, data[at + len(items) :])))
         at += max(8, length or len(data))
-    return Bare(data)
+    return StrippedFile(data)
 
 
-_STRIPPERS: dict[str, Callable[[bytes], Bare]] = {
+_STRIPPERS: dict[str, Callable[[bytes], StrippedFile]] = {
     "png": _png,
     "jpeg": _jpeg,
     "gif": _gif,

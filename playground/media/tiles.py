@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from backends import CROP, Layout
 
-from .pictures import Picture
+from .pictures import Picture, encoded
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 TILE = 56
 """Pixels on each side of a crop as it is drawn."""
@@ -43,10 +43,4 @@ def draw_tiles(picture: Picture, crops: int) -> bytes:
         for column in range(layout.columns):
             x, y = column * TILE, row * TILE
             sheet.paste(padded.crop((x, y, x + TILE, y + TILE)), (left + column * step, row * step))
-    return _webp(sheet)
-
-
-def _webp(image: "Image.Image") -> bytes:
-    file = BytesIO()
-    image.save(file, "WEBP", quality=80)
-    return file.getvalue()
+    return encoded(sheet, "WEBP", quality=80)

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from backends import BadRequestError
 
-from .filetypes import GIF, HEAD, FileType, recognise
+from .filetypes import GIF, HEAD_BYTES, FileType, detect_type
 from .pictures import (
-    MAX_NAME,
+    MAX_FILE_NAME,
     Picture,
     PictureLimits,
+    apply_orientation,
     check_pixels,
     check_size,
-    clean_name,
-    damaged,
+    damaged_file_error,
+    display_name,
     encode,
-    fit,
-    not_a,
+    fit_within,
     on_white,
-    turn,
+    wrong_type_error,
 )
-from .sanitize import DamagedError, strip
+from .sanitize import DamagedFileError, strip_metadata
 
 if TYPE_CHECKING:
     import numpy
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
-SIDE = 1280
+MAX_FRAME_SIDE = 1280
 """Pixels of a frame's longer side: the size of the course's own frames."""
 SCENE_CORRELATION = 0.9
 """Two frames whose grey histograms (256 bins) correlate less belong to two scenes.
@@ -51,9 +51,9 @@ MAX_DECODED = 9_000
 """Frames decoded one after the other, five minutes of an ordinary clip; beyond, keyframes only."""
 LARGE_FRAME = 2_100_000
 """Pixels up to which a frame counts as one; larger ones count as several."""
-LONG_STRETCH = 5.0
+KEYFRAME_STRETCH = 5.0
 """Seconds from which on an evenly spaced frame may be a keyframe near the middle of its stretch."""
-NEAR = Fraction(1, 10)
+MAX_KEYFRAME_DISTANCE = Fraction(1, 10)
 """How near, in stretches."""
 
 CODECS = (
@@ -83,18 +83,18 @@ def is_clip(source: bytes | Path) -> bool:
     """Whether a file is for `read_frames`: a video, or a GIF that moves. Told from its content."""
     if isinstance(source, Path):
         with source.open("rb") as file:
-            head = file.read(HEAD)
+            head = file.read(HEAD_BYTES)
             return _is_clip(head, lambda: head + file.read())
-    return _is_clip(source[:HEAD], lambda: source)
+    return _is_clip(source[:HEAD_BYTES], lambda: source)
 
 
 def _is_clip(head: bytes, whole: Callable[[], bytes]) -> bool:
-    kind = recognise(head)
+    kind = detect_type(head)
     if kind is not GIF:
         return kind.family == "video"
     try:
-        return strip(kind.id, whole()).frames > 1
-    except DamagedError:
+        return strip_metadata(kind.id, whole()).frames > 1
+    except DamagedFileError:
         return False
 
 
@@ -118,7 +118,7 @@ def read_frames(
     `limits.frames`. A clip that breaks off gives what could be read. `cancelled` is asked between
     frames, from the thread this runs in; then the list is empty. Raises `BadRequestError`.
     """
-    name = clean_name(name, "clip")
+    name = display_name(name, "clip")
     if isinstance(source, Path):
         with source.open("rb") as file:
             return _read_frames(file, name, how, count, limits, cancelled)
@@ -135,21 +135,21 @@ def _read_frames(
 ) -> list[Picture]:
     check_size(file.seek(0, SEEK_END), limits.video_bytes, name)
     file.seek(0)
-    kind = recognise(file.read(HEAD))
+    kind = detect_type(file.read(HEAD_BYTES))
     if kind.family != "video" and kind is not GIF:
-        raise not_a(name, "video", kind)
+        raise wrong_type_error(name, "video", kind)
     count = max(1, min(count, limits.frames))
     with _Clip(file, kind, name, limits, cancelled) as clip:
         index = clip.index()
         if cancelled():
             return []
         _check_length(index, name, limits)
-        notes = [f"breaks off at {clock(index.seconds(index.times[-1]))}"] * index.breaks_off
+        notes = [f"breaks off at {timecode(index.seconds(index.times[-1]))}"] * index.breaks_off
         times: Sequence[int] = ()
         if how == "scenes":
-            times, said = _scenes(clip, index, count)
+            times, said = _scene_changes(clip, index, count)
             notes += said
-        times = times or _even(index, count)
+        times = times or _evenly_spaced(index, count)
         if how == "even" and len(index.times) < count:
             number = len(index.times)
             notes.append("it has only one frame" if number == 1 else f"it has only {number} frames")
@@ -160,11 +160,11 @@ def _read_frames(
     if cancelled():
         return []
     if not pictures:
-        raise damaged(name, kind)
+        raise damaged_file_error(name, kind)
     return pictures
 
 
-def clock(seconds: float) -> str:
+def timecode(seconds: float) -> str:
     """A time in a clip as players show it, with tenths of a second: `0:03.2`, `1:02:03.0`."""
     tenths = round(seconds * 10)
     minutes, rest = divmod(tenths, 600)
@@ -177,7 +177,8 @@ def _check_length(index: _Index, name: str, limits: PictureLimits) -> None:
     length = index.seconds(index.times[-1])
     if length > limits.video_seconds:
         raise BadRequestError(
-            f"“{name}” is {clock(length)} long; at most {clock(limits.video_seconds)} fit here.",
+            f"“{name}” is {timecode(length)} long; "
+            f"at most {timecode(limits.video_seconds)} fit here.",
             "Cut out the part you mean and add that.",
             reason="too_long",
             name=name,
@@ -186,14 +187,14 @@ def _check_length(index: _Index, name: str, limits: PictureLimits) -> None:
         )
 
 
-def _even(index: _Index, count: int) -> list[int]:
+def _evenly_spaced(index: _Index, count: int) -> list[int]:
     """The times of the frames shown in the middle of each of `count` equal stretches."""
     times, keys = index.times, index.keys
     if len(times) <= count:
         return list(times)
     # The last frame is shown as long as the others are on average.
     stretch = Fraction(times[-1] - times[0]) * Fraction(len(times), len(times) - 1) / count
-    near = stretch * NEAR if stretch * index.time_base >= LONG_STRETCH else 0
+    near = stretch * MAX_KEYFRAME_DISTANCE if stretch * index.time_base >= KEYFRAME_STRETCH else 0
     chosen: list[int] = []
     for number in range(count):
         middle = times[0] + stretch * Fraction(2 * number + 1, 2)
@@ -205,7 +206,7 @@ def _even(index: _Index, count: int) -> list[int]:
     return sorted(set(chosen))
 
 
-def _scenes(clip: "_Clip", index: _Index, count: int) -> tuple[list[int], list[str]]:
+def _scene_changes(clip: "_Clip", index: _Index, count: int) -> tuple[list[int], list[str]]:
     """The times of the frames before a change of scene and of the last frame, and notes."""
     only_keys = len(index.times) > MAX_DECODED and len(index.keys) > 1
     notes = ["compared by keyframes"] if only_keys else []
@@ -233,7 +234,7 @@ def _scenes(clip: "_Clip", index: _Index, count: int) -> tuple[list[int], list[s
 def _histogram(frame: "VideoFrame") -> "NDArray[Any]":
     import numpy
 
-    width, height = fit((frame.width, frame.height), 320 * 320)
+    width, height = fit_within((frame.width, frame.height), 320 * 320)
     # Without interpolation: it would make greys that are in no frame.
     grey = frame.reformat(width=width, height=height, format="gray", interpolation="POINT")
     return numpy.bincount(grey.to_ndarray().ravel(), minlength=256).astype(numpy.float64)
@@ -272,10 +273,10 @@ class _Clip:
         self._file.seek(0)
         try:
             self._container: InputContainer = av.open(
-                _Unnamed(self._file),
+                _NamelessFile(self._file),
                 "r",
                 format=self._kind.id,  # never guessed: playlists name other files
-                io_open=_open_nothing_else,
+                io_open=_refuse_to_open,
                 buffer_size=1 << 17,
                 options={
                     "codec_whitelist": ",".join(CODECS),
@@ -284,14 +285,14 @@ class _Clip:
                 },
             )
         except Exception as error:  # FFmpeg's errors are of many kinds
-            raise damaged(self._name, self._kind) from error
+            raise damaged_file_error(self._name, self._kind) from error
         try:
-            self._stream = self._choose()
+            self._stream = self._select_stream()
         except BadRequestError:
             self._container.close()
             raise
 
-    def _choose(self) -> "VideoStream":
+    def _select_stream(self) -> "VideoStream":
         from av.stream import Discard, Disposition
 
         cover = Disposition.attached_pic
@@ -351,16 +352,16 @@ class _Clip:
         if not times or not base:
             if self._cancelled():
                 return _Index((0,), (), Fraction(1), False)
-            raise damaged(self._name, self._kind)
+            raise damaged_file_error(self._name, self._kind)
         times, keys = sorted(set(times)), sorted(set(keys))
-        real, said = float((times[-1] - times[0]) * base), self._said_length()
+        real, said = float((times[-1] - times[0]) * base), self._declared_length()
         broken = broken or said > real * 1.1 + 1
         if self._kind is GIF:  # each frame of a GIF is drawn over those before
             keys = []
         self._open_again()
         return _Index(tuple(times), tuple(keys), base, broken)
 
-    def _said_length(self) -> float:
+    def _declared_length(self) -> float:
         stream, container = self._stream, self._container
         if stream.duration is not None and stream.time_base:
             return float(stream.duration * stream.time_base)
@@ -404,7 +405,7 @@ class _Clip:
     def _decode(self, only_keys: bool = False) -> "Iterator[tuple[int, VideoFrame]]":
         from av.error import FFmpegError
 
-        most, decoded = self._limits.pixels, 0.0
+        limit, decoded = self._limits.pixels, 0.0
         try:
             for packet in self._packets(flush=True):
                 if only_keys and packet.size and not packet.is_keyframe:
@@ -417,7 +418,7 @@ class _Clip:
                     time = frame.pts if frame.pts is not None else frame.dts
                     pixels = frame.width * frame.height
                     # A frame may be larger than the header said.
-                    if time is not None and pixels <= most:
+                    if time is not None and pixels <= limit:
                         yield time, frame
                     decoded += max(1.0, pixels / LARGE_FRAME)
                 if decoded > 4 * MAX_DECODED:
@@ -440,13 +441,13 @@ class _Clip:
         """A frame upright, with square pixels, scaled down, as a picture."""
         from PIL import Image
 
-        place = f" at {clock(seconds)}"
-        name = clean_name(self._name, "clip", MAX_NAME - len(place)) + place
+        place = f" at {timecode(seconds)}"
+        name = display_name(self._name, "clip", MAX_FILE_NAME - len(place)) + place
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
         if not Fraction(1, 8) < aspect < 8:
             aspect = Fraction(1)
         wide = (max(1, round(frame.width * aspect)), frame.height)
-        width, height = fit(wide, self._limits.kept_pixels, SIDE)
+        width, height = fit_within(wide, self._limits.kept_pixels, MAX_FRAME_SIDE)
         scaled = frame.reformat(
             width=width,
             height=height,
@@ -457,7 +458,7 @@ class _Clip:
         image = on_white(Image.fromarray(scaled.to_ndarray()))
         turned = {90: 8, 180: 3, -180: 3, -90: 6}.get(frame.rotation, 1)
         lossy = self._kind is not GIF
-        return encode(turn(image, turned), name, lossy=lossy, notes=notes)
+        return encode(apply_orientation(image, turned), name, lossy=lossy, notes=notes)
 
 
 def _colorspace(frame: "VideoFrame") -> int | None:
@@ -470,11 +471,11 @@ def _colorspace(frame: "VideoFrame") -> int | None:
     return None
 
 
-def _open_nothing_else(url: str, flags: int, options: object) -> BinaryIO:
+def _refuse_to_open(url: str, flags: int, options: object) -> BinaryIO:
     raise PermissionError("A clip may not open other files.")
 
 
-class _Unnamed:
+class _NamelessFile:
     """A file without its name: FFmpeg would look for neighbours."""
 
     def __init__(self, file: BinaryIO) -> None:

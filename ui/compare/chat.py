@@ -6,8 +6,14 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from playground.agent import Work, read_steps, steps_markdown
-from playground.conversation import Conversation, Said, Turn, describe_numbers, other_language
+from playground.agent import AgentTrace, read_steps, steps_markdown
+from playground.conversation import (
+    AnswerRecord,
+    Conversation,
+    Turn,
+    describe_numbers,
+    other_language,
+)
 from playground.media.pictures import Picture
 
 from ..texts import EN
@@ -47,27 +53,27 @@ def _messages(
         if turn.pictures:
             messages.append((None, {"role": "user", "content": _part(_pictures(turn))}))
         messages.append((number, {"role": "user", "content": _part(turn.prompt)}))
-        if said := turn.answers[side]:
-            if said.text:
-                messages += [(None, message) for message in _answer(said, steps)]
+        if record := turn.answers[side]:
+            if record.text:
+                messages += [(None, message) for message in _answer(record, steps)]
             if turn is not conversation.turns[-1]:
-                messages.append((None, _numbers(said, turn)))
+                messages.append((None, _numbers(record, turn)))
     return messages
 
 
-def _answer(said: Said, steps: bool) -> Sequence[dict[str, Any]]:
-    text = said.text
-    work = _steps(text) if steps else None
-    if work is None:
+def _answer(record: AnswerRecord, steps: bool) -> Sequence[dict[str, Any]]:
+    text = record.text
+    trace = _steps(text) if steps else None
+    if trace is None:
         return [{"role": "assistant", "content": _part(text)}]
     note = EN["not_run"]
-    if said.state == "stopped" or said.finish_reason == "length":
-        work, note = (
-            replace(work, repaired=False),
+    if record.state == "stopped" or record.finish_reason == "length":
+        trace, note = (
+            replace(trace, repaired=False),
             f"{note} {EN['cut_off']}",
         )  # no fault of its JSON
     return [
-        {"role": "assistant", "content": _part(f"{steps_markdown(work)}\n\n*{note}*")},
+        {"role": "assistant", "content": _part(f"{steps_markdown(trace)}\n\n*{note}*")},
         {
             "role": "assistant",
             "content": _part(text),
@@ -78,12 +84,12 @@ def _answer(said: Said, steps: bool) -> Sequence[dict[str, Any]]:
 
 def read_ahead(conversation: Conversation) -> None:
     """Read what agents wrote, for `to_chatbot` with `steps`: to mend it all may take seconds."""
-    for said in [said for turn in conversation.turns for said in turn.answers if said]:
-        _steps(said.text)
+    for record in [record for turn in conversation.turns for record in turn.answers if record]:
+        _steps(record.text)
 
 
 @lru_cache(maxsize=512)
-def _steps(text: str) -> Work | None:
+def _steps(text: str) -> AgentTrace | None:
     """The conversation is drawn often, and to mend a faulty answer takes its time."""
     return read_steps(text)
 
@@ -104,7 +110,7 @@ def _alt(picture: Picture) -> str:
 
 def small(picture: Picture) -> str:
     """A picture as a small one in a `data:` address; of one that is gone, an empty frame."""
-    return data_url(picture.thumbnail, "webp") if picture.here else _GONE
+    return data_url(picture.thumbnail, "webp") if picture.available else _GONE
 
 
 def data_url(data: bytes, kind: str) -> str:
@@ -112,10 +118,12 @@ def data_url(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _numbers(said: Said, turn: Turn) -> dict[str, Any]:
-    facts = [*describe_numbers(said), other_language(said, turn)] if said.text else [said.error]
-    title = " · ".join(filter(None, [said.model, *facts]))
-    detail = said.error or f"{said.model} · {said.backend}"
+def _numbers(record: AnswerRecord, turn: Turn) -> dict[str, Any]:
+    facts = (
+        [*describe_numbers(record), other_language(record, turn)] if record.text else [record.error]
+    )
+    title = " · ".join(filter(None, [record.model, *facts]))
+    detail = record.error or f"{record.model} · {record.backend}"
     return {
         "role": "assistant",
         "content": _part(detail),

@@ -11,11 +11,11 @@ from playground.answer import Request
 from playground.conversation import MAX_NAME, SIDES, Conversation, Turn
 from playground.keyring import Keyring
 from playground.limits import Limits
-from playground.text import clean
+from playground.text import strip_controls
 
 
 def _text(value: object) -> object:
-    return "" if value is None else clean(value) if isinstance(value, str) else value
+    return "" if value is None else strip_controls(value) if isinstance(value, str) else value
 
 
 def optional(value: object) -> object:
@@ -128,7 +128,7 @@ def from_browser(value: object, limits: Limits) -> Conversation:
         conversation = Conversation.model_validate({**told, "turns": turns[-limits.turns :]})
     except (ValueError, TypeError, AttributeError):
         return Conversation()
-    return limits.cut(conversation)
+    return limits.truncated(conversation)
 
 
 def _turn(value: object) -> Turn | None:

@@ -4,8 +4,15 @@ from collections.abc import Iterable
 from html import escape
 
 from backends import CONTEXT_CAP, Progress
-from playground.answer import Completion
-from playground.conversation import Said, Turn, count, describe_numbers, other_language, seconds
+from playground.answer import AnswerSnapshot
+from playground.conversation import (
+    AnswerRecord,
+    Turn,
+    count,
+    describe_numbers,
+    other_language,
+    seconds,
+)
 from playground.languages import count_words
 
 _WAITING = {
@@ -26,33 +33,33 @@ _MEANINGS = {
 }
 
 
-def live_line(completion: Completion, model: str) -> str:
+def live_line(snapshot: AnswerSnapshot, model: str) -> str:
     """The line while an answer is on its way, as HTML."""
-    clock = completion.clock
-    if completion.state == "waiting":
-        return _line("waiting", _waiting(completion.progress, model, clock.total))
+    clock = snapshot.clock
+    if snapshot.state == "waiting":
+        return _line("waiting", _waiting(snapshot.progress, model, clock.total))
     about = "about " if clock.token_source == "estimate" else ""
     speed = clock.tokens_per_second
     pieces = [about + count(clock.tokens, "token"), seconds(clock.total)]
     if speed:
         pieces.insert(1, f"{about}{speed:.1f} tokens/s")
-    return _line(completion.state, _pieces(pieces))
+    return _line(snapshot.state, _pieces(pieces))
 
 
-def final_line(said: Said, turn: Turn) -> str:
+def final_line(record: AnswerRecord, turn: Turn) -> str:
     """The line under a finished answer, as HTML."""
-    if said.state == "failed":
+    if record.state == "failed":
         return _line(
             "failed",
-            f'<span class="failure" role="alert">{escape(said.error)}</span>',
-            words=said.error,
+            f'<span class="failure" role="alert">{escape(record.error)}</span>',
+            words=record.error,
         )
-    name = f'<span class="who">{escape(said.model)}</span>'
-    pieces = _pieces(describe_numbers(said)) if said.text else "Stopped before the first token."
+    name = f'<span class="who">{escape(record.model)}</span>'
+    pieces = _pieces(describe_numbers(record)) if record.text else "Stopped before the first token."
     return _line(
-        said.state,
-        name + pieces + _notes(said) + _mismatch(said, turn) + _gauge(said),
-        words=_length(said.text),
+        record.state,
+        name + pieces + _notes(record) + _mismatch(record, turn) + _gauge(record),
+        words=_length(record.text),
     )
 
 
@@ -92,24 +99,24 @@ def _waiting(progress: Progress | None, model: str, waited: float) -> str:
     )
 
 
-def _notes(said: Said) -> str:
+def _notes(record: AnswerRecord) -> str:
     """What a reader should know about the answer, and what must not be overlooked."""
-    notes = (f'<span class="note"{_explained(note)}>{escape(note)}</span>' for note in said.notes)
-    warnings = (f'<span class="note warning">{escape(text)}</span>' for text in said.warnings)
+    notes = (f'<span class="note"{_explained(note)}>{escape(note)}</span>' for note in record.notes)
+    warnings = (f'<span class="note warning">{escape(text)}</span>' for text in record.warnings)
     return "".join((*notes, *warnings))
 
 
-def _mismatch(said: Said, turn: Turn) -> str:
+def _mismatch(record: AnswerRecord, turn: Turn) -> str:
     """Answered in another language than it was asked in: that stands out."""
-    sentence = other_language(said, turn)
+    sentence = other_language(record, turn)
     return f'<span class="mismatch">{escape(sentence)}</span>' if sentence else ""
 
 
-def _gauge(said: Said) -> str:
+def _gauge(record: AnswerRecord) -> str:
     """How much of the context this conversation has used."""
-    if said.input_tokens is None:
+    if record.input_tokens is None:
         return ""
-    used = said.input_tokens + said.output_tokens
+    used = record.input_tokens + record.output_tokens
     percent = min(100, round(100 * used / CONTEXT_CAP))
     label = f"{used:,} of {CONTEXT_CAP:,} tokens of context used"
     return (

@@ -10,7 +10,7 @@ import gradio as gr
 from backends import BackendError
 from playground.conversation import language_of
 from playground.keyring import Keyring
-from playground.text import clean
+from playground.text import strip_controls
 
 from ..events import PRIVATE, Updates
 from .default_pair import BestPair, Pair
@@ -81,7 +81,7 @@ class Opening:
         for picker, (backend, model) in zip(view.pickers, (left, right), strict=True):
             updates |= await picker.opened_on(keyring, backend, model)
             updates[picker.pane.backend] = backend
-        if prompt := clean(wanted.get("prompt", "")):
+        if prompt := strip_controls(wanted.get("prompt", "")):
             updates[view.composer.prompt] = prompt[: self.limits.prompt_characters]
         beside = {} if {"left", "right"} & wanted.keys() else pair.settings
         return updates | self._settings({**beside, **wanted}, session.conversation.system)
@@ -102,10 +102,10 @@ class Opening:
         """Settings from the address; the system prompt else from the kept conversation."""
         settings, params = self.view.settings, self.view.params
         updates: Updates = {}
-        if system := clean(wanted.get("system", kept_system)):
+        if system := strip_controls(wanted.get("system", kept_system)):
             updates[params.system] = system[: self.limits.prompt_characters]
             updates[params.box] = gr.Accordion(open=True)
-        if stop := clean(wanted.get("stop", "")):
+        if stop := strip_controls(wanted.get("stop", "")):
             updates[params.stop] = stop[:200]
         for name in settings.keys() & wanted.keys() - {"system", "stop"}:
             try:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import ClassVar
 
-from playground.answer import Completion, Request
+from playground.answer import AnswerSnapshot, Request
 from playground.compare import Run
-from playground.conversation import Conversation, Said, Turn, language_of
+from playground.conversation import AnswerRecord, Conversation, Turn, language_of
 from playground.keyring import Keyring
 from playground.media.pictures import Picture
 from playground.services import Services
@@ -45,7 +45,7 @@ class Session:
     """Those that go with the next prompt."""
     form: Form = field(init=False)
     """As the page last sent it."""
-    seen: tuple[Completion | None, ...] = (None, None)
+    seen: tuple[AnswerSnapshot | None, ...] = (None, None)
     """Both sides as they were last drawn."""
     programs: set[int] = field(default_factory=set)
     """The sides whose code is shown."""
@@ -53,7 +53,7 @@ class Session:
     """Each side's model and backend, as people call them, in the current run."""
     lines: list[str] = field(default_factory=lambda: ["", ""])
     """The line under each side."""
-    _writing: dict[int, tuple[Completion, asyncio.Task[None]]] = field(default_factory=dict)
+    _writing: dict[int, tuple[AnswerSnapshot, asyncio.Task[None]]] = field(default_factory=dict)
     """By side, the answer that has ended, and the task that writes it down, or has done so."""
     _drawn: Run | None = None
     _lines_at: float = 0.0
@@ -79,13 +79,13 @@ class Session:
         if turn >= len(self.conversation.turns):
             self.pictures = ()  # they are the turn's now
         self.before, self.form = self.conversation, form
-        earlier = self.conversation.until(turn).model_copy(
+        earlier = self.conversation.before(turn).model_copy(
             update={"system": form.system, "params": form.params}
         )
         for side in sides:
             asked = asked.with_answer(side, None)
             self.lines[side] = ""
-        self.conversation = earlier.adding(asked).lighter()
+        self.conversation = earlier.with_turn(asked).without_old_routing()
         requests = [
             form.request(side, self.conversation, self.keyring, services.limits)
             if side in sides
@@ -132,29 +132,29 @@ class Session:
                 left, right = (side.text if side else "" for side in sides)
                 yield left, self.lines[0], right, self.lines[1]
 
-    def _draw_lines(self, run: Run, sides: tuple[Completion | None, ...]) -> None:
+    def _draw_lines(self, run: Run, sides: tuple[AnswerSnapshot | None, ...]) -> None:
         now = monotonic()
         due = now - self._lines_at >= NUMBERS_EVERY
-        for side, completion in enumerate(sides):
-            if completion is None:
+        for side, snapshot in enumerate(sides):
+            if snapshot is None:
                 continue
-            if completion.ended:
+            if snapshot.ended:
                 # Its language is found beside the ticks: the other side's go on meanwhile.
-                self._write_down(run, side, completion)
+                self._write_down(run, side, snapshot)
             else:
                 self._give_up_writing(side)
-                if due or completion.state == "waiting":
-                    self.lines[side] = live_line(completion, self.labels[side][0])
+                if due or snapshot.state == "waiting":
+                    self.lines[side] = live_line(snapshot, self.labels[side][0])
         if due:
             self._lines_at = now
 
-    def _write_down(self, run: Run, side: int, completion: Completion) -> asyncio.Task[None]:
+    def _write_down(self, run: Run, side: int, snapshot: AnswerSnapshot) -> asyncio.Task[None]:
         """Begin to write down an answer that has ended, once; the task is done when it is there."""
         answer, task = self._writing.get(side, (None, None))
-        if task is None or answer != completion:
+        if task is None or answer != snapshot:
             self._give_up_writing(side)
-            task = asyncio.ensure_future(self._join(run, side, completion))
-            self._writing[side] = (completion, task)
+            task = asyncio.ensure_future(self._join(run, side, snapshot))
+            self._writing[side] = (snapshot, task)
         return task
 
     def _give_up_writing(self, side: int) -> None:
@@ -162,20 +162,20 @@ class Session:
         if writing := self._writing.pop(side, None):
             writing[1].cancel()
 
-    async def _join(self, run: Run, side: int, completion: Completion) -> None:
+    async def _join(self, run: Run, side: int, snapshot: AnswerSnapshot) -> None:
         """An answer has ended: it joins the conversation, and its line gets the last numbers."""
         turn = self.conversation.last
         if turn is None:
             return
         language = turn.language or await language_of(turn.prompt)
-        said = await Said.of(completion, *self.labels[side])
+        record = await AnswerRecord.of(snapshot, *self.labels[side])
         if run is not self.run:  # the conversation was cleared meanwhile
             return
         request = run.requests[side]
-        if completion.error and request and request.backend.kind != "local":
+        if snapshot.error and request and request.backend.kind != "local":
             # Its state may be another one now.
             run.services.health.invalidate(request.backend, self.keyring)
-        self.conversation = self.conversation.asked_in(language).answered(side, said)
+        self.conversation = self.conversation.with_language(language).with_answer(side, record)
         self.redraw_lines(side)
 
     async def finish(self) -> list[str]:
@@ -187,17 +187,17 @@ class Session:
         if run is None:
             return []
         failures: list[str] = []
-        for side, completion in enumerate(run.snapshot()):
-            if completion is None:
+        for side, snapshot in enumerate(run.snapshot()):
+            if snapshot is None:
                 continue
-            written = self._write_down(run, side, completion)
+            written = self._write_down(run, side, snapshot)
             await asyncio.wait({written})
             if run is not self.run:
                 return []
             written.result()  # what failed in it is ours to mend: it surfaces
-            failures += [str(completion.error)] if completion.error else []
-            if (old := self._said_before(side)) and not completion.text:
-                self.conversation = self.conversation.answered(side, old)
+            failures += [str(snapshot.error)] if snapshot.error else []
+            if (old := self._record_before(side)) and not snapshot.text:
+                self.conversation = self.conversation.with_answer(side, old)
                 self.redraw_lines(side)
         self.run = self._drawn = None
         self._writing.clear()
@@ -207,7 +207,7 @@ class Session:
     async def draw_ahead(self, conversation: Conversation) -> None:
         """Make, off the event loop, what takes long to draw of a conversation; here is nothing."""
 
-    def _said_before(self, side: int) -> Said | None:
+    def _record_before(self, side: int) -> AnswerRecord | None:
         """What a side had answered to the very prompt that it was asked again."""
         last, turn = self.conversation.last, len(self.conversation.turns) - 1
         old = self.before.turns[turn] if turn < len(self.before.turns) else None
@@ -215,7 +215,7 @@ class Session:
 
     def take_back(self, turn: Turn) -> None:
         """A turn's pictures go with the next prompt again, unless others do."""
-        self.pictures = self.pictures or tuple(one for one in turn.pictures if one.here)
+        self.pictures = self.pictures or tuple(one for one in turn.pictures if one.available)
 
     def forget(self) -> None:
         """Forget the conversation, and all that is left of what was asked."""
@@ -232,8 +232,8 @@ class Session:
         """The lines under the last turn's finished answers."""
         last = self.conversation.last
         for side in sides or (0, 1):
-            said = last.answers[side] if last else None
-            self.lines[side] = final_line(said, last) if said and last else ""
+            record = last.answers[side] if last else None
+            self.lines[side] = final_line(record, last) if record and last else ""
 
     def stop(self, side: int | None = None) -> None:
         """Stop one side, or both."""

@@ -46,7 +46,7 @@ def _asking(session: Session, side: int, form: Form, limits: Limits) -> Request:
     if not conversation.turns:
         conversation = conversation.model_copy(update={"system": form.system})
         turn = Turn(prompt=form.prompt.strip() or HELLO, pictures=session.pictures)
-        conversation = conversation.adding(turn)
+        conversation = conversation.with_turn(turn)
     return form.request(side, conversation, session.keyring, limits)
 
 

@@ -252,8 +252,8 @@ class CompareView(Generic[S]):
             for backend, model in (form.sides[side] for side in sides):
                 await self.services.health.check_offered(REGISTRY[backend], model, session.keyring)
             asked = self.turn(session, form, turn)
-            earlier = session.conversation.until(turn).adding(asked)
-            self.limits.check_pictures((*earlier.pictures(turn), *asked.pictures))
+            earlier = session.conversation.before(turn).with_turn(asked)
+            self.limits.check_attached_pictures((*earlier.pictures(turn), *asked.pictures))
             for side in sides:
                 self.limits.check_history(earlier.messages(side))
         except BackendError as error:
@@ -307,10 +307,10 @@ class CompareView(Generic[S]):
         last = session.conversation.last
         if session.answering or last is None:
             return gr.skip()
-        await session.draw_ahead(session.conversation.until(-1))
+        await session.draw_ahead(session.conversation.before(-1))
         if session.answering or last is not session.conversation.last:  # another click meanwhile
             return gr.skip()
-        session.conversation = session.conversation.until(-1)
+        session.conversation = session.conversation.before(-1)
         session.take_back(last)
         session.redraw_lines()
         updates = self.shown(session) | self._hide_code(session)

@@ -3,7 +3,7 @@
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from playground.visitors import VISITOR, on_platform, visitor_of
+from playground.visitors import VISITOR, on_platform, visitor_address
 
 from .hosts import Hosts
 from .refusal import Refusal
@@ -37,7 +37,7 @@ class Origins:
             del MutableHeaders(scope=scope)["x-forwarded-host"]
         client = scope["client"][0] if scope.get("client") else ""
         chain = headers.getlist("x-forwarded-for") if self.platform else []
-        token = VISITOR.set(visitor_of(client, chain))
+        token = VISITOR.set(visitor_address(client, chain))
         try:
             await self.app(scope, receive, send)
         finally:

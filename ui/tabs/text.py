@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.examples import load
+from playground.examples import load_examples
 from playground.services import Services
 
 from ..compare.default_pair import text_pair
@@ -15,7 +15,7 @@ from ..compare.view import CompareView
 LABEL = "tab_text"
 ID = "text"
 EXAMPLE_LANGUAGES = ("en", "es", "zh", "ar")
-_EXAMPLES = {code: load(code) for code in EXAMPLE_LANGUAGES}
+_EXAMPLES = {code: load_examples(code) for code in EXAMPLE_LANGUAGES}
 
 
 class Tab:

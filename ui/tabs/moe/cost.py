@@ -3,7 +3,7 @@
 from html import escape
 
 from backends import ModelSpec
-from playground.conversation import Said
+from playground.conversation import AnswerRecord
 
 from ...compare.status import size
 
@@ -22,7 +22,7 @@ def flops_per_token(spec: ModelSpec) -> float:
     return 2 * spec.active_parameters
 
 
-def cost_html(spec: ModelSpec | None, said: Said | None) -> str:
+def cost_html(spec: ModelSpec | None, record: AnswerRecord | None) -> str:
     """The line, as HTML; empty for a model of which nothing is known."""
     if spec is None or not spec.parameters:
         return ""
@@ -39,8 +39,8 @@ def cost_html(spec: ModelSpec | None, said: Said | None) -> str:
             _FORMULA,
         ),
     ]
-    if said and said.model == spec.label and said.tokens_per_second:
-        pieces.append((f"{said.tokens_per_second:.1f} tokens/s in the last answer", ""))
+    if record and record.model == spec.label and record.tokens_per_second:
+        pieces.append((f"{record.tokens_per_second:.1f} tokens/s in the last answer", ""))
     spans = (
         f"<span{f' title={chr(34)}{escape(why)}{chr(34)}' if why else ''}>{escape(text)}</span>"
         for text, why in pieces

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from backends import BackendError
-from playground.experts import Routing, drawing, from_file
+from playground.routing import Routing, figure_data, from_file
 
 from ...texts import EN
 
@@ -42,14 +42,14 @@ def says(sentence: str) -> str:
 
 def shows(routing: Routing, model: str) -> str:
     """The whole picture of an answer that has ended."""
-    return _sent({**drawing(routing), "model": model, "ended": True})
+    return _sent({**figure_data(routing), "model": model, "ended": True})
 
 
 def grows(routing: Routing, model: str, sent: Sent) -> tuple[str, Sent]:
     """What is new of an answer that grows, and what has been sent with it."""
     key, tokens = sent
     since = max(0, min(tokens, len(routing) - AGAIN)) if key == routing.key else 0
-    return _sent({**drawing(routing, since), "model": model}), (routing.key, len(routing))
+    return _sent({**figure_data(routing, since), "model": model}), (routing.key, len(routing))
 
 
 def open_routing(text: str) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def open_routing(text: str) -> dict[str, Any]:
         file = from_file(text if isinstance(text, str) else "")
     except BackendError as error:
         return {"refused": str(error)}
-    return {**drawing(file.routing), "model": file.model, "ended": True}
+    return {**figure_data(file.routing), "model": file.model, "ended": True}
 
 
 def _sent(told: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from playground.conversation import Conversation, Said
+from playground.conversation import AnswerRecord, Conversation
 from playground.threads import in_media_thread
 
 from ...compare.chat import read_ahead
@@ -25,18 +25,18 @@ class MoeSession(Session):
     async def draw_ahead(self, conversation: Conversation) -> None:
         """Read the agents' steps and draw the routings of the last turn, in a thread."""
         await in_media_thread(read_ahead, conversation)
-        for side, said in enumerate(conversation.last.answers if conversation.last else ()):
-            if said and said.routing:
-                await in_media_thread(self.whole, side, said)
+        for side, record in enumerate(conversation.last.answers if conversation.last else ()):
+            if record and record.routing:
+                await in_media_thread(self.whole, side, record)
 
-    def whole(self, side: int, said: Said) -> str:
+    def whole(self, side: int, record: AnswerRecord) -> str:
         """The whole picture of an answer that has ended, drawn anew only if it is another one."""
-        if not (routing := said.routing):
+        if not (routing := record.routing):
             return ""
-        key = (routing.key, len(routing), said.model)
+        key = (routing.key, len(routing), record.model)
         known = self._whole.get(side)
         if known is None or known[0] != key:
-            known = self._whole[side] = (key, shows(routing, said.model))
+            known = self._whole[side] = (key, shows(routing, record.model))
         return known[1]
 
     def forget(self) -> None:

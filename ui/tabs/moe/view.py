@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from backends import REGISTRY, Backend, ModelSpec
-from playground.conversation import SIDES, Said
-from playground.experts import MOST_BYTES, Routing, to_file
+from playground.conversation import SIDES, AnswerRecord
+from playground.routing import MAX_BYTES, Routing, to_file
 from playground.threads import in_media_thread
 
 from ...compare.status import size
@@ -38,7 +38,7 @@ class MoeView(CompareView[MoeSession]):
     def draw_below_answer(self, side: str) -> None:
         """The routing picture."""
         # It travels as a text in JSON, in which each of its quotation marks takes two bytes.
-        largest = min(MOST_BYTES, self.limits.body_bytes // 2)
+        largest = min(MAX_BYTES, self.limits.body_bytes // 2)
         self.figures = (*self.figures, build_figure(self.name, side, largest))
 
     def draw_below_panes(self) -> None:
@@ -108,33 +108,35 @@ class MoeView(CompareView[MoeSession]):
         return super().shown(session) | dict(costs) | dict(figures)
 
     def _costs(self, session: MoeSession) -> list[str]:
-        return [cost_html(spec, _said(session, side)) for side, spec in enumerate(_specs(session))]
+        return [
+            cost_html(spec, _record(session, side)) for side, spec in enumerate(_specs(session))
+        ]
 
     def _growing(self, session: MoeSession, side: int) -> str:
-        completion = session.seen[side]
-        if completion and completion.routing:
+        snapshot = session.seen[side]
+        if snapshot and snapshot.routing:
             label = session.labels[side][0]
-            told, session.sent[side] = grows(completion.routing, label, session.sent[side])
+            told, session.sent[side] = grows(snapshot.routing, label, session.sent[side])
             session.figures[side] = told
-        elif completion:
+        elif snapshot:
             session.figures[side] = says(_why_not(session, side, None))
         return session.figures[side]  # a side that was not asked stays as it is
 
     def _figure(self, session: MoeSession, side: int) -> str:
-        said, routing = _said(session, side), _routing(session, side)
-        if said and routing:
-            return session.whole(side, said)
-        return says(_why_not(session, side, said))
+        record, routing = _record(session, side), _routing(session, side)
+        if record and routing:
+            return session.whole(side, record)
+        return says(_why_not(session, side, record))
 
 
-def _said(session: MoeSession, side: int) -> Said | None:
+def _record(session: MoeSession, side: int) -> AnswerRecord | None:
     last = session.conversation.last
     return last.answers[side] if last else None
 
 
 def _routing(session: MoeSession, side: int) -> Routing | None:
-    said = _said(session, side)
-    return said.routing if said else None
+    record = _record(session, side)
+    return record.routing if record else None
 
 
 def _asked(session: MoeSession, side: int) -> tuple[Backend, str] | None:
@@ -150,7 +152,7 @@ def _specs(session: MoeSession) -> list[ModelSpec | None]:
     return [one and one[0].spec_of(one[1]) for one in asked]
 
 
-def _why_not(session: MoeSession, side: int, said: Said | None) -> str:
+def _why_not(session: MoeSession, side: int, record: AnswerRecord | None) -> str:
     """Why there is no picture, in a sentence."""
     asked = _asked(session, side)
     if asked is None:
@@ -173,14 +175,14 @@ def _why_not(session: MoeSession, side: int, said: Said | None) -> str:
         )
     if session.asks(side):
         return "The picture begins with the first token."
-    if said and said.text:
+    if record and record.text:
         return "The routing of this answer is no longer there: regenerate it, or open a saved one."
     return "Ask something: here you see which experts work on each token, while they do."
 
 
 def _save(side: int) -> Any:
     async def save(session: MoeSession) -> str:
-        said, routing = _said(session, side), _routing(session, side)
-        return await in_media_thread(to_file, routing, said.model) if said and routing else ""
+        record, routing = _record(session, side), _routing(session, side)
+        return await in_media_thread(to_file, routing, record.model) if record and routing else ""
 
     return save

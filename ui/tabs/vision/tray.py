@@ -40,7 +40,7 @@ def draw_sheets(pictures: Sequence[Picture], sights: Sequence[Sight], sheets: Sh
     for sight in sights:
         for picture in pictures:
             key = (picture.digest, sight.crops or 0)
-            if sight.crops and picture.here and key not in sheets:
+            if sight.crops and picture.available and key not in sheets:
                 sheets[key] = data_url(draw_tiles(picture, sight.crops), "webp")
 
 

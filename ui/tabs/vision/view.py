@@ -12,7 +12,13 @@ import gradio as gr
 
 from backends import CONTEXT_CAP, REGISTRY, BackendError
 from playground.examples.vision import Spacing, VisionExample, picture_bytes
-from playground.media.pictures import Picture, PictureLimits, check_size, read, read_unless
+from playground.media.pictures import (
+    Picture,
+    PictureLimits,
+    check_size,
+    read_picture,
+    read_picture_unless,
+)
 from playground.media.video import is_clip, read_frames
 from playground.threads import in_media_thread
 
@@ -203,7 +209,7 @@ class VisionView(CompareView[VisionSession]):
             count = max(1, min(count, limits.frames))
             return _drawn_small(read_frames(path, name, how, count, limits, gone.is_set))
         check_size(path.stat().st_size, limits.file_bytes, name)  # before it is in memory
-        return _drawn_small(read_unless(gone.is_set, path.read_bytes(), name, limits))
+        return _drawn_small(read_picture_unless(gone.is_set, path.read_bytes(), name, limits))
 
     def _held_back(
         self, session: VisionSession, found: Sequence[Picture] | BackendError
@@ -220,7 +226,7 @@ class VisionView(CompareView[VisionSession]):
     def _hold(self, session: VisionSession, pictures: Iterable[Picture]) -> None:
         """Put pictures behind those that are there, if there is room for them."""
         held = (*session.pictures, *pictures)
-        self.limits.check_pictures((*session.conversation.pictures(), *held))
+        self.limits.check_attached_pictures((*session.conversation.pictures(), *held))
         self.limits.check_picture_memory()
         session.pictures = held
 
@@ -266,7 +272,7 @@ def _shown_with(
         if is_clip(data):
             found += read_frames(BytesIO(data), name, spacing, frames, limits)
         else:
-            found.append(read(data, name, limits))
+            found.append(read_picture(data, name, limits))
     return _drawn_small(found)
 
 

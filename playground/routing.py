@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from backends import BadRequestError, ExpertRouting
 
-from .text import valid
+from .text import valid_unicode
 
 FORMAT = "phi-playground/routing/1"
-MOST_TOKENS = 20_000
-MOST_EXPERTS, MOST_LAYERS = 256, 64
-MOST_BYTES = 12_000_000
+MAX_TOKENS = 20_000
+MAX_EXPERTS, MAX_LAYERS = 256, 64
+MAX_BYTES = 12_000_000
 """Of a file; 2,000 tokens of Phi-3.5-MoE take 3 million."""
 
 _keys = count(1)
@@ -78,7 +78,7 @@ class Routing:
             for part in self.load:
                 part += [array("l", [0] * one.num_experts) for _ in range(self.layers)]
         self._ids.append(one.id)
-        self._texts.append(valid(one.token))
+        self._texts.append(valid_unicode(one.token))
         self.prompt_tokens += one.in_prompt
         load = self.load[not one.in_prompt]
         for row, experts, weights in zip(load, one.experts, one.weights, strict=True):
@@ -92,7 +92,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
-Expert = Annotated[int, Field(ge=0, lt=MOST_EXPERTS)]
+Expert = Annotated[int, Field(ge=0, lt=MAX_EXPERTS)]
 Weight = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -102,8 +102,8 @@ class Token(_Record):
     id: int = Field(ge=0, lt=2**31)
     text: str = Field(max_length=400)
     in_prompt: bool
-    experts: tuple[tuple[Expert, ...], ...] = Field(min_length=1, max_length=MOST_LAYERS)
-    weights: tuple[tuple[Weight, ...], ...] = Field(min_length=1, max_length=MOST_LAYERS)
+    experts: tuple[tuple[Expert, ...], ...] = Field(min_length=1, max_length=MAX_LAYERS)
+    weights: tuple[tuple[Weight, ...], ...] = Field(min_length=1, max_length=MAX_LAYERS)
 
 
 class RoutingFile(_Record):
@@ -111,11 +111,11 @@ class RoutingFile(_Record):
 
     format: Literal["phi-playground/routing/1"] = FORMAT
     model: str = Field(max_length=200)
-    experts: int = Field(ge=1, le=MOST_EXPERTS)
+    experts: int = Field(ge=1, le=MAX_EXPERTS)
     """Of each layer."""
     numbering: str = "Layers and experts are numbered from 0; the page shows them from 1."
     weights: str = "Each between 0 and 1 by itself: SparseMixer's need not sum to one."
-    tokens: list[Token] = Field(min_length=1, max_length=MOST_TOKENS)
+    tokens: list[Token] = Field(min_length=1, max_length=MAX_TOKENS)
 
     @model_validator(mode="after")
     def _even(self) -> Self:
@@ -162,7 +162,7 @@ def to_file(routing: Routing, model: str) -> str:
 
 def from_file(text: str) -> RoutingFile:
     """Read what `to_file` wrote. Raises `BadRequestError`: files come from anywhere."""
-    if len(text) > MOST_BYTES:
+    if len(text) > MAX_BYTES:
         raise BadRequestError(
             "This file is too large to be a routing.", "Open one that this page saved."
         )
@@ -178,7 +178,7 @@ def from_file(text: str) -> RoutingFile:
         ) from error
 
 
-def drawing(routing: Routing, since: int = 0) -> dict[str, Any]:
+def figure_data(routing: Routing, since: int = 0) -> dict[str, Any]:
     """What the page needs to draw a routing of which it knows the first `since` tokens.
 
     The loads are whole, the tokens only those that are new: what is sent does not grow with the

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from backends import BadRequestError, Chunk, ExpertRouting
-from playground.answer import Answer, Completion
-from playground.conversation import Conversation, Said, Turn, to_json
-from playground.experts import Routing, drawing, from_file, to_file
+from playground.answer import AnswerBuilder, AnswerSnapshot
+from playground.conversation import AnswerRecord, Conversation, Turn, to_json
+from playground.routing import Routing, figure_data, from_file, to_file
 
 
 def token(n: int, in_prompt: bool = False, layers: int = 3) -> ExpertRouting:
@@ -41,7 +41,7 @@ def test_loads_count_the_prompt_and_the_answer_apart() -> None:
             for n in tokens:
                 for expert in token(n).experts[layer]:
                     taken[expert] += 1
-            told = drawing(routing)["loads"][part][layer * 16 : layer * 16 + 16]
+            told = figure_data(routing)["loads"][part][layer * 16 : layer * 16 + 16]
             assert told == taken
             assert sum(told) == 2 * len(tokens)
 
@@ -49,7 +49,7 @@ def test_loads_count_the_prompt_and_the_answer_apart() -> None:
 def test_the_page_is_sent_what_is_new_and_no_more() -> None:
     sizes = set()
     for answer in (100, 2000):
-        told = drawing(grown(100, answer), since=97 + answer)
+        told = figure_data(grown(100, answer), since=97 + answer)
         assert [row[0] for row in told["tokens"]] == [f" word{97 + answer + n}" for n in range(3)]
         assert told["from"] == 97 + answer
         assert told["tokens"][0][2][:2] == [1000, 250]
@@ -58,7 +58,7 @@ def test_the_page_is_sent_what_is_new_and_no_more() -> None:
 
 
 def test_an_answer_gathers_its_routing_and_shares_it() -> None:
-    answer = Answer()
+    answer = AnswerBuilder()
     assert answer.snapshot().routing is None
     answer.add(Chunk(routing=(token(0, True), token(1, True))))
     assert answer.state == "waiting"  # the prompt has been read; nothing was said yet
@@ -71,8 +71,10 @@ def test_an_answer_gathers_its_routing_and_shares_it() -> None:
 
 async def test_a_routing_stays_with_its_answer_and_leaves_with_none_of_its_copies() -> None:
     routing = grown(2, 3)
-    said = await Said.of(Completion(state="done", text="Hi", routing=routing), "M", "B")
-    talk = Conversation(turns=(Turn(prompt="x", answers=(said, None)),))
+    record = await AnswerRecord.of(
+        AnswerSnapshot(state="done", text="Hi", routing=routing), "M", "B"
+    )
+    talk = Conversation(turns=(Turn(prompt="x", answers=(record, None)),))
     assert talk.turns[0].answers[0].routing is routing  # type: ignore[union-attr]
     assert "routing" not in to_json(talk)
     assert "routing" not in talk.model_dump_json()
@@ -83,14 +85,14 @@ async def test_a_routing_stays_with_its_answer_and_leaves_with_none_of_its_copie
 
 
 def test_only_the_last_turns_keep_their_routings() -> None:
-    said = Said(model="M", backend="B", text="Hi", routing=grown(1, 1))
-    turns = tuple(Turn(prompt=str(n), answers=(said, None)) for n in range(11))
-    kept = Conversation(turns=turns).lighter().turns
+    record = AnswerRecord(model="M", backend="B", text="Hi", routing=grown(1, 1))
+    turns = tuple(Turn(prompt=str(n), answers=(record, None)) for n in range(11))
+    kept = Conversation(turns=turns).without_old_routing().turns
     assert [bool(turn.answers[0] and turn.answers[0].routing) for turn in kept] == [
         *[False] * 3, *[True] * 8
     ]  # fmt: skip
     assert [turn.prompt for turn in kept] == [str(n) for n in range(11)]
-    assert Conversation(turns=turns[:3]).lighter() == Conversation(turns=turns[:3])
+    assert Conversation(turns=turns[:3]).without_old_routing() == Conversation(turns=turns[:3])
 
 
 def test_saved_and_opened_again_it_is_equal() -> None:
@@ -164,7 +166,7 @@ def test_what_is_no_number_is_kept_as_nothing() -> None:
 
 
 def test_a_file_too_large_is_refused_before_it_is_read(monkeypatch) -> None:
-    monkeypatch.setattr("playground.experts.MOST_BYTES", 100)
+    monkeypatch.setattr("playground.routing.MAX_BYTES", 100)
     with pytest.raises(BadRequestError, match="too large"):
         from_file(changed())
     monkeypatch.undo()
