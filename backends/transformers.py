@@ -29,12 +29,13 @@ from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundErr
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from ._core.unicode import clean
 from ._local import download, torch_model, torch_moe, torch_vision, weights
+from ._local.chat_text import has_system_slot
 from ._local.engine import Steps
 from ._local.machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
 from ._local.placement import ACCELERATE, Placement, Weights, gpu_memory, place
 from ._local.pool import POOL, Plan
-from ._local.program import has_system_slot, program
-from ._snippets.python_source import opening
+from ._local.snippet import snippet_context
+from ._snippets import Source, render
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -178,36 +179,39 @@ class Transformers(Backend):
         sees = self._spec(model).architecture == "phi3_v"
         return torch_vision.crops_of(params, pictures) if sees else None
 
-    def code(
+    def snippet(
         self,
         model: str,
         messages: Sequence[Message],
         params: GenerationParams,
         connection: Connection | None = None,
     ) -> str | None:
-        """The same request with Transformers' own `generate`; see `Backend.code`."""
+        """The same request with Transformers' own `generate`; see `Backend.snippet`."""
         try:
             spec = self._spec(model)
             folder = self.checkpoint(spec)
-            name, where = self.written(spec)
-            pictures = count_pictures(messages)
-            body = program(
-                name,
-                messages,
-                params,
-                dtype=_dtype(spec),
-                system_slot=folder is None or has_system_slot(folder),
-                num_crops=self.crops(model, params, pictures),
-                spread=bool((placement := self._placement(spec)) and placement.uses_device_map),
+            context = snippet_context(
+                messages, params, system_slot=folder is None or has_system_slot(folder)
             )
         except BackendError:
             return None
-        notes = [where, *([_PORT] if spec.architecture == "phi3_v" and spec.hub_id else [])]
-        head = opening(self, spec.label, notes=notes)
-        return "\n".join([*head, body])
+        name, note = self.snippet_source(spec)
+        sees, placement = spec.architecture == "phi3_v", self._placement(spec)
+        return render(
+            "transformers",
+            title=f"{spec.label} · {self.label}",
+            install=self.install,
+            notes=[note, _PORT] if sees and spec.hub_id else [note],
+            name=name,
+            dtype=_snippet_dtype(spec),
+            accelerate=ACCELERATE if placement and placement.uses_device_map else None,
+            sees=sees,
+            num_crops=self.crops(model, params, count_pictures(messages)),
+            **context,
+        )
 
-    def written(self, spec: ModelSpec) -> tuple[str, str]:
-        """What a program loads a model by, and what to know about that."""
+    def snippet_source(self, spec: ModelSpec) -> tuple[str, str]:
+        """The name or folder that a snippet loads a model by, and a note about it."""
         size = gigabytes(spec.weights_size)
         return self.model_id(spec), f"The model is a download of {size}, once."
 
@@ -345,12 +349,12 @@ def _instead(spec: ModelSpec) -> str:
     )
 
 
-def _dtype(spec: ModelSpec) -> str:
-    """The number format of the page's own answers, as a program says it: see `best_dtype`."""
+def _snippet_dtype(spec: ModelSpec) -> str:
+    """The number format of the page's own answers, as a snippet says it: see `best_dtype`."""
     if has_gpu() or sys.platform == "darwin":
-        return '"auto"'
+        return "auto"
     wide = not has_native_bf16() and spec.parameters * 4 < free_memory()
-    return "torch.float32" if wide or spec.parameters < torch_model.SMALL else '"auto"'
+    return Source("torch.float32") if wide or spec.parameters < torch_model.SMALL else "auto"
 
 
 def _nothing() -> Steps:

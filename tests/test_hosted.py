@@ -657,7 +657,7 @@ async def test_the_protocol_that_github_models_spoke(
     ]
     assert await answer(GITHUB, model=model) == "Hi"
     assert stub.seen[-1].json["model"] == model
-    assert f'model="{model}"' in (GITHUB.code(model, HELLO, PLAIN) or "")
+    assert f'model="{model}"' in (GITHUB.snippet(model, HELLO, PLAIN) or "")
     assert {seen.headers["x-github-api-version"] for seen in stub.seen} == {"2022-11-28"}
 
 

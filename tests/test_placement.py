@@ -94,11 +94,11 @@ def test_several_gpus_and_slow_ways_are_said_before_the_download(offer):
 def test_the_program_lays_it_out_where_the_page_would(offer):
     backend, hi = Transformers(), [Message.of("user", "Hi")]
     offer(64, 80, 80)
-    program = backend.code(MOE_ID, hi, GenerationParams()) or ""
+    program = backend.snippet(MOE_ID, hi, GenerationParams()) or ""
     assert 'device_map="auto"' in program and "accelerate==" in program
     assert "model.to(device)" not in program
     offer(128)
-    program = backend.code(MOE_ID, hi, GenerationParams()) or ""
+    program = backend.snippet(MOE_ID, hi, GenerationParams()) or ""
     assert "model.to(device)" in program and "device_map" not in program
     assert "trust_remote_code" not in program
 

@@ -15,14 +15,14 @@ ODD = 'Is <b>this</b> "odd"? `x` $$y$$\n```\n\tأهلا'
 
 
 @pytest.fixture
-def programs(puppet: Puppet, monkeypatch) -> None:
+def snippets(puppet: Puppet, monkeypatch) -> None:
     """Puppets that have programs: what was asked, in a line of Python."""
 
-    def code(model, messages, params, connection=None) -> str:
+    def snippet(model, messages, params, connection=None) -> str:
         said = [message.text for message in messages]
         return f"# {model} at {params.temperature}\nprint({said!r})\n"
 
-    monkeypatch.setattr(puppet, "code", code)
+    monkeypatch.setattr(puppet, "snippet", snippet)
 
 
 async def shows(visitor: Visitor, side: str, program: str) -> None:
@@ -30,7 +30,7 @@ async def shows(visitor: Visitor, side: str, program: str) -> None:
     await expect(code).to_have_text(program.rstrip("\n"), use_inner_text=True)
 
 
-async def test_the_program_of_what_was_asked(visitor: Visitor, puppet: Puppet, programs) -> None:
+async def test_the_program_of_what_was_asked(visitor: Visitor, puppet: Puppet, snippets) -> None:
     assert await visitor.page.locator("#text-program-left").count() == 0
     await compare(visitor, puppet, ODD, "Yes.", "No.")
     await visitor.page.fill("#text-prompt textarea", "Not yet asked")
@@ -47,7 +47,7 @@ async def test_the_program_of_what_was_asked(visitor: Visitor, puppet: Puppet, p
     assert await visitor.text("#text-code-right") == "Code"
 
 
-async def test_nothing_asked_yet(visitor: Visitor, programs) -> None:
+async def test_nothing_asked_yet(visitor: Visitor, snippets) -> None:
     await visitor.page.click("#text-code-left")
     await shows(visitor, "left", "# one at 0.7\nprint(['Hello!'])\n")
     await visitor.page.fill("#text-prompt textarea", "What is it?")
@@ -57,8 +57,8 @@ async def test_nothing_asked_yet(visitor: Visitor, programs) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe(browser, served: str, puppet: Puppet, monkeypatch, scheme: str) -> None:
-    program = REGISTRY["openai_compatible"].code("phi", (Message.of("user", ODD),), PARAMS)
-    monkeypatch.setattr(puppet, "code", lambda *request: f"{program}def f(x): return len(x)\n")
+    program = REGISTRY["openai_compatible"].snippet("phi", (Message.of("user", ODD),), PARAMS)
+    monkeypatch.setattr(puppet, "snippet", lambda *request: f"{program}def f(x): return len(x)\n")
     context: BrowserContext = await browser.new_context(color_scheme=scheme)
     visitor = await Visitor(await context.new_page(), served).open()
     await visitor.page.click("#text-code-left")
@@ -68,7 +68,7 @@ async def test_axe(browser, served: str, puppet: Puppet, monkeypatch, scheme: st
     await context.close()
 
 
-async def test_it_goes_with_the_conversation(visitor: Visitor, puppet: Puppet, programs) -> None:
+async def test_it_goes_with_the_conversation(visitor: Visitor, puppet: Puppet, snippets) -> None:
     await compare(visitor, puppet, "First", "A.", "B.")
     await visitor.page.click("#text-code-left")
     await shows(visitor, "left", "# one at 0.7\nprint(['First'])\n")
@@ -83,7 +83,7 @@ async def test_a_model_without_a_program(visitor: Visitor) -> None:
 
 
 async def test_a_phone_keeps_its_width(visitor: Visitor, puppet: Puppet, monkeypatch) -> None:
-    monkeypatch.setattr(puppet, "code", lambda *request: f"print('{'x' * 300}')\n")
+    monkeypatch.setattr(puppet, "snippet", lambda *request: f"print('{'x' * 300}')\n")
     await visitor.page.set_viewport_size({"width": 390, "height": 844})
     await visitor.page.click("#text-code-left")
     await visitor.page.wait_for_selector("#text-program-left pre")

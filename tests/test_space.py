@@ -77,6 +77,21 @@ def test_the_folder_holds_the_program_and_nothing_else(folder: Path) -> None:
     assert max(p.stat().st_size for p in folder.rglob("*") if p.is_file()) <= 9_000_000
 
 
+def test_the_folder_writes_programs(folder: Path) -> None:
+    code = (
+        "from backends import REGISTRY, GenerationParams, Message\n"
+        "hello, params = [Message.of('user', 'Hello')], GenerationParams()\n"
+        "models = {'pocket': 'pocket-3', 'ollama': 'phi3', 'azure_foundry': 'Phi-4'}\n"
+        "for name, model in models.items():\n"
+        "    print(REGISTRY[name].snippet(model, hello, params))\n"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-B", "-c", code], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
+    for call in ("model.generate(", "client.chat(", "client.chat.completions.create("):
+        assert call in printed
+
+
 def test_the_card_is_one_that_the_hub_accepts(folder: Path) -> None:
     _, front, text = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     card = yaml.safe_load(front)

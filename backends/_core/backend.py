@@ -168,7 +168,7 @@ class Backend(ABC):
         """
         return None
 
-    def code(
+    def snippet(
         self,
         model: str,
         messages: Sequence[Message],

@@ -1,7 +1,9 @@
 """A local answer's text: the turns it starts from, tokens made into text, stop strings."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._core.errors import BadRequestError
@@ -18,6 +20,9 @@ STOP_TOKENS = ("<|end|>", "<|endoftext|>", "<|assistant|>", "<|im_end|>")
 """Ends of a turn in the Phi family: some checkpoints leave one or two out of their settings."""
 
 _TAG = re.compile(r"<\|image_\d+\|>")
+
+_PROBE = "3f9c"
+"""A text that no template has of its own."""
 
 _LONGEST = 16
 """Tokens that one character can take at most, and some: what is held longer is none."""
@@ -87,6 +92,31 @@ def to_template_messages(
     elif system:
         talk.insert(0, ("user", system))
     return [{"role": role, "content": text} for role, text in talk]
+
+
+def has_system_slot(folder: Path) -> bool:
+    """Whether the template of a checkpoint puts a system prompt anywhere; yes if it has none."""
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    try:
+        template = _template(folder)
+    except (OSError, ValueError):
+        return True
+    talk = [{"role": "system", "content": _PROBE}, {"role": "user", "content": "x"}]
+    try:
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        return _PROBE in environment.from_string(template).render(messages=talk)
+    except TemplateError:  # some templates refuse what they cannot take
+        return False
+
+
+def _template(folder: Path) -> str:
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text("utf-8")
+    settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    return str(settings["chat_template"]) if "chat_template" in settings else _PROBE
 
 
 class Detokenizer:

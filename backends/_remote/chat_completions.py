@@ -32,15 +32,7 @@ from .._core.types import (
     Usage,
 )
 from .._core.unicode import clean_json
-from .._snippets.python_source import (
-    NOBODYS,
-    Expression,
-    Pictures,
-    call,
-    opening,
-    retirement,
-    with_key,
-)
+from .._snippets import KEY_PLACEHOLDER, Source, picture_files, quoted, render, replaced, with_key
 from .endpoint import (
     CONNECT_TIMEOUT,
     Endpoint,
@@ -60,19 +52,6 @@ if TYPE_CHECKING:
 
 _STREAM_OPTIONS: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 """Part of every request: stream the answer, and report the token counts at its end."""
-
-_NO_KEY = "This server wants no key; the package wants some text."
-
-_OWN_HEADER = "The key goes into a header of its own here, not where the package puts it."
-
-_PRINTING = (
-    "for event in stream:",
-    "    if event.choices:  # the last event only counts tokens",
-    '        print(event.choices[0].delta.content or "", end="", flush=True)',
-    "print()",
-    "",
-)
-"""The end of a program: the answer, as it comes."""
 
 _UNUSABLE_STATUSES = frozenset({401, 403, 410, 429, 502, 503, 504})
 """Statuses of a list request that mean that the server is unusable, not that it has no list."""
@@ -228,46 +207,39 @@ class ChatCompletions(RemoteBackend):
             async for item in items:
                 yield item
 
-    def code(
+    def snippet(
         self,
         model: str,
         messages: Sequence[Message],
         params: GenerationParams,
         connection: Connection | None = None,
     ) -> str:
-        """The same request with the `openai` package; see `Backend.code`."""
+        """The same request with the `openai` package; see `Backend.snippet`."""
         url, has_key = self.snippet_target(connection)
         variable = (self.key_env or "API_KEY") if has_key else None
-        key, headers = self._key_and_headers(variable)
-        pictures = Pictures()
-        request = pictures.move(self.body(model, messages, params))
-        request |= ({"extra_headers": headers} if headers else {}) | _STREAM_OPTIONS
-        imports = ["import os"] * bool(variable) + pictures.imports
-        notes = {"extra_headers": _OWN_HEADER} if "authorization" in headers else {}
-        if params.top_k is not None and "top_k" not in str(request.get("extra_body")):
-            notes["stream"] = f"top_k={params.top_k} is not sent: this protocol does not have it."
-        return "\n".join(
-            [
-                *opening(
-                    self,
-                    self.spec_of(model).label,
-                    warning=self._retirement(model, url, connection),
-                    key=variable,
-                ),
-                *sorted(imports, key=lambda line: (line.startswith("from"), line)),
-                *([""] if imports else []),
-                f"from openai import {'Omit, ' if 'authorization' in headers else ''}OpenAI",
-                *pictures.reader,
-                "",
-                call(
-                    "client = OpenAI",
-                    {"base_url": url, "api_key": key},
-                    {} if variable else {"api_key": _NO_KEY},
-                ),
-                "",
-                call("stream = client.chat.completions.create", request, notes),
-                *_PRINTING,
-            ]
+        headers, key = self.auth_headers(KEY_PLACEHOLDER if variable else None), "none"
+        if headers.get("authorization") == f"Bearer {KEY_PLACEHOLDER}":  # the package's own way
+            del headers["authorization"]
+            key = KEY_PLACEHOLDER
+        elif variable:
+            headers = {"authorization": Source("Omit()")} | headers
+        files = picture_files(messages)
+        urls = {
+            data_url(picture): Source(f"data_url({quoted(name)}, {quoted(picture.media_type)})")
+            for picture, name in files.items()
+        }
+        return render(
+            "openai",
+            title=f"{self.spec_of(model).label} · {self.label}",
+            install=self.install,
+            warning=self._retirement(model, url, connection),
+            variable=variable,
+            url=url,
+            key=with_key(key, variable),
+            headers={name: with_key(text, variable) for name, text in headers.items()},
+            request=replaced(self.body(model, messages, params), urls),
+            pictures=list(files.values()),
+            top_k=params.top_k,
         )
 
     def _retirement(self, model: str, url: str, connection: Connection | None) -> str:
@@ -275,23 +247,14 @@ class ChatCompletions(RemoteBackend):
         try:
             self.resolve_endpoint(connection)
         except RetiredError:
-            return retirement(self)
+            if gone := self.retired:
+                day = f"{gone.on:%Y-%m-%d}"
+                return f"{self.label} was retired on {day}. Instead: {gone.successor}."
         except BackendError:
             pass  # what else is missing is no matter here
         offers = (offer for offer in self.offers([model], url) if offer.model == model)
         status = next((offer.status for offer in offers), None)
         return status.message if status and status.state == "retired" else ""
-
-    def _key_and_headers(self, variable: str | None) -> tuple[str, dict[str, str]]:
-        """The key as the package takes it, and the headers that it does not send by itself."""
-        headers = self.auth_headers(NOBODYS if variable else None)
-        key = "none"
-        if headers.get("authorization") == f"Bearer {NOBODYS}":
-            key = with_key(NOBODYS, NOBODYS, variable)
-            del headers["authorization"]
-        elif variable:
-            headers = {"authorization": Expression("Omit()")} | headers
-        return key, {name: with_key(text, NOBODYS, variable) for name, text in headers.items()}
 
     # ── HTTP ───────────────────────────────────────────────────────────────────────────────
 

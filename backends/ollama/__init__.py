@@ -26,14 +26,7 @@ from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutE
 from .._core.types import Chunk, Connection, GenerationParams, ImagePart, Message, Part, Progress
 from .._local.machine import gigabytes
 from .._remote.endpoint import Endpoint, RemoteBackend, StreamItem, normalize_url, retry_once
-from .._snippets.python_source import (
-    LONGEST_PICTURE,
-    NOBODYS,
-    Pictures,
-    call,
-    opening,
-    with_key,
-)
+from .._snippets import KEY_PLACEHOLDER, picture_files, render, replaced, with_key
 from .client import Servers, auth_headers, load_timeout
 from .errors import LABEL
 from .models import InstalledModel, full_name, model_rows, parse_installed, parse_vision
@@ -67,9 +60,8 @@ _SPECS = [
 ]
 """What the names of Ollama's own library mean; other names are read as `known_model` reads them."""
 
-_NOT_IN_CHAT = ("truncate", "shift")
-"""Options of the request that the SDK's `chat` does not take."""
-_NOT_SENT = "The page sends truncate=False and shift=False too; the package cannot."
+_NOT_IN_CHAT = {"truncate", "shift", "stream"}
+"""What the page sends and the SDK's `chat` cannot, and what a program's template says itself."""
 
 _MAX_VISION_RESULTS = 1000
 """Cached results of `/api/show` for each Ollama."""
@@ -254,49 +246,33 @@ class Ollama(RemoteBackend):
             "stream": True,
         }
 
-    def code(
+    def snippet(
         self,
         model: str,
         messages: Sequence[Message],
         params: GenerationParams,
         connection: Connection | None = None,
     ) -> str:
-        """The same request with the `ollama` package; see `Backend.code`."""
+        """The same request with the `ollama` package; see `Backend.snippet`."""
         url, has_key = self.snippet_target(connection)
         variable = (self.key_env or "API_KEY") if has_key else None
-        client: dict[str, Any] = {"host": url}
-        if variable:
-            client["headers"] = {
-                name: with_key(text, NOBODYS, variable)
-                for name, text in auth_headers(Endpoint(url, NOBODYS)).items()
-            }
-        label = self.spec_of(model).label
-        request, pictures = self.body(model, messages, params), Pictures()
-        for name in _NOT_IN_CHAT:
-            del request[name]
-        for sent, message in zip(request["messages"], messages, strict=True):
-            for n, image in enumerate(message.images):
-                if len(sent["images"][n]) > LONGEST_PICTURE:
-                    ending = image.media_type.rpartition("/")[2]
-                    sent["images"][n] = pictures.name(sent["images"][n], ending)
-        saving = pictures.saving if pictures.files else []
-        return "\n".join(
-            [
-                *opening(
-                    self, label, key=variable, notes=[f"Fetch it first: ollama pull {quote(model)}"]
-                ),
-                *(["import os", ""] if variable else []),
-                "from ollama import Client",
-                "",
-                call("client = Client", client),
-                "",
-                *saving,
-                call("stream = client.chat", request, {"stream": _NOT_SENT}),
-                "for part in stream:",
-                '    print(part.message.content or "", end="", flush=True)',
-                "print()",
-                "",
-            ]
+        headers = auth_headers(Endpoint(url, KEY_PLACEHOLDER)) if variable else {}
+        files = picture_files(messages)
+        names = {_base64(picture): name for picture, name in files.items()}
+        request = self.body(model, messages, params)
+        for message in request["messages"]:
+            if "images" in message:
+                message["images"] = replaced(message["images"], names)
+        return render(
+            "ollama",
+            title=f"{self.spec_of(model).label} · {self.label}",
+            install=self.install,
+            variable=variable,
+            notes=[f"Fetch it first: ollama pull {quote(model)}"],
+            url=url,
+            headers={name: with_key(text, variable) for name, text in headers.items()},
+            request={name: value for name, value in request.items() if name not in _NOT_IN_CHAT},
+            pictures=list(files.values()),
         )
 
     # ── HTTP ───────────────────────────────────────────────────────────────────────────────
@@ -380,8 +356,12 @@ def _message(message: Message, numbers: Iterator[int]) -> dict[str, Any]:
     return {
         "role": message.role,
         "content": _text_with_pictures(message.parts, numbers),
-        "images": [base64.b64encode(image.data).decode("ascii") for image in message.images],
+        "images": [_base64(image) for image in message.images],
     }
+
+
+def _base64(image: ImagePart) -> str:
+    return base64.b64encode(image.data).decode("ascii")
 
 
 def _text_with_pictures(parts: Sequence[Part], numbers: Iterator[int]) -> str:

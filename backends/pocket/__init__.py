@@ -42,7 +42,7 @@ class Pocket(Transformers):
         sees = self._spec(model).architecture == "phi3_v"
         return min(params.num_crops or MOST_CROPS, MOST_CROPS) if sees else None
 
-    def written(self, spec: ModelSpec) -> tuple[str, str]:
+    def snippet_source(self, spec: ModelSpec) -> tuple[str, str]:
         """Its folder as seen from the folder of this program."""
         return (
             f"backends/pocket/models/{spec.key}",

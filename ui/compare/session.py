@@ -47,7 +47,7 @@ class Session:
     """As the page last sent it."""
     seen: tuple[AnswerSnapshot | None, ...] = (None, None)
     """Both sides as they were last drawn."""
-    programs: set[int] = field(default_factory=set)
+    snippets: set[int] = field(default_factory=set)
     """The sides whose code is shown."""
     labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
     """Each side's model and backend, as people call them, in the current run."""

@@ -19,21 +19,23 @@ HELLO = "Hello!"
 """What a program asks while no prompt is typed."""
 
 
-async def program_of(session: Session, side: int, values: Sequence[Any], limits: Limits) -> str:
+async def snippet_markdown(
+    session: Session, side: int, values: Sequence[Any], limits: Limits
+) -> str:
     """The program as Markdown, or a sentence that says why there is none."""
     try:
         form = session.form_type.read(values)
         request = session.asked(side) or _asking(session, side, form, limits)
     except BackendError as error:
         return escape(str(error))
-    code = await asyncio.to_thread(
-        request.backend.code,
+    snippet = await asyncio.to_thread(
+        request.backend.snippet,
         request.model,
         request.messages,
         request.params,
         request.connection,
     )
-    return fenced(code) if code else NO_PROGRAM
+    return fenced(snippet) if snippet else NO_PROGRAM
 
 
 def _asking(session: Session, side: int, form: Form, limits: Limits) -> Request:

@@ -21,7 +21,7 @@ from .pane import build_pane
 from .params import build_params
 from .pickers import Pickers
 from .session import Session
-from .snippet import program_of
+from .snippet import snippet_markdown
 from .status import allowed, model_label
 
 _KEPT = "phi-playground"
@@ -265,8 +265,8 @@ class CompareView(Generic[S]):
         first = not session.conversation.turns
         session.begin(form, labels, turn, asked, set(sides), self.services)
         updates = self.shown(session)
-        for side in tuple(session.programs):
-            updates |= await self._programmed(session, side, values)
+        for side in tuple(session.snippets):
+            updates |= await self._show_snippet(session, side, values)
         if first and self.examples:
             updates[self.examples.box] = gr.Accordion(open=False)
         # Until there are answers, a reload brings back what was (and prompt.js the prompt).
@@ -326,26 +326,26 @@ class CompareView(Generic[S]):
 
     def _code(self, side: int) -> Any:
         async def show_code(session: S, *values: Any) -> Updates:
-            if side in session.programs:
+            if side in session.snippets:
                 return self._hide_code(session, side)
-            return await self._programmed(session, side, values)
+            return await self._show_snippet(session, side, values)
 
         return show_code
 
-    async def _programmed(self, session: S, side: int, values: tuple[Any, ...]) -> Updates:
+    async def _show_snippet(self, session: S, side: int, values: tuple[Any, ...]) -> Updates:
         """The program of what a side was asked last, or would be asked now."""
-        pane, program = self.panes[side], await program_of(session, side, values, self.limits)
-        session.programs.add(side)
+        pane, snippet = self.panes[side], await snippet_markdown(session, side, values, self.limits)
+        session.snippets.add(side)
         return {
             pane.code: gr.Button(t("hide_code")),
-            pane.program: gr.Markdown(program, visible=True),
+            pane.program: gr.Markdown(snippet, visible=True),
         }
 
     def _hide_code(self, session: S, *sides: int) -> Updates:
         """Put programs away; those of both sides if none is named."""
         updates: Updates = {}
-        for side in session.programs & {*(sides or (0, 1))}:
-            session.programs.remove(side)
+        for side in session.snippets & {*(sides or (0, 1))}:
+            session.snippets.remove(side)
             pane = self.panes[side]
             updates[pane.code] = gr.Button(t("show_code"))
             updates[pane.program] = gr.Markdown("", visible=False)

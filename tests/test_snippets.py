@@ -5,14 +5,16 @@ import json
 import os
 import re
 import sys
+from base64 import b64encode
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from jinja2 import UndefinedError
 
 from backends import REGISTRY, Backend, Connection, GenerationParams, ImagePart, Message, TextPart
-from backends._snippets.python_source import Pictures, literal, quoted
+from backends._snippets import ENVIRONMENT, literal, quoted, render
 from playground.answer import Request
 from playground.compare import complete
 from tests.stub import Reply, Seen, Stub, delta, sse, usage
@@ -88,9 +90,14 @@ def credentials(seen: Seen) -> dict[str, str]:
 @pytest.mark.parametrize("text", ["", "'", '"', "'\"", "\\", ODD, LONG, "\ud800", "x" * 500])
 def test_any_text_is_written_as_itself(text: str) -> None:
     assert eval(quoted(text)) == text
-    for value in (text, [text], {"a": text, text: [text, {"b": (text,)}]}, [[[[text]]]]):
+    for value in (
+        text,
+        [text],
+        {"a": text, text: [text, {"b": [text, None, True, 0.5, 7]}]},
+        [[[[text]]]],
+    ):
         assert eval(literal(value)) == value
-        assert eval(literal(value, 40, 30)) == value
+        assert eval(literal(value, " " * 40 + "a = ").partition(" = ")[2]) == value
 
 
 def test_long_texts_are_laid_out_in_short_lines() -> None:
@@ -99,7 +106,7 @@ def test_long_texts_are_laid_out_in_short_lines() -> None:
 
 
 def test_what_goes_into_a_comment_stays_there() -> None:
-    program = BACKEND.code("a\nimport os\r\x0c\u2028print(1)", (HELLO,), PARAMS)
+    program = BACKEND.snippet("a\nimport os\r\x0c\u2028print(1)", (HELLO,), PARAMS)
     assert program is not None
     first, second, *_ = program.splitlines()
     assert first.startswith("# a import os") and second.startswith("# ")
@@ -120,7 +127,7 @@ async def test_the_program_makes_the_same_request(stub: Stub, tmp_path: Path, me
     where = Connection(stub.url, KEY)
     request = {"model": "phi", "messages": messages, "params": params, "connection": where}
     own = await asked(BACKEND, stub, CHAT, **request)
-    program = BACKEND.code(**request)
+    program = BACKEND.snippet(**request)
     assert program and KEY not in program and stub.url in program
     assert await run(program, tmp_path, OPENAI_COMPATIBLE_API_KEY=KEY) == "Hello\n"
     seen = stub.asked(CHAT)[-1]
@@ -135,7 +142,7 @@ async def test_pictures_small_ones_inside_large_ones_from_files(stub: Stub, tmp_
     request = {"model": "phi-3.5-vision", "messages": messages, "params": PARAMS}
     request |= {"connection": Connection(stub.url, KEY)}
     own = await asked(BACKEND, stub, CHAT, **request)
-    program = BACKEND.code(**request)
+    program = BACKEND.snippet(**request)
     assert program and len(program) < 3000
     assert program.count('data_url("picture-2.jpeg", "image/jpeg")') == 2
     (tmp_path / "picture-1.png").write_bytes(OTHER.data)
@@ -147,14 +154,14 @@ async def test_pictures_small_ones_inside_large_ones_from_files(stub: Stub, tmp_
 async def test_a_server_without_a_key(stub: Stub, tmp_path: Path, monkeypatch) -> None:
     # The environment's key never goes to a typed address, so the program needs none.
     monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", KEY)
-    program = BACKEND.code("phi", (HELLO,), PARAMS, Connection(stub.url))
+    program = BACKEND.snippet("phi", (HELLO,), PARAMS, Connection(stub.url))
     assert program and "environ" not in program and KEY not in program
     assert await run(program, tmp_path) == "Hello\n"
 
 
 @pytest.mark.parametrize("typed", [None, "not an address", "http://name:secret@host"])
 async def test_without_an_address_there_is_an_example(typed: str | None) -> None:
-    program = BACKEND.code("phi", (HELLO,), PARAMS, Connection(typed, KEY))
+    program = BACKEND.snippet("phi", (HELLO,), PARAMS, Connection(typed, KEY))
     assert program and "http://localhost:8000/v1" in program
     assert "secret" not in program and KEY not in program
 
@@ -168,7 +175,7 @@ async def test_hosted_services(backend: Backend, stub: Stub, tmp_path: Path, mon
     assert backend.key_env
     request = {"model": "phi-4", "messages": (SYSTEM, *HISTORY), "params": PARAMS}
     request |= {"connection": Connection(f"{stub.url}/v1", KEY)}
-    program = backend.code(**request)
+    program = backend.snippet(**request)
     assert program
     found = re.search(r'base_url="(.*?)"', program)
     assert found
@@ -201,7 +208,7 @@ async def test_ollama(stub: Stub, tmp_path: Path, case: str) -> None:
     where = Connection(stub.url, KEY)
     request = {"model": "llava", "messages": messages, "params": params, "connection": where}
     own = await asked(REGISTRY["ollama"], stub, "/api/chat", **request)
-    program = REGISTRY["ollama"].code(**request)
+    program = REGISTRY["ollama"].snippet(**request)
     assert program and KEY not in program and len(program) < 5000
     (tmp_path / "picture-1.jpeg").write_bytes(LARGE.data)
     assert await run(program, tmp_path, OLLAMA_API_KEY=KEY) == "Hi\n"
@@ -220,16 +227,16 @@ RETIRED = [backend for backend in REGISTRY.values() if backend.retired]
 def test_a_retired_service_says_so_first(backend: Backend, monkeypatch) -> None:
     assert backend.retired and backend.key_env
     monkeypatch.setenv(backend.key_env, KEY)
-    program = backend.code("phi-4", (HELLO,), PARAMS)
+    program = backend.snippet("phi-4", (HELLO,), PARAMS)
     assert program and program.startswith("# Careful: this program no longer works.")
     assert f"{backend.retired.on:%Y-%m-%d}" in program.split("import")[0]
     assert KEY not in program
 
 
 def test_a_retired_model_says_so_first() -> None:
-    program = REGISTRY["azure_foundry"].code("Phi-3.5-mini-instruct", (HELLO,), PARAMS)
+    program = REGISTRY["azure_foundry"].snippet("Phi-3.5-mini-instruct", (HELLO,), PARAMS)
     assert program and program.startswith("# Careful: this program no longer works. Retired")
-    still = REGISTRY["azure_foundry"].code("Phi-4", (HELLO,), PARAMS)
+    still = REGISTRY["azure_foundry"].snippet("Phi-4", (HELLO,), PARAMS)
     assert still and still.startswith("# Phi-4 ·")
 
 
@@ -241,7 +248,7 @@ async def test_no_program_holds_a_key(backend: Backend, monkeypatch) -> None:
     model = offers[0].model if offers else "phi"
     for connection in (None, Connection(None, KEY), Connection("http://host:1/v1", KEY)):
         for messages in ((HELLO,), HISTORY, ()):
-            program = backend.code(model, messages, PARAMS, connection)
+            program = backend.snippet(model, messages, PARAMS, connection)
             assert KEY not in (program or "")
             compile(program or "", "program", "exec")
 
@@ -271,7 +278,7 @@ POCKET = REGISTRY["pocket"]
 )
 async def test_pocket_says_the_same(messages, params, tmp_path: Path) -> None:
     answer = await complete(Request(POCKET, "pocket-3.5", messages, params))
-    program = POCKET.code("pocket-3.5", messages, params)
+    program = POCKET.snippet("pocket-3.5", messages, params)
     assert program
     (tmp_path / "backends").symlink_to(ROOT / "backends")
     printed = await run(program, tmp_path, HF_HUB_OFFLINE="1")
@@ -281,7 +288,7 @@ async def test_pocket_says_the_same(messages, params, tmp_path: Path) -> None:
 @pytest.mark.engine
 async def test_every_knob_reaches_generate(tmp_path: Path) -> None:
     params = GenerationParams(5, 0.8, 0.9, 40, 2**40, ("###",))
-    program = POCKET.code("pocket-3.5", (SYSTEM, HELLO), params)
+    program = POCKET.snippet("pocket-3.5", (SYSTEM, HELLO), params)
     assert program
     for line in (
         "max_new_tokens=5",
@@ -298,7 +305,7 @@ async def test_every_knob_reaches_generate(tmp_path: Path) -> None:
 
 
 def test_knobs_left_alone_are_the_pages_defaults() -> None:
-    program = REGISTRY["transformers"].code(
+    program = REGISTRY["transformers"].snippet(
         "microsoft/Phi-3.5-mini-instruct", (HELLO,), GenerationParams()
     )
     assert program and "set_seed" not in program
@@ -307,12 +314,12 @@ def test_knobs_left_alone_are_the_pages_defaults() -> None:
 
 
 def test_an_unknown_model_has_no_program() -> None:
-    assert POCKET.code("no-such-model", (HELLO,), PARAMS) is None
+    assert POCKET.snippet("no-such-model", (HELLO,), PARAMS) is None
 
 
 @pytest.mark.engine
 def test_a_template_without_a_place_for_it_gets_the_system_prompt_in_front(tmp_path: Path) -> None:
-    from backends._local.program import has_system_slot
+    from backends._local.chat_text import has_system_slot
 
     assert has_system_slot(tmp_path)
     template = tmp_path / "chat_template.jinja"
@@ -324,10 +331,36 @@ def test_a_template_without_a_place_for_it_gets_the_system_prompt_in_front(tmp_p
     assert not has_system_slot(tmp_path)
 
 
-def test_a_prompt_that_looks_like_a_picture_is_a_prompt() -> None:
-    prompt = "data:image/png;base64," + "A" * 5000
-    body = {"messages": [{"role": "user", "content": prompt}], "images": [prompt]}
-    pictures = Pictures()
-    moved = pictures.move(body)
-    assert moved["messages"][0]["content"] == prompt
-    assert moved["images"] == ['data_url("picture-1.png", "image/png")']
+async def test_a_prompt_that_looks_like_a_picture_is_a_prompt(stub: Stub, tmp_path: Path) -> None:
+    prompt = f"data:image/png;base64,{b64encode(OTHER.data).decode()}"
+    messages = (Message.of("user", prompt), Message("user", (LARGE, TextPart(prompt))))
+    request = {"model": "phi-3.5-vision", "messages": messages, "params": PARAMS}
+    request |= {"connection": Connection(stub.url)}
+    own = await asked(BACKEND, stub, CHAT, **request)
+    program = BACKEND.snippet(**request)
+    assert program and "picture-1.jpeg" in program and "picture-2" not in program
+    (tmp_path / "picture-1.jpeg").write_bytes(LARGE.data)
+    await run(program, tmp_path)
+    assert stub.asked(CHAT)[-1].json == own.json
+
+
+# Templates
+
+
+@pytest.mark.parametrize("name", ["title", "install", "url", "key", "request", "headers", "top_k"])
+def test_a_template_needs_all_of_its_context(name: str) -> None:
+    context = {"title": "a", "install": "b", "url": "c", "key": "d", "request": {}, "headers": {}}
+    context |= {"pictures": [], "top_k": None}
+    assert compile(render("openai", **context), "program", "exec")
+    del context[name]
+    with pytest.raises((UndefinedError, TypeError)):
+        render("openai", **context)
+
+
+def test_a_template_writes_nothing_that_no_filter_wrote() -> None:
+    template = ENVIRONMENT.from_string("print({{ prompt }})")
+    assert (
+        ENVIRONMENT.from_string("print({{ prompt | literal }})").render(prompt="'") == 'print("\'")'
+    )
+    with pytest.raises(TypeError):
+        template.render(prompt="print(1)")
