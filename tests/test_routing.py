@@ -7,7 +7,8 @@ import pytest
 
 from backends import BadRequestError, Chunk, ExpertRouting
 from playground.answer import AnswerBuilder, AnswerSnapshot
-from playground.conversation import AnswerRecord, Conversation, Turn, to_json
+from playground.conversation import AnswerRecord, Conversation, Turn
+from playground.export import to_json
 from playground.routing import Routing, figure_data, from_file, to_file
 
 
