@@ -32,7 +32,7 @@ from ._local import download, torch_model, torch_moe, torch_vision, weights
 from ._local.chat_text import has_system_slot
 from ._local.engine import Steps
 from ._local.machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
-from ._local.placement import ACCELERATE, Placement, Weights, gpu_memory, place
+from ._local.placement import ACCELERATE, ModelSize, Placement, gpu_memory, place
 from ._local.pool import POOL, Plan
 from ._local.snippet import snippet_context
 from ._snippets import Source, render
@@ -252,22 +252,22 @@ class Transformers(Backend):
         elif placement.uses_device_map and not find_spec("accelerate"):
             status = Status(
                 "not installed",
-                f"{placement.words} That needs Accelerate. Install it with: {ACCELERATE}",
+                f"{placement.description} That needs Accelerate. Install it with: {ACCELERATE}",
                 "missing_dependency",
                 {"install": ACCELERATE},
             )
         elif folder:
             status = Status(
                 "ready",
-                f"On this machine. {placement.words}".strip(),
+                f"On this machine. {placement.description}".strip(),
                 "ready_local",
-                {"spread": placement.uses_device_map},
+                {"uses_device_map": placement.uses_device_map},
             )
         else:
             download = f"Not on this machine yet: a download of about {gigabytes(size or 0)}."
             status = Status(
                 "not installed",
-                f"{download} {placement.words}".strip(),
+                f"{download} {placement.description}".strip(),
                 "not_downloaded",
                 {"size": size},
             )
@@ -281,7 +281,7 @@ class Transformers(Backend):
         supports_device_map = _CLASSES[spec.architecture or "phi3"].supports_device_map
         need, active = self._least_memory(spec), 2 * spec.active_parameters
         return place(
-            Weights(need, active, supports_device_map=supports_device_map), gpus, total_memory()
+            ModelSize(need, active, supports_device_map=supports_device_map), gpus, total_memory()
         )
 
     def _plan(self, spec: ModelSpec, folder: Path) -> Plan[torch_model.TorchModel]:
@@ -296,35 +296,35 @@ class Transformers(Backend):
         # The number format depends on where it goes, and where it goes on how wide its numbers are.
         need = parameters * 2 + torch_model.cache_bytes(config, tokens, 2) + _OVERHEAD
         active = 2 * spec.active_parameters
-        sizes = Weights(need, active, config["num_hidden_layers"], kind.supports_device_map)
+        sizes = ModelSize(need, active, config["num_hidden_layers"], kind.supports_device_map)
         placement, gpus = self._placed(sizes)
         device = torch_model.device_for(placement, gpus)
         dtype = torch_model.best_dtype(device, parameters)
         width = 4 if dtype == "float32" else 2
         per_answer = torch_model.cache_bytes(config, tokens, width)
         need = int(parameters * width + per_answer + _OVERHEAD)
-        spread = placement if placement and placement.uses_device_map else None
+        multi_device = placement if placement and placement.uses_device_map else None
         return Plan(
             device=device,
             need=need,
             # Where the GPUs are full of weights there is room for one answer.
-            per_answer=need if spread else per_answer,
-            free=partial(torch_model.free_over, device, spread),
-            load=lambda report: kind.load(folder, spec.label, device, dtype, report, spread),
+            per_answer=need if multi_device else per_answer,
+            free=partial(torch_model.free_over, device, multi_device),
+            load=lambda report: kind.load(folder, spec.label, device, dtype, report, multi_device),
             hint=partial(self._fitting, spec.modalities),
         )
 
-    def _placed(self, weights: Weights) -> tuple[Placement | None, Sequence[int]]:
-        """Where a model goes now, and the bytes of the GPUs by which that was decided.
+    def _placed(self, size: ModelSize) -> tuple[Placement | None, Sequence[int]]:
+        """The placement of a model now, and the bytes of the GPUs by which that was decided.
 
         By what is free, unless models that this process has loaded could make room.
         """
         gpus = torch_model.gpus()
         free = [torch_model.free_on(f"cuda:{n}") for n in range(len(gpus))]
-        now = place(weights, free, free_memory())
+        now = place(size, free, free_memory())
         if now and len(POOL.loaded()) < 2:  # the other one is the one that is being loaded
             return now, free
-        return place(weights, gpus, total_memory()), gpus
+        return place(size, gpus, total_memory()), gpus
 
     def _least_memory(self, spec: ModelSpec) -> int:
         return int(spec.weights_size + _OVERHEAD)

@@ -1,7 +1,6 @@
-"""A comparison's turns: what was asked, what each side said, and how they are written down."""
+"""The record of a comparison: its turns, each with a prompt and an answer of each side."""
 
 import re
-from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -10,11 +9,10 @@ from backends import GenerationParams, ImagePart, Message, Part, TextPart
 
 from .answer import AnswerSnapshot, AnswerState
 from .clock import TokenSource
-from .languages import LANGUAGES, detect
+from .languages import language_of
 from .media.pictures import Picture
 from .routing import Routing
 from .text import valid_unicode
-from .threads import in_media_thread
 
 MAX_TEXT = 400_000
 MAX_TURNS = 200
@@ -211,107 +209,3 @@ class Conversation(_Record):
             if (record := turn.answers[side]) and record.text:
                 messages += [message, Message.of("assistant", record.text)]
         raise ValueError("nothing was asked yet")
-
-
-async def language_of(text: str) -> str | None:
-    """The code of a text's language, found off the event loop: the first call loads a library."""
-    language = await in_media_thread(detect, text)
-    return language.code if language else None
-
-
-def to_json(conversation: Conversation) -> str:
-    """The comparison with its settings and numbers, for programs."""
-    return conversation.model_dump_json(indent=2)
-
-
-def to_markdown(conversation: Conversation) -> str:
-    """The comparison with its settings and numbers, for people."""
-    lines = ["# Phi Playground: a comparison", ""]
-    if conversation.system.strip():
-        lines += [f"**System prompt:** {conversation.system.strip()}", ""]
-    if settings := describe_params(conversation.params):
-        lines += [f"**Settings:** {settings}", ""]
-    for turn in conversation.turns:
-        lines += ["## Prompt", "", turn.prompt, "", *_pictures_in_markdown(turn)]
-        for side, record in zip(SIDES, turn.answers, strict=True):
-            if record:
-                lines += _side_in_markdown(side, record)
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _pictures_in_markdown(turn: Turn) -> Sequence[str]:
-    if not turn.pictures:
-        return []
-    names = [f"{one.name} ({one.width:,} × {one.height:,})" for one in turn.pictures]
-    return [*(f"{n}. {name}" for n, name in enumerate(names, 1)), ""]
-
-
-def _side_in_markdown(side: str, record: AnswerRecord) -> Sequence[str]:
-    body = [record.text, ""] if record.text else []
-    error = [f"> {record.error}", ""] if record.error else []
-    warnings = [line for warning in record.warnings for line in (f"> {warning}", "")]
-    numbers = " · ".join((*describe_numbers(record), *record.notes))
-    heading = f"### {side.capitalize()}: {record.model} ({record.backend})"
-    return [heading, "", *body, *error, *warnings] + ([f"_{numbers}_", ""] if numbers else [])
-
-
-def describe_params(params: GenerationParams) -> str:
-    """The knobs that were turned, in one line."""
-    turned = {
-        "temperature": params.temperature,
-        "max tokens": params.max_tokens,
-        "top-p": params.top_p,
-        "top-k": params.top_k,
-        "seed": params.seed,
-        "stop": ", ".join(map(repr, params.stop)) or None,
-    }
-    return " · ".join(f"{name} {value}" for name, value in turned.items() if value is not None)
-
-
-def describe_numbers(record: AnswerRecord) -> Sequence[str]:
-    """An answer's numbers in short pieces, each with its unit; estimates are called so."""
-    about = "about " if record.token_source == "estimate" else ""
-    pieces: list[str] = []
-    if record.queued >= 0.1:
-        pieces.append(f"waited {seconds(record.queued)}")
-    if record.first_token is not None:
-        pieces.append(f"first token {seconds(record.first_token)}")
-    if record.tokens_per_second:
-        pieces.append(f"{about}{record.tokens_per_second:.1f} tokens/s")
-    if record.output_tokens:
-        pieces.append(about + count(record.output_tokens, "token"))
-    if record.total:
-        pieces.append(f"{seconds(record.total)} in all")
-    if record.state == "stopped":
-        pieces.append("stopped")
-    if record.finish_reason == "length":
-        pieces.append("cut off at the token limit")
-    if record.cold:
-        pieces.append(f"cold start, loaded in {seconds(record.load)}")
-    if record.shared_device:
-        pieces.append("shared device")
-    if record.language in LANGUAGES:
-        pieces.append(LANGUAGES[record.language].english_name)
-    return pieces
-
-
-def other_language(record: AnswerRecord, turn: Turn) -> str:
-    """That a question in one language was answered in another; empty if it was not."""
-    asked, answered = LANGUAGES.get(turn.language or ""), LANGUAGES.get(record.language or "")
-    if not asked or not answered or asked is answered:
-        return ""
-    return f"Answered in {answered.english_name}; you asked in {asked.english_name}"
-
-
-def seconds(duration: float) -> str:
-    """A duration as people write it: `85 ms`, `1.24 s`, `2 min 5 s`."""
-    if duration < 1:
-        return f"{duration * 1000:.0f} ms"
-    if duration < 60:
-        return f"{duration:.2f} s"
-    return f"{int(duration // 60)} min {int(duration % 60)} s"
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun: `1 token`, `2,000 tokens`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

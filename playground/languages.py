@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple, Protocol, cast
 
+from .threads import in_media_thread
+
 Direction = Literal["ltr", "rtl"]
 Script = Literal[
     "Arabic", "Cyrillic", "Han", "Hangul", "Hebrew", "Japanese", "Kana", "Latin", "Other", "Thai"
@@ -123,6 +125,12 @@ def detect(text: str) -> Language | None:
             return _detect_by_model(prose, script)
         case _:
             return None
+
+
+async def language_of(text: str) -> str | None:
+    """The code of the language of a text, found in a thread; `None` if undecided."""
+    language = await in_media_thread(detect, text)
+    return language.code if language else None
 
 
 def script_share(text: str, script: Script) -> float:

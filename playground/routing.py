@@ -1,7 +1,7 @@
-"""Which experts worked on which token: of one answer while it grows, and as a file."""
+"""Routing of a mixture of experts: of one answer while it grows, and as a JSON file."""
 
+import itertools
 from array import array
-from itertools import count
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,28 +14,29 @@ FORMAT = "phi-playground/routing/1"
 MAX_TOKENS = 20_000
 MAX_EXPERTS, MAX_LAYERS = 256, 64
 MAX_BYTES = 12_000_000
-"""Of a file; 2,000 tokens of Phi-3.5-MoE take 3 million."""
+"""Size of a file; 2,000 tokens of Phi-3.5-MoE take 3 million."""
 
-_keys = count(1)
+_next_key = itertools.count(1)
 N = TypeVar("N", int, float)
 
 
 class Routing:
     """The experts of each token of a prompt and its answer, in the order of the text.
 
-    It only grows, and while an answer grows it is shared rather than copied: to draw it costs what
-    is new, not what the answer is long. A token takes five bytes for each expert that it met.
+    It only grows, and while an answer grows it is shared rather than copied: drawing it costs in
+    proportion to what is new, not to the length of the answer. A token takes five bytes for each of
+    its experts.
     """
 
     def __init__(self) -> None:
-        self.key = next(_keys)
-        """Tells this one from any other, as long as the program runs."""
-        self.layers = self.experts = self.chosen = 0
-        """Layers of the model, experts in each of them, and those that work on a token."""
+        self.key = next(_next_key)
+        """A number that no other routing of this process has."""
+        self.num_layers = self.num_experts = self.experts_per_token = 0
+        """Layers of the model; in each layer, its experts and those that work on a token."""
         self.prompt_tokens = 0
-        """How many of the tokens are the prompt's: the first ones."""
-        self.load: tuple[list[array[int]], list[array[int]]] = ([], [])
-        """Of the prompt, and of the answer: by layer, how many tokens each expert took so far."""
+        """Number of tokens of the prompt: the first ones."""
+        self.expert_counts: tuple[list[array[int]], list[array[int]]] = ([], [])
+        """Tokens that each expert worked on, by layer: of the prompt, and of the answer."""
         self._ids: array[int] = array("l")
         self._texts: list[str] = []
         self._experts: array[int] = array("B")
@@ -47,45 +48,48 @@ class Routing:
     def __getitem__(self, n: int) -> ExpertRouting:
         if not 0 <= n < len(self):
             raise IndexError(n)
-        row = slice(n * self.layers * self.chosen, (n + 1) * self.layers * self.chosen)
+        row = self._slice(n)
         return ExpertRouting(
             self._ids[n],
             self._texts[n],
             n < self.prompt_tokens,
             self._by_layer(self._experts[row]),
             self._by_layer(self._weights[row]),
-            self.experts,
+            self.num_experts,
         )
 
     def row(self, n: int) -> tuple[str, list[int], list[int]]:
-        """A token as the page wants it: its text, experts and thousandths of weights, flat."""
-        at = slice(n * self.layers * self.chosen, (n + 1) * self.layers * self.chosen)
-        weights = [round(1000 * weight) for weight in self._weights[at]]
-        return self._texts[n], self._experts[at].tolist(), weights
+        """A token for the page: its text, experts and thousandths of weights, layer after layer."""
+        row = self._slice(n)
+        weights = [round(1000 * weight) for weight in self._weights[row]]
+        return self._texts[n], self._experts[row].tolist(), weights
+
+    def _slice(self, n: int) -> slice:
+        """The places of a token in `_experts` and `_weights`."""
+        size = self.num_layers * self.experts_per_token
+        return slice(n * size, (n + 1) * size)
 
     def _by_layer(self, row: "array[N]") -> tuple[tuple[N, ...], ...]:
-        starts = range(0, len(row), self.chosen)
-        return tuple(tuple(row[at : at + self.chosen]) for at in starts)
+        size = self.experts_per_token
+        return tuple(tuple(row[at : at + size]) for at in range(0, len(row), size))
 
     def add(self, one: ExpertRouting) -> None:
-        """One more token."""
+        """Append a token."""
         if not self._ids:
-            self.layers, self.experts, self.chosen = (
-                len(one.experts),
-                one.num_experts,
-                len(one.experts[0]),
-            )
-            for part in self.load:
-                part += [array("l", [0] * one.num_experts) for _ in range(self.layers)]
+            self.num_layers = len(one.experts)
+            self.num_experts = one.num_experts
+            self.experts_per_token = len(one.experts[0])
+            for part in self.expert_counts:
+                part += [array("l", [0] * one.num_experts) for _ in range(self.num_layers)]
         self._ids.append(one.id)
         self._texts.append(valid_unicode(one.token))
         self.prompt_tokens += one.in_prompt
-        load = self.load[not one.in_prompt]
-        for row, experts, weights in zip(load, one.experts, one.weights, strict=True):
+        part = self.expert_counts[not one.in_prompt]
+        for counts, experts, weights in zip(part, one.experts, one.weights, strict=True):
             self._experts.extend(experts)
             self._weights.extend(w if w == w else 0.0 for w in weights)  # float16 may give NaN
             for expert in experts:
-                row[expert] += 1
+                counts[expert] += 1
 
 
 class _Record(BaseModel):
@@ -97,7 +101,7 @@ Weight = Annotated[float, Field(ge=0, le=1)]
 
 
 class Token(_Record):
-    """One token in a file: what is known of it, and its experts and their weights by layer."""
+    """One token in a file: its number and text, its experts and their weights by layer."""
 
     id: int = Field(ge=0, lt=2**31)
     text: str = Field(max_length=400)
@@ -111,24 +115,24 @@ class RoutingFile(_Record):
 
     format: Literal["phi-playground/routing/1"] = FORMAT
     model: str = Field(max_length=200)
-    experts: int = Field(ge=1, le=MAX_EXPERTS)
-    """Of each layer."""
+    num_experts: int = Field(alias="experts", ge=1, le=MAX_EXPERTS)
+    """Experts of each layer; in the file its name is `experts`."""
     numbering: str = "Layers and experts are numbered from 0; the page shows them from 1."
     weights: str = "Each between 0 and 1 by itself: SparseMixer's need not sum to one."
     tokens: list[Token] = Field(min_length=1, max_length=MAX_TOKENS)
 
     @model_validator(mode="after")
-    def _even(self) -> Self:
-        """Every token has met as many experts in as many layers, and the prompt comes first."""
-        layers, chosen = len(self.tokens[0].experts), len(self.tokens[0].experts[0])
+    def _check_shape(self) -> Self:
+        """Every token has as many experts in as many layers, and the prompt comes first."""
+        layers, per_token = len(self.tokens[0].experts), len(self.tokens[0].experts[0])
         in_answer = False
         for token in self.tokens:
             rows = [*token.experts, *token.weights]
-            even = len(token.experts) == len(token.weights) == layers
-            if not even or any(len(row) != chosen for row in rows) or not chosen:
+            same = len(token.experts) == len(token.weights) == layers
+            if not same or any(len(row) != per_token for row in rows) or not per_token:
                 raise ValueError("not every token has met as many experts")
-            if max(map(max, token.experts)) >= self.experts:
-                raise ValueError(f"there are only {self.experts} experts")
+            if max(map(max, token.experts)) >= self.num_experts:
+                raise ValueError(f"there are only {self.num_experts} experts")
             if in_answer and token.in_prompt:
                 raise ValueError("a token of the prompt stands within the answer")
             in_answer = not token.in_prompt
@@ -136,11 +140,11 @@ class RoutingFile(_Record):
 
     @property
     def routing(self) -> Routing:
-        """What the file tells."""
+        """The routing that was saved."""
         routing = Routing()
         for one in self.tokens:
-            told = one.id, one.text, one.in_prompt, one.experts, one.weights
-            routing.add(ExpertRouting(*told, self.experts))
+            known = one.id, one.text, one.in_prompt, one.experts, one.weights
+            routing.add(ExpertRouting(*known, self.num_experts))
         return routing
 
 
@@ -156,12 +160,12 @@ def to_file(routing: Routing, model: str) -> str:
         )
         for one in routing
     ]
-    told = RoutingFile.model_construct(model=model, experts=routing.experts, tokens=tokens)
-    return told.model_dump_json()
+    file = RoutingFile.model_construct(model=model, num_experts=routing.num_experts, tokens=tokens)
+    return file.model_dump_json(by_alias=True)
 
 
 def from_file(text: str) -> RoutingFile:
-    """Read what `to_file` wrote. Raises `BadRequestError`: files come from anywhere."""
+    """Read what `to_file` returned. Raises `BadRequestError`: files come from anywhere."""
     if len(text) > MAX_BYTES:
         raise BadRequestError(
             "This file is too large to be a routing.", "Open one that this page saved."
@@ -179,19 +183,19 @@ def from_file(text: str) -> RoutingFile:
 
 
 def figure_data(routing: Routing, since: int = 0) -> dict[str, Any]:
-    """What the page needs to draw a routing of which it knows the first `since` tokens.
+    """The JSON from which the page draws a routing of which it has the first `since` tokens.
 
-    The loads are whole, the tokens only those that are new: what is sent does not grow with the
-    answer. Weights are in thousandths.
+    It has the counts of all experts, but only those tokens that are new: what is sent does not grow
+    with the answer. Weights are in thousandths.
     """
     return {
         "key": routing.key,
-        "layers": routing.layers,
-        "experts": routing.experts,
-        "chosen": routing.chosen,
+        "num_layers": routing.num_layers,
+        "num_experts": routing.num_experts,
+        "experts_per_token": routing.experts_per_token,
         "prompt": routing.prompt_tokens,
         "total": len(routing),
-        "loads": [[n for row in part for n in row] for part in routing.load],
+        "expert_counts": [[n for row in part for n in row] for part in routing.expert_counts],
         "from": since,
         "tokens": [routing.row(n) for n in range(since, len(routing))],
     }

@@ -1,27 +1,17 @@
 """Turns and records: what each side is sent, and what is written down."""
 
 import io
-import json
 
 import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from backends import BackendConnectionError, BadRequestError, GenerationParams, TextPart, Usage
+from backends import BackendConnectionError, TextPart, Usage
 from playground.answer import AnswerSnapshot
 from playground.clock import Clock, estimate_tokens
-from playground.conversation import (
-    AnswerRecord,
-    Conversation,
-    Turn,
-    describe_numbers,
-    seconds,
-    to_json,
-    to_markdown,
-)
-from playground.limits import LOCAL
+from playground.conversation import AnswerRecord, Conversation, Turn
 from playground.media.pictures import Picture, PictureLimits, read_picture
-from ui.compare.numbers import final_line
+from playground.numbers import describe_numbers
 
 ANSWER = AnswerRecord(
     model="Phi-3.5-mini",
@@ -78,25 +68,6 @@ async def test_an_ended_answer_is_written_down_with_its_numbers() -> None:
     ]
 
 
-async def test_notes_and_warnings_stay_with_the_answer() -> None:
-    snapshot = AnswerSnapshot(
-        "done",
-        "Yes.",
-        clock=Clock(device="http://" + "x" * 300),
-        notes=("Q4_0 weights",),
-        warnings=("It may have forgotten <b>you</b>.",),
-    )
-    record = await AnswerRecord.of(snapshot, "m", "Ollama")
-    turn = Turn(prompt="Well?", answers=(record, None))
-    line = final_line(record, turn)
-    assert ">Q4_0 weights</span>" in line and 'class="note"' in line
-    assert '<span class="note warning">It may have forgotten &lt;b&gt;you' in line
-    talk = Conversation(turns=(turn,))
-    text = to_markdown(talk)
-    assert "Q4_0 weights_" in text and "> It may have forgotten <b>you</b>." in text
-    assert Conversation.model_validate_json(to_json(talk)) == talk
-
-
 async def test_a_failure_is_written_down_as_its_sentence() -> None:
     error = BackendConnectionError("The server hung up.", "Try again.")
     record = await AnswerRecord.of(AnswerSnapshot("failed", "half", error=error), "m", "b")
@@ -107,43 +78,11 @@ async def test_a_failure_is_written_down_as_its_sentence() -> None:
     )
 
 
-def test_an_estimate_is_called_one() -> None:
-    record = ANSWER.model_copy(update={"token_source": "estimate"})
-    assert "about 7 tokens" in describe_numbers(record)
-
-
-def test_markdown_has_settings_texts_and_numbers() -> None:
-    talk = conversation().model_copy(update={"params": GenerationParams(temperature=0, seed=7)})
-    text = to_markdown(talk)
-    for piece in (
-        "**System prompt:** Be kind.",
-        "**Settings:** temperature 0 · seed 7",
-        "### Left: Phi-3.5-mini (Transformers)",
-        ANSWER.text,
-        "_first token 250 ms · 12.3 tokens/s · 7 tokens · German_",
-        "> It is gone.",
-    ):
-        assert piece in text
-
-
-def test_json_comes_back_as_it_went() -> None:
-    text = to_json(conversation())
-    assert Conversation.model_validate_json(text) == conversation()
-    assert json.loads(text)["turns"][0]["answers"][0]["tokens_per_second"] == 12.34
-
-
 def test_records_have_limits() -> None:
     with pytest.raises(ValidationError):
         Conversation(turns=tuple(Turn(prompt="x") for _ in range(201)))
     with pytest.raises(ValidationError):
         Turn(prompt="x" * 400_001)
-
-
-@pytest.mark.parametrize(
-    ("duration", "text"), [(0.0851, "85 ms"), (1.239, "1.24 s"), (125.4, "2 min 5 s")]
-)
-def test_durations(duration: float, text: str) -> None:
-    assert seconds(duration) == text
 
 
 def test_estimates_count_bytes() -> None:
@@ -193,18 +132,3 @@ def test_numbers_go_on_through_the_conversation() -> None:
     nobody = talk.turns[0].with_answer(0, failed)
     again = Conversation(turns=(nobody, Turn(prompt="B <|image_1|> C", pictures=(two,))))
     assert again.messages(0)[-1].parts == (TextPart("B "), two.part, TextPart(" C"))
-
-
-def test_pictures_are_never_written_down() -> None:
-    record = AnswerRecord(model="One", backend="Here", text="Seen.")
-    turn = Turn(prompt="A", pictures=(shown("photo.png"),), answers=(record, None))
-    talk = Conversation(turns=(turn,))
-    assert "photo.png (40 × 30)" in to_markdown(talk)
-    back = Conversation.model_validate_json(to_json(talk))
-    (gone,) = back.pictures()
-    assert (gone.name, gone.available) == ("photo.png", False)
-    with pytest.raises(BadRequestError, match="no longer here"):
-        LOCAL.check_attached_pictures(back.pictures())
-    with pytest.raises(BadRequestError, match="33 pictures"):
-        LOCAL.check_attached_pictures([shown("x.png")] * 33)
-    LOCAL.check_attached_pictures(talk.pictures())

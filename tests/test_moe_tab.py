@@ -80,8 +80,8 @@ async def table(visitor: Visitor, expected: list[int] | None = None) -> list[int
     return [int(text) for text in shown]
 
 
-def loads(prompt: int, answer: int) -> list[int]:
-    both = grown(prompt, answer).load
+def expert_counts(prompt: int, answer: int) -> list[int]:
+    both = grown(prompt, answer).expert_counts
     return [both[0][layer][e] + both[1][layer][e] for layer in range(3) for e in range(16)]
 
 
@@ -90,20 +90,20 @@ async def test_the_picture_grows_while_the_answer_does(visitor: Visitor, puppet:
     puppet.feed("one", Chunk(routing=tuple(token(n, True) for n in range(PROMPT))))
     await expect(tokens(visitor)).to_have_count(PROMPT)  # before anything is said
     await visitor.page.click(f"{LEFT} .table summary")
-    await table(visitor, loads(PROMPT, 0))
+    await table(visitor, expert_counts(PROMPT, 0))
     answer = steps(20)
     for n, step in enumerate(answer):
         puppet.feed("one", step)
         await expect(tokens(visitor)).to_have_count(PROMPT + n)
     assert await visitor.page.is_visible("#moe-stop")
-    await table(visitor, loads(PROMPT, 19))
+    await table(visitor, expert_counts(PROMPT, 19))
     strength = "n => getComputedStyle(n).getPropertyValue('--strength')"
     assert await cell(visitor, 0, 5).evaluate(strength) != "0%"
     puppet.feed("one", last(PROMPT, 20), Chunk(routing=(token(PROMPT + 19),)), None)
     puppet.feed("two", None)
     await visitor.finished()
     await expect(tokens(visitor)).to_have_count(PROMPT + 20)
-    await table(visitor, loads(PROMPT, 20))
+    await table(visitor, expert_counts(PROMPT, 20))
     assert await tokens(visitor).all_inner_texts() == [f" word{n}" for n in range(PROMPT + 20)]
 
 
@@ -184,7 +184,7 @@ async def test_all_of_it_by_keyboard(visitor: Visitor, puppet: Puppet):
     await expect(chosen).to_have_count(0)
     await press("Tab")
     await press("Enter")  # the table
-    assert await table(visitor) == loads(PROMPT, 12)
+    assert await table(visitor) == expert_counts(PROMPT, 12)
 
 
 async def test_a_tap_stays_until_the_next(visitor: Visitor, puppet: Puppet):
@@ -358,7 +358,8 @@ async def test_the_tab_opens_on_the_built_in_mixture_and_its_routing_is_real(vis
     assert written[-1] == "<|end|>" and " router" in written
     opened = from_file((await saved(visitor)).decode())
     assert opened.model == "Pocket-MoE" and len(opened.routing) == len(written)
-    assert (opened.routing.layers, opened.routing.experts, opened.routing.chosen) == (4, 16, 2)
+    routing = opened.routing
+    assert (routing.num_layers, routing.num_experts, routing.experts_per_token) == (4, 16, 2)
 
 
 AGENT = """```json
@@ -429,12 +430,12 @@ async def test_two_visitors_see_each_their_own(
 async def test_a_late_page_is_sent_the_newest_tokens_again_and_no_more():
     routing = grown(10, 500)
     message, sent = grows(routing, "M", (routing.key, 508))
-    told = json.loads(message)
+    told = json.expert_counts(message)
     assert (told["from"], len(told["tokens"]), sent) == (510 - AGAIN, AGAIN, (routing.key, 510))
     first, _ = grows(routing, "M", (0, 0))
-    assert json.loads(first)["from"] == 0
+    assert json.expert_counts(first)["from"] == 0
     behind, _ = grows(routing, "M", (routing.key, 200))
-    assert json.loads(behind)["from"] == 200
+    assert json.expert_counts(behind)["from"] == 200
 
 
 async def test_a_page_that_missed_some_has_all_at_the_end(visitor: Visitor, puppet: Puppet):

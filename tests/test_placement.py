@@ -5,20 +5,20 @@ import pytest
 from backends import MODELS, GenerationParams, Message, MissingDependencyError
 from backends._local import placement as placement
 from backends._local import torch_model
-from backends._local.placement import RESERVE, Placement, Weights, place
+from backends._local.placement import RESERVE, ModelSize, Placement, place
 from backends._local.pool import Pool
 from backends._local.torch_moe import MoeModel
 from backends.transformers import Transformers
 
 GB = 10**9
-MOE = Weights(need=84 * GB, active=13.2 * GB, layers=32)
-DENSE = Weights(need=28 * GB, active=28 * GB, layers=40)
+MOE = ModelSize(need=84 * GB, active=13.2 * GB, layers=32)
+DENSE = ModelSize(need=28 * GB, active=28 * GB, layers=40)
 MOE_ID = "microsoft/Phi-3.5-MoE-instruct"
 
 
-def where(weights: Weights, gpus: tuple[int, ...], memory: int) -> tuple[str, float] | None:
-    found = place(weights, [gpu * GB for gpu in gpus], memory * GB)
-    return (found.where, round(found.waiting / GB, 1)) if found else None
+def where(size: ModelSize, gpus: tuple[int, ...], memory: int) -> tuple[str, float] | None:
+    found = place(size, [gpu * GB for gpu in gpus], memory * GB)
+    return (found.where, round(found.offloaded / GB, 1)) if found else None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_dense_model_reads_all_of_itself(gpus, memory, expected):
 
 
 def test_a_model_that_does_not_spread_stays_in_one_piece():
-    whole = Weights(84 * GB, 84 * GB, supports_device_map=False)
+    whole = ModelSize(84 * GB, 84 * GB, supports_device_map=False)
     assert where(whole, (80, 80), 128) == ("cpu", 0)
     assert where(whole, (80, 80), 64) is None
 

@@ -7,7 +7,8 @@ import pytest
 
 from backends import BadRequestError, Chunk, ExpertRouting
 from playground.answer import AnswerBuilder, AnswerSnapshot
-from playground.conversation import AnswerRecord, Conversation, Turn, to_json
+from playground.conversation import AnswerRecord, Conversation, Turn
+from playground.export import to_json
 from playground.routing import Routing, figure_data, from_file, to_file
 
 
@@ -28,12 +29,13 @@ def grown(prompt: int, answer: int, layers: int = 3) -> Routing:
 def test_what_was_added_comes_back() -> None:
     routing = grown(4, 6)
     assert [*routing] == [token(n, n < 4) for n in range(10)]
-    assert (len(routing), routing.prompt_tokens, routing.layers, routing.chosen) == (10, 4, 3, 2)
+    assert (len(routing), routing.prompt_tokens) == (10, 4)
+    assert (routing.num_layers, routing.num_experts, routing.experts_per_token) == (3, 16, 2)
     with pytest.raises(IndexError):
         routing[10]
 
 
-def test_loads_count_the_prompt_and_the_answer_apart() -> None:
+def test_experts_are_counted_for_the_prompt_and_the_answer_apart() -> None:
     routing = grown(40, 23)
     for part, tokens in enumerate((range(40), range(40, 63))):
         for layer in range(3):
@@ -41,7 +43,7 @@ def test_loads_count_the_prompt_and_the_answer_apart() -> None:
             for n in tokens:
                 for expert in token(n).experts[layer]:
                     taken[expert] += 1
-            told = figure_data(routing)["loads"][part][layer * 16 : layer * 16 + 16]
+            told = figure_data(routing)["expert_counts"][part][layer * 16 : layer * 16 + 16]
             assert told == taken
             assert sum(told) == 2 * len(tokens)
 
@@ -53,7 +55,9 @@ def test_the_page_is_sent_what_is_new_and_no_more() -> None:
         assert [row[0] for row in told["tokens"]] == [f" word{97 + answer + n}" for n in range(3)]
         assert told["from"] == 97 + answer
         assert told["tokens"][0][2][:2] == [1000, 250]
-        sizes.add(len(told["loads"][0]) + len(told["loads"][1]) + len(told["tokens"]))
+        sizes.add(
+            len(told["expert_counts"][0]) + len(told["expert_counts"][1]) + len(told["tokens"])
+        )
     assert len(sizes) == 1
 
 
@@ -100,7 +104,7 @@ def test_saved_and_opened_again_it_is_equal() -> None:
     text = to_file(routing, "Pocket-MoE")
     opened = from_file(text)
     assert [*opened.routing] == [*routing]
-    assert (opened.model, opened.experts) == ("Pocket-MoE", 16)
+    assert (opened.model, opened.num_experts) == ("Pocket-MoE", 16)
     assert to_file(opened.routing, opened.model) == text
     told = json.loads(text)
     assert told["tokens"][0] == {
@@ -110,6 +114,23 @@ def test_saved_and_opened_again_it_is_equal() -> None:
         "experts": [[0, 1], [1, 2], [2, 3]],
         "weights": [[1.0, 0.25], [1.0, 0.375], [1.0, 0.5]],
     }
+
+
+SAVED = """{"format":"phi-playground/routing/1","model":"Pocket-MoE","experts":4,
+"numbering":"Layers and experts are numbered from 0; the page shows them from 1.",
+"weights":"Each between 0 and 1 by itself: SparseMixer's need not sum to one.","tokens":[
+{"id":7,"text":" Hi","in_prompt":true,"experts":[[0,2],[1,3]],"weights":[[1.0,0.25],[0.5,1.0]]},
+{"id":8,"text":"!","in_prompt":false,"experts":[[3,1],[0,2]],"weights":[[1.0,0.5],[1.0,0.125]]}
+]}""".replace("\n", "")
+"""A file of version 1 as visitors have saved it: its names may never change."""
+
+
+def test_what_was_saved_once_opens_for_ever_and_is_still_written_so() -> None:
+    opened = from_file(SAVED)
+    assert (opened.model, opened.num_experts) == ("Pocket-MoE", 4)
+    assert [one.token for one in opened.routing] == [" Hi", "!"]
+    assert opened.routing[1].experts == ((3, 1), (0, 2)) and opened.routing.prompt_tokens == 1
+    assert to_file(opened.routing, opened.model) == SAVED
 
 
 def test_any_weight_survives_a_file() -> None:

@@ -229,8 +229,8 @@ async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
         "offload_folder": str(tmp_path),
     }
     monkeypatch.setattr(MoeModel, "_from_pretrained_kwargs", lambda *given: layout)
-    spread = torch_model.Placement("cpu_offload", 1, 50_000_000_000)
-    laid = MoeModel.load(folder, "Laid out", "cpu", "float32", lambda done: None, spread)
+    placement = torch_model.Placement("cpu_offload", 1, 50_000_000_000)
+    laid = MoeModel.load(folder, "Laid out", "cpu", "float32", lambda done: None, placement)
     assert any(p.device.type == "meta" for p in laid._model.parameters())  # on the disk, in truth
     params = GenerationParams(temperature=0, max_tokens=12)
     here, there = [*model.answer(say("Hi"), params)], [*laid.answer(say("Hi"), params)]
@@ -250,12 +250,12 @@ async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
 
 def test_what_does_not_fit_after_all_is_no_damage(folder, monkeypatch):
     """Accelerate would put the rest on the disk; nobody is told to download 84 GB again."""
-    monkeypatch.setattr(torch_model, "_room", lambda spread: {"cpu": 700_000})
-    spread = torch_model.Placement("cpu_offload", 1)
+    monkeypatch.setattr(torch_model, "_room", lambda placement: {"cpu": 700_000})
+    placement = torch_model.Placement("cpu_offload", 1)
     with pytest.raises(OutOfMemoryError, match="The memory ran out while Large was loaded"):
-        MoeModel.load(folder, "Large", "cpu", "float32", lambda done: None, spread)
-    monkeypatch.setattr(torch_model, "_room", lambda spread: {"cpu": 10**10})
-    laid = MoeModel.load(folder, "Large", "cpu", "float32", lambda done: None, spread)
+        MoeModel.load(folder, "Large", "cpu", "float32", lambda done: None, placement)
+    monkeypatch.setattr(torch_model, "_room", lambda placement: {"cpu": 10**10})
+    laid = MoeModel.load(folder, "Large", "cpu", "float32", lambda done: None, placement)
     assert laid.warnings == ()
     assert routing_of(laid.answer(say("Hi"), GenerationParams(max_tokens=3)))
 

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from backends import BackendError
-from playground.conversation import language_of
 from playground.keyring import Keyring
+from playground.languages import language_of
 from playground.limits import LOCAL, PUBLIC
 from playground.media import pictures as pictures_module
 from playground.media.pictures import (

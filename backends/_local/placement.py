@@ -1,4 +1,4 @@
-"""Where a model goes on this machine: a GPU, several, main memory, or GPUs and main memory."""
+"""Placement of a model on this machine: one GPU, several, main memory, or GPUs and main memory."""
 
 import os
 import subprocess
@@ -13,50 +13,50 @@ Where = Literal["single_gpu", "multi_gpu", "cpu", "cpu_offload"]
 
 RESERVE = 1.5e9
 """Bytes of a GPU that no weights get: its context, the work space of a forward pass."""
-BUS = 25e9
+PCIE_BANDWIDTH = 25e9
 """Bytes a second from main memory to a GPU, over PCIe 4.0 x16 (31.5e9 in theory)."""
-MEMORY = 50e9
+RAM_BANDWIDTH = 50e9
 """Bytes a second that a processor reads from main memory, of two channels."""
 
-PATIENCE = 60.0
+DRIVER_RETRY_AFTER = 60.0
 """Seconds until a driver that did not answer is asked again."""
 
 ACCELERATE = "pip install accelerate==1.15.0"
-"""What lays a model over several devices; it is not among the requirements."""
+"""The command that installs what lays a model over several devices; no requirement."""
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """What a placement has to know about a model. Bytes."""
+class ModelSize:
+    """The memory that a model takes, in bytes."""
 
     need: float
     """Of all its weights, and of one answer's cache."""
     active: float
     """Of those weights that are read for one token: fewer than all in a mixture of experts."""
     layers: int = 32
-    """In how many equal parts they can be laid out: a layer is never torn."""
+    """The equal parts in which they can be laid out: a layer is never split."""
     supports_device_map: bool = True
-    """Whether its code runs when they are."""
+    """Whether its code runs with its layers on several devices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a model goes, and what of it does not find room in the GPUs."""
+    """The devices of a model, and how much of it does not fit into the GPUs."""
 
     where: Where
     gpus: int = 0
-    """How many GPUs there are."""
-    waiting: float = 0
-    """Bytes that wait in main memory and are moved to a GPU for every token."""
+    """GPUs that there are."""
+    offloaded: float = 0
+    """Bytes that stay in main memory and are moved to a GPU for every token."""
 
     @property
     def uses_device_map(self) -> bool:
-        """Whether Accelerate has to lay it over several devices."""
+        """True if Accelerate has to lay it over several devices."""
         return self.where in ("multi_gpu", "cpu_offload")
 
     @property
-    def words(self) -> str:
-        """What a visitor should know about it, in a sentence; empty if nothing."""
+    def description(self) -> str:
+        """A sentence for visitors; empty if there is nothing to say."""
         if self.where == "multi_gpu":
             return f"It is laid over {self.gpus} GPUs."
         if self.where == "cpu" and self.gpus:
@@ -65,18 +65,19 @@ class Placement:
             )
         if self.where == "cpu_offload":
             return (
-                f"About {gigabytes(self.waiting)} of it do not fit into the GPU memory and are "
-                f"moved there for every token, which takes some {self.waiting / BUS:.1f} s."
+                f"About {gigabytes(self.offloaded)} of it do not fit into the GPU memory and are "
+                "moved there for every token, which takes some "
+                f"{self.offloaded / PCIE_BANDWIDTH:.1f} s."
             )
         return ""
 
 
-def place(model: Weights, gpus: Sequence[float], memory: float) -> Placement | None:
-    """Where a model runs fastest; `None` where it does not fit.
+def place(model: ModelSize, gpus: Sequence[float], memory: float) -> Placement | None:
+    """The placement in which a model runs fastest; `None` if it does not fit.
 
     `gpus` are the bytes of each GPU, `memory` those of main memory. A processor reads only what
-    works on a token, while Accelerate moves all that waits to a GPU for every token: which of the
-    two is faster depends on how much waits.
+    works on a token, while Accelerate moves all that is offloaded to a GPU for every token: which
+    of the two is faster depends on how much that is.
     """
     room = [max(0.0, gpu - RESERVE) for gpu in gpus]
     if room and model.need <= max(room):
@@ -87,11 +88,11 @@ def place(model: Weights, gpus: Sequence[float], memory: float) -> Placement | N
         return Placement("multi_gpu", len(gpus))
     found: list[tuple[float, Placement]] = []
     if model.need <= memory:
-        found.append((model.active / MEMORY, Placement("cpu", len(gpus))))
-    # Accelerate keeps room for one more layer on the first GPU, where those that wait work.
-    waiting = (model.layers - max(0, held - 1)) * layer
-    if model.supports_device_map and held > 1 and waiting <= memory:
-        found.append((waiting / BUS, Placement("cpu_offload", len(gpus), waiting)))
+        found.append((model.active / RAM_BANDWIDTH, Placement("cpu", len(gpus))))
+    # Accelerate keeps room for one more layer on the first GPU, where the offloaded ones run.
+    offloaded = (model.layers - max(0, held - 1)) * layer
+    if model.supports_device_map and held > 1 and offloaded <= memory:
+        found.append((offloaded / PCIE_BANDWIDTH, Placement("cpu_offload", len(gpus), offloaded)))
     return min(found, key=lambda one: one[0])[1] if found else None
 
 
@@ -115,12 +116,12 @@ _failed = float("-inf")
 def _driver() -> tuple[int, ...]:
     """Bytes of each GPU, as the driver says. Asked until it has answered once, and then no more."""
     global _known, _failed
-    if _known or not has_gpu() or time.monotonic() - _failed < PATIENCE:
+    if _known or not has_gpu() or time.monotonic() - _failed < DRIVER_RETRY_AFTER:
         return _known
-    asked = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
-        _known = tuple(int(line) * 2**20 for line in told.stdout.split())
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        _known = tuple(int(line) * 2**20 for line in answer.stdout.split())
     except (OSError, ValueError, subprocess.SubprocessError):
         _failed = time.monotonic()
     return _known

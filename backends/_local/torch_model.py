@@ -110,19 +110,19 @@ def free_on(device: str) -> int:
     return torch.cuda.mem_get_info(device)[0] + reserve
 
 
-def free_over(device: str, spread: Placement | None) -> int:
-    """Bytes free for a model on a device, or on all those over which it is spread."""
-    if spread is None:
+def free_over(device: str, placement: Placement | None) -> int:
+    """Bytes free for a model on a device, or on all those that a placement uses."""
+    if placement is None:
         return free_on(device)
-    return int(sum(_room(spread).values()))
+    return int(sum(_room(placement).values()))
 
 
-def _room(spread: Placement) -> dict[int | str, float]:
-    """Bytes for weights on each device over which a model is spread, by Accelerate's names."""
+def _room(placement: Placement) -> dict[int | str, float]:
+    """Bytes for weights on each device that a placement uses, by Accelerate's names."""
     room: dict[int | str, float] = {
-        n: max(0.0, free_on(f"cuda:{n}") - RESERVE) for n in range(spread.gpus)
+        n: max(0.0, free_on(f"cuda:{n}") - RESERVE) for n in range(placement.gpus)
     }
-    return room if spread.where == "multi_gpu" else {**room, "cpu": free_memory() - RESERVE}
+    return room if placement.where == "multi_gpu" else {**room, "cpu": free_memory() - RESERVE}
 
 
 def cache_bytes(config: Mapping[str, Any], tokens: int, width: int) -> int:
@@ -193,12 +193,12 @@ class TorchModel:
         device: str,
         dtype: str,
         report: Callable[[float], None],
-        spread: Placement | None = None,
+        placement: Placement | None = None,
     ) -> Self:
         """Read a checkpoint. `report` gets the fraction of the weights that is in place.
 
-        A model that is `spread` over several devices is laid out by Accelerate, which does not
-        tell how far it is. Raises `MissingDependencyError` if that is not installed, or if the
+        With a `placement` Accelerate lays the model out over several devices; it does not tell how
+        far it is. Raises `MissingDependencyError` if that is not installed, or if the
         files are damaged, and `OutOfMemoryError`.
         """
         import torch
@@ -208,7 +208,7 @@ class TorchModel:
 
         bound_kernels()
         disable_progress_bar()
-        layout = cls._from_pretrained_kwargs(label, device, getattr(torch, dtype), spread)
+        layout = cls._from_pretrained_kwargs(label, device, getattr(torch, dtype), placement)
         full = f"The memory ran out while {label} was loaded."
         with _memory_errors(full):
             try:
@@ -230,17 +230,17 @@ class TorchModel:
             if "device_map" not in layout:
                 _materialize_weights(model, device, getattr(torch, dtype), report)
         made = cls(label, model.eval(), tokenizer)
-        if spread and (waiting := _waiting(model)):
-            made.warnings = (Placement("cpu_offload", spread.gpus, waiting).words,)
+        if placement and (waiting := _waiting(model)):
+            made.warnings = (Placement("cpu_offload", placement.gpus, waiting).description,)
         return made
 
     @classmethod
     def _from_pretrained_kwargs(
-        cls, label: str, device: str, dtype: "torch.dtype", spread: Placement | None
+        cls, label: str, device: str, dtype: "torch.dtype", placement: Placement | None
     ) -> dict[str, Any]:
         """How `from_pretrained` brings the weights into memory."""
         whole = cls.fuses_on_load and device.startswith("cuda")
-        if spread is None and not (whole and find_spec("accelerate")):
+        if placement is None and not (whole and find_spec("accelerate")):
             # As they are in the file, and where they can be, only mapped:
             # `_materialize_weights` does the rest.
             return {"dtype": "auto"}
@@ -250,9 +250,9 @@ class TorchModel:
                 f"Install with: {ACCELERATE}",
                 install=ACCELERATE,
             )
-        if spread is None:  # straight onto the device: main memory may be too small for it
+        if placement is None:  # straight onto the device: main memory may be too small for it
             return {"dtype": dtype, "device_map": {"": device}}
-        return {"dtype": dtype, "device_map": "auto", "max_memory": _room(spread)}
+        return {"dtype": dtype, "device_map": "auto", "max_memory": _room(placement)}
 
     def answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
         """Answer a conversation; each step is at most one forward pass."""

@@ -58,7 +58,7 @@ class VisionModel(TorchModel):
         device: str,
         dtype: str,
         report: Callable[[float], None],
-        spread: Placement | None = None,
+        placement: Placement | None = None,
     ) -> Self:
         """Read a checkpoint; see `TorchModel.load`."""
         from .phi3_vision import Phi3VImageProcessor, Phi3VProcessor, register
@@ -68,7 +68,7 @@ class VisionModel(TorchModel):
             pictures = Phi3VImageProcessor.from_pretrained(folder)
         except (OSError, ValueError) as error:
             raise damaged(label, folder) from error
-        loaded = super().load(folder, label, device, dtype, report, spread)
+        loaded = super().load(folder, label, device, dtype, report, placement)
         loaded._processor = Phi3VProcessor(pictures, loaded._template)
         return loaded
 

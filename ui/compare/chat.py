@@ -11,10 +11,9 @@ from playground.conversation import (
     AnswerRecord,
     Conversation,
     Turn,
-    describe_numbers,
-    other_language,
 )
 from playground.media.pictures import Picture
+from playground.numbers import describe_numbers, other_language
 
 from ..texts import EN
 

@@ -79,7 +79,7 @@ async def moe_pair(services: Services, keyring: Keyring) -> Pair:
     left, right = await _built_in(services, "pocket-moe"), await _built_in(services, "pocket-3.5")
     if sides and sides[0][1].spec.is_mixture:
         # One that fills all GPUs leaves no room for a second one of its kind.
-        alone = len(sides) == 1 or sides[0][1].status.values.get("spread")
+        alone = len(sides) == 1 or sides[0][1].status.values.get("uses_device_map")
         left, right = sides[0], right if alone else sides[1]
         return Pair(left, right, _compared(left, right, "both can answer on this computer"))
     way = (

@@ -8,12 +8,9 @@ from playground.answer import AnswerSnapshot
 from playground.conversation import (
     AnswerRecord,
     Turn,
-    count,
-    describe_numbers,
-    other_language,
-    seconds,
 )
 from playground.languages import count_words
+from playground.numbers import describe_numbers, format_count, format_duration, other_language
 
 _WAITING = {
     "queued": "{model} is waiting",
@@ -40,7 +37,7 @@ def live_line(snapshot: AnswerSnapshot, model: str) -> str:
         return _line("waiting", _waiting(snapshot.progress, model, clock.total))
     about = "about " if clock.token_source == "estimate" else ""
     speed = clock.tokens_per_second
-    pieces = [about + count(clock.tokens, "token"), seconds(clock.total)]
+    pieces = [about + format_count(clock.tokens, "token"), format_duration(clock.total)]
     if speed:
         pieces.insert(1, f"{about}{speed:.1f} tokens/s")
     return _line(snapshot.state, _pieces(pieces))
@@ -65,7 +62,7 @@ def final_line(record: AnswerRecord, turn: Turn) -> str:
 
 def _length(text: str) -> str:
     length = count_words(text)
-    return count(length.number, length.unit.removesuffix("s"))
+    return format_count(length.number, length.unit.removesuffix("s"))
 
 
 def _line(state: str, body: str, words: str = "") -> str:

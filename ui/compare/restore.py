@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from backends import BackendError
-from playground.conversation import language_of
 from playground.keyring import Keyring
+from playground.languages import language_of
 from playground.text import strip_controls
 
 from ..events import PRIVATE, Updates

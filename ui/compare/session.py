@@ -9,8 +9,9 @@ from typing import ClassVar
 
 from playground.answer import AnswerSnapshot, Request
 from playground.compare import Run
-from playground.conversation import AnswerRecord, Conversation, Turn, language_of
+from playground.conversation import AnswerRecord, Conversation, Turn
 from playground.keyring import Keyring
+from playground.languages import language_of
 from playground.media.pictures import Picture
 from playground.services import Services
 

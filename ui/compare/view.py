@@ -8,7 +8,8 @@ from typing import Any, Generic, TypeVar
 import gradio as gr
 
 from backends import REGISTRY, BackendError, Modality
-from playground.conversation import Turn, to_json, to_markdown
+from playground.conversation import Turn
+from playground.export import to_json, to_markdown
 from playground.services import Services
 
 from ..events import PRIVATE, Updates

@@ -1,5 +1,5 @@
 // The routing picture of one side. Gradio gives `element`, `props`, `trigger`, `watch` and `server`.
-// Everything is put in as text. A tick costs what is new: the loads of all experts, and new tokens.
+// Everything is put in as text. A tick costs what is new: the counts of all experts, and new tokens.
 const root = element.querySelector(".routing"), $ = (selector) => root.querySelector(selector);
 const grid = $(".grid"), tokens = $(".tokens"), told = $(".told"), bars = $(".bars"), input = $("input");
 const make = (tag, name, text) => {
@@ -14,7 +14,7 @@ const LONG = 200; // tokens of a prompt that would hide what the answer's are li
 const RUN = 90; // tokens of a paragraph at most: the browser lays out the last one anew at each tick
 
 let key = null, live = null, opened = null, part = "both";
-let shape = { layers: 0, experts: 0, chosen: 0 }, loads = [[], []], counted = [0, 0];
+let shape = { layers: 0, experts: 0, perToken: 0 }, expertCounts = [[], []], counted = [0, 0];
 let column = null, cells = [], strengths = [], meters = [], busiest = [], columns = [];
 let known = [], spans = [], prompt = 0; // of each token: [text, experts, thousandths of weights], and where it stands
 let active = { token: -1, cell: -1 }, pinned = false, layerShown = -1;
@@ -58,9 +58,9 @@ const build = () => {
 };
 
 const used = () => part === "both" ? [0, 1] : part === "prompt" ? [0] : [1];
-const taken = (n) => used().reduce((sum, which) => sum + (loads[which][n] || 0), 0);
+const taken = (n) => used().reduce((sum, which) => sum + (expertCounts[which][n] || 0), 0);
 const all = () => used().reduce((sum, which) => sum + counted[which], 0);
-const even = () => shape.chosen / shape.experts;
+const even = () => shape.perToken / shape.experts;
 
 const drawLoads = () => {
   const total = all() || 1;
@@ -224,8 +224,8 @@ const pointToken = (n) => {
   const layers = [];
   for (let layer = 0; layer < shape.layers; layer++) {
     const each = [], row = [];
-    for (let k = 0; k < shape.chosen; k++) {
-      const at = layer * shape.chosen + k, cell = layer * shape.experts + experts[at];
+    for (let k = 0; k < shape.perToken; k++) {
+      const at = layer * shape.perToken + k, cell = layer * shape.experts + experts[at];
       cells[cell].dataset.rank = k + 1;
       marked.cells.push(cell);
       row.push((weights[at] / 1000).toFixed(2));
@@ -247,8 +247,8 @@ const pointToken = (n) => {
 const markToken = (n) => {
   const layer = Math.floor(active.cell / shape.experts), expert = active.cell % shape.experts;
   if (!known[n] || !used().includes(n < prompt ? 0 : 1)) return;
-  for (let k = 0; k < shape.chosen; k++) {
-    if (known[n][1][layer * shape.chosen + k] === expert) { spans[n].classList.add("took"); marked.tokens.push(n); }
+  for (let k = 0; k < shape.perToken; k++) {
+    if (known[n][1][layer * shape.perToken + k] === expert) { spans[n].classList.add("took"); marked.tokens.push(n); }
   }
 };
 const tellCell = () => {
@@ -354,12 +354,12 @@ const draw = (now, which) => {
     clearTokens(); table = []; marked.cells = []; marked.tokens = []; active = { token: -1, cell: -1 };
     busiest = [];
     fold.querySelector("div").replaceChildren();
-    shape = { layers: now.layers, experts: now.experts, chosen: now.chosen };
+    shape = { layers: now.num_layers, experts: now.num_experts, perToken: now.experts_per_token };
     build();
     rest();
   }
   state("drawn");
-  loads = now.loads; prompt = now.prompt; counted = [now.prompt, now.total - now.prompt];
+  expertCounts = now.expert_counts; prompt = now.prompt; counted = [now.prompt, now.total - now.prompt];
   const atEnd = tokens.scrollHeight - tokens.scrollTop - tokens.clientHeight < 30;
   // At the end the whole is sent: if something was missed, all is put in anew.
   if (now.ended && now.from === 0 && spans.filter(Boolean).length !== now.total) {

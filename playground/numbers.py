@@ -1,0 +1,70 @@
+"""Numbers of answers and settings as people read them, on the page and in exports."""
+
+from collections.abc import Sequence
+
+from backends import GenerationParams
+
+from .conversation import AnswerRecord, Turn
+from .languages import LANGUAGES
+
+
+def describe_params(params: GenerationParams) -> str:
+    """The parameters that were set, in one line."""
+    settings = {
+        "temperature": params.temperature,
+        "max tokens": params.max_tokens,
+        "top-p": params.top_p,
+        "top-k": params.top_k,
+        "seed": params.seed,
+        "stop": ", ".join(map(repr, params.stop)) or None,
+    }
+    return " · ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+
+
+def describe_numbers(record: AnswerRecord) -> Sequence[str]:
+    """The numbers of an answer in short pieces, each with its unit; estimates are called so."""
+    about = "about " if record.token_source == "estimate" else ""
+    pieces: list[str] = []
+    if record.queued >= 0.1:
+        pieces.append(f"waited {format_duration(record.queued)}")
+    if record.first_token is not None:
+        pieces.append(f"first token {format_duration(record.first_token)}")
+    if record.tokens_per_second:
+        pieces.append(f"{about}{record.tokens_per_second:.1f} tokens/s")
+    if record.output_tokens:
+        pieces.append(about + format_count(record.output_tokens, "token"))
+    if record.total:
+        pieces.append(f"{format_duration(record.total)} in all")
+    if record.state == "stopped":
+        pieces.append("stopped")
+    if record.finish_reason == "length":
+        pieces.append("cut off at the token limit")
+    if record.cold:
+        pieces.append(f"cold start, loaded in {format_duration(record.load)}")
+    if record.shared_device:
+        pieces.append("shared device")
+    if record.language in LANGUAGES:
+        pieces.append(LANGUAGES[record.language].english_name)
+    return pieces
+
+
+def other_language(record: AnswerRecord, turn: Turn) -> str:
+    """A sentence if an answer is in another language than its question, else empty."""
+    asked, answered = LANGUAGES.get(turn.language or ""), LANGUAGES.get(record.language or "")
+    if not asked or not answered or asked is answered:
+        return ""
+    return f"Answered in {answered.english_name}; you asked in {asked.english_name}"
+
+
+def format_duration(duration: float) -> str:
+    """A duration in seconds as people write it: `85 ms`, `1.24 s`, `2 min 5 s`."""
+    if duration < 1:
+        return f"{duration * 1000:.0f} ms"
+    if duration < 60:
+        return f"{duration:.2f} s"
+    return f"{int(duration // 60)} min {int(duration % 60)} s"
+
+
+def format_count(number: int, noun: str) -> str:
+    """A number with its noun: `1 token`, `2,000 tokens`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
