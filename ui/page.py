@@ -13,9 +13,9 @@ from playground.keyring import Keyring
 from playground.limits import Limits
 from playground.services import Services
 
-from .doors import Hosts, UploadFolder, keep_log_short, lifespan, own_folder
+from .middleware import Hosts, UploadFolder, lifespan, own_folder, use_short_log
 from .tabs import models, moe, text, vision
-from .tabs.models.health_watch import BoardWatch
+from .tabs.models.health_watch import HealthWatch
 from .texts import EN, I18N, t
 from .theme import ASSETS, css, js, theme
 
@@ -48,8 +48,8 @@ def build(services: Services) -> gr.Blocks:
                     pickers += drawn.pickers
                     opened.append(drawn.open_on(page, place))
             with gr.Tab(t(models.LABEL), id=models.ID, elem_id=f"tab-{models.ID}"):
-                board = models.ModelsTab(services.limits, keyring)
-        BoardWatch(services, keyring, board, pickers).begin(opened)
+                models_tab = models.ModelsTab(services.limits, keyring)
+        HealthWatch(services, keyring, models_tab, pickers).connect(opened)
     page.queue(max_size=256, default_concurrency_limit=None, api_open=False)
     return page
 
@@ -112,7 +112,7 @@ def serve(
 ) -> NoReturn:
     """Serve the page until Ctrl+C, or until the system asks this process to end."""
     if limits.public:
-        keep_log_short()
+        use_short_log()
     page = launch(Services(limits), host, port, open_browser, allow)
     asked = threading.Event()
     signals = [signal.SIGINT, signal.SIGTERM]

@@ -7,9 +7,9 @@ import gradio as gr
 from playground.examples import load_examples
 from playground.services import Services
 
-from ..compare.default_pair import text_pair
+from ..compare.default_pair import default_text_pair
 from ..compare.examples import Examples
-from ..compare.restore import Opening
+from ..compare.restore import ViewRestore
 from ..compare.view import CompareView
 
 LABEL = "tab_text"
@@ -24,8 +24,8 @@ class Tab:
     def __init__(self, services: Services, keyring: gr.State) -> None:
         self.view = CompareView(ID, services, keyring, Examples(_EXAMPLES))
         self.pickers = self.view.pickers
-        self._opening = Opening(self.view, text_pair)
+        self._restore = ViewRestore(self.view, default_text_pair)
 
     def open_on(self, page: gr.Blocks, tab: gr.Tab) -> Any:
         """The event that opens it."""
-        return self._opening.with_page(page, tab)
+        return self._restore.on_page_load(page, tab)

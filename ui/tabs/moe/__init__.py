@@ -7,9 +7,9 @@ import gradio as gr
 from playground.examples.moe import load_moe
 from playground.services import Services
 
-from ...compare.default_pair import moe_pair
+from ...compare.default_pair import default_moe_pair
 from ...compare.examples import Examples
-from ...compare.restore import Opening
+from ...compare.restore import ViewRestore
 from .view import MoeView
 
 LABEL = "tab_moe"
@@ -23,8 +23,8 @@ class Tab:
     def __init__(self, services: Services, keyring: gr.State) -> None:
         self.view = MoeView(ID, services, keyring, Examples(_EXAMPLES))
         self.pickers = self.view.pickers
-        self._opening = Opening(self.view, moe_pair)
+        self._restore = ViewRestore(self.view, default_moe_pair)
 
     def open_on(self, page: gr.Blocks, tab: gr.Tab) -> Any:
         """The event that opens it."""
-        return self._opening.when_seen(tab)
+        return self._restore.on_first_select(tab)

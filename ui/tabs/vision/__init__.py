@@ -7,9 +7,9 @@ import gradio as gr
 from playground.examples.vision import load_vision
 from playground.services import Services
 
-from ...compare.default_pair import vision_pair
+from ...compare.default_pair import default_vision_pair
 from ...compare.examples import Examples
-from ...compare.restore import Opening
+from ...compare.restore import ViewRestore
 from .view import VisionView
 
 LABEL = "tab_vision"
@@ -23,8 +23,8 @@ class Tab:
     def __init__(self, services: Services, keyring: gr.State) -> None:
         self.view = VisionView(ID, services, keyring, Examples(_EXAMPLES))
         self.pickers = self.view.pickers
-        self._opening = Opening(self.view, vision_pair)
+        self._restore = ViewRestore(self.view, default_vision_pair)
 
     def open_on(self, page: gr.Blocks, tab: gr.Tab) -> Any:
         """The event that opens it."""
-        return self._opening.when_seen(tab)
+        return self._restore.on_first_select(tab)
