@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import gradio as gr
 import pytest
@@ -61,9 +60,12 @@ async def puppets(services: Services, keyring: Keyring) -> DefaultPair:
 class TwinTab:
     """A second tab with a view, opened when it is first seen."""
 
+    ID: ClassVar[str] = "twin"
+    LABEL: ClassVar[str] = "tab_text"
+
     def __init__(self, services: Services, keyring: gr.State) -> None:
         examples = Examples({"en": [Noted("Look", "What is it?", "A cat")]})
-        self.view = TwinView("twin", services, keyring, examples)
+        self.view = TwinView(self.ID, services, keyring, examples)
         self.pickers = self.view.pickers
         self._restore = ViewRestore(self.view, puppets)
 
@@ -75,8 +77,7 @@ class TwinTab:
 def both(served: str) -> Iterator[str]:
     """The address of a page with the Text tab and its twin."""
     with pytest.MonkeyPatch.context() as patch:
-        twin = SimpleNamespace(ID="twin", LABEL="tab_text", Tab=TwinTab)
-        patch.setattr(page, "TABS", (*page.TABS, twin))
+        patch.setattr(page, "TABS", (*page.TABS, TwinTab))
         port = free_port()
         page.launch(Services(), "127.0.0.1", port)
     yield f"http://127.0.0.1:{port}"

@@ -1,6 +1,6 @@
 """The Text tab: two models, one prompt."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gradio as gr
 
@@ -12,20 +12,21 @@ from ..compare.examples import Examples
 from ..compare.restore import ViewRestore
 from ..compare.view import CompareView
 
-LABEL = "tab_text"
-ID = "text"
 EXAMPLE_LANGUAGES = ("en", "es", "zh", "ar")
 _EXAMPLES = {code: load_examples(code) for code in EXAMPLE_LANGUAGES}
 
 
-class Tab:
-    """Draws the tab; it opens with the page, on the best pair of models there is."""
+class TextTab:
+    """The Text tab, which opens with the page."""
+
+    ID: ClassVar[str] = "text"
+    LABEL: ClassVar[str] = "tab_text"
 
     def __init__(self, services: Services, keyring: gr.State) -> None:
-        self.view = CompareView(ID, services, keyring, Examples(_EXAMPLES))
+        self.view = CompareView(self.ID, services, keyring, Examples(_EXAMPLES))
         self.pickers = self.view.pickers
         self._restore = ViewRestore(self.view, default_text_pair)
 
     def open_on(self, page: gr.Blocks, tab: gr.Tab) -> Any:
-        """The event that opens it."""
+        """See `Tab`."""
         return self._restore.on_page_load(page, tab)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gradio as gr
 
@@ -15,9 +15,6 @@ from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
 from ...texts import EN, t
 from .cards import card_html, table_html
-
-LABEL = "tab_models"
-ID = "models"
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,10 @@ class Card:
 
 
 class ModelsTab:
-    """Draws the board. Its cards and table follow every check that the page makes."""
+    """The backends' cards and the table of models, updated by every health check."""
+
+    ID: ClassVar[str] = "models"
+    LABEL: ClassVar[str] = "tab_models"
 
     def __init__(self, limits: Limits, keyring: gr.State) -> None:
         self.limits, self.keyring = limits, keyring

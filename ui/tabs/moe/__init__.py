@@ -1,6 +1,6 @@
 """The MoE tab: a mixture of experts beside a dense model, and which experts work."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gradio as gr
 
@@ -12,19 +12,20 @@ from ...compare.examples import Examples
 from ...compare.restore import ViewRestore
 from .view import MoeView
 
-LABEL = "tab_moe"
-ID = "moe"
 _EXAMPLES = {code: load_moe(code) for code in ("en", "es", "zh", "ar")}
 
 
-class Tab:
-    """Draws the tab; it opens when it is first seen, on the best mixture and dense model."""
+class MoeTab:
+    """The MoE tab, which opens when it is first selected."""
+
+    ID: ClassVar[str] = "moe"
+    LABEL: ClassVar[str] = "tab_moe"
 
     def __init__(self, services: Services, keyring: gr.State) -> None:
-        self.view = MoeView(ID, services, keyring, Examples(_EXAMPLES))
+        self.view = MoeView(self.ID, services, keyring, Examples(_EXAMPLES))
         self.pickers = self.view.pickers
         self._restore = ViewRestore(self.view, default_moe_pair)
 
     def open_on(self, page: gr.Blocks, tab: gr.Tab) -> Any:
-        """The event that opens it."""
+        """See `Tab`."""
         return self._restore.on_first_select(tab)
