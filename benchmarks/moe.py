@@ -40,7 +40,7 @@ from benchmarks.watched import chromium
 from playground.routing import Routing
 from tests.fakes import READY, Scripted, last, said
 from ui.tabs.moe import view
-from ui.tabs.moe.figure import grows
+from ui.tabs.moe.figure import figure_delta
 
 LAYERS, EXPERTS, CHOSEN = 32, 16, 2
 WAYS = ("grouped_mm", "batched_mm", "eager")
@@ -135,7 +135,7 @@ def on_the_server(tokens: int, fresh: int = 4) -> float:
     times: list[float] = []
     for _ in range(200):
         started = time.perf_counter()
-        grows(routing, "Phi-3.5-MoE", (routing.key, tokens - fresh))
+        figure_delta(routing, "Phi-3.5-MoE", (routing.key, tokens - fresh))
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times)
 
@@ -218,9 +218,9 @@ def count_ticks() -> None:
 
     def counted(*given: Any) -> Any:
         TICKS[0] += 1
-        return grows(*given)
+        return figure_delta(*given)
 
-    view.grows = counted
+    view.figure_delta = counted
 
 
 # ── The real shape, on a GPU ────────────────────────────────────────────────────────────────────

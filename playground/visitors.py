@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from .budget import Budget
 
 VISITOR: ContextVar[str] = ContextVar("visitor", default="")
-"""The address that the current request comes from; set by `ui.doors`."""
+"""The address that the current request comes from; set by `ui.middleware`."""
 
 
 @dataclass(frozen=True, slots=True)

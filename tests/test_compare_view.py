@@ -30,8 +30,8 @@ async def test_one_side_is_made_anew_while_the_other_has_no_model(view) -> None:
     turn = Turn(prompt="Hi").with_answer(0, ANSWER).with_answer(1, ANSWER)
     session = Session(conversation=Conversation(turns=(turn,)))
     form = values(left_backend="scripted", left_model="fake", right_backend="scripted")
-    updates = await view._again_one(0)(session, *form)
-    assert session.asks(0) and not session.asks(1), updates
+    updates = await view._regenerate_one(0)(session, *form)
+    assert session.is_running(0) and not session.is_running(1), updates
     session.stop()
 
 
@@ -39,6 +39,6 @@ async def test_the_side_that_is_asked_needs_a_model(view) -> None:
     turn = Turn(prompt="Hi").with_answer(0, ANSWER)
     session = Session(conversation=Conversation(turns=(turn,)))
     form = values(left_backend="scripted", right_backend="scripted", right_model="fake")
-    updates = await view._again_one(0)(session, *form)
+    updates = await view._regenerate_one(0)(session, *form)
     assert not session.answering
     assert "left side has no model" in updates[view.composer.notice]

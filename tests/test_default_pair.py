@@ -14,15 +14,15 @@ from playground import health
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from playground.services import Services
-from ui.compare.default_pair import moe_pair, text_pair, vision_pair
+from ui.compare.default_pair import default_moe_pair, default_text_pair, default_vision_pair
 from ui.compare.view import CompareView
 
 PAIRS = [
-    (text_pair, ["pocket-3", "pocket-3.5"]),
-    (vision_pair, ["pocket-vision", "pocket-vision"]),
-    (moe_pair, ["pocket-moe", "pocket-3.5"]),
+    (default_text_pair, ["pocket-3", "pocket-3.5"]),
+    (default_vision_pair, ["pocket-vision", "pocket-vision"]),
+    (default_moe_pair, ["pocket-moe", "pocket-3.5"]),
 ]
-each_pair = pytest.mark.parametrize(("best_pair", "models"), PAIRS, ids=["text", "vision", "moe"])
+each_pair = pytest.mark.parametrize(("choose_pair", "models"), PAIRS, ids=["text", "vision", "moe"])
 POCKET = REGISTRY["pocket"]
 
 
@@ -64,27 +64,27 @@ def chosen(pair: Any) -> list[str]:
 
 
 @each_pair
-async def test_a_late_check_opens_on_the_built_in_models(best_pair, models, late) -> None:
-    pair = await best_pair(Services(PUBLIC), Keyring())
+async def test_a_late_check_opens_on_the_built_in_models(choose_pair, models, late) -> None:
+    pair = await choose_pair(Services(PUBLIC), Keyring())
     assert chosen(pair) == models
     assert "did not answer" in pair.sentence
 
 
 @each_pair
 async def test_a_broken_check_opens_on_the_built_in_models(
-    best_pair, models, monkeypatch: pytest.MonkeyPatch
+    choose_pair, models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(connection: Any = None) -> Any:
         raise RuntimeError("ours")
 
     monkeypatch.setattr(POCKET, "check", broken)
-    pair = await best_pair(Services(LOCAL), Keyring())
+    pair = await choose_pair(Services(LOCAL), Keyring())
     assert chosen(pair) == models and "could not check it" in pair.sentence
 
 
 @each_pair
-async def test_without_pytorch_nothing_is_called_ready(best_pair, models, bare) -> None:
-    pair = await best_pair(Services(LOCAL), Keyring())
+async def test_without_pytorch_nothing_is_called_ready(choose_pair, models, bare) -> None:
+    pair = await choose_pair(Services(LOCAL), Keyring())
     assert chosen(pair) == models
     assert not any(offer.status.ready for _, offer in (pair.left, pair.right))
     assert POCKET.install in pair.sentence
@@ -101,9 +101,9 @@ async def test_without_pytorch_no_offer_is_ready_nor_a_download(backend: str, ba
 
 @each_pair
 async def test_missing_weights_are_said_and_not_offered_as_a_download(
-    best_pair, models, lost
+    choose_pair, models, lost
 ) -> None:
-    pair = await best_pair(Services(LOCAL), Keyring())
+    pair = await choose_pair(Services(LOCAL), Keyring())
     assert chosen(pair) == models
     assert "files of the built-in models are missing" in pair.sentence
     assert {offer.download_size for offer in (await POCKET.check()).offers} == {None}
@@ -119,13 +119,13 @@ async def test_the_pickers_show_a_late_model_and_fill_in_once_its_check_is_there
     shown, keyring = view(), Keyring()
     picker = shown.pickers[0]
     pane = picker.pane
-    opened = await picker.opened_on(keyring, "pocket", "pocket-3")
+    opened = await picker.show_selection(keyring, "pocket", "pocket-3")
     assert opened[pane.model].value == "pocket-3"
     assert "did not answer" in opened[pane.state]
     late.set()
     known = [await shown.services.health.check(POCKET, keyring)]
     for model in ("pocket-3", None):  # chosen already, or nothing could be
-        told = picker.follow(known, "pocket", model, opened[pane.state])
+        told = picker.on_health(known, "pocket", model, opened[pane.state])
         assert 'data-state="ready"' in told[pane.state]
         assert ("Pocket-3", "pocket-3") in told[pane.model].choices
     assert told[pane.model].value in {offer.model for offer in known[0].offers}

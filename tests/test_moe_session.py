@@ -40,19 +40,19 @@ async def test_nothing_heavy_runs_on_the_event_loop_nor_twice(
 
         monkeypatch.setattr(module, name, run)
 
-    noted(session_module, "shows")
+    noted(session_module, "full_figure")
     noted(view_module, "to_file")
     noted(chat, "read_steps")
     with gr.Blocks():
         view = MoeView("moe", Services(), gr.State(Keyring()))
     turns = tuple(Turn(prompt=f"{n}", answers=(answer(f"l{n}"), answer(f"r{n}"))) for n in (1, 2))
     session = MoeSession(conversation=Conversation(turns=turns))
-    await session.draw_ahead(session.conversation)
+    await session.prerender(session.conversation)
     for _ in range(2):
-        view.shown(session)
-    assert [name for name, _ in heavy].count("shows") == 2
+        view.render(session)
+    assert [name for name, _ in heavy].count("full_figure") == 2
     await view.undo(session, "")
-    assert [name for name, _ in heavy].count("shows") == 4  # of the turn before
-    assert '"Pocket-MoE"' in await view_module._save(0)(session)
-    assert {name for name, _ in heavy} == {"shows", "to_file", "read_steps"}
+    assert [name for name, _ in heavy].count("full_figure") == 4  # of the turn before
+    assert '"Pocket-MoE"' in await view_module._export_routing(0)(session)
+    assert {name for name, _ in heavy} == {"full_figure", "to_file", "read_steps"}
     assert not any(on_loop for _, on_loop in heavy)

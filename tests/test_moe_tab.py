@@ -13,7 +13,7 @@ from tests.browser import PATIENCE
 from tests.fakes import last, said
 from tests.pages import Puppet, Visitor
 from tests.test_routing import grown, to_file, token
-from ui.tabs.moe.figure import AGAIN, grows
+from ui.tabs.moe.figure import RESENT_TOKENS, figure_delta
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -429,13 +429,14 @@ async def test_two_visitors_see_each_their_own(
 
 async def test_a_late_page_is_sent_the_newest_tokens_again_and_no_more():
     routing = grown(10, 500)
-    message, sent = grows(routing, "M", (routing.key, 508))
-    told = json.expert_counts(message)
-    assert (told["from"], len(told["tokens"]), sent) == (510 - AGAIN, AGAIN, (routing.key, 510))
-    first, _ = grows(routing, "M", (0, 0))
-    assert json.expert_counts(first)["from"] == 0
-    behind, _ = grows(routing, "M", (routing.key, 200))
-    assert json.expert_counts(behind)["from"] == 200
+    message, sent = figure_delta(routing, "M", (routing.key, 508))
+    told = json.loads(message)
+    assert (told["from"], len(told["tokens"])) == (510 - RESENT_TOKENS, RESENT_TOKENS)
+    assert sent == (routing.key, 510)
+    first, _ = figure_delta(routing, "M", (0, 0))
+    assert json.loads(first)["from"] == 0
+    behind, _ = figure_delta(routing, "M", (routing.key, 200))
+    assert json.loads(behind)["from"] == 200
 
 
 async def test_a_page_that_missed_some_has_all_at_the_end(visitor: Visitor, puppet: Puppet):

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from tests.browser import ARGUMENTS, executable
 from tests.pages import Puppet
-from ui.doors import own_folder
+from ui.middleware import own_folder
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.browser]
 

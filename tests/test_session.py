@@ -46,4 +46,4 @@ async def test_an_answers_language_holds_up_no_tick_of_the_other_side(
         ("Short.", "en"),
         ("Long and longer", "en"),
     ]
-    assert all("done" in line for line in session.lines)
+    assert all("done" in line for line in session.status_lines)

@@ -29,9 +29,9 @@ from playground.media.pictures import (
     read_picture_unless,
 )
 from playground.services import Services
-from ui.doors import own_folder
+from ui.middleware import own_folder
 from ui.tabs.vision.session import VisionSession
-from ui.tabs.vision.uploads import AT_ONCE, Uploads
+from ui.tabs.vision.uploads import MAX_CONCURRENT_READS, UploadReader
 from ui.tabs.vision.view import VisionView
 
 
@@ -56,7 +56,7 @@ async def all_of(steps) -> list:
 
 async def test_as_many_as_there_is_room_for_and_none_stays(tmp_path: Path) -> None:
     given = files(tmp_path, 4)
-    found = await all_of(Uploads(tmp_path).read(given, 2, look))
+    found = await all_of(UploadReader(tmp_path).read(given, 2, look))
     assert [pictures[0].width for pictures in found] == [1, 2]
     assert not any(path.exists() for path in given)
 
@@ -67,7 +67,7 @@ async def test_what_nobody_foresaw_is_said_and_the_next_is_read(tmp_path: Path) 
             raise ZeroDivisionError
         return look(path, name, gone)
 
-    error, pictures = await all_of(Uploads(tmp_path).read(files(tmp_path, 2), 9, falls))
+    error, pictures = await all_of(UploadReader(tmp_path).read(files(tmp_path, 2), 9, falls))
     assert isinstance(error, BackendError) and "“1.png” could not be read" in str(error)
     assert pictures[0].width == 2
 
@@ -81,7 +81,7 @@ async def test_who_leaves_is_noticed_and_leaves_nothing(tmp_path: Path) -> None:
             told.set()
         return []
 
-    uploads = Uploads(tmp_path)
+    uploads = UploadReader(tmp_path)
     steps = uploads.read(given, 9, waits)
     assert await anext(steps) == "Reading 1.png…"
     assert await asyncio.to_thread(left.wait, 20)
@@ -93,7 +93,7 @@ async def test_who_leaves_is_noticed_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 async def test_the_same_file_of_two_visitors(tmp_path: Path) -> None:
-    given, uploads = files(tmp_path, 1), Uploads(tmp_path)
+    given, uploads = files(tmp_path, 1), UploadReader(tmp_path)
     first, second = uploads.read(given, 9, look), uploads.read(given, 9, look)
     assert await anext(second) == "Reading 1.png…"
     assert len(await all_of(first)) == 1
@@ -103,8 +103,8 @@ async def test_the_same_file_of_two_visitors(tmp_path: Path) -> None:
 
 
 async def test_more_visitors_wait_and_are_told(tmp_path: Path) -> None:
-    given, uploads = files(tmp_path, 1), Uploads(tmp_path)
-    reading = [uploads.read(given, 9, look) for _ in range(AT_ONCE)]
+    given, uploads = files(tmp_path, 1), UploadReader(tmp_path)
+    reading = [uploads.read(given, 9, look) for _ in range(MAX_CONCURRENT_READS)]
     for steps in reading:
         assert "Reading" in await anext(steps)
     late = uploads.read(given, 9, look)
@@ -159,9 +159,9 @@ async def test_what_the_strip_was_told_long_ago_moves_nothing(folder: Path) -> N
         {"act": "remove", "n": "0"},
         None,
     ):
-        await page.arrange(gr.EventData(None, told), session)
+        await page.edit_tray(gr.EventData(None, told), session)
         assert session.pictures == before
-    await page.arrange(
+    await page.edit_tray(
         gr.EventData(None, {"act": "later", "n": 0, "picture": before[0].digest}), session
     )
     assert session.pictures == before[::-1]
@@ -177,7 +177,7 @@ async def test_what_waits_to_be_read_stays_young(tmp_path: Path) -> None:
     given = files(tmp_path, 2)
     for path in given:
         os.utime(path, (1, 1))
-    steps = Uploads(tmp_path).read(given, 9, look)
+    steps = UploadReader(tmp_path).read(given, 9, look)
     await anext(steps)
     assert all(path.stat().st_mtime > 1 for path in given)
     await steps.aclose()
@@ -221,9 +221,9 @@ async def test_a_place_is_free_when_the_decoder_has_ended_and_no_sooner(tmp_path
         go_on.wait(20)  # a decoder hears nothing in the middle of its work
         return []
 
-    uploads = Uploads(tmp_path)
+    uploads = UploadReader(tmp_path)
     try:
-        for _ in range(AT_ONCE):
+        for _ in range(MAX_CONCURRENT_READS):
             steps = uploads.read(files(tmp_path, 1), 9, decodes)
             await anext(steps)
             assert await asyncio.to_thread(begun.acquire, timeout=20)
@@ -259,4 +259,4 @@ def test_a_picture_that_nobody_waits_for_is_given_up_between_steps(
 def test_a_file_that_nobody_waits_for_is_not_even_opened(tmp_path: Path) -> None:
     gone = threading.Event()
     gone.set()
-    assert view(LOCAL)._look(tmp_path / "not there.png", "a.png", "even", 8, gone) == []
+    assert view(LOCAL)._read_upload(tmp_path / "not there.png", "a.png", "even", 8, gone) == []

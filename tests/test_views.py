@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import gradio as gr
 import pytest
@@ -15,9 +14,9 @@ from playground.keyring import Keyring
 from playground.services import Services
 from tests.pages import Puppet, Visitor, free_port
 from ui import page
-from ui.compare.default_pair import Pair
+from ui.compare.default_pair import DefaultPair
 from ui.compare.examples import Examples
-from ui.compare.restore import Opening
+from ui.compare.restore import ViewRestore
 from ui.compare.session import Session
 from ui.compare.view import CompareView
 from ui.events import Updates
@@ -37,46 +36,48 @@ class Noted:
 class TwinView(CompareView):
     """A view with a note above its prompt, and one more control on each side."""
 
-    def draw_above_prompt(self) -> None:
+    def build_above_prompt(self) -> None:
         self.note = gr.Textbox(label="Note", elem_id=f"{self.name}-note", interactive=True)
 
-    def draw_beside_model(self, side: str) -> None:
+    def build_beside_model(self, side: str) -> None:
         gr.Dropdown(["a", "b"], label="More", elem_id=f"{self.name}-more-{side}", min_width=60)
 
     @property
-    def filled(self) -> list[Any]:
-        return [*super().filled, self.note]
+    def example_outputs(self) -> list[Any]:
+        return [*super().example_outputs, self.note]
 
-    async def picked(self, example: Noted, session: Session) -> Updates:
+    async def on_example(self, example: Noted, session: Session) -> Updates:
         return {self.composer.prompt: example.prompt, self.note: example.note}
 
 
-async def puppets(services: Services, keyring: Keyring) -> Pair:
+async def puppets(services: Services, keyring: Keyring) -> DefaultPair:
     """The pair that the second tab opens on."""
     health = await services.health.check(REGISTRY["puppet"], keyring)
     one, two, *_ = health.offers
-    return Pair((health, two), (health, one), "Two puppets.")
+    return DefaultPair((health, two), (health, one), "Two puppets.")
 
 
 class TwinTab:
     """A second tab with a view, opened when it is first seen."""
 
+    ID: ClassVar[str] = "twin"
+    LABEL: ClassVar[str] = "tab_text"
+
     def __init__(self, services: Services, keyring: gr.State) -> None:
         examples = Examples({"en": [Noted("Look", "What is it?", "A cat")]})
-        self.view = TwinView("twin", services, keyring, examples)
+        self.view = TwinView(self.ID, services, keyring, examples)
         self.pickers = self.view.pickers
-        self._opening = Opening(self.view, puppets)
+        self._restore = ViewRestore(self.view, puppets)
 
     def open_on(self, page: gr.Blocks, tab: gr.Tab) -> Any:
-        return self._opening.when_seen(tab)
+        return self._restore.on_first_select(tab)
 
 
 @pytest.fixture(scope="module")
 def both(served: str) -> Iterator[str]:
     """The address of a page with the Text tab and its twin."""
     with pytest.MonkeyPatch.context() as patch:
-        twin = SimpleNamespace(ID="twin", LABEL="tab_text", Tab=TwinTab)
-        patch.setattr(page, "TABS", (*page.TABS, twin))
+        patch.setattr(page, "TABS", (*page.TABS, TwinTab))
         port = free_port()
         page.launch(Services(), "127.0.0.1", port)
     yield f"http://127.0.0.1:{port}"

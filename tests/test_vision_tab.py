@@ -267,14 +267,14 @@ async def test_undo_after_a_reload_brings_back_the_words_alone(visitor: Visitor,
 
 
 async def test_more_files_at_once_while_others_are_read(visitor: Visitor, monkeypatch):
-    held, real = threading.Event(), VisionView._look
+    held, real = threading.Event(), VisionView._read_upload
 
     def slow(self, path, name, *rest):
         if name == "slow.png":
             held.wait(20)
         return real(self, path, name, *rest)
 
-    monkeypatch.setattr(VisionView, "_look", slow)
+    monkeypatch.setattr(VisionView, "_read_upload", slow)
     await add(visitor, file("slow.png", png("red")))
     await visitor.sees("#vision-strip .reading", "Reading slow.png… 1 s")
     await visitor.ask("What is this?")

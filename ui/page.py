@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import gradio as gr
 
@@ -13,17 +13,19 @@ from playground.keyring import Keyring
 from playground.limits import Limits
 from playground.services import Services
 
-from .doors import Hosts, UploadFolder, keep_log_short, lifespan, own_folder
-from .tabs import models, moe, text, vision
-from .tabs.models.health_watch import BoardWatch
+from .compare.pickers import Pickers
+from .middleware import Hosts, UploadFolder, lifespan, own_folder, use_short_log
+from .tabs import Tab
+from .tabs.models import ModelsTab
+from .tabs.models.health_watch import HealthWatch
+from .tabs.moe import MoeTab
+from .tabs.text import TextTab
+from .tabs.vision import VisionTab
 from .texts import EN, I18N, t
 from .theme import ASSETS, css, js, theme
 
-TABS = (text, vision, moe)
-"""The tabs in the order in which they stand. A new tab is a folder in `ui/tabs` and its name here.
-
-The Models tab stands behind them: it shows what all of them can be answered by.
-"""
+TABS: tuple[type[Tab], ...] = (TextTab, VisionTab, MoeTab)
+"""The tabs on which models answer, in the order of the page; the Models tab stands behind them."""
 
 CLOSING = 0.7
 """Seconds for open pages to be told that this one ends."""
@@ -40,18 +42,23 @@ def build(services: Services) -> gr.Blocks:
         gr.HTML('<div id="announcer" role="status" aria-live="polite"></div>', elem_id="announce")
         # What the visitor types to reach backends: in the memory of this server, for this visit.
         keyring = gr.State(Keyring())
-        pickers, opened = [], []
+        pickers: list[Pickers] = []
+        opening: list[Any] = []
         with gr.Tabs(elem_id="tabs"):
-            for tab in TABS:
-                with gr.Tab(t(tab.LABEL), id=tab.ID, elem_id=f"tab-{tab.ID}") as place:
-                    drawn = tab.Tab(services, keyring)
-                    pickers += drawn.pickers
-                    opened.append(drawn.open_on(page, place))
-            with gr.Tab(t(models.LABEL), id=models.ID, elem_id=f"tab-{models.ID}"):
-                board = models.ModelsTab(services.limits, keyring)
-        BoardWatch(services, keyring, board, pickers).begin(opened)
+            for tab_type in TABS:
+                with _place(tab_type.ID, tab_type.LABEL) as place:
+                    tab = tab_type(services, keyring)
+                    pickers += tab.pickers
+                    opening.append(tab.open_on(page, place))
+            with _place(ModelsTab.ID, ModelsTab.LABEL):
+                models_tab = ModelsTab(services.limits, keyring)
+        HealthWatch(services, keyring, models_tab, pickers).connect(opening)
     page.queue(max_size=256, default_concurrency_limit=None, api_open=False)
     return page
+
+
+def _place(tab: str, label: str) -> gr.Tab:
+    return gr.Tab(t(label), id=tab, elem_id=f"tab-{tab}")
 
 
 _HEADER = f"""
@@ -112,7 +119,7 @@ def serve(
 ) -> NoReturn:
     """Serve the page until Ctrl+C, or until the system asks this process to end."""
     if limits.public:
-        keep_log_short()
+        use_short_log()
     page = launch(Services(limits), host, port, open_browser, allow)
     asked = threading.Event()
     signals = [signal.SIGINT, signal.SIGTERM]

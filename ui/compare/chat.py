@@ -17,7 +17,7 @@ from playground.numbers import describe_numbers, other_language
 
 from ..texts import EN
 
-_GONE = "data:image/svg+xml;base64," + base64.b64encode(
+_MISSING_PICTURE = "data:image/svg+xml;base64," + base64.b64encode(
     b'<svg xmlns="http://www.w3.org/2000/svg" width="120" height="90">'
     b'<rect width="119" height="89" fill="none" stroke="#999" stroke-dasharray="4 4"/></svg>'
 ).decode("ascii")
@@ -50,21 +50,23 @@ def _messages(
     messages: list[tuple[int | None, dict[str, Any]]] = []
     for number, turn in enumerate(conversation.turns):
         if turn.pictures:
-            messages.append((None, {"role": "user", "content": _part(_pictures(turn))}))
-        messages.append((number, {"role": "user", "content": _part(turn.prompt)}))
+            messages.append(
+                (None, {"role": "user", "content": _text_parts(_pictures_markdown(turn))})
+            )
+        messages.append((number, {"role": "user", "content": _text_parts(turn.prompt)}))
         if record := turn.answers[side]:
             if record.text:
-                messages += [(None, message) for message in _answer(record, steps)]
+                messages += [(None, message) for message in _answer_messages(record, steps)]
             if turn is not conversation.turns[-1]:
-                messages.append((None, _numbers(record, turn)))
+                messages.append((None, _numbers_message(record, turn)))
     return messages
 
 
-def _answer(record: AnswerRecord, steps: bool) -> Sequence[dict[str, Any]]:
+def _answer_messages(record: AnswerRecord, steps: bool) -> Sequence[dict[str, Any]]:
     text = record.text
-    trace = _steps(text) if steps else None
+    trace = _agent_steps(text) if steps else None
     if trace is None:
-        return [{"role": "assistant", "content": _part(text)}]
+        return [{"role": "assistant", "content": _text_parts(text)}]
     note = EN["not_run"]
     if record.state == "stopped" or record.finish_reason == "length":
         trace, note = (
@@ -72,44 +74,46 @@ def _answer(record: AnswerRecord, steps: bool) -> Sequence[dict[str, Any]]:
             f"{note} {EN['cut_off']}",
         )  # no fault of its JSON
     return [
-        {"role": "assistant", "content": _part(f"{steps_markdown(trace)}\n\n*{note}*")},
+        {"role": "assistant", "content": _text_parts(f"{steps_markdown(trace)}\n\n*{note}*")},
         {
             "role": "assistant",
-            "content": _part(text),
+            "content": _text_parts(text),
             "metadata": {"title": EN["own_text"], "status": "done"},
         },
     ]
 
 
-def read_ahead(conversation: Conversation) -> None:
+def cache_agent_steps(conversation: Conversation) -> None:
     """Read what agents wrote, for `to_chatbot` with `steps`: to mend it all may take seconds."""
     for record in [record for turn in conversation.turns for record in turn.answers if record]:
-        _steps(record.text)
+        _agent_steps(record.text)
 
 
 @lru_cache(maxsize=512)
-def _steps(text: str) -> AgentTrace | None:
+def _agent_steps(text: str) -> AgentTrace | None:
     """The conversation is drawn often, and to mend a faulty answer takes its time."""
     return read_steps(text)
 
 
-def _part(text: str) -> list[dict[str, str]]:
+def _text_parts(text: str) -> list[dict[str, str]]:
     # A bare string would lose its tabs and common indentation (inspect.cleandoc).
     return [{"type": "text", "text": text}]
 
 
-def _pictures(turn: Turn) -> str:
+def _pictures_markdown(turn: Turn) -> str:
     """A turn's pictures in Markdown, small; `conversation.js` knows them by how they begin."""
-    return "\n".join(f"![{_alt(picture)}]({small(picture)})" for picture in turn.pictures)
+    return "\n".join(
+        f"![{_alt_text(picture)}]({thumbnail_url(picture)})" for picture in turn.pictures
+    )
 
 
-def _alt(picture: Picture) -> str:
+def _alt_text(picture: Picture) -> str:
     return "".join(c for c in picture.name if c not in "[]()!\\`*_<>")
 
 
-def small(picture: Picture) -> str:
+def thumbnail_url(picture: Picture) -> str:
     """A picture as a small one in a `data:` address; of one that is gone, an empty frame."""
-    return data_url(picture.thumbnail, "webp") if picture.available else _GONE
+    return data_url(picture.thumbnail, "webp") if picture.available else _MISSING_PICTURE
 
 
 def data_url(data: bytes, kind: str) -> str:
@@ -117,7 +121,7 @@ def data_url(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _numbers(record: AnswerRecord, turn: Turn) -> dict[str, Any]:
+def _numbers_message(record: AnswerRecord, turn: Turn) -> dict[str, Any]:
     facts = (
         [*describe_numbers(record), other_language(record, turn)] if record.text else [record.error]
     )
@@ -125,6 +129,6 @@ def _numbers(record: AnswerRecord, turn: Turn) -> dict[str, Any]:
     detail = record.error or f"{record.model} · {record.backend}"
     return {
         "role": "assistant",
-        "content": _part(detail),
+        "content": _text_parts(detail),
         "metadata": {"title": title, "status": "done"},
     }

@@ -27,15 +27,17 @@ class Composer:
     """Pressed by the page itself when a prompt is begun."""
 
 
-def build_composer(view: str, invitation: str, draw_above_prompt: Callable[[], None]) -> Composer:
+def build_composer(
+    view: str, placeholder_key: str, build_above_prompt: Callable[[], None]
+) -> Composer:
     """Draw the prompt box of a view and its buttons; `invitation` is what an empty box says."""
     with gr.Column(elem_id=f"{view}-composer", elem_classes="composer"):
         notice = gr.HTML(elem_id=f"{view}-notice")
-        draw_above_prompt()
+        build_above_prompt()
         with gr.Row(elem_classes="ask"):
             prompt = gr.Textbox(
                 label=t("prompt"), show_label=False, container=False, lines=2, max_lines=10,
-                placeholder=t(invitation), elem_id=f"{view}-prompt",
+                placeholder=t(placeholder_key), elem_id=f"{view}-prompt",
                 elem_classes="prompt", scale=1, interactive=True,
             )  # type: ignore[arg-type]  # fmt: skip
             compare = gr.Button(t("compare"), variant="primary", elem_id=f"{view}-compare", scale=0)

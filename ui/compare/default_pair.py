@@ -10,14 +10,14 @@ from playground.keyring import Keyring
 from playground.limits import Limits
 from playground.services import Services
 
-_SOON = 0.4
+_CHECK_TIMEOUT = 0.4
 """Seconds that an opening page waits for the checks: servers of this house answer in less."""
 
 Side = tuple[BackendHealth, Offer]
 
 
 @dataclass(frozen=True)
-class Pair:
+class DefaultPair:
     """Two models that can answer now; the sentence says so if not even the built-in ones can."""
 
     left: Side
@@ -28,78 +28,82 @@ class Pair:
     """What is set beside them, by fields of a `Form`, where the address does not say."""
 
 
-BestPair = Callable[[Services, Keyring], Awaitable[Pair]]
+PairChooser = Callable[[Services, Keyring], Awaitable[DefaultPair]]
 
 
-async def text_pair(services: Services, keyring: Keyring) -> Pair:
+async def default_text_pair(services: Services, keyring: Keyring) -> DefaultPair:
     """Phi-3-mini and Phi-3.5-mini if they are here, else the built-in pair."""
-    every = await services.health.check_all(keyring, within=_SOON)
+    every = await services.health.check_all(keyring, within=_CHECK_TIMEOUT)
     known = {one.backend.id: one for one in every}
     for backend, why in (
         ("transformers", "both are on this computer"),
         ("ollama", "your Ollama has both"),
     ):
-        sides = _ready(known.get(backend), ("phi-3-mini", "phi-3.5-mini"))
+        sides = _ready_sides(known.get(backend), ("phi-3-mini", "phi-3.5-mini"))
         if len(sides) == 2:
             left, right = sides
-            return Pair(left, right, _compared(left, right, why))
-    left, right = await _built_in(services, "pocket-3"), await _built_in(services, "pocket-3.5")
-    ways = _other_ways(services.limits, f"for a real Phi model, {_DOWNLOAD}")
-    return Pair(left, right, _BUILT_IN + _not_yet(left, right) + ways)
+            return DefaultPair(left, right, _comparison(left, right, why))
+    left, right = await _pocket(services, "pocket-3"), await _pocket(services, "pocket-3.5")
+    ways = _alternatives(services.limits, f"for a real Phi model, {_DOWNLOAD}")
+    return DefaultPair(left, right, _BUILT_IN_TEXT + _why_not_ready(left, right) + ways)
 
 
-async def vision_pair(services: Services, keyring: Keyring) -> Pair:
+async def default_vision_pair(services: Services, keyring: Keyring) -> DefaultPair:
     """Phi-3-vision and Phi-3.5-vision if they are here, or one of them compared with itself.
 
     If neither is, the built-in one is compared with itself: in 1 crop and in 4.
     """
     here = await services.health.check(REGISTRY["transformers"], keyring)
     families = ("phi-3-vision", "phi-3.5-vision")
-    sides = _ready(here, families)
+    sides = _ready_sides(here, families)
     if len(sides) == 2:
         left, right = sides
-        return Pair(left, right, _compared(left, right, "both are on this computer"))
+        return DefaultPair(left, right, _comparison(left, right, "both are on this computer"))
     if sides:
         (one,) = sides
         sentence = (
             f"Comparing <b>{escape(one[1].spec.label)}</b> with itself: the left side sees a "
             "picture in up to 4 crops, the right side in up to 16."
         )
-        return Pair(one, one, sentence, {"left_crops": "4", "right_crops": "16"})
-    one = await _built_in(services, "pocket-vision")
-    sentence = _BUILT_IN_EYES + _not_yet(one)
-    sentence += _other_ways(services.limits, f"for Phi-3.5-vision, {_DOWNLOAD}")
-    return Pair(one, one, sentence, {"left_crops": "1", "right_crops": "4", "temperature": "0"})
+        return DefaultPair(one, one, sentence, {"left_crops": "4", "right_crops": "16"})
+    one = await _pocket(services, "pocket-vision")
+    sentence = _BUILT_IN_VISION + _why_not_ready(one)
+    sentence += _alternatives(services.limits, f"for Phi-3.5-vision, {_DOWNLOAD}")
+    return DefaultPair(
+        one, one, sentence, {"left_crops": "1", "right_crops": "4", "temperature": "0"}
+    )
 
 
-async def moe_pair(services: Services, keyring: Keyring) -> Pair:
+async def default_moe_pair(services: Services, keyring: Keyring) -> DefaultPair:
     """Phi-3.5-MoE and Phi-3.5-mini if they are here, else the built-in mixture and dense model."""
     here = await services.health.check(REGISTRY["transformers"], keyring)
-    sides = _ready(here, ("phi-3.5-moe", "phi-3.5-mini"))
-    left, right = await _built_in(services, "pocket-moe"), await _built_in(services, "pocket-3.5")
+    sides = _ready_sides(here, ("phi-3.5-moe", "phi-3.5-mini"))
+    left, right = await _pocket(services, "pocket-moe"), await _pocket(services, "pocket-3.5")
     if sides and sides[0][1].spec.is_mixture:
         # One that fills all GPUs leaves no room for a second one of its kind.
-        alone = len(sides) == 1 or sides[0][1].status.values.get("uses_device_map")
-        left, right = sides[0], right if alone else sides[1]
-        return Pair(left, right, _compared(left, right, "both can answer on this computer"))
+        dense_is_built_in = len(sides) == 1 or sides[0][1].status.values.get("uses_device_map")
+        left, right = sides[0], right if dense_is_built_in else sides[1]
+        return DefaultPair(
+            left, right, _comparison(left, right, "both can answer on this computer")
+        )
     way = (
         "for Phi-3.5-MoE, choose <b>Transformers</b> if its 84 GB fit here, or a server that has "
         "it (that one does not tell its routing)."
     )
-    sentence = _BUILT_IN_MIXTURE + _not_yet(left, right) + _other_ways(services.limits, way)
-    return Pair(left, right, sentence, {"temperature": "0"})
+    sentence = _BUILT_IN_MOE + _why_not_ready(left, right) + _alternatives(services.limits, way)
+    return DefaultPair(left, right, sentence, {"temperature": "0"})
 
 
-_BUILT_IN = (
+_BUILT_IN_TEXT = (
     "Comparing the two built-in <b>Pocket</b> models: tiny demonstrations that know this "
     "lesson and little else, not Microsoft models. "
 )
-_BUILT_IN_EYES = (
+_BUILT_IN_VISION = (
     "Comparing the built-in <b>Pocket-Vision</b> with itself: the left side sees a picture in 1 "
     "crop, the right side in up to 4. It is a tiny demonstration that tells shapes, colours "
     "and digits, and little else, not a Microsoft model. "
 )
-_BUILT_IN_MIXTURE = (
+_BUILT_IN_MOE = (
     "Comparing the built-in <b>Pocket-MoE</b>, a mixture of 16 experts, with the dense "
     "<b>Pocket-3.5</b>: tiny demonstrations that know this lesson and little else, not Microsoft "
     "models. Pocket-MoE's routing is real, and only it learned to play the course's agent. "
@@ -107,20 +111,20 @@ _BUILT_IN_MIXTURE = (
 _DOWNLOAD = "choose <b>Transformers</b> under “Runs on”, pick one and press Download."
 
 
-async def _built_in(services: Services, key: str) -> Side:
+async def _pocket(services: Services, key: str) -> Side:
     """A built-in model, whatever its check says, and also if that is late: there is no other."""
     health = await services.health.check(REGISTRY["pocket"])
     listed = (offer for offer in health.offers if offer.spec.key == key)
     return health, next(listed, Offer(key, MODELS[key], health.status))
 
 
-def _not_yet(*sides: Side) -> str:
+def _why_not_ready(*sides: Side) -> str:
     """Why they cannot answer, if they cannot."""
     reasons = dict.fromkeys(offer.status.message for _, offer in sides if not offer.status.ready)
     return "".join(f"<b>Not yet:</b> {escape(reason)} " for reason in reasons)
 
 
-def _ready(health: BackendHealth | None, families: Sequence[str]) -> list[Side]:
+def _ready_sides(health: BackendHealth | None, families: Sequence[str]) -> list[Side]:
     """The first model of each family, by the beginnings of their keys, that a backend has ready."""
     if health is None:
         return []
@@ -132,14 +136,14 @@ def _ready(health: BackendHealth | None, families: Sequence[str]) -> list[Side]:
     return [(health, offer) for offer in found if offer]
 
 
-def _compared(left: Side, right: Side, why: str) -> str:
+def _comparison(left: Side, right: Side, why: str) -> str:
     return (
         f"Comparing <b>{escape(left[1].spec.label)}</b> with "
         f"<b>{escape(right[1].spec.label)}</b>: {escape(why)}."
     )
 
 
-def _other_ways(limits: Limits, nearest: str) -> str:
+def _alternatives(limits: Limits, nearest: str) -> str:
     """How to get what the visitor came for; `nearest` says the nearest way, in a sentence."""
     if limits.public:
         return "For the real Phi models, run this page on your own computer."

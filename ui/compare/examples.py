@@ -32,7 +32,7 @@ class Examples(Generic[E]):
     def __init__(self, by_language: Mapping[str, Sequence[E]]) -> None:
         self.by_language = by_language
 
-    def draw(self, view: str) -> None:
+    def build(self, view: str) -> None:
         """Draw the languages, and as many chips as the language with most examples needs."""
         first = next(iter(self.by_language))
         most = max(len(examples) for examples in self.by_language.values())
@@ -58,44 +58,46 @@ class Examples(Generic[E]):
 
     def connect(
         self,
-        pick: Callable[[E, Any], Awaitable[Updates]],
+        on_example: Callable[[E, Any], Awaitable[Updates]],
         session: gr.State,
-        changed: Sequence[Any],
+        outputs: Sequence[Any],
     ) -> None:
         """From now on a click on a chip changes what `pick` makes of its example."""
-        self._language.change(self._in, self._language, self._chips, queue=False, **PRIVATE)
+        self._language.change(
+            self._on_language, self._language, self._chips, queue=False, **PRIVATE
+        )
         for n, chip in enumerate(self._chips):
-            chip.click(
-                self._picked(n, pick), [self._language, session], list(changed), queue=False,
-                **PRIVATE,
-            )  # fmt: skip
+            inputs = [self._language, session]
+            chip.click(self._on_chip(n, on_example), inputs, list(outputs), queue=False, **PRIVATE)
 
     @property
     def outputs(self) -> list[Any]:
         """What `spoken` changes."""
         return [self._language, *self._chips]
 
-    def spoken(self, accept_language: str) -> Updates:
+    def select_language(self, accept_language: str) -> Updates:
         """Examples in the first language of the reader's browser that there are some in."""
         codes = (
             tag.split(";")[0].split("-")[0].strip().lower() for tag in accept_language.split(",")
         )
         first = next(iter(self.by_language))
         code = next((code for code in codes if code in self.by_language), first)
-        return {self._language: code} | dict(zip(self._chips, self._named(code), strict=True))
+        return {self._language: code} | dict(
+            zip(self._chips, self._chip_updates(code), strict=True)
+        )
 
-    async def _in(self, language: str) -> list[gr.Button]:
-        return self._named(language)
+    async def _on_language(self, language: str) -> list[gr.Button]:
+        return self._chip_updates(language)
 
-    def _named(self, language: str) -> list[gr.Button]:
+    def _chip_updates(self, language: str) -> list[gr.Button]:
         return [gr.Button(title, visible=bool(title)) for title in self._titles(language)]
 
     def _titles(self, language: str) -> list[str]:
         titles = [example.title for example in self.by_language[language]]
         return titles + [""] * (len(self._chips) - len(titles))
 
-    def _picked(self, n: int, pick: Callable[[E, Any], Awaitable[Updates]]) -> Any:
-        async def picked(language: str, session: Any) -> Updates:
-            return await pick(self.by_language[language][n], session)
+    def _on_chip(self, n: int, on_example: Callable[[E, Any], Awaitable[Updates]]) -> Any:
+        async def on_chip(language: str, session: Any) -> Updates:
+            return await on_example(self.by_language[language][n], session)
 
-        return picked
+        return on_chip

@@ -12,7 +12,7 @@ from playground.conversation import (
 from playground.languages import count_words
 from playground.numbers import describe_numbers, format_count, format_duration, other_language
 
-_WAITING = {
+_STAGE_TEXTS = {
     "queued": "{model} is waiting",
     "loading": "Loading {model}",
     "prefill": "{model} is reading your prompt",
@@ -20,7 +20,7 @@ _WAITING = {
     "downloading": "Downloading {model}",
 }
 
-_MEANINGS = {
+_TOOLTIPS = {
     "first token": "How long the first piece of the answer took",
     "tokens/s": "How fast the answer was written",
     "cold start": "The model had to be loaded first: do not compare with one that was ready",
@@ -34,13 +34,13 @@ def live_line(snapshot: AnswerSnapshot, model: str) -> str:
     """The line while an answer is on its way, as HTML."""
     clock = snapshot.clock
     if snapshot.state == "waiting":
-        return _line("waiting", _waiting(snapshot.progress, model, clock.total))
+        return _line("waiting", _waiting_html(snapshot.progress, model, clock.total))
     about = "about " if clock.token_source == "estimate" else ""
     speed = clock.tokens_per_second
     pieces = [about + format_count(clock.tokens, "token"), format_duration(clock.total)]
     if speed:
         pieces.insert(1, f"{about}{speed:.1f} tokens/s")
-    return _line(snapshot.state, _pieces(pieces))
+    return _line(snapshot.state, _spans(pieces))
 
 
 def final_line(record: AnswerRecord, turn: Turn) -> str:
@@ -52,10 +52,14 @@ def final_line(record: AnswerRecord, turn: Turn) -> str:
             words=record.error,
         )
     name = f'<span class="who">{escape(record.model)}</span>'
-    pieces = _pieces(describe_numbers(record)) if record.text else "Stopped before the first token."
+    pieces = _spans(describe_numbers(record)) if record.text else "Stopped before the first token."
     return _line(
         record.state,
-        name + pieces + _notes(record) + _mismatch(record, turn) + _gauge(record),
+        name
+        + pieces
+        + _notes_html(record)
+        + _language_mismatch(record, turn)
+        + _context_gauge(record),
         words=_length(record.text),
     )
 
@@ -69,20 +73,20 @@ def _line(state: str, body: str, words: str = "") -> str:
     return f'<div class="numbers" data-state="{state}" data-words="{escape(words)}">{body}</div>'
 
 
-def _pieces(pieces: Iterable[str]) -> str:
-    return "".join(f"<span{_explained(piece)}>{escape(piece)}</span>" for piece in pieces)
+def _spans(pieces: Iterable[str]) -> str:
+    return "".join(f"<span{_title_attribute(piece)}>{escape(piece)}</span>" for piece in pieces)
 
 
-def _explained(piece: str) -> str:
+def _title_attribute(piece: str) -> str:
     """What a number means, for those who point at it."""
-    for words, meaning in _MEANINGS.items():
+    for words, meaning in _TOOLTIPS.items():
         if words in piece:
             return f' title="{meaning}"'
     return ""
 
 
-def _waiting(progress: Progress | None, model: str, waited: float) -> str:
-    sentence = _WAITING[progress.stage] if progress else "{model} is thinking"
+def _waiting_html(progress: Progress | None, model: str, waited: float) -> str:
+    sentence = _STAGE_TEXTS[progress.stage] if progress else "{model} is thinking"
     text = sentence.format(model=model)
     if progress and progress.detail:
         text += f" ({progress.detail})"
@@ -96,20 +100,22 @@ def _waiting(progress: Progress | None, model: str, waited: float) -> str:
     )
 
 
-def _notes(record: AnswerRecord) -> str:
+def _notes_html(record: AnswerRecord) -> str:
     """What a reader should know about the answer, and what must not be overlooked."""
-    notes = (f'<span class="note"{_explained(note)}>{escape(note)}</span>' for note in record.notes)
+    notes = (
+        f'<span class="note"{_title_attribute(note)}>{escape(note)}</span>' for note in record.notes
+    )
     warnings = (f'<span class="note warning">{escape(text)}</span>' for text in record.warnings)
     return "".join((*notes, *warnings))
 
 
-def _mismatch(record: AnswerRecord, turn: Turn) -> str:
+def _language_mismatch(record: AnswerRecord, turn: Turn) -> str:
     """Answered in another language than it was asked in: that stands out."""
     sentence = other_language(record, turn)
     return f'<span class="mismatch">{escape(sentence)}</span>' if sentence else ""
 
 
-def _gauge(record: AnswerRecord) -> str:
+def _context_gauge(record: AnswerRecord) -> str:
     """How much of the context this conversation has used."""
     if record.input_tokens is None:
         return ""

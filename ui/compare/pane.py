@@ -36,20 +36,20 @@ class Pane:
     program: gr.Markdown
 
 
-class Additions(Protocol):
+class PaneExtras(Protocol):
     """What a view draws on each side beside what every side has; `side` is `left` or `right`."""
 
-    def draw_beside_model(self, side: str) -> None:
+    def build_beside_model(self, side: str) -> None:
         """Beside the pickers: what else one side is asked with."""
 
-    def draw_below_model(self, side: str) -> None:
+    def build_below_model(self, side: str) -> None:
         """Below them: what is known of the model."""
 
-    def draw_below_answer(self, side: str) -> None:
+    def build_below_answer(self, side: str) -> None:
         """Below the answer and its numbers: what else there is to see of it."""
 
 
-def build_pane(view: str, side: str, backends: list[tuple[str, str]], additions: Additions) -> Pane:
+def build_pane(view: str, side: str, backends: list[tuple[str, str]], extras: PaneExtras) -> Pane:
     """Draw one side of a view; `side` is `left` or `right`."""
     pane_id = f"{view}-pane-{side}"
     with gr.Column(min_width=320, elem_id=pane_id, elem_classes=["pane", side]):
@@ -62,7 +62,7 @@ def build_pane(view: str, side: str, backends: list[tuple[str, str]], additions:
                 [], label=t("model"), elem_id=f"{view}-model-{side}", scale=3, min_width=140,
                 filterable=False,
             )  # fmt: skip
-            additions.draw_beside_model(side)
+            extras.build_beside_model(side)
         with gr.Row(elem_classes="state-row"):
             state = gr.HTML(elem_id=f"{view}-state-{side}", scale=1)
             download = gr.Button(
@@ -75,7 +75,7 @@ def build_pane(view: str, side: str, backends: list[tuple[str, str]], additions:
             cancel = gr.Button(
                 t("cancel"), size="sm", visible=False, elem_id=f"{view}-cancel-{side}", scale=0
             )
-        additions.draw_below_model(side)
+        extras.build_below_model(side)
         conversation = gr.Chatbot(
             label=t(f"conversation_{side}"), show_label=False, container=False, height="auto",
             layout="panel", buttons=["copy"], editable="user", elem_classes="conversation",
@@ -93,7 +93,7 @@ def build_pane(view: str, side: str, backends: list[tuple[str, str]], additions:
             )
             stop = gr.Button(t("stop_one"), size="sm", visible=False, elem_id=f"{view}-stop-{side}")
             code = gr.Button(t("show_code"), size="sm", elem_id=f"{view}-code-{side}")
-        additions.draw_below_answer(side)
+        extras.build_below_answer(side)
         # A translated program would not run.
         program = gr.Markdown(
             visible=False, elem_id=f"{view}-program-{side}", label=t(f"program_{side}"),

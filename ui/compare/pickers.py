@@ -31,30 +31,31 @@ class Pickers:
         """Connect a pane's pickers, which offer the models that read `modality`."""
         self.pane, self.services, self.modality = pane, services, modality
         self.limits, self.monitor = services.limits, services.health
-        self._ended: WeakSet[Keyring] = WeakSet()
+        self._undrawn_ends: WeakSet[Keyring] = WeakSet()
         """The visitors whose download has come to its own end, and is not drawn yet."""
-        self.picked = picked = [keyring, pane.backend, pane.model]
-        self.outputs = [*picked[1:], pane.state, pane.download, pane.confirm, pane.cancel]
+        self.selection = selection = [keyring, pane.backend, pane.model]
+        self.outputs = [*selection[1:], pane.state, pane.download, pane.confirm, pane.cancel]
         # The last choice counts, also while an earlier one's models are still on their way.
         choosing = pane.backend.input(
-            self.backend_picked, picked, self.outputs, queue=False, trigger_mode="always_last",
+            self.on_backend_change, selection, self.outputs, queue=False,
+            trigger_mode="always_last",
             js=f"(...picked) => {{ phi.picking('{pane.id}', 1); return picked; }}", **PRIVATE,
         )  # fmt: skip
         for ended in (choosing.success, choosing.failure):  # `then` would not come after a failure
             ended(None, js=f"() => phi.picking('{pane.id}', -1)", api_visibility="private")
         pane.model.change(
-            self.show_state, [*picked, pane.state], self.outputs, queue=False, **PRIVATE
+            self.show_state, [*selection, pane.state], self.outputs, queue=False, **PRIVATE
         )
-        pane.download.click(self.ask_first, picked, self.outputs, queue=False, **PRIVATE)
-        fetching = pane.confirm.click(
-            self.fetch, picked, self.outputs,
+        pane.download.click(self.ask_to_download, selection, self.outputs, queue=False, **PRIVATE)
+        downloading = pane.confirm.click(
+            self.download_model, selection, self.outputs,
             concurrency_limit=None, **PRIVATE,
         )  # fmt: skip
-        self.fetched = fetching.then(
-            self.end_of_fetch, picked, self.outputs, queue=False, **PRIVATE
+        self.downloaded = downloading.then(
+            self.on_download_end, selection, self.outputs, queue=False, **PRIVATE
         )
         pane.cancel.click(
-            self.refresh, picked, self.outputs, cancels=fetching, queue=False, **PRIVATE
+            self.refresh, selection, self.outputs, cancels=downloading, queue=False, **PRIVATE
         )
 
     async def prepare(self, keyring: Keyring, backend: str, model: str) -> None:
@@ -69,7 +70,7 @@ class Pickers:
         finally:
             preparing.discard(which)
 
-    async def backend_picked(self, keyring: Keyring, backend: str, model: str) -> Updates:
+    async def on_backend_change(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Another backend: offer its models, the first one that is ready chosen.
 
         Tab leaves the list as if the same backend had been chosen again: then the model stays.
@@ -81,48 +82,48 @@ class Pickers:
         choices = _choices(health, model if keeps else "")
         if model not in [value for _, value in choices]:
             model = choices[0][1] if choices else ""
-        return self._chosen(health, choices, model)
+        return self._model_updates(health, choices, model)
 
-    async def opened_on(self, keyring: Keyring, backend: str, model: str) -> Updates:
+    async def show_selection(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """The backend and the model that a view opens on, also while its check is late."""
         health = await self._health(keyring, backend)
-        return self._chosen(health, _choices(health, model), model)
+        return self._model_updates(health, _choices(health, model), model)
 
-    def _chosen(
+    def _model_updates(
         self, health: BackendHealth | None, choices: list[tuple[str, str]], model: str
     ) -> Updates:
         typed = bool(health and health.backend.accepts_custom_models)
         return {
-            self.pane.model: _offering(
+            self.pane.model: _dropdown(
                 choices, value=model or None, allow_custom_value=typed, filterable=typed
             ),
-            **self._state(health, model),
+            **self._state_updates(health, model),
         }
 
     async def show_state(
-        self, keyring: Keyring, backend: str, model: str, shown: str | None
+        self, keyring: Keyring, backend: str, model: str, shown_state: str | None
     ) -> Updates:
         """The chosen model's state, and a way to get it if it is not here."""
-        if _is_asked_about(model, shown):
+        if _has_open_question(model, shown_state):
             return gr.skip()
-        return self._state(await self._health(keyring, backend), model or "")
+        return self._state_updates(await self._health(keyring, backend), model or "")
 
     async def _health(self, keyring: Keyring, backend: str) -> BackendHealth | None:
-        return self._fitting(await health_of(self.monitor, backend, keyring))
+        return self._filter_modality(await health_of(self.monitor, backend, keyring))
 
-    def _fitting(self, health: BackendHealth | None) -> BackendHealth | None:
+    def _filter_modality(self, health: BackendHealth | None) -> BackendHealth | None:
         """A backend with those of its models that read what is shown here."""
         if health is None:
             return None
         offers = (offer for offer in health.offers if self.modality in offer.spec.modalities)
         return replace(health, offers=tuple(offers))
 
-    def _can_fit(self, health: BackendHealth) -> bool:
+    def _may_have_models(self, health: BackendHealth) -> bool:
         """Whether a backend has, or may have, a model that reads what is shown here."""
-        fitting = any(self.modality in offer.spec.modalities for offer in health.offers)
-        return fitting or health.backend.accepts_custom_models or not health.offers
+        matching = any(self.modality in offer.spec.modalities for offer in health.offers)
+        return matching or health.backend.accepts_custom_models or not health.offers
 
-    def _state(self, health: BackendHealth | None, model: str) -> Updates:
+    def _state_updates(self, health: BackendHealth | None, model: str) -> Updates:
         offer = offer_of(health, model)
         fetchable = bool(offer and offer.download_size) and not self.limits.public
         return {
@@ -137,34 +138,38 @@ class Pickers:
         """What `follow` wants to know: what is chosen, and what is shown of its state."""
         return [self.pane.backend, self.pane.model, self.pane.state]
 
-    def follow(
-        self, every: list[BackendHealth], backend: str, model: str | None, shown: str | None
+    def on_health(
+        self, every: list[BackendHealth], backend: str, model: str | None, shown_state: str | None
     ) -> Updates:
         """What has become of the backends: their names in the list, and what is chosen now."""
-        if not shown:  # this view has not been opened yet: it is just being, or will be told then
+        if (
+            not shown_state
+        ):  # this view has not been opened yet: it is just being, or will be told then
             return {}
-        health = self._fitting(next((one for one in every if one.backend.id == backend), None))
-        fitting = [one for one in every if one.backend.id == backend or self._can_fit(one)]
-        choices, filled = _choices(health, model or ""), {}
+        health = self._filter_modality(
+            next((one for one in every if one.backend.id == backend), None)
+        )
+        matching = [one for one in every if one.backend.id == backend or self._may_have_models(one)]
+        choices, selected = _choices(health, model or ""), {}
         if choices and not model and health and not health.backend.accepts_custom_models:
             model = choices[0][1]  # nothing could be chosen while the check was late
-            filled = {"value": model}
+            selected = {"value": model}
         updates: Updates = {
-            self.pane.backend: _offering(backend_choices(fitting)),
-            self.pane.model: _offering(choices, **filled),
+            self.pane.backend: _dropdown(backend_choices(matching)),
+            self.pane.model: _dropdown(choices, **selected),
         }
-        state = self._state(health, model or "")
+        state = self._state_updates(health, model or "")
         # A question, or a download on its way, stays on the screen; and what has not changed is
         # left out, for a question may just be on its way to it.
-        if _is_asked_about(model, shown) or state[self.pane.state] == shown:
+        if _has_open_question(model, shown_state) or state[self.pane.state] == shown_state:
             return updates
         return updates | state
 
-    async def end_of_fetch(self, keyring: Keyring, backend: str, model: str) -> Updates:
+    async def on_download_end(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """The download has ended. One that was cancelled has been answered by Cancel already."""
-        if keyring not in self._ended:
+        if keyring not in self._undrawn_ends:
             return gr.skip()
-        self._ended.discard(keyring)
+        self._undrawn_ends.discard(keyring)
         return await self.refresh(keyring, backend, model)
 
     async def refresh(self, keyring: Keyring, backend: str, model: str) -> Updates:
@@ -174,11 +179,11 @@ class Pickers:
         health = await self._health(keyring, backend)
         return {
             self.pane.backend: gr.Dropdown(interactive=True),
-            self.pane.model: _offering(_choices(health, model), interactive=True),
-            **self._state(health, model or ""),
+            self.pane.model: _dropdown(_choices(health, model), interactive=True),
+            **self._state_updates(health, model or ""),
         }
 
-    async def ask_first(self, keyring: Keyring, backend: str, model: str) -> Updates:
+    async def ask_to_download(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Nothing is fetched before the visitor has seen how much it is."""
         offer = await find_offer(self.monitor, backend, model, keyring)
         if offer is None or not offer.download_size or self.limits.public:
@@ -198,7 +203,7 @@ class Pickers:
             self.pane.cancel: gr.Button(visible=True),
         }
 
-    async def fetch(
+    async def download_model(
         self, keyring: Keyring, backend: str, model: str
     ) -> AsyncGenerator[Updates, None]:
         """Fetch the model's files; Cancel closes this, and the next try goes on from there."""
@@ -211,22 +216,22 @@ class Pickers:
             self.pane.model: gr.Dropdown(interactive=False),
             self.pane.confirm: gr.Button(visible=False),
             self.pane.cancel: gr.Button(visible=True),
-            self.pane.state: _downloading(offer, Progress("downloading")),
+            self.pane.state: _progress_html(offer, Progress("downloading")),
         }
         try:
             async with aclosing(
                 REGISTRY[backend].download(model, keyring.connection(backend))
             ) as steps:
                 async for step in steps:
-                    yield {self.pane.state: _downloading(offer, step)}
+                    yield {self.pane.state: _progress_html(offer, step)}
         except BackendError as error:
             gr.Warning(escape(str(error)), title="Download")
-        self._ended.add(keyring)
+        self._undrawn_ends.add(keyring)
 
 
-def _is_asked_about(model: str | None, shown: str | None) -> bool:
+def _has_open_question(model: str | None, shown_state: str | None) -> bool:
     """Whether a pane asks about this very model, or fetches it: then that stays on the screen."""
-    return f'data-model="{escape(model or "")}"' in (shown or "")
+    return f'data-model="{escape(model or "")}"' in (shown_state or "")
 
 
 def _choices(health: BackendHealth | None, model: str) -> list[tuple[str, str]]:
@@ -238,18 +243,18 @@ def _choices(health: BackendHealth | None, model: str) -> list[tuple[str, str]]:
     return choices
 
 
-def _offering(choices: list[tuple[str, str]], **rest: Any) -> gr.Dropdown:
+def _dropdown(choices: list[tuple[str, str]], **rest: Any) -> gr.Dropdown:
     """A picker with other choices than before, also while its list is open.
 
     Gradio's open list fails if it becomes shorter: it draws its old rows once more, of choices
     that are gone. Properties reach the page one after the other, in the order of these
     arguments: so first so many rows, at least one, and then what stands in them.
     """
-    shown: list[Any] = choices or [(NONE_LISTED, None)]
-    return gr.Dropdown(num_choices_shown=len(shown), choices=shown, **rest)
+    rows: list[Any] = choices or [(NONE_LISTED, None)]
+    return gr.Dropdown(num_choices_shown=len(rows), choices=rows, **rest)
 
 
-def _downloading(offer: Offer, step: Progress) -> str:
+def _progress_html(offer: Offer, step: Progress) -> str:
     percent = round((step.fraction or 0) * 100)
     text = escape(f"Downloading {offer.spec.label}: {percent} % {step.detail}")
     bar = f'<span class="bar"><i style="width:{percent}%"></i></span>'

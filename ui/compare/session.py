@@ -18,10 +18,10 @@ from playground.services import Services
 from .form import Form
 from .numbers import final_line, live_line
 
-NUMBERS_EVERY = 0.25
+STATUS_INTERVAL = 0.25
 """Seconds between two changes of the live numbers: faster than that nobody can read them."""
 
-Drawn = tuple[str, str, str, str]
+StreamValues = tuple[str, str, str, str]
 """Left answer, left line, right answer, right line."""
 
 
@@ -37,7 +37,7 @@ class Session:
     keyring: Keyring = field(default_factory=Keyring, repr=False)
     """The page's own: what the visitor typed to reach backends."""
     conversation: Conversation = field(default_factory=Conversation)
-    before: Conversation = field(default_factory=Conversation)
+    previous_conversation: Conversation = field(default_factory=Conversation)
     """The conversation as it was before the current run."""
     run: Run | None = None
     requests: list[Request | None] = field(default_factory=lambda: [None, None], repr=False)
@@ -46,18 +46,18 @@ class Session:
     """Those that go with the next prompt."""
     form: Form = field(init=False)
     """As the page last sent it."""
-    seen: tuple[AnswerSnapshot | None, ...] = (None, None)
+    last_snapshot: tuple[AnswerSnapshot | None, ...] = (None, None)
     """Both sides as they were last drawn."""
     snippets: set[int] = field(default_factory=set)
     """The sides whose code is shown."""
-    labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
+    side_labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
     """Each side's model and backend, as people call them, in the current run."""
-    lines: list[str] = field(default_factory=lambda: ["", ""])
+    status_lines: list[str] = field(default_factory=lambda: ["", ""])
     """The line under each side."""
-    _writing: dict[int, tuple[AnswerSnapshot, asyncio.Task[None]]] = field(default_factory=dict)
+    _recordings: dict[int, tuple[AnswerSnapshot, asyncio.Task[None]]] = field(default_factory=dict)
     """By side, the answer that has ended, and the task that writes it down, or has done so."""
-    _drawn: Run | None = None
-    _lines_at: float = 0.0
+    _streamed: Run | None = None
+    _status_lines_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.form = self.form_type()
@@ -70,23 +70,23 @@ class Session:
     def begin(
         self,
         form: Form,
-        labels: Sequence[tuple[str, str]],
+        side_labels: Sequence[tuple[str, str]],
         turn: int,
-        asked: Turn,
+        new_turn: Turn,
         sides: set[int],
         services: Services,
     ) -> None:
         """Ask some sides at a turn, the last one from now on; `draw` starts the run."""
         if turn >= len(self.conversation.turns):
             self.pictures = ()  # they are the turn's now
-        self.before, self.form = self.conversation, form
+        self.previous_conversation, self.form = self.conversation, form
         earlier = self.conversation.before(turn).model_copy(
             update={"system": form.system, "params": form.params}
         )
         for side in sides:
-            asked = asked.with_answer(side, None)
-            self.lines[side] = ""
-        self.conversation = earlier.with_turn(asked).without_old_routing()
+            new_turn = new_turn.with_answer(side, None)
+            self.status_lines[side] = ""
+        self.conversation = earlier.with_turn(new_turn).without_old_routing()
         requests = [
             form.request(side, self.conversation, self.keyring, services.limits)
             if side in sides
@@ -98,13 +98,13 @@ class Session:
             new.without_key() if new else old
             for new, old in zip(requests, self.requests, strict=True)
         ]
-        self.labels = (labels[0], labels[1])
+        self.side_labels = (side_labels[0], side_labels[1])
 
-    def asks(self, side: int) -> bool:
+    def is_running(self, side: int) -> bool:
         """Whether one side takes part in the run that goes on."""
         return self.run is not None and self.answering and self.run.requests[side] is not None
 
-    def asked(self, side: int) -> Request | None:
+    def last_request(self, side: int) -> Request | None:
         """What a side was asked to answer the last turn; `None` if it was not, in this session."""
         request = self.requests[side]
         if request is None or self.conversation.last is None:
@@ -116,60 +116,60 @@ class Session:
         )
         return request if here == there else None
 
-    async def draw(self) -> AsyncGenerator[Drawn, None]:
+    async def draw(self) -> AsyncGenerator[StreamValues, None]:
         """The growing answers and their lines, until every side has ended."""
         run = self.run
-        if run is None or run is self._drawn:
+        if run is None or run is self._streamed:
             return
-        self._drawn = run
-        self._writing.clear()
-        self._lines_at = 0.0
+        self._streamed = run
+        self._recordings.clear()
+        self._status_lines_at = 0.0
         async with aclosing(run.snapshots()) as snapshots:
             async for sides in snapshots:
                 if run is not self.run:  # the conversation was cleared meanwhile
                     return
-                self._draw_lines(run, sides)
-                self.seen = sides
+                self._update_status_lines(run, sides)
+                self.last_snapshot = sides
                 left, right = (side.text if side else "" for side in sides)
-                yield left, self.lines[0], right, self.lines[1]
+                yield left, self.status_lines[0], right, self.status_lines[1]
 
-    def _draw_lines(self, run: Run, sides: tuple[AnswerSnapshot | None, ...]) -> None:
+    def _update_status_lines(self, run: Run, sides: tuple[AnswerSnapshot | None, ...]) -> None:
         now = monotonic()
-        due = now - self._lines_at >= NUMBERS_EVERY
+        due = now - self._status_lines_at >= STATUS_INTERVAL
         for side, snapshot in enumerate(sides):
             if snapshot is None:
                 continue
             if snapshot.ended:
                 # Its language is found beside the ticks: the other side's go on meanwhile.
-                self._write_down(run, side, snapshot)
+                self._record_answer(run, side, snapshot)
             else:
-                self._give_up_writing(side)
+                self._cancel_recording(side)
                 if due or snapshot.state == "waiting":
-                    self.lines[side] = live_line(snapshot, self.labels[side][0])
+                    self.status_lines[side] = live_line(snapshot, self.side_labels[side][0])
         if due:
-            self._lines_at = now
+            self._status_lines_at = now
 
-    def _write_down(self, run: Run, side: int, snapshot: AnswerSnapshot) -> asyncio.Task[None]:
+    def _record_answer(self, run: Run, side: int, snapshot: AnswerSnapshot) -> asyncio.Task[None]:
         """Begin to write down an answer that has ended, once; the task is done when it is there."""
-        answer, task = self._writing.get(side, (None, None))
+        answer, task = self._recordings.get(side, (None, None))
         if task is None or answer != snapshot:
-            self._give_up_writing(side)
-            task = asyncio.ensure_future(self._join(run, side, snapshot))
-            self._writing[side] = (snapshot, task)
+            self._cancel_recording(side)
+            task = asyncio.ensure_future(self._add_answer(run, side, snapshot))
+            self._recordings[side] = (snapshot, task)
         return task
 
-    def _give_up_writing(self, side: int) -> None:
+    def _cancel_recording(self, side: int) -> None:
         """The side is asked again, or all is forgotten."""
-        if writing := self._writing.pop(side, None):
-            writing[1].cancel()
+        if recording := self._recordings.pop(side, None):
+            recording[1].cancel()
 
-    async def _join(self, run: Run, side: int, snapshot: AnswerSnapshot) -> None:
+    async def _add_answer(self, run: Run, side: int, snapshot: AnswerSnapshot) -> None:
         """An answer has ended: it joins the conversation, and its line gets the last numbers."""
         turn = self.conversation.last
         if turn is None:
             return
         language = turn.language or await language_of(turn.prompt)
-        record = await AnswerRecord.of(snapshot, *self.labels[side])
+        record = await AnswerRecord.of(snapshot, *self.side_labels[side])
         if run is not self.run:  # the conversation was cleared meanwhile
             return
         request = run.requests[side]
@@ -177,7 +177,7 @@ class Session:
             # Its state may be another one now.
             run.services.health.invalidate(request.backend, self.keyring)
         self.conversation = self.conversation.with_language(language).with_answer(side, record)
-        self.redraw_lines(side)
+        self.render_status_lines(side)
 
     async def finish(self) -> list[str]:
         """Write down what is left to write; returns why sides failed, a sentence each.
@@ -191,50 +191,51 @@ class Session:
         for side, snapshot in enumerate(run.snapshot()):
             if snapshot is None:
                 continue
-            written = self._write_down(run, side, snapshot)
-            await asyncio.wait({written})
+            recorded = self._record_answer(run, side, snapshot)
+            await asyncio.wait({recorded})
             if run is not self.run:
                 return []
-            written.result()  # what failed in it is ours to mend: it surfaces
+            recorded.result()  # what failed in it is ours to mend: it surfaces
             failures += [str(snapshot.error)] if snapshot.error else []
             if (old := self._record_before(side)) and not snapshot.text:
                 self.conversation = self.conversation.with_answer(side, old)
-                self.redraw_lines(side)
-        self.run = self._drawn = None
-        self._writing.clear()
-        await self.draw_ahead(self.conversation)
+                self.render_status_lines(side)
+        self.run = self._streamed = None
+        self._recordings.clear()
+        await self.prerender(self.conversation)
         return failures
 
-    async def draw_ahead(self, conversation: Conversation) -> None:
+    async def prerender(self, conversation: Conversation) -> None:
         """Make, off the event loop, what takes long to draw of a conversation; here is nothing."""
 
     def _record_before(self, side: int) -> AnswerRecord | None:
         """What a side had answered to the very prompt that it was asked again."""
-        last, turn = self.conversation.last, len(self.conversation.turns) - 1
-        old = self.before.turns[turn] if turn < len(self.before.turns) else None
+        last, index = self.conversation.last, len(self.conversation.turns) - 1
+        turns = self.previous_conversation.turns
+        old = turns[index] if index < len(turns) else None
         return old.answers[side] if old and last and old.prompt == last.prompt else None
 
-    def take_back(self, turn: Turn) -> None:
+    def restore_pictures(self, turn: Turn) -> None:
         """A turn's pictures go with the next prompt again, unless others do."""
         self.pictures = self.pictures or tuple(one for one in turn.pictures if one.available)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Forget the conversation, and all that is left of what was asked."""
         self.stop()
         self.run = None
-        self.conversation = self.before = Conversation()
+        self.conversation = self.previous_conversation = Conversation()
         self.requests = [None, None]
-        self.seen = (None, None)
+        self.last_snapshot = (None, None)
         for side in (0, 1):
-            self._give_up_writing(side)
-        self.redraw_lines()
+            self._cancel_recording(side)
+        self.render_status_lines()
 
-    def redraw_lines(self, *sides: int) -> None:
+    def render_status_lines(self, *sides: int) -> None:
         """The lines under the last turn's finished answers."""
         last = self.conversation.last
         for side in sides or (0, 1):
             record = last.answers[side] if last else None
-            self.lines[side] = final_line(record, last) if record and last else ""
+            self.status_lines[side] = final_line(record, last) if record and last else ""
 
     def stop(self, side: int | None = None) -> None:
         """Stop one side, or both."""

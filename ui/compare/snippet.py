@@ -25,7 +25,7 @@ async def snippet_markdown(
     """The program as Markdown, or a sentence that says why there is none."""
     try:
         form = session.form_type.read(values)
-        request = session.asked(side) or _asking(session, side, form, limits)
+        request = session.last_request(side) or _asking(session, side, form, limits)
     except BackendError as error:
         return escape(str(error))
     snippet = await asyncio.to_thread(

@@ -9,7 +9,7 @@ from playground.health import BackendHealth, HealthMonitor, backends_for
 from playground.keyring import Keyring
 from playground.limits import Limits
 
-_WORDS = {
+_STATE_LABELS = {
     "ready": "Ready",
     "needs key": "Needs a key",
     "not installed": "Not here yet",
@@ -24,50 +24,50 @@ _WORDS = {
 }
 
 
-def word(status: Status) -> str:
+def state_label(status: Status) -> str:
     """A state in a word; its code where that says more."""
-    return _WORDS.get(status.code, _WORDS[status.state])
+    return _STATE_LABELS.get(status.code, _STATE_LABELS[status.state])
 
 
-def shape(status: Status) -> str:
+def state_class(status: Status) -> str:
     """The name of the shape and colour that stand for a state."""
     kind = status.code if status.code in ("too_large", "no_address", "untried") else status.state
     return kind.replace(" ", "-").replace("_", "-")
 
 
-def badge(status: Status) -> str:
+def badge_html(status: Status) -> str:
     """A state as a word, a colour and a shape."""
-    return f'<b><i aria-hidden="true"></i>{word(status)}</b>'
+    return f'<b><i aria-hidden="true"></i>{state_label(status)}</b>'
 
 
-def _choice(label: str, status: Status) -> str:
+def _choice_label(label: str, status: Status) -> str:
     plain = status.ready and status.code != "untried"
-    return label if plain else f"{label} — {word(status).lower()}"
+    return label if plain else f"{label} — {state_label(status).lower()}"
 
 
-def allowed(limits: Limits) -> list[tuple[str, str]]:
+def allowed_backends(limits: Limits) -> list[tuple[str, str]]:
     """The backends that may be used here, before anybody has asked how they are."""
     return [(backend.label, backend.id) for backend in backends_for(limits)]
 
 
-def can_be_used(limits: Limits, health: BackendHealth) -> bool:
+def is_usable(limits: Limits, health: BackendHealth) -> bool:
     """False for what a visitor of a public page could never bring to answer."""
     if not limits.public or health.status.ready:
         return True
-    hopeless = health.backend.kind == "local" or health.status.code == "no_address"
-    return not (hopeless or health.status.state == "retired")
+    never_usable = health.backend.kind == "local" or health.status.code == "no_address"
+    return not (never_usable or health.status.state == "retired")
 
 
 def backend_choices(health: Sequence[BackendHealth]) -> list[tuple[str, str]]:
     """Backends as a dropdown takes them: those that are ready first, others with their state."""
     ranked = sorted(health, key=lambda one: not one.status.ready)
-    return [(_choice(one.backend.label, one.status), one.backend.id) for one in ranked]
+    return [(_choice_label(one.backend.label, one.status), one.backend.id) for one in ranked]
 
 
 def model_choices(health: BackendHealth) -> list[tuple[str, str]]:
     """A backend's models as a dropdown takes them, each with its state if it is not ready."""
     labels = Counter(offer.spec.label for offer in health.offers)
-    gone = {
+    retired = {
         offer.spec.successor: offer.spec.label
         for offer in health.offers
         if offer.status.state == "retired"
@@ -77,9 +77,9 @@ def model_choices(health: BackendHealth) -> list[tuple[str, str]]:
         label = offer.spec.label
         if labels[label] > 1:  # copies of one model: their own names tell them apart
             label = f"{label} ({offer.model})"
-        if offer.spec.key in gone and offer.status.ready:
-            label = f"{label} (replaces {gone[offer.spec.key]})"
-        choices.append((_choice(label, offer.status), offer.model))
+        if offer.spec.key in retired and offer.status.ready:
+            label = f"{label} (replaces {retired[offer.spec.key]})"
+        choices.append((_choice_label(label, offer.status), offer.model))
     return choices
 
 
@@ -125,14 +125,14 @@ def state_html(health: BackendHealth | None, offer: Offer | None) -> str:
     if status is None or (offer is None and status.ready):
         what = "Type the name of a model." if health and not health.offers else "Choose a model."
         return f'<p class="state" data-state="none">{what}</p>'
-    sentence = escape(_sentence_of(offer) if offer else status.message)
+    sentence = escape(_offer_sentence(offer) if offer else status.message)
     return (
-        f'<p class="state" data-state="{shape(status)}">{badge(status)} '
-        f'<span title="{sentence}">{sentence}</span>{_way_out(health, offer, status)}</p>'
+        f'<p class="state" data-state="{state_class(status)}">{badge_html(status)} '
+        f'<span title="{sentence}">{sentence}</span>{_next_step_html(health, offer, status)}</p>'
     )
 
 
-def _way_out(health: BackendHealth | None, offer: Offer | None, status: Status) -> str:
+def _next_step_html(health: BackendHealth | None, offer: Offer | None, status: Status) -> str:
     """Where to go from a state in which nothing can be asked."""
     if status.ready or health is None or health.backend.kind == "local":
         return ""
@@ -142,17 +142,17 @@ def _way_out(health: BackendHealth | None, offer: Offer | None, status: Status) 
     return ' <a href="#models" onclick="phi.tab(\'models\'); return false">Models tab</a>'
 
 
-def _sentence_of(offer: Offer) -> str:
+def _offer_sentence(offer: Offer) -> str:
+    parameters = f"{format_parameters(offer.spec.parameters)} parameters"
     if offer.spec.lifecycle == "demonstration":
         return (
-            f"A demonstration with {size(offer.spec.parameters)} parameters: knows this lesson "
-            "and little else. Not a Microsoft model."
+            f"A demonstration with {parameters}: knows this lesson and little else. "
+            "Not a Microsoft model."
         )
-    known = f"{size(offer.spec.parameters)} parameters. " if offer.spec.parameters else ""
-    return known + offer.status.message
+    return (f"{parameters}. " if offer.spec.parameters else "") + offer.status.message
 
 
-def size(parameters: float) -> str:
+def format_parameters(parameters: float) -> str:
     """A number of parameters as people write it: `3.8 B`, `41.9 B`, `3.9 M`."""
     unit, scale = ("B", 1e9) if parameters >= 1e9 else ("M", 1e6)
     return f"{parameters / scale:.1f}".removesuffix(".0") + f" {unit}"

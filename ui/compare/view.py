@@ -23,9 +23,9 @@ from .params import build_params
 from .pickers import Pickers
 from .session import Session
 from .snippet import snippet_markdown
-from .status import allowed, model_label
+from .status import allowed_backends, model_label
 
-_KEPT = "phi-playground"
+_STORAGE_KEY = "phi-playground"
 """Where the browser keeps the Text view's conversation; another view's name is put behind it."""
 
 
@@ -43,7 +43,7 @@ class CompareView(Generic[S]):
 
     modality: Modality = "text"
     """What its models must be able to read."""
-    invitation = "prompt_placeholder"
+    placeholder_key = "prompt_placeholder"
     """The text that an empty prompt box shows."""
     session_type: type[Any] = Session
     """What is kept of it for each open page."""
@@ -60,47 +60,49 @@ class CompareView(Generic[S]):
         """Draw it. The ids of all its elements begin with its name, which is its tab's."""
         self.name, self.services, self.keyring, self.examples = name, services, keyring, examples
         self.limits = services.limits
-        self.backends = allowed(self.limits)
+        self.backends = allowed_backends(self.limits)
         self.session = gr.State(self.session_type(), delete_callback=Session.stop)
         # The secret goes to every page: it protects nothing, but a new one would lose what is kept.
-        key = _KEPT if name == "text" else f"{_KEPT}-{name}"
-        self.kept = gr.BrowserState("", storage_key=key, secret="no secret")
+        key = _STORAGE_KEY if name == "text" else f"{_STORAGE_KEY}-{name}"
+        self.storage = gr.BrowserState("", storage_key=key, secret="no secret")
         with gr.Column(elem_id=f"{name}-view", elem_classes="view"):
-            self._draw()
+            self._build()
         self.pickers = [Pickers(pane, services, keyring, self.modality) for pane in self.panes]
         self._connect()
 
     # ── What is on the page ────────────────────────────────────────────────────────────────────
 
-    def _draw(self) -> None:
+    def _build(self) -> None:
         name = self.name
-        self.sentence = gr.HTML(elem_id=f"{name}-opening", elem_classes="opening")
-        gr.HTML(_sides(name), elem_id=f"{name}-sides", elem_classes="sides", padding=False)
+        self.intro = gr.HTML(elem_id=f"{name}-opening", elem_classes="opening")
+        gr.HTML(
+            _side_switch_html(name), elem_id=f"{name}-sides", elem_classes="sides", padding=False
+        )
         with gr.Row(elem_id=f"{name}-panes", elem_classes="panes", equal_height=False):
             self.panes = (
                 build_pane(name, "left", self.backends, self),
                 build_pane(name, "right", self.backends, self),
             )
         with gr.Column(elem_classes="below"):
-            self.draw_below_panes()
+            self.build_below_panes()
             if self.examples:
-                self.examples.draw(name)
+                self.examples.build(name)
             self.params = build_params(name, self.limits)
-        self.composer = build_composer(name, self.invitation, self.draw_above_prompt)
+        self.composer = build_composer(name, self.placeholder_key, self.build_above_prompt)
 
-    def draw_above_prompt(self) -> None:
+    def build_above_prompt(self) -> None:
         """Draw what goes along with a prompt; here nothing does."""
 
-    def draw_below_panes(self) -> None:
+    def build_below_panes(self) -> None:
         """Draw what both sides have in common; here that is nothing."""
 
-    def draw_beside_model(self, side: str) -> None:
+    def build_beside_model(self, side: str) -> None:
         """See `Additions`; here that is nothing."""
 
-    def draw_below_model(self, side: str) -> None:
+    def build_below_model(self, side: str) -> None:
         """See `Additions`; here that is nothing."""
 
-    def draw_below_answer(self, side: str) -> None:
+    def build_below_answer(self, side: str) -> None:
         """See `Additions`; here that is nothing."""
 
     # ── What the events read and write ─────────────────────────────────────────────────────────
@@ -123,13 +125,13 @@ class CompareView(Generic[S]):
         return dict(list(zip(self.form_type.model_fields, self.form, strict=False))[5:])
 
     @property
-    def drawn(self) -> list[gr.Component]:
+    def stream_outputs(self) -> list[gr.Component]:
         """The components that a growing answer changes, and no others."""
         left, right = self.panes
         return [left.live, left.line, right.live, right.line]
 
     @property
-    def changed(self) -> list[Any]:
+    def view_outputs(self) -> list[Any]:
         """The components that a beginning or ending run changes."""
         c = self.composer
         buttons = [c.compare, c.stop, c.regenerate, c.undo, c.clear]
@@ -137,15 +139,24 @@ class CompareView(Generic[S]):
         panes = [x for p in self.panes for x in (p.conversation, p.regenerate, p.stop)]
         panes += [x for p in self.panes for x in (p.code, p.program)]
         rest = [self.examples.box] if self.examples else []
-        return [c.prompt, c.notice, *buttons, *copies, *panes, *self.drawn, self.kept, *rest]
+        return [
+            c.prompt,
+            c.notice,
+            *buttons,
+            *copies,
+            *panes,
+            *self.stream_outputs,
+            self.storage,
+            *rest,
+        ]
 
     def _connect(self) -> None:
         c = self.composer
-        self._answering(c.compare.click, self.ask)
-        self._answering(c.regenerate.click, self.again)
+        self._wire_generation(c.compare.click, self.ask)
+        self._wire_generation(c.regenerate.click, self.regenerate)
         for side, pane in enumerate(self.panes):
-            self._answering(pane.regenerate.click, self._again_one(side))
-            self._answering(pane.conversation.edit, self._edit(side))
+            self._wire_generation(pane.regenerate.click, self._regenerate_one(side))
+            self._wire_generation(pane.conversation.edit, self._edit(side))
             pane.stop.click(_stop(side), self.session, queue=False, **PRIVATE)
             pane.code.click(
                 self._code(side), [self.session, *self.form], [pane.code, pane.program],
@@ -153,38 +164,42 @@ class CompareView(Generic[S]):
             )  # fmt: skip
         c.stop.click(_stop(None), self.session, queue=False, **PRIVATE)
         state = [self.session, c.prompt]
-        c.undo.click(self.undo, state, self.changed, queue=False, **PRIVATE)
-        c.clear.click(self.clear, self.session, self.changed, queue=False, **PRIVATE)
+        c.undo.click(self.undo, state, self.view_outputs, queue=False, **PRIVATE)
+        c.clear.click(self.clear, self.session, self.view_outputs, queue=False, **PRIVATE)
         for picker in self.pickers:
-            c.typing.click(picker.prepare, picker.picked, queue=False, **PRIVATE)
+            c.typing.click(picker.prepare, picker.selection, queue=False, **PRIVATE)
         if self.examples:
-            self.examples.connect(self.picked, self.session, self.filled)
+            self.examples.connect(self.on_example, self.session, self.example_outputs)
         draft = f"(prompt) => phi.draft('{self.name}', prompt)"
         c.prompt.change(None, c.prompt, js=draft, api_visibility="private")
-        for button, write in ((c.copy_markdown, to_markdown), (c.copy_json, to_json)):
+        for button, convert in ((c.copy_markdown, to_markdown), (c.copy_json, to_json)):
             hidden = gr.Textbox(visible=False)
-            button.click(_export(write), self.session, hidden, queue=False, **PRIVATE).then(
+            button.click(_export(convert), self.session, hidden, queue=False, **PRIVATE).then(
                 None, hidden, js="(text) => phi.copy(text)", api_visibility="private"
             )
         c.copy_link.click(None, c.prompt, js="(p) => phi.copyLink(p)", api_visibility="private")
 
-    def _answering(self, trigger: Any, begin: Any) -> None:
+    def _wire_generation(self, trigger: Any, start: Any) -> None:
         """Begin a run, draw it, write it down: the way of every answer to the page."""
-        begun = trigger(
-            begin, [self.session, *self.form], self.changed, queue=False, preprocess=False,
+        started = trigger(
+            start, [self.session, *self.form], self.view_outputs, queue=False, preprocess=False,
             **PRIVATE,
         )  # fmt: skip
         # One generator for both sides: two listeners would run one after the other.
-        drawn = begun.success(
+        ended = started.success(
             self.draw,
             self.session,
-            self.drawn,
+            self.stream_outputs,
             postprocess=False,
             concurrency_limit=None,
             **PRIVATE,
         )  # fmt: skip
-        drawn.then(
-            self.finish, [self.session, self.composer.prompt], self.changed, queue=False, **PRIVATE
+        ended.then(
+            self.finish,
+            [self.session, self.composer.prompt],
+            self.view_outputs,
+            queue=False,
+            **PRIVATE,
         )
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
@@ -192,30 +207,30 @@ class CompareView(Generic[S]):
     async def draw(self, session: S) -> AsyncGenerator[tuple[str, ...], None]:
         """The growing answers, in the order of `drawn`, until every side has ended."""
         async with aclosing(session.draw()) as ticks:
-            async for drawn in ticks:
-                yield drawn
+            async for values in ticks:
+                yield values
 
     async def ask(self, session: S, *values: Any) -> Updates:
         """Compare: a new turn for both sides."""
         try:
             self.limits.check_turns(len(session.conversation.turns))
         except BackendError as error:
-            return self._refused(error)
+            return self._refuse(error)
         return await self._begin(session, values, len(session.conversation.turns))
 
-    async def again(self, session: S, *values: Any) -> Updates:
+    async def regenerate(self, session: S, *values: Any) -> Updates:
         """Regenerate both answers to the last turn."""
-        return await self._again(session, values, {0, 1})
+        return await self._regenerate(session, values, {0, 1})
 
-    def _again_one(self, side: int) -> Any:
-        async def again_one(session: S, *values: Any) -> Updates:
-            return await self._again(session, values, {side})
+    def _regenerate_one(self, side: int) -> Any:
+        async def regenerate_one(session: S, *values: Any) -> Updates:
+            return await self._regenerate(session, values, {side})
 
-        return again_one
+        return regenerate_one
 
-    async def _again(self, session: S, values: tuple[Any, ...], sides: set[int]) -> Updates:
+    async def _regenerate(self, session: S, values: tuple[Any, ...], sides: set[int]) -> Updates:
         if session.answering and session.run:
-            for side in filter(session.asks, sides):
+            for side in filter(session.is_running, sides):
                 session.run.restart(side)
             return gr.skip()
         last = session.conversation.last
@@ -228,11 +243,11 @@ class CompareView(Generic[S]):
         async def edit(event: gr.EditData, session: S, *values: Any) -> Updates:
             index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
             turn = turn_of(session.conversation, side, int(index), steps=self.shows_steps)
-            shown = {self.panes[side].conversation: self._chat(session, side)}
+            restored = {self.panes[side].conversation: self._chat(session, side)}
             if turn is None:
-                return shown
+                return restored
             updates = await self._begin(session, (event.value, *values[1:]), turn)
-            return shown | updates
+            return restored | updates
 
         return edit
 
@@ -252,26 +267,26 @@ class CompareView(Generic[S]):
             self.limits.check_prompt(form.prompt)
             for backend, model in (form.sides[side] for side in sides):
                 await self.services.health.check_offered(REGISTRY[backend], model, session.keyring)
-            asked = self.turn(session, form, turn)
-            earlier = session.conversation.before(turn).with_turn(asked)
-            self.limits.check_attached_pictures((*earlier.pictures(turn), *asked.pictures))
+            new_turn = self.turn(session, form, turn)
+            earlier = session.conversation.before(turn).with_turn(new_turn)
+            self.limits.check_attached_pictures((*earlier.pictures(turn), *new_turn.pictures))
             for side in sides:
                 self.limits.check_history(earlier.messages(side))
         except BackendError as error:
-            return self._refused(error)
+            return self._refuse(error)
         monitor = self.services.health
         labels = [model_label(monitor, *side, session.keyring) for side in form.sides]
         if session.answering:
-            return self._refused("The models are still answering. Press Stop first.")
+            return self._refuse("The models are still answering. Press Stop first.")
         first = not session.conversation.turns
-        session.begin(form, labels, turn, asked, set(sides), self.services)
-        updates = self.shown(session)
+        session.begin(form, labels, turn, new_turn, set(sides), self.services)
+        updates = self.render(session)
         for side in tuple(session.snippets):
             updates |= await self._show_snippet(session, side, values)
         if first and self.examples:
             updates[self.examples.box] = gr.Accordion(open=False)
         # Until there are answers, a reload brings back what was (and prompt.js the prompt).
-        del updates[self.kept]
+        del updates[self.storage]
         return updates
 
     def turn(self, session: S, form: Form, index: int) -> Turn:
@@ -293,13 +308,13 @@ class CompareView(Generic[S]):
         last = session.conversation.last
         back = last.prompt if failures and last and not prompt else ""
         if back and last:
-            session.take_back(last)
-        updates = self.shown(session)
+            session.restore_pictures(last)
+        updates = self.render(session)
         if back:  # else what is being typed meanwhile stays as it is
             updates[self.composer.prompt] = back
-        shown = " ".join(session.lines)
+        status_lines = " ".join(session.status_lines)
         updates[self.composer.notice] = notice_html(
-            " ".join(failure for failure in failures if escape(failure) not in shown)
+            " ".join(failure for failure in failures if escape(failure) not in status_lines)
         )
         return updates
 
@@ -308,19 +323,19 @@ class CompareView(Generic[S]):
         last = session.conversation.last
         if session.answering or last is None:
             return gr.skip()
-        await session.draw_ahead(session.conversation.before(-1))
+        await session.prerender(session.conversation.before(-1))
         if session.answering or last is not session.conversation.last:  # another click meanwhile
             return gr.skip()
         session.conversation = session.conversation.before(-1)
-        session.take_back(last)
-        session.redraw_lines()
-        updates = self.shown(session) | self._hide_code(session)
+        session.restore_pictures(last)
+        session.render_status_lines()
+        updates = self.render(session) | self._hide_code(session)
         return updates | {self.composer.prompt: prompt or last.prompt}
 
     async def clear(self, session: S) -> Updates:
         """Forget the conversation; an unsent prompt stays."""
-        session.forget()
-        updates = self.shown(session) | self._hide_code(session)
+        session.reset()
+        updates = self.render(session) | self._hide_code(session)
         if self.examples:
             updates[self.examples.box] = gr.Accordion(open=True)
         return updates
@@ -353,11 +368,11 @@ class CompareView(Generic[S]):
         return updates
 
     @property
-    def filled(self) -> list[Any]:
+    def example_outputs(self) -> list[Any]:
         """The components that `picked` changes."""
         return [self.composer.prompt, self.params.system, self.params.box]
 
-    async def picked(self, example: Any, session: S) -> Updates:
+    async def on_example(self, example: Any, session: S) -> Updates:
         """An example was picked: it goes into the prompt box, not to the models yet."""
         c, params = self.composer, self.params
         system = getattr(example, "system", None)
@@ -367,7 +382,7 @@ class CompareView(Generic[S]):
 
     # ── Drawing ────────────────────────────────────────────────────────────────────────────────
 
-    def shown(self, session: S) -> Updates:
+    def render(self, session: S) -> Updates:
         """Everything that follows from the state of the session."""
         c, busy = self.composer, session.answering
         some = bool(session.conversation.turns)
@@ -375,27 +390,27 @@ class CompareView(Generic[S]):
             c.notice: "",
             c.compare: gr.Button(visible=not busy),
             c.stop: gr.Button(visible=busy),
-            self.kept: session.conversation.model_dump_json(),
+            self.storage: session.conversation.model_dump_json(),
         }
         for button in (c.regenerate, c.undo):
             updates[button] = gr.Button(visible=some, interactive=not busy)
         for button in (c.clear, c.copy_markdown, c.copy_json):
             updates[button] = gr.Button(visible=some)
         for side, pane in enumerate(self.panes):
-            asked = session.asks(side)
+            running = session.is_running(side)
             updates |= {
                 pane.conversation: self._chat(session, side),
                 pane.live: "",
-                pane.line: session.lines[side],
-                pane.regenerate: gr.Button(visible=some and (asked or not busy)),
-                pane.stop: gr.Button(visible=asked),
+                pane.line: session.status_lines[side],
+                pane.regenerate: gr.Button(visible=some and (running or not busy)),
+                pane.stop: gr.Button(visible=running),
             }
         return updates
 
     def _chat(self, session: S, side: int) -> list[dict[str, Any]]:
         return to_chatbot(session.conversation, side, steps=self.shows_steps)
 
-    def note_form(self, session: S, values: Sequence[Any]) -> None:
+    def remember_form(self, session: S, values: Sequence[Any]) -> None:
         """Remember what the page last sent, where something is shown that follows from it."""
         fields = self.form_type.model_fields
         picked = dict(zip(fields, values, strict=False))
@@ -403,12 +418,12 @@ class CompareView(Generic[S]):
         with suppress(ValueError):  # what is wrong with it is said when it is sent
             session.form = self.form_type.model_validate({name: picked.get(name) for name in names})
 
-    def _refused(self, why: BackendError | str) -> Updates:
+    def _refuse(self, why: BackendError | str) -> Updates:
         """Say why nothing was asked; everything else stays as it is, the prompt too."""
         return {self.composer.notice: notice_html(str(why))}
 
 
-def _sides(view: str) -> str:
+def _side_switch_html(view: str) -> str:
     """The buttons that show one side alone, or both."""
     buttons = "".join(
         f'<button id="{view}-focus-{side}" aria-pressed="{str(side == "both").lower()}" '
@@ -425,8 +440,8 @@ def _stop(side: int | None) -> Any:
     return stop
 
 
-def _export(write: Any) -> Any:
+def _export(convert: Any) -> Any:
     async def export(session: Session) -> str:
-        return write(session.conversation)
+        return convert(session.conversation)
 
     return export

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gradio as gr
 
@@ -11,13 +11,10 @@ from playground.health import BackendHealth, backends_for
 from playground.keyring import Keyring
 from playground.limits import Limits
 
-from ...compare.status import can_be_used
+from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
 from ...texts import EN, t
 from .cards import card_html, table_html
-
-LABEL = "tab_models"
-ID = "models"
 
 
 @dataclass(frozen=True)
@@ -32,19 +29,19 @@ class Card:
     check: gr.Button | None = None
     forget: gr.Button | None = None
 
-    def put(self, keyring: Keyring, *values: object) -> Updates:
+    def set_connection(self, keyring: Keyring, *values: object) -> Updates:
         """Take what was typed: the key leaves its field for the keyring, the address stays."""
         texts = [value if isinstance(value, str) else "" for value in values]
         address = texts[0] if self.address else None
         keyring.put(self.backend.id, key=(texts[-1] if self.key else "") or None, address=address)
-        return self.shown(keyring)
+        return self.field_updates(keyring)
 
-    def drop(self, keyring: Keyring) -> Updates:
+    def clear_connection(self, keyring: Keyring) -> Updates:
         """Forget the key and the address."""
         keyring.put(self.backend.id, key="", address="")
-        return self.shown(keyring) | ({self.address: ""} if self.address else {})
+        return self.field_updates(keyring) | ({self.address: ""} if self.address else {})
 
-    def shown(self, keyring: Keyring) -> Updates:
+    def field_updates(self, keyring: Keyring) -> Updates:
         """The fields after that: never a key in one."""
         typed = keyring.connection(self.backend.id)
         updates: Updates = {self.forget: gr.Button(visible=typed is not None)}
@@ -57,7 +54,10 @@ class Card:
 
 
 class ModelsTab:
-    """Draws the board. Its cards and table follow every check that the page makes."""
+    """The backends' cards and the table of models, updated by every health check."""
+
+    ID: ClassVar[str] = "models"
+    LABEL: ClassVar[str] = "tab_models"
 
     def __init__(self, limits: Limits, keyring: gr.State) -> None:
         self.limits, self.keyring = limits, keyring
@@ -93,28 +93,30 @@ class ModelsTab:
                 )
         return Card(backend, box, facts, address, key, check, forget)
 
-    def typed(self) -> list[tuple[str, Any]]:
+    def connection_events(self) -> list[tuple[str, Any]]:
         """The events after which a backend is to be asked again: its fields have been taken."""
-        taken: list[tuple[str, Any]] = []
+        events: list[tuple[str, Any]] = []
         for card in self.cards:
             if card.check is None or card.forget is None:
                 continue
             fields = [field for field in (card.address, card.key) if field is not None]
-            changed = [*fields, card.forget]
+            outputs = [*fields, card.forget]
             triggers = [card.check.click, *(field.submit for field in fields)]  # type: ignore[attr-defined]
             inputs: list[Any] = [self.keyring, *fields]
-            put = gr.on(triggers, _put(card), inputs, changed, queue=False, **PRIVATE)
-            drop = card.forget.click(_drop(card), self.keyring, changed, queue=False, **PRIVATE)
-            taken += [(card.backend.id, put), (card.backend.id, drop)]
-        return taken
+            saved = gr.on(triggers, _save(card), inputs, outputs, queue=False, **PRIVATE)
+            cleared = card.forget.click(
+                _forget(card), self.keyring, outputs, queue=False, **PRIVATE
+            )
+            events += [(card.backend.id, saved), (card.backend.id, cleared)]
+        return events
 
     @property
     def outputs(self) -> list[Any]:
         """What a check changes here."""
-        shown = [card.box for card in self.cards] if self.limits.public else []
-        return [self.table, *(card.facts for card in self.cards), *shown]
+        boxes = [card.box for card in self.cards] if self.limits.public else []
+        return [self.table, *(card.facts for card in self.cards), *boxes]
 
-    def follow(self, every: Sequence[BackendHealth]) -> Updates:
+    def render(self, every: Sequence[BackendHealth]) -> Updates:
         """The board as the backends are now."""
         known = {one.backend.id: one for one in every}
         updates: Updates = {self.table: table_html(every, downloads=not self.limits.public)}
@@ -122,19 +124,19 @@ class ModelsTab:
             one = known.get(card.backend.id)
             updates[card.facts] = card_html(card.backend, one)
             if self.limits.public and one:
-                updates[card.box] = gr.Column(visible=can_be_used(self.limits, one))
+                updates[card.box] = gr.Column(visible=is_usable(self.limits, one))
         return updates
 
 
-def _put(card: Card):
-    async def put(keyring: Keyring, *values: object) -> Updates:
-        return card.put(keyring, *values)
+def _save(card: Card):
+    async def save(keyring: Keyring, *values: object) -> Updates:
+        return card.set_connection(keyring, *values)
 
-    return put
+    return save
 
 
-def _drop(card: Card):
-    async def drop(keyring: Keyring) -> Updates:
-        return card.drop(keyring)
+def _forget(card: Card):
+    async def forget(keyring: Keyring) -> Updates:
+        return card.clear_connection(keyring)
 
-    return drop
+    return forget

@@ -8,7 +8,7 @@ from backends import MODELS, Backend, ModelSpec, Offer, Status
 from playground.health import BackendHealth
 from playground.languages import LANGUAGES
 
-from ...compare.status import badge, shape, size
+from ...compare.status import badge_html, format_parameters, state_class
 
 _KINDS = {
     "local": "Runs in this page's own process.",
@@ -16,36 +16,37 @@ _KINDS = {
     "hosted": "On the internet, or where its address says: your prompt goes there.",
 }
 _URL = re.compile(r"https?://[^\s<>()]+[^\s<>().,;]")
-_MOST_NAMES = 6
+_MAX_NAMES = 6
 """Models that a card names; more are counted."""
-_ASKING = Status("unreachable", "Checking…", "asking")
+_CHECKING = Status("unreachable", "Checking…", "asking")
 
 
 def card_html(backend: Backend, health: BackendHealth | None) -> str:
     """One backend: its state, its sentence, when it was asked, and how to enable it."""
-    status = health.status if health else _ASKING
+    status = health.status if health else _CHECKING
     when = health.checked_at.isoformat(timespec="seconds") if health else ""
     sentence = status.message.replace("on the Models tab", "below")  # the reader is there
-    asked = f'<time datetime="{when}">{when}</time>' if when else ""
+    checked_at = f'<time datetime="{when}">{when}</time>' if when else ""
     return (
-        f'<header class="state" data-state="{shape(status)}"><h3>{escape(backend.label)}</h3>'
-        f"{badge(status)}{asked}</header><p>{_linked(sentence)}{_retirement(backend, status)}</p>"
-        f'{_names(health)}<p class="kind">{_KINDS[backend.kind]}</p>'
-        f"{_how(backend, status)}"
+        f'<header class="state" data-state="{state_class(status)}"><h3>{escape(backend.label)}</h3>'
+        f"{badge_html(status)}{checked_at}</header>"
+        f"<p>{_with_links(sentence)}{_retirement(backend, status)}</p>"
+        f'{_ready_models(health)}<p class="kind">{_KINDS[backend.kind]}</p>'
+        f"{_setup_details(backend, status)}"
     )
 
 
-def _names(health: BackendHealth | None) -> str:
+def _ready_models(health: BackendHealth | None) -> str:
     """The models that can answer now."""
-    ready = [offer for offer in health.offers if _answers(offer)] if health else []
+    ready = [offer for offer in health.offers if _is_ready(offer)] if health else []
     if not ready:
         return ""
     labels = list(dict.fromkeys(offer.spec.label for offer in ready))
-    more = f" and {len(labels) - _MOST_NAMES} more" if len(labels) > _MOST_NAMES else ""
-    return f'<p class="names">Can answer: {escape(", ".join(labels[:_MOST_NAMES]))}{more}</p>'
+    more = f" and {len(labels) - _MAX_NAMES} more" if len(labels) > _MAX_NAMES else ""
+    return f'<p class="names">Can answer: {escape(", ".join(labels[:_MAX_NAMES]))}{more}</p>'
 
 
-def _answers(offer: Offer) -> bool:
+def _is_ready(offer: Offer) -> bool:
     """Ready, and known to be: not only listed."""
     return offer.status.ready and offer.status.code != "untried"
 
@@ -61,13 +62,13 @@ def _retirement(backend: Backend, status: Status) -> str:
     return ("" if status.state == "retired" else said) + source
 
 
-def _how(backend: Backend, status: Status) -> str:
+def _setup_details(backend: Backend, status: Status) -> str:
     """How to enable it: packages, variables, where to get it."""
     lines: list[str] = []
     if backend.missing_packages():
         lines.append(f"Install: <code>{escape(backend.install)}</code>")
     if backend.help:
-        lines.append(_linked(backend.help))
+        lines.append(_with_links(backend.help))
     variables = [name for name in (backend.address_env, backend.key_env) if name]
     if variables:
         named = " and ".join(f"<code>{escape(name)}</code>" for name in variables)
@@ -94,9 +95,9 @@ def _row(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bool) -> st
     name = escape(spec.label)
     if spec.source.startswith("http"):
         name = f'<a href="{escape(spec.source)}" target="_blank" rel="noreferrer">{name}</a>'
-    parameters = size(spec.parameters)
+    parameters = format_parameters(spec.parameters)
     if spec.active_parameters != spec.parameters:
-        parameters += f" ({size(spec.active_parameters)} active)"
+        parameters += f" ({format_parameters(spec.active_parameters)} active)"
     cells = (
         parameters,
         f"{spec.context // 1024} k" if spec.context >= 1024 else str(spec.context),
@@ -104,7 +105,7 @@ def _row(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bool) -> st
         ", ".join(spec.modalities),
         escape(spec.licence),
         _lifecycle(spec),
-        _where(spec, every, downloads),
+        _availability(spec, every, downloads),
     )
     return f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells)
 
@@ -123,13 +124,13 @@ def _lifecycle(spec: ModelSpec) -> str:
     return f"<span {checked}>{spec.lifecycle}</span>"
 
 
-def _where(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bool) -> str:
+def _availability(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bool) -> str:
     """The backends that can answer with it now, or after a download."""
     now: list[str] = []
     later: list[str] = []
     for one in every:
         offers = [offer for offer in one.offers if offer.spec.key == spec.key]
-        if any(map(_answers, offers)):
+        if any(map(_is_ready, offers)):
             now.append(escape(one.backend.label))
         elif downloads and any(offer.download_size for offer in offers):
             later.append(escape(one.backend.label))
@@ -138,7 +139,7 @@ def _where(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bool) -> 
     return f"after a download: {', '.join(later)}" if later else "not available here"
 
 
-def _linked(text: str) -> str:
+def _with_links(text: str) -> str:
     """A sentence as HTML, its addresses as links, its `code` as code."""
     html = _URL.sub(
         lambda found: f'<a href="{found[0]}" target="_blank" rel="noreferrer">{found[0]}</a>',

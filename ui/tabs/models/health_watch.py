@@ -11,12 +11,12 @@ from playground.keyring import Keyring
 from playground.services import Services
 
 from ...compare.pickers import Pickers
-from ...compare.status import can_be_used
+from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
 from . import ModelsTab
 
 
-class BoardWatch:
+class HealthWatch:
     """Keeps cards, table and every pane's pickers at what the backends say of themselves."""
 
     def __init__(
@@ -25,41 +25,41 @@ class BoardWatch:
         self.limits, self.monitor = services.limits, services.health
         self.keyring, self.models, self.pickers = keyring, models, pickers
 
-    def begin(self, opened: Sequence[Any]) -> None:
+    def connect(self, opened: Sequence[Any]) -> None:
         """Look from now on; `opened` are the events that open the tabs."""
         everything = frozenset(card.backend.id for card in self.models.cards)
         for event in opened:
-            self._after(event.then)
-        self._after(gr.Timer(CACHE_TTL).tick)
+            self._check_on(event.then)
+        self._check_on(gr.Timer(CACHE_TTL).tick)
         # Pressed by the page itself when a side has failed: its backend's health is invalid.
-        self._after(gr.Button(visible="hidden", elem_id="recheck").click)
-        self._after(self.models.check.click, everything)
-        for backend, taken in self.models.typed():
-            self._after(taken.then, frozenset({backend}))
+        self._check_on(gr.Button(visible="hidden", elem_id="recheck").click)
+        self._check_on(self.models.check.click, everything)
+        for backend, entered in self.models.connection_events():
+            self._check_on(entered.then, frozenset({backend}))
         for picker in self.pickers:
-            self._after(picker.fetched.then)
+            self._check_on(picker.downloaded.then)
 
-    def _after(self, trigger: Any, refresh: frozenset[str] = frozenset()) -> None:
+    def _check_on(self, trigger: Any, refresh: frozenset[str] = frozenset()) -> None:
         """Ask, then show. Two events: what the panes show is read when the answers are there."""
-        look = partial(self.look, refresh=refresh)
-        looked = trigger(look, self.keyring, self.models.outputs, queue=False, **PRIVATE)
+        check = partial(self.check, refresh=refresh)
+        checked = trigger(check, self.keyring, self.models.outputs, queue=False, **PRIVATE)
         watched = [one for picker in self.pickers for one in picker.watched]
-        changed = [one for picker in self.pickers for one in picker.outputs]
-        looked.then(self.follow, [self.keyring, *watched], changed, queue=False, **PRIVATE)
+        outputs = [one for picker in self.pickers for one in picker.outputs]
+        checked.then(self.update_pickers, [self.keyring, *watched], outputs, queue=False, **PRIVATE)
 
-    async def look(self, keyring: Keyring, refresh: frozenset[str] = frozenset()) -> Updates:
+    async def check(self, keyring: Keyring, refresh: frozenset[str] = frozenset()) -> Updates:
         """Ask the backends, those in `refresh` even if they were just asked, and draw the board."""
-        return self.models.follow(await self.monitor.check_all(keyring, refresh=refresh))
+        return self.models.render(await self.monitor.check_all(keyring, refresh=refresh))
 
-    async def follow(self, keyring: Keyring, *watched: Any) -> Updates:
+    async def update_pickers(self, keyring: Keyring, *watched: Any) -> Updates:
         """Show in every pane what has become of its backends."""
         known = [
             self.monitor.last(backend, keyring) or await self.monitor.check(backend, keyring)
             for backend in backends_for(self.limits)
         ]
-        every = [one for one in known if can_be_used(self.limits, one)]
+        every = [one for one in known if is_usable(self.limits, one)]
         updates: Updates = {}
         rest = iter(watched)
         for picker in self.pickers:
-            updates |= picker.follow(every, *(next(rest) for _ in picker.watched))
+            updates |= picker.on_health(every, *(next(rest) for _ in picker.watched))
         return updates or gr.skip()

@@ -1,30 +1,31 @@
 """The MoE tab: a mixture of experts beside a dense model, and which experts work."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gradio as gr
 
 from playground.examples.moe import load_moe
 from playground.services import Services
 
-from ...compare.default_pair import moe_pair
+from ...compare.default_pair import default_moe_pair
 from ...compare.examples import Examples
-from ...compare.restore import Opening
+from ...compare.restore import ViewRestore
 from .view import MoeView
 
-LABEL = "tab_moe"
-ID = "moe"
 _EXAMPLES = {code: load_moe(code) for code in ("en", "es", "zh", "ar")}
 
 
-class Tab:
-    """Draws the tab; it opens when it is first seen, on the best mixture and dense model."""
+class MoeTab:
+    """The MoE tab, which opens when it is first selected."""
+
+    ID: ClassVar[str] = "moe"
+    LABEL: ClassVar[str] = "tab_moe"
 
     def __init__(self, services: Services, keyring: gr.State) -> None:
-        self.view = MoeView(ID, services, keyring, Examples(_EXAMPLES))
+        self.view = MoeView(self.ID, services, keyring, Examples(_EXAMPLES))
         self.pickers = self.view.pickers
-        self._opening = Opening(self.view, moe_pair)
+        self._restore = ViewRestore(self.view, default_moe_pair)
 
     def open_on(self, page: gr.Blocks, tab: gr.Tab) -> Any:
-        """The event that opens it."""
-        return self._opening.when_seen(tab)
+        """See `Tab`."""
+        return self._restore.on_first_select(tab)

@@ -5,7 +5,7 @@ from html import escape
 from backends import ModelSpec
 from playground.conversation import AnswerRecord
 
-from ...compare.status import size
+from ...compare.status import format_parameters
 
 _FORMULA = (
     "2 × the parameters at work: a multiplication and an addition for each, for each token. "
@@ -26,16 +26,13 @@ def cost_html(spec: ModelSpec | None, record: AnswerRecord | None) -> str:
     """The line, as HTML; empty for a model of which nothing is known."""
     if spec is None or not spec.parameters:
         return ""
-    at_work = (
-        f"{size(spec.active_parameters)} at work on each token"
-        if spec.is_mixture
-        else "all at work on each token"
-    )
+    active = format_parameters(spec.active_parameters)
+    at_work = f"{active if spec.is_mixture else 'all'} at work on each token"
     pieces = [
-        (f"{size(spec.parameters)} parameters, {at_work}", ""),
-        (f"{_memory(spec.weights_size)} in bf16", _MEMORY),
+        (f"{format_parameters(spec.parameters)} parameters, {at_work}", ""),
+        (f"{_format_bytes(spec.weights_size)} in bf16", _MEMORY),
         (
-            f"{_operations(flops_per_token(spec))} a token = 2 × {size(spec.active_parameters)}",
+            f"{_format_flops(flops_per_token(spec))} a token = 2 × {active}",
             _FORMULA,
         ),
     ]
@@ -48,11 +45,11 @@ def cost_html(spec: ModelSpec | None, record: AnswerRecord | None) -> str:
     return f'<p class="model-cost">{"".join(spans)}</p>'
 
 
-def _operations(count: float) -> str:
+def _format_flops(count: float) -> str:
     """A number of operations as people write it: `13.2 GFLOP`, `3.1 MFLOP`."""
     unit, scale = ("G", 1e9) if count >= 1e9 else ("M", 1e6)
     return f"≈ {count / scale:.1f} {unit}FLOP"
 
 
-def _memory(count: int) -> str:
+def _format_bytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

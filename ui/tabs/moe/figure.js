@@ -377,7 +377,7 @@ const showLive = () => {
   if (live?.key) return draw(live, live.key);
   key = null;
   clearTokens();
-  $(".says").textContent = live?.says || "";
+  $(".says").textContent = live?.placeholder || "";
   state("empty");
 };
 const closeFile = () => { opened = null; $(".opened").hidden = $(".close").hidden = $(".failed").hidden = true; };

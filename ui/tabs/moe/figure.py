@@ -11,10 +11,10 @@ from playground.routing import Routing, figure_data, from_file
 
 from ...texts import EN
 
-AGAIN = 48
+RESENT_TOKENS = 48
 """Tokens that are sent once more with each tick: a page that is late shows the newest one only."""
 
-Sent = tuple[int, int]
+SentTokens = tuple[int, int]
 """The key of the routing that the page draws, and how many of its tokens it was sent."""
 
 
@@ -35,21 +35,21 @@ def build_figure(view: str, side: str, largest: int) -> gr.HTML:
     )
 
 
-def says(sentence: str) -> str:
+def figure_placeholder(sentence: str) -> str:
     """Instead of a picture: why there is none."""
-    return json.dumps({"says": sentence})
+    return json.dumps({"placeholder": sentence})
 
 
-def shows(routing: Routing, model: str) -> str:
+def full_figure(routing: Routing, model: str) -> str:
     """The whole picture of an answer that has ended."""
-    return _sent({**figure_data(routing), "model": model, "ended": True})
+    return _to_json({**figure_data(routing), "model": model, "ended": True})
 
 
-def grows(routing: Routing, model: str, sent: Sent) -> tuple[str, Sent]:
+def figure_delta(routing: Routing, model: str, sent: SentTokens) -> tuple[str, SentTokens]:
     """What is new of an answer that grows, and what has been sent with it."""
     key, tokens = sent
-    since = max(0, min(tokens, len(routing) - AGAIN)) if key == routing.key else 0
-    return _sent({**figure_data(routing, since), "model": model}), (routing.key, len(routing))
+    since = max(0, min(tokens, len(routing) - RESENT_TOKENS)) if key == routing.key else 0
+    return _to_json({**figure_data(routing, since), "model": model}), (routing.key, len(routing))
 
 
 def open_routing(text: str) -> dict[str, Any]:
@@ -61,8 +61,8 @@ def open_routing(text: str) -> dict[str, Any]:
     return {**figure_data(file.routing), "model": file.model, "ended": True}
 
 
-def _sent(told: dict[str, Any]) -> str:
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+def _to_json(message: dict[str, Any]) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
 # What changes is put in by routing.js, as text: a model's words never become HTML.

@@ -12,11 +12,11 @@ from playground.conversation import SIDES, AnswerRecord
 from playground.routing import MAX_BYTES, Routing, to_file
 from playground.threads import in_media_thread
 
-from ...compare.status import size
+from ...compare.status import format_parameters
 from ...compare.view import CompareView
 from ...events import PRIVATE, Updates
 from .cost import cost_html
-from .figure import build_figure, grows, says
+from .figure import build_figure, figure_delta, figure_placeholder
 from .session import MoeSession
 
 
@@ -30,57 +30,58 @@ class MoeView(CompareView[MoeSession]):
 
     # ── What is on the page ────────────────────────────────────────────────────────────────────
 
-    def draw_below_model(self, side: str) -> None:
+    def build_below_model(self, side: str) -> None:
         """What the model is and what an answer costs, in a line."""
         cost = gr.HTML(elem_id=f"{self.name}-cost-{side}", elem_classes="model-cost-box")
         self.costs = (*self.costs, cost)
 
-    def draw_below_answer(self, side: str) -> None:
+    def build_below_answer(self, side: str) -> None:
         """The routing picture."""
         # It travels as a text in JSON, in which each of its quotation marks takes two bytes.
         largest = min(MAX_BYTES, self.limits.body_bytes // 2)
         self.figures = (*self.figures, build_figure(self.name, side, largest))
 
-    def draw_below_panes(self) -> None:
+    def build_below_panes(self) -> None:
         """How a mixture of experts works, folded away."""
         explained = (Path(__file__).parent / "explained.html").read_text("utf-8")
         gr.HTML(explained, elem_id=f"{self.name}-explained", apply_default_css=False)
 
     @property
-    def drawn(self) -> list[gr.Component]:
+    def stream_outputs(self) -> list[gr.Component]:
         """Those of every view, and the routing pictures."""
-        return [*super().drawn, *self.figures]
+        return [*super().stream_outputs, *self.figures]
 
     @property
-    def changed(self) -> list[Any]:
+    def view_outputs(self) -> list[Any]:
         """Those of every view, and what an answer cost."""
-        return [*super().changed, *self.costs]
+        return [*super().view_outputs, *self.costs]
 
     def _connect(self) -> None:
         super()._connect()
         models = [x.change for pane in self.panes for x in (pane.backend, pane.model)]
         gr.on(
-            models, self.reconsider, [self.session, *self.form], [*self.costs, *self.figures],
+            models, self.update_model, [self.session, *self.form], [*self.costs, *self.figures],
             queue=False, preprocess=False, **PRIVATE,
         )  # fmt: skip
         for side, figure in enumerate(self.figures):
             hidden = gr.Textbox(visible=False)
-            figure.download(_save(side), self.session, hidden, queue=False, **PRIVATE).then(
-                None, hidden, js=f"(text) => phi.save('routing-{SIDES[side]}.json', text)",
-                api_visibility="private",
-            )  # fmt: skip
+            saving = figure.download(
+                _export_routing(side), self.session, hidden, queue=False, **PRIVATE
+            )
+            js = f"(text) => phi.save('routing-{SIDES[side]}.json', text)"
+            saving.then(None, hidden, js=js, api_visibility="private")
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
 
     async def draw(self, session: MoeSession) -> AsyncGenerator[tuple[str, ...], None]:
         """The growing answers, and what is new of their routings."""
         async with aclosing(super().draw(session)) as ticks:
-            async for drawn in ticks:
-                yield (*drawn, *(self._growing(session, side) for side in (0, 1)))
+            async for values in ticks:
+                yield (*values, *(self._stream_figure(session, side) for side in (0, 1)))
 
-    async def reconsider(self, session: MoeSession, *values: Any) -> Updates:
+    async def update_model(self, session: MoeSession, *values: Any) -> Updates:
         """Another model was chosen: it costs something else. A picture that is drawn stays."""
-        self.note_form(session, values)
+        self.remember_form(session, values)
         updates: Updates = dict(zip(self.costs, self._costs(session), strict=True))
         for side, figure in enumerate(self.figures):
             if not session.answering and _routing(session, side) is None:
@@ -88,45 +89,47 @@ class MoeView(CompareView[MoeSession]):
         return updates
 
     @property
-    def filled(self) -> list[Any]:
+    def example_outputs(self) -> list[Any]:
         """Those of every view, and how long an answer may get."""
-        return [*super().filled, self.params.max_tokens]
+        return [*super().example_outputs, self.params.max_tokens]
 
-    async def picked(self, example: Any, session: MoeSession) -> Updates:
+    async def on_example(self, example: Any, session: MoeSession) -> Updates:
         """An example was picked; an agent needs room: it says everything three times."""
-        updates = await super().picked(example, session)
+        updates = await super().on_example(example, session)
         most = min(1024, self.limits.max_tokens)
         return updates | ({self.params.max_tokens: most} if example.system else {})
 
     # ── Drawing ────────────────────────────────────────────────────────────────────────────────
 
-    def shown(self, session: MoeSession) -> Updates:
+    def render(self, session: MoeSession) -> Updates:
         """Everything that follows from the state of the session, costs and pictures too."""
         costs = zip(self.costs, self._costs(session), strict=True)
-        session.figures = [self._figure(session, side) for side in (0, 1)]
-        figures = zip(self.figures, session.figures, strict=True)
-        return super().shown(session) | dict(costs) | dict(figures)
+        session.last_figures = [self._figure(session, side) for side in (0, 1)]
+        figures = zip(self.figures, session.last_figures, strict=True)
+        return super().render(session) | dict(costs) | dict(figures)
 
     def _costs(self, session: MoeSession) -> list[str]:
         return [
             cost_html(spec, _record(session, side)) for side, spec in enumerate(_specs(session))
         ]
 
-    def _growing(self, session: MoeSession, side: int) -> str:
-        snapshot = session.seen[side]
+    def _stream_figure(self, session: MoeSession, side: int) -> str:
+        snapshot = session.last_snapshot[side]
         if snapshot and snapshot.routing:
-            label = session.labels[side][0]
-            told, session.sent[side] = grows(snapshot.routing, label, session.sent[side])
-            session.figures[side] = told
+            label = session.side_labels[side][0]
+            message, session.sent_tokens[side] = figure_delta(
+                snapshot.routing, label, session.sent_tokens[side]
+            )
+            session.last_figures[side] = message
         elif snapshot:
-            session.figures[side] = says(_why_not(session, side, None))
-        return session.figures[side]  # a side that was not asked stays as it is
+            session.last_figures[side] = figure_placeholder(_placeholder_text(session, side, None))
+        return session.last_figures[side]  # a side that was not asked stays as it is
 
     def _figure(self, session: MoeSession, side: int) -> str:
         record, routing = _record(session, side), _routing(session, side)
         if record and routing:
-            return session.whole(side, record)
-        return says(_why_not(session, side, record))
+            return session.cached_figure(side, record)
+        return figure_placeholder(_placeholder_text(session, side, record))
 
 
 def _record(session: MoeSession, side: int) -> AnswerRecord | None:
@@ -139,7 +142,7 @@ def _routing(session: MoeSession, side: int) -> Routing | None:
     return record.routing if record else None
 
 
-def _asked(session: MoeSession, side: int) -> tuple[Backend, str] | None:
+def _current_model(session: MoeSession, side: int) -> tuple[Backend, str] | None:
     """Which model a side asks now, or would ask."""
     if session.run and (request := session.run.requests[side]):
         return request.backend, request.model
@@ -148,16 +151,16 @@ def _asked(session: MoeSession, side: int) -> tuple[Backend, str] | None:
 
 
 def _specs(session: MoeSession) -> list[ModelSpec | None]:
-    asked = (_asked(session, side) for side in (0, 1))
-    return [one and one[0].spec_of(one[1]) for one in asked]
+    current = (_current_model(session, side) for side in (0, 1))
+    return [one and one[0].spec_of(one[1]) for one in current]
 
 
-def _why_not(session: MoeSession, side: int, record: AnswerRecord | None) -> str:
+def _placeholder_text(session: MoeSession, side: int, record: AnswerRecord | None) -> str:
     """Why there is no picture, in a sentence."""
-    asked = _asked(session, side)
-    if asked is None:
+    current = _current_model(session, side)
+    if current is None:
         return "Choose a model above."
-    backend, spec = asked[0], asked[0].spec_of(asked[1])
+    backend, spec = current[0], current[0].spec_of(current[1])
     if not spec.parameters:
         return (
             f"This server does not report routing, and this page does not know whether "
@@ -165,22 +168,22 @@ def _why_not(session: MoeSession, side: int, record: AnswerRecord | None) -> str
         )
     if not spec.is_mixture:
         return (
-            f"{spec.label} is dense: all its {size(spec.parameters)} parameters work on every "
-            "token, so there is nothing to route."
+            f"{spec.label} is dense: all its {format_parameters(spec.parameters)} parameters work "
+            "on every token, so there is nothing to route."
         )
     if not backend.reports_routing:
         return (
             "This server does not report routing. Models that run in this page's own process do, "
             "such as the built-in Pocket-MoE."
         )
-    if session.asks(side):
+    if session.is_running(side):
         return "The picture begins with the first token."
     if record and record.text:
         return "The routing of this answer is no longer there: regenerate it, or open a saved one."
     return "Ask something: here you see which experts work on each token, while they do."
 
 
-def _save(side: int) -> Any:
+def _export_routing(side: int) -> Any:
     async def save(session: MoeSession) -> str:
         record, routing = _record(session, side), _routing(session, side)
         return await in_media_thread(to_file, routing, record.model) if record and routing else ""

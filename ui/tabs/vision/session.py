@@ -9,7 +9,7 @@ from backends import GenerationParams
 
 from ...compare.form import Form, optional
 from ...compare.session import Session
-from .tray import Sheets
+from .tray import CropPreviews
 
 
 def _number(value: object) -> object:
@@ -40,13 +40,15 @@ class VisionSession(Session):
 
     reading: int = 0
     """Uploads whose pictures are being read."""
-    picks: int = 0
+    example_clicks: int = 0
     """Examples that were picked so far: only the last one counts."""
-    sheets: Sheets = field(default_factory=dict[tuple[str, int], str])
+    crop_previews: CropPreviews = field(default_factory=dict[tuple[str, int], str])
     """Pictures drawn as the models see them; see `ui.tabs.vision.tray`."""
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Forget the conversation, and how pictures were drawn that are gone with it."""
-        super().forget()
-        there = {picture.digest for picture in self.pictures}
-        self.sheets = {key: sheet for key, sheet in self.sheets.items() if key[0] in there}
+        super().reset()
+        kept = {picture.digest for picture in self.pictures}
+        self.crop_previews = {
+            key: preview for key, preview in self.crop_previews.items() if key[0] in kept
+        }

@@ -8,13 +8,13 @@ from backends import CONTEXT_CAP
 from playground.media.pictures import Picture
 from playground.media.tiles import draw_tiles, image_tokens
 
-from ...compare.chat import data_url, small
+from ...compare.chat import data_url, thumbnail_url
 
 ACTIONS = {"earlier": ("←", "Move {} earlier"), "later": ("→", "Move {} later")}
 
 
 @dataclass(frozen=True)
-class Sight:
+class ImageCost:
     """How one side sees the pictures of a conversation."""
 
     side: str
@@ -31,35 +31,37 @@ class Sight:
         return sum(image_tokens(picture, self.crops) for picture in pictures if self.crops)
 
 
-Sheets = dict[tuple[str, int], str]
+CropPreviews = dict[tuple[str, int], str]
 """Pictures drawn as they are seen, as `data:` addresses, by their digest and the crops."""
 
 
-def draw_sheets(pictures: Sequence[Picture], sights: Sequence[Sight], sheets: Sheets) -> None:
+def make_crop_previews(
+    pictures: Sequence[Picture], costs: Sequence[ImageCost], previews: CropPreviews
+) -> None:
     """Draw what is not in `sheets` yet. Takes a few milliseconds a picture."""
-    for sight in sights:
+    for cost in costs:
         for picture in pictures:
-            key = (picture.digest, sight.crops or 0)
-            if sight.crops and picture.available and key not in sheets:
-                sheets[key] = data_url(draw_tiles(picture, sight.crops), "webp")
+            key = (picture.digest, cost.crops or 0)
+            if cost.crops and picture.available and key not in previews:
+                previews[key] = data_url(draw_tiles(picture, cost.crops), "webp")
 
 
-def strip_html(
-    pictures: Sequence[Picture], sights: Sequence[Sight], sheets: Sheets, busy: str = ""
+def tray_html(
+    pictures: Sequence[Picture], costs: Sequence[ImageCost], previews: CropPreviews, busy: str = ""
 ) -> str:
     """The strip; empty while there is no picture. `busy` says what is being read."""
     reading = f'<p class="reading"><span class="pulse"></span>{escape(busy)}</p>' if busy else ""
     if not pictures:
         return reading
-    first = 1 + len(sights[0].earlier) if sights else 1
+    first = 1 + len(costs[0].earlier) if costs else 1
     cards = "".join(
         _card(picture, n, number, last=n == len(pictures) - 1)
         for n, (number, picture) in enumerate(enumerate(pictures, first))
     )
-    costs = "".join(_cost(pictures, sight) for sight in sights)
+    lines = "".join(_cost_line(pictures, cost) for cost in costs)
     return (
         f'<ol class="strip" aria-label="Pictures for the next prompt">{cards}</ol>{reading}'
-        f'<div class="costs">{costs}</div>{_seen(pictures, sights, sheets, first)}'
+        f'<div class="costs">{lines}</div>{_details(pictures, costs, previews, first)}'
     )
 
 
@@ -72,7 +74,7 @@ def _card(picture: Picture, n: int, number: int, last: bool) -> str:
         if not (n == 0 and action == "earlier") and not (last and action == "later")
     )
     return (
-        f'<li><img src="{small(picture)}" alt="{name}" title="{name}">'
+        f'<li><img src="{thumbnail_url(picture)}" alt="{name}" title="{name}">'
         f'<b aria-label="Picture {number}">{number}</b>'
         f"<p><span>{name}</span><span>{picture.width:,} × {picture.height:,}</span>{notes}</p>"
         f"<div>{moves}{_button('remove', picture, n, '×', f'Remove picture {number}')}</div></li>"
@@ -86,41 +88,43 @@ def _button(action: str, picture: Picture, n: int, sign: str, words: str) -> str
     )
 
 
-def _cost(pictures: Sequence[Picture], sight: Sight) -> str:
+def _cost_line(pictures: Sequence[Picture], cost: ImageCost) -> str:
     """What the pictures take of one side's context, in a line."""
-    side = f'<b class="{sight.side}">{sight.side.capitalize()}</b> '
-    if sight.crops is None:
+    side = f'<b class="{cost.side}">{cost.side.capitalize()}</b> '
+    if cost.crops is None:
         return f"<p>{side}How many tokens they take is this model's own matter.</p>"
-    new, all_of_them = sight.tokens(pictures), sight.tokens((*sight.earlier, *pictures))
+    new, all_of_them = cost.tokens(pictures), cost.tokens((*cost.earlier, *pictures))
     share = min(100, round(100 * all_of_them / CONTEXT_CAP))
-    each = {image_tokens(picture, sight.crops) for picture in pictures}
+    each = {image_tokens(picture, cost.crops) for picture in pictures}
     sizes = f"{min(each):,}" if len(each) == 1 else f"{min(each):,} to {max(each):,}"
     per = f" ({sizes} each)" if len(pictures) > 1 else ""
-    before = f", {all_of_them:,} with the earlier ones" if sight.earlier else ""
-    crops = f"up to {sight.crops} crops" if sight.crops > 1 else "1 crop"
+    before = f", {all_of_them:,} with the earlier ones" if cost.earlier else ""
+    crops = f"up to {cost.crops} crops" if cost.crops > 1 else "1 crop"
     window = (
         f'<span class="gauge" aria-hidden="true"><i style="width:{max(1, share)}%"></i></span>'
         f"{share} % of the {CONTEXT_CAP:,}-token context"
     )
     if all_of_them >= CONTEXT_CAP:
         what = "it reads on in its long context, slower and with more memory"
-        if sight.context <= CONTEXT_CAP:
+        if cost.context <= CONTEXT_CAP:
             what = "too much for this model. Take fewer pictures or crops"
         window = f'<span class="warning">more than {CONTEXT_CAP:,} tokens: {what}</span>'
     return f"<p>{side}{crops}: <strong>{new:,} tokens</strong>{per}{before} · {window}</p>"
 
 
-def _seen(pictures: Sequence[Picture], sights: Sequence[Sight], sheets: Sheets, first: int) -> str:
+def _details(
+    pictures: Sequence[Picture], costs: Sequence[ImageCost], previews: CropPreviews, first: int
+) -> str:
     """What the models really see: each picture as a whole, and crop by crop."""
     by_crops: dict[int, list[str]] = {}
-    for sight in sights:
-        if sight.crops:
-            by_crops.setdefault(sight.crops, []).append(sight.side)
+    for cost in costs:
+        if cost.crops:
+            by_crops.setdefault(cost.crops, []).append(cost.side)
     if not by_crops:
         return ""
     rows = "".join(
-        f"<p><b>{escape(' and '.join(sides).capitalize())}: {_crops(crops)}</b></p>"
-        f'<div class="sheets">{"".join(_sheets(pictures, crops, sheets, first))}</div>'
+        f"<p><b>{escape(' and '.join(sides).capitalize())}: {_crop_limit(crops)}</b></p>"
+        f'<div class="sheets">{"".join(_preview_images(pictures, crops, previews, first))}</div>'
         for crops, sides in by_crops.items()
     )
     return (
@@ -130,13 +134,15 @@ def _seen(pictures: Sequence[Picture], sights: Sequence[Sight], sheets: Sheets, 
     )
 
 
-def _crops(crops: int) -> str:
+def _crop_limit(crops: int) -> str:
     return f"up to {crops} crops" if crops > 1 else "1 crop"
 
 
-def _sheets(pictures: Sequence[Picture], crops: int, sheets: Sheets, first: int) -> list[str]:
+def _preview_images(
+    pictures: Sequence[Picture], crops: int, previews: CropPreviews, first: int
+) -> list[str]:
     return [
-        f'<img src="{sheets[picture.digest, crops]}" alt="Picture {number} in its crops">'
+        f'<img src="{previews[picture.digest, crops]}" alt="Picture {number} in its crops">'
         for number, picture in enumerate(pictures, first)
-        if (picture.digest, crops) in sheets
+        if (picture.digest, crops) in previews
     ]

@@ -14,25 +14,25 @@ from backends import BackendError, BadRequestError
 from playground.media.pictures import Picture
 from playground.threads import MEDIA
 
-AT_ONCE = 2
+MAX_CONCURRENT_READS = 2
 """Visitors whose files are read at the same time: decoding keeps a processor busy."""
 _LOG = logging.getLogger(__name__)
 
-Look = Callable[[Path, str, threading.Event], Sequence[Picture]]
+ReadPictures = Callable[[Path, str, threading.Event], Sequence[Picture]]
 """Makes pictures of a file, given its name; the event is set when nobody waits for them."""
 
 
-class Uploads:
+class UploadReader:
     """The files of all visitors of one view, in the folder that Gradio puts them into."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
         # Who adds the same file as another visitor has it at the same path (Gradio's).
-        self._needed: Counter[Path] = Counter()
-        self._places = threading.Semaphore(AT_ONCE)
+        self._users: Counter[Path] = Counter()
+        self._slots = threading.Semaphore(MAX_CONCURRENT_READS)
 
     async def read(
-        self, files: Mapping[Path, str], most: int, look: Look
+        self, files: Mapping[Path, str], most: int, read_pictures: ReadPictures
     ) -> AsyncGenerator[str | Sequence[Picture] | BackendError, None]:
         """Read at most so many files, by their names, and delete all of them in the end.
 
@@ -40,49 +40,49 @@ class Uploads:
         least once a second: only then does Gradio notice a closed tab. For each file it yields its
         pictures, or why there are none.
         """
-        files = {path: name for path, name in files.items() if self._is_ours(path)}
-        with self._kept(files.keys()) as gone:
-            while not self._places.acquire(blocking=False):
+        files = {path: name for path, name in files.items() if self._is_in_folder(path)}
+        with self._in_use(files.keys()) as cancelled:
+            while not self._slots.acquire(blocking=False):
                 yield "Waiting for other visitors’ pictures…"
-                _claim(files)
+                _touch(files)
                 await asyncio.sleep(1)
             work: Future[Sequence[Picture]] | None = None
             try:
                 for path, name in list(files.items())[:most]:
-                    work = MEDIA.submit(look, path, name, gone)
+                    work = MEDIA.submit(read_pictures, path, name, cancelled)
                     async with aclosing(_read_one(work, name)) as steps:
                         async for step in steps:
-                            _claim(files)
+                            _touch(files)
                             yield step
             finally:
                 # Who leaves stops no thread: the place is free when that has ended.
                 if work is None:
-                    self._places.release()
+                    self._slots.release()
                 else:
-                    work.add_done_callback(lambda _: self._places.release())
+                    work.add_done_callback(lambda _: self._slots.release())
 
-    def _is_ours(self, path: Path) -> bool:
+    def _is_in_folder(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._folder)
 
     @contextmanager
-    def _kept(self, files: Collection[Path]) -> Generator[threading.Event, None, None]:
+    def _in_use(self, files: Collection[Path]) -> Generator[threading.Event, None, None]:
         """Keep files until the end, then delete those that nobody else needs."""
-        gone = threading.Event()
-        self._needed.update(files)
+        cancelled = threading.Event()
+        self._users.update(files)
         try:
-            yield gone
+            yield cancelled
         finally:
-            gone.set()
-            self._needed.subtract(files)
+            cancelled.set()
+            self._users.subtract(files)
             for path in files:
-                if self._needed[path] <= 0:
-                    del self._needed[path]
+                if self._users[path] <= 0:
+                    del self._users[path]
                     with suppress(OSError):
                         path.unlink(missing_ok=True)
 
 
-def _claim(files: Collection[Path]) -> None:
-    """Somebody still wants these files: those that nobody touches are deleted (`ui.doors`)."""
+def _touch(files: Collection[Path]) -> None:
+    """Somebody still wants these files: those that nobody touches are deleted (`ui.middleware`)."""
     for path in files:
         with suppress(OSError):
             os.utime(path)
@@ -100,10 +100,10 @@ async def _read_one(
             waited += 1
     finally:
         task.cancel()  # does nothing to one that is done
-    yield _found(task, name)
+    yield _result(task, name)
 
 
-def _found(task: asyncio.Future[Sequence[Picture]], name: str) -> Sequence[Picture] | BackendError:
+def _result(task: asyncio.Future[Sequence[Picture]], name: str) -> Sequence[Picture] | BackendError:
     try:
         return task.result()
     except BackendError as error:

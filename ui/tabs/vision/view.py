@@ -24,15 +24,15 @@ from playground.threads import in_media_thread
 
 from ...compare.composer import notice_html
 from ...compare.view import CompareView
-from ...doors import own_folder
 from ...events import PRIVATE, Updates
+from ...middleware import own_folder
 from ...texts import t
 from .session import CROPS, VisionSession
-from .tray import Sight, draw_sheets, strip_html
-from .uploads import Uploads
+from .tray import ImageCost, make_crop_previews, tray_html
+from .uploads import UploadReader
 
 SIDES = ("left", "right")
-FRAMES = 8
+DEFAULT_FRAMES = 8
 """Frames that are taken from a video unless the visitor wants another number."""
 
 
@@ -41,11 +41,11 @@ class VisionView(CompareView[VisionSession]):
 
     session_type = VisionSession
     modality = "image"
-    invitation = "show_and_ask"
+    placeholder_key = "show_and_ask"
 
     # ── What is on the page ────────────────────────────────────────────────────────────────────
 
-    def draw_beside_model(self, side: str) -> None:
+    def build_beside_model(self, side: str) -> None:
         """In how many crops this side sees a picture."""
         crops = gr.Dropdown(
             [(t("crops_auto"), ""), *((str(n), n) for n in CROPS)], value="", label=t("crops"),
@@ -54,10 +54,10 @@ class VisionView(CompareView[VisionSession]):
         )  # fmt: skip
         self.crops = (*getattr(self, "crops", ()), crops)
 
-    def draw_above_prompt(self) -> None:
+    def build_above_prompt(self) -> None:
         """The pictures for the next prompt, and the ways to add some."""
-        self.strip = gr.HTML(
-            elem_id=f"{self.name}-strip", elem_classes="pictures", js_on_load=_CLICKS
+        self.tray = gr.HTML(
+            elem_id=f"{self.name}-strip", elem_classes="pictures", js_on_load=_CLICK_SCRIPT
         )
         with gr.Row(elem_classes="adding"):
             self.add_button = gr.UploadButton(
@@ -71,7 +71,7 @@ class VisionView(CompareView[VisionSession]):
                 filterable=False,
             )  # fmt: skip
             self.frames = gr.Number(
-                min(FRAMES, self.limits.picture.frames), precision=0, minimum=1,
+                min(DEFAULT_FRAMES, self.limits.picture.frames), precision=0, minimum=1,
                 maximum=self.limits.picture.frames, label=t("frames"), scale=0, min_width=90,
                 elem_id=f"{self.name}-frames",
             )  # fmt: skip
@@ -82,33 +82,35 @@ class VisionView(CompareView[VisionSession]):
         return [*super().form, *self.crops]
 
     @property
-    def changed(self) -> list[Any]:
+    def view_outputs(self) -> list[Any]:
         """Those of every view, and the pictures."""
-        return [*super().changed, self.strip]
+        return [*super().view_outputs, self.tray]
 
     @property
-    def filled(self) -> list[Any]:
+    def example_outputs(self) -> list[Any]:
         """Those of every view, and what an example shows."""
-        return [*super().filled, self.spacing, self.frames, *self._held]
+        return [*super().example_outputs, self.spacing, self.frames, *self._tray_outputs]
 
     @property
-    def _held(self) -> list[Any]:
-        return [self.strip, self.composer.notice]
+    def _tray_outputs(self) -> list[Any]:
+        return [self.tray, self.composer.notice]
 
     def _connect(self) -> None:
         super()._connect()
-        self._uploads = Uploads(own_folder())
+        self._uploads = UploadReader(own_folder())
         form = [self.session, *self.form]
         choices = [self.spacing, self.frames]
         self.add_button.upload(
             self.add, [self.session, self.add_button, *choices, *self.form],
-            [*self._held, self.add_button], preprocess=False, concurrency_limit=None,
+            [*self._tray_outputs, self.add_button], preprocess=False, concurrency_limit=None,
             trigger_mode="multiple", **PRIVATE,
         )  # fmt: skip
-        self.strip.click(self.arrange, form, self._held, queue=False, preprocess=False, **PRIVATE)
+        self.tray.click(
+            self.edit_tray, form, self._tray_outputs, queue=False, preprocess=False, **PRIVATE
+        )
         gr.on(
             [*(crops.change for crops in self.crops), *(p.model.change for p in self.panes)],
-            self.recount, form, self.strip, queue=False, preprocess=False, **PRIVATE,
+            self.update_costs, form, self.tray, queue=False, preprocess=False, **PRIVATE,
         )  # fmt: skip
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
@@ -125,23 +127,23 @@ class VisionView(CompareView[VisionSession]):
         if len(named) > room:
             failures.append(f"Only {room} of {len(named)} files were taken: more do not fit.")
 
-        def look(path: Path, name: str, gone: threading.Event) -> Sequence[Picture]:
-            return self._look(path, name, spacing, frames, gone)
+        def read_upload(path: Path, name: str, cancelled: threading.Event) -> Sequence[Picture]:
+            return self._read_upload(path, name, spacing, frames, cancelled)
 
-        self.note_form(session, values)
+        self.remember_form(session, values)
         session.reading += 1
         try:
-            async with aclosing(self._uploads.read(named, room, look)) as steps:
+            async with aclosing(self._uploads.read(named, room, read_upload)) as steps:
                 async for step in steps:
                     if isinstance(step, str):
-                        yield {self.strip: self._strip(session, busy=step)}
+                        yield {self.tray: self._tray_html(session, busy=step)}
                     else:
-                        failures += self._held_back(session, step)
-            await self._draw_sheets(session)
+                        failures += self._attach_or_explain(session, step)
+            await self._update_crop_previews(session)
         finally:
             session.reading -= 1
         yield {
-            self.strip: self._strip(session),
+            self.tray: self._tray_html(session),
             self.composer.notice: notice_html(" ".join(dict.fromkeys(failures))),
             self.add_button: None,
         }
@@ -149,120 +151,122 @@ class VisionView(CompareView[VisionSession]):
     async def ask(self, session: VisionSession, *values: Any) -> Updates:
         """Compare, once all the pictures are there that were added."""
         if session.reading:
-            return self._refused("The pictures are still being read. Ask again in a moment.")
+            return self._refuse("The pictures are still being read. Ask again in a moment.")
         return await super().ask(session, *values)
 
-    async def arrange(self, event: gr.EventData, session: VisionSession, *values: Any) -> Updates:
+    async def edit_tray(self, event: gr.EventData, session: VisionSession, *values: Any) -> Updates:
         """A picture is moved or taken away."""
-        told = event._data if isinstance(event._data, dict) else {}
-        pictures, n, action = [*session.pictures], told.get("n"), told.get("act")
+        data = event._data if isinstance(event._data, dict) else {}
+        pictures, n, action = [*session.pictures], data.get("n"), data.get("act")
         if not isinstance(n, int) or not 0 <= n < len(pictures):
             return gr.skip()
-        if pictures[n].digest != told.get("picture"):  # the strip has changed since
-            return {self.strip: self._strip(session)}
+        if pictures[n].digest != data.get("picture"):  # the strip has changed since
+            return {self.tray: self._tray_html(session)}
         to = {"earlier": n - 1, "later": n + 1}.get(str(action))
         picture = pictures.pop(n)
         if to is not None:
             pictures.insert(max(0, to), picture)
         session.pictures = tuple(pictures)
-        self.note_form(session, values)
-        return {self.strip: self._strip(session), self.composer.notice: ""}
+        self.remember_form(session, values)
+        return {self.tray: self._tray_html(session), self.composer.notice: ""}
 
-    async def recount(self, session: VisionSession, *values: Any) -> str:
+    async def update_costs(self, session: VisionSession, *values: Any) -> str:
         """Another model or other crops: what the pictures cost is another thing now."""
-        self.note_form(session, values)
-        await self._draw_sheets(session)
-        return self._strip(session)
+        self.remember_form(session, values)
+        await self._update_crop_previews(session)
+        return self._tray_html(session)
 
-    async def picked(self, example: VisionExample, session: VisionSession) -> Updates:
+    async def on_example(self, example: VisionExample, session: VisionSession) -> Updates:
         """An example was picked: its pictures take the place of those that were there."""
-        updates = await super().picked(example, session)
+        updates = await super().on_example(example, session)
         limits = self.limits.picture
-        frames = min(example.frames or FRAMES, limits.frames)
+        frames = min(example.frames or DEFAULT_FRAMES, limits.frames)
         if example.clip:
             updates |= {self.spacing: example.spacing, self.frames: frames}
-        session.picks += 1
-        pick = session.picks
+        session.example_clicks += 1
+        click = session.example_clicks
         try:
             files = (example.clip,) if example.clip else example.pictures
-            found = await in_media_thread(_shown_with, files, example.spacing, frames, limits)
-            if pick != session.picks:  # another one was picked meanwhile
+            found = await in_media_thread(_example_pictures, files, example.spacing, frames, limits)
+            if click != session.example_clicks:  # another one was picked meanwhile
                 return gr.skip()
             session.pictures = ()
-            self._hold(session, found)
+            self._attach(session, found)
         except BackendError as error:
             updates[self.composer.notice] = notice_html(str(error))
-        await self._draw_sheets(session)
-        return {self.composer.notice: "", **updates, self.strip: self._strip(session)}
+        await self._update_crop_previews(session)
+        return {self.composer.notice: "", **updates, self.tray: self._tray_html(session)}
 
     # ── The pictures that are held for the next prompt ─────────────────────────────────────────
 
-    def _look(
-        self, path: Path, name: str, spacing: Any, frames: Any, gone: threading.Event
+    def _read_upload(
+        self, path: Path, name: str, spacing: Any, frames: Any, cancelled: threading.Event
     ) -> Sequence[Picture]:
         limits = self.limits.picture
-        if gone.is_set():  # before a thread was free
+        if cancelled.is_set():  # before a thread was free
             return []
         if is_clip(path):
-            count = frames if isinstance(frames, int) else FRAMES
+            count = frames if isinstance(frames, int) else DEFAULT_FRAMES
             how = "scenes" if spacing == "scenes" else "even"
             count = max(1, min(count, limits.frames))
-            return _drawn_small(read_frames(path, name, how, count, limits, gone.is_set))
+            return _with_thumbnails(read_frames(path, name, how, count, limits, cancelled.is_set))
         check_size(path.stat().st_size, limits.file_bytes, name)  # before it is in memory
-        return _drawn_small(read_picture_unless(gone.is_set, path.read_bytes(), name, limits))
+        return _with_thumbnails(
+            read_picture_unless(cancelled.is_set, path.read_bytes(), name, limits)
+        )
 
-    def _held_back(
+    def _attach_or_explain(
         self, session: VisionSession, found: Sequence[Picture] | BackendError
     ) -> Sequence[str]:
         """Hold what was found; what could not be, in words."""
         if isinstance(found, BackendError):
             return [str(found)]
         try:
-            self._hold(session, found)
+            self._attach(session, found)
         except BackendError as error:
             return [str(error)]
         return []
 
-    def _hold(self, session: VisionSession, pictures: Iterable[Picture]) -> None:
+    def _attach(self, session: VisionSession, pictures: Iterable[Picture]) -> None:
         """Put pictures behind those that are there, if there is room for them."""
-        held = (*session.pictures, *pictures)
-        self.limits.check_attached_pictures((*session.conversation.pictures(), *held))
+        attached = (*session.pictures, *pictures)
+        self.limits.check_attached_pictures((*session.conversation.pictures(), *attached))
         self.limits.check_picture_memory()
-        session.pictures = held
+        session.pictures = attached
 
     # ── What they cost, and how they are drawn ─────────────────────────────────────────────────
 
-    def _sights(self, session: VisionSession) -> list[Sight]:
+    def _image_costs(self, session: VisionSession) -> list[ImageCost]:
         earlier, last = session.conversation.pictures(), session.conversation.last
         if session.answering and last and not last.answered:
             earlier += last.pictures
-        sights: list[Sight] = []
+        costs: list[ImageCost] = []
         for side, (backend, model) in enumerate(session.form.sides):
             crops, count, context = None, len(earlier) + len(session.pictures), CONTEXT_CAP
             if backend in REGISTRY and model:
                 with suppress(BackendError):
                     crops = REGISTRY[backend].crops(model, session.form.params_of(side), count)
                 context = REGISTRY[backend].spec_of(model).context or CONTEXT_CAP
-            sights.append(Sight(SIDES[side], crops, earlier, context))
-        return sights
+            costs.append(ImageCost(SIDES[side], crops, earlier, context))
+        return costs
 
-    async def _draw_sheets(self, session: VisionSession) -> None:
-        held, sights = session.pictures, self._sights(session)
-        there = {picture.digest for picture in held}
-        for key in [key for key in session.sheets if key[0] not in there]:
-            del session.sheets[key]
-        await in_media_thread(draw_sheets, held, sights, session.sheets)
+    async def _update_crop_previews(self, session: VisionSession) -> None:
+        attached, costs = session.pictures, self._image_costs(session)
+        kept = {picture.digest for picture in attached}
+        for key in [key for key in session.crop_previews if key[0] not in kept]:
+            del session.crop_previews[key]
+        await in_media_thread(make_crop_previews, attached, costs, session.crop_previews)
 
-    def _strip(self, session: VisionSession, busy: str = "") -> str:
-        return strip_html(session.pictures, self._sights(session), session.sheets, busy)
+    def _tray_html(self, session: VisionSession, busy: str = "") -> str:
+        return tray_html(session.pictures, self._image_costs(session), session.crop_previews, busy)
 
-    def shown(self, session: VisionSession) -> Updates:
+    def render(self, session: VisionSession) -> Updates:
         """Everything that follows from the state of the session, the pictures too."""
-        return super().shown(session) | {self.strip: self._strip(session)}
+        return super().render(session) | {self.tray: self._tray_html(session)}
 
 
 @lru_cache(maxsize=16)
-def _shown_with(
+def _example_pictures(
     files: tuple[str, ...], spacing: Spacing, frames: int, limits: PictureLimits
 ) -> Sequence[Picture]:
     """What an example shows: pictures, or frames of its clip."""
@@ -273,17 +277,17 @@ def _shown_with(
             found += read_frames(BytesIO(data), name, spacing, frames, limits)
         else:
             found.append(read_picture(data, name, limits))
-    return _drawn_small(found)
+    return _with_thumbnails(found)
 
 
-def _drawn_small(pictures: Sequence[Picture]) -> Sequence[Picture]:
+def _with_thumbnails(pictures: Sequence[Picture]) -> Sequence[Picture]:
     """The same, with their small copies made: on the event loop that would hold up others."""
     for picture in pictures:
         picture.thumbnail  # noqa: B018
     return pictures
 
 
-_CLICKS = """
+_CLICK_SCRIPT = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
   if (button) trigger("click", { ...button.dataset, n: Number(button.dataset.n) });

@@ -1,4 +1,4 @@
-"""The names that this page answers to, and whether a request comes from the page itself."""
+"""Host names that the page accepts, and the check that a request comes from the page itself."""
 
 import os
 import re
@@ -11,31 +11,31 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-EVERYWHERE = frozenset({"0.0.0.0", "::"})
+ALL_INTERFACES = frozenset({"0.0.0.0", "::"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The names a page answers to.
+    """The host names that a page accepts.
 
-    A page on one's own computer answers to few: another website can give its own name the address
-    127.0.0.1, and would then be this page to the browser.
+    A local page accepts few: another website can resolve its own name to 127.0.0.1 (DNS rebinding),
+    and would then have the same origin as this page.
     """
 
     names: frozenset[str] | None = None
-    """Lower case; `None`: to every name, as a page that strangers visit anyway."""
+    """Lower case; `None` accepts every name, as on a public page."""
     addresses: bool = False
-    """Also to every address in numbers: those belong to no website."""
+    """Also accept every numeric IP address: those belong to no website."""
     trusted: frozenset[str] = frozenset()
-    """Names of proxies before this page: what they say in `X-Forwarded-Host` is believed."""
+    """Names of proxies in front of this page, whose `X-Forwarded-Host` is used."""
 
     @classmethod
     def of(cls, listening: str, allowed: Sequence[str] = (), public: bool = False) -> "Hosts":
-        """Those of a page that listens at an address; `allowed` are further names of it.
+        """Return the names of a page that listens at an address; `allowed` are further ones.
 
-        On a Hugging Face Space, the Space's own name is one of them. Raises `ValueError` for what
-        is no name.
+        On a Hugging Face Space, the Space's own name is one of them. Raises `ValueError` for an
+        invalid host name.
         """
         if wrong := [name for name in allowed if not _name(name)]:
             raise ValueError(f"“{wrong[0]}” is not the name of a host: it looks like phi.example.")
@@ -44,14 +44,14 @@ class Hosts:
         if public:
             return cls(None, True, named)
         own = {_name(listening), *LOOPBACK, *named}
-        everywhere = listening in EVERYWHERE
+        everywhere = listening in ALL_INTERFACES
         if everywhere:  # a computer is called by its name in its own network
             computer = socket.gethostname().lower()
             own |= {computer, f"{computer}.local"}
-        return cls(frozenset(own - EVERYWHERE), everywhere, named)
+        return cls(frozenset(own - ALL_INTERFACES), everywhere, named)
 
-    def answers(self, headers: Headers) -> bool:
-        """Whether the request was sent to one of these names."""
+    def accepts(self, headers: Headers) -> bool:
+        """True if the request was sent to one of these names."""
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
             return False
@@ -59,7 +59,7 @@ class Hosts:
         return self.names is None or name in self.names or (self.addresses and _is_address(name))
 
     def sent_by_page(self, headers: Headers) -> bool:
-        """Whether a request's `Origin`, if it has one, is this page."""
+        """True if a request has no `Origin` header, or this page's own origin."""
         origins = headers.getlist("origin")
         if not origins:
             return True
@@ -76,17 +76,17 @@ class Hosts:
         return place.lower().removesuffix(default) in own or _name(place) in self.trusted
 
     def trusts(self, forwarded: str) -> bool:
-        """Whether a proxy's `X-Forwarded-Host` is to be believed."""
+        """True if a proxy's `X-Forwarded-Host` may be used."""
         return _name(forwarded) in self.trusted
 
     @property
-    def named(self) -> str:
-        """Those names, to be read."""
+    def allowed_names(self) -> str:
+        """The accepted names as one text for messages."""
         return ", ".join(sorted(self.names or ()))
 
 
 def _name(host: str) -> str:
-    """A host without its port and brackets, in lower case; `""` for what is none."""
+    """Return a host without port and brackets, in lower case; `""` if it is invalid."""
     match = _HOST.fullmatch(host.strip())
     if match is None:
         try:  # a bare address of version 6, as on a command line

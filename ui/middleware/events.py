@@ -1,4 +1,4 @@
-"""The door for events: a JSON body that is small, comes in time, and says whose it is."""
+"""Checks of event requests: a small JSON body that arrives in time and names its session."""
 
 import asyncio
 import json
@@ -18,18 +18,18 @@ from .refusal import Refusal
 from .uploads import UPLOAD
 from .visits import Visits
 
-PATIENCE = 10.0
-"""Seconds that the next piece of a body may take."""
-WHOLE = 30.0
-"""Seconds that all of it may take."""
-_SESSION = re.compile("[A-Za-z0-9-]{1,64}")
-_ENDS = re.compile(r"/gradio_api/(cancel|reset)/?")
-"""What ends an event: it makes no session, and Gradio's own page does not always name one."""
-_READ = ("GET", "HEAD", "OPTIONS")
+READ_TIMEOUT = 10.0
+"""Seconds to wait for the next piece of a body."""
+BODY_TIMEOUT = 30.0
+"""Seconds to wait for the whole body."""
+_SESSION_HASH = re.compile("[A-Za-z0-9-]{1,64}")
+_CANCEL_PATHS = re.compile(r"/gradio_api/(cancel|reset)/?")
+"""Paths that end an event: they create no session, and Gradio's page does not always name one."""
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
-class Events:
-    """Reads the body of every event whole, refuses what is none, and hands it on."""
+class EventCheck:
+    """Reads each event's body completely, refuses invalid ones, and replays valid ones."""
 
     def __init__(self, app: ASGIApp, limits: Limits, visits: Visits) -> None:
         self.app, self.limits, self.visits = app, limits, visits
@@ -37,11 +37,15 @@ class Events:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through if it only reads, uploads, or is a proper event."""
-        if scope["type"] != "http" or scope["method"] in _READ or UPLOAD.fullmatch(scope["path"]):
+        if (
+            scope["type"] != "http"
+            or scope["method"] in _SAFE_METHODS
+            or UPLOAD.fullmatch(scope["path"])
+        ):
             return await self.app(scope, receive, send)
         visitor = VISITOR.get()
         try:
-            with self._one_more(visitor):
+            with self._count_body(visitor):
                 body = await self._read(Headers(scope=scope), receive)
         except Refusal as refusal:
             return await refusal(scope, receive, send)
@@ -49,14 +53,14 @@ class Events:
             return
         try:
             event = _event(body, self.limits.event_values)
-            if not _ENDS.fullmatch(scope["path"]):
+            if not _CANCEL_PATHS.fullmatch(scope["path"]):
                 self.visits.admit(_session(event), visitor)
         except Refusal as refusal:
             return await refusal(scope, None, send)
-        await self.app(scope, _again(body, receive), send)
+        await self.app(scope, _replayed(body, receive), send)
 
     @contextmanager
-    def _one_more(self, visitor: str) -> Generator[None, None, None]:
+    def _count_body(self, visitor: str) -> Generator[None, None, None]:
         most = self.limits.bodies
         if most is not None and self._reading[visitor] >= most:
             raise Refusal(429, "These are many requests at once. Wait a moment.", retry_after=5)
@@ -76,11 +80,11 @@ class Events:
         declared = headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared[:12]) > most:
             raise too_large
-        body, end = bytearray(), asyncio.get_running_loop().time() + WHOLE
+        body, end = bytearray(), asyncio.get_running_loop().time() + BODY_TIMEOUT
         while True:
             try:
                 now = asyncio.get_running_loop().time()
-                async with asyncio.timeout_at(min(now + PATIENCE, end)):
+                async with asyncio.timeout_at(min(now + READ_TIMEOUT, end)):
                     message = await receive()
             except TimeoutError:
                 raise Refusal(408, "This request took too long to arrive. Try again.") from None
@@ -94,28 +98,28 @@ class Events:
 
 
 def _event(body: bytes, most: int) -> dict[str, Any]:
-    """An event that holds at most so many values."""
+    """Parse an event. Raises `Refusal` if it is not JSON, or has more than `most` values."""
     try:
         event: Any = json.loads(body)
     except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict):
         raise Refusal(400, "This is not JSON that can be read.")
-    if _more_values(event, most):
+    if _has_more_values(event, most):
         raise Refusal(413, f"This is more than this page takes at once: {most:,} values.")
     return event
 
 
 def _session(event: dict[str, Any]) -> str:
-    """The session that it belongs to."""
+    """Return the event's session hash. Raises `Refusal` if it has none."""
     session = event.get("session_hash")
-    if not isinstance(session, str) or not _SESSION.fullmatch(session):
+    if not isinstance(session, str) or not _SESSION_HASH.fullmatch(session):
         raise Refusal(400, "This event belongs to no page. Reload the page.")
     return session
 
 
-def _more_values(event: Any, most: int) -> bool:
-    """Whether there are more than so many values in it: Gradio copies each, several times."""
+def _has_more_values(event: Any, most: int) -> bool:
+    """True if an event holds more than `most` values: Gradio copies each of them several times."""
     values, count = [event], 0
     while values:
         value = values.pop()
@@ -128,8 +132,8 @@ def _more_values(event: Any, most: int) -> bool:
     return False
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """The body once more, then whatever comes."""
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body again, then whatever follows it."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

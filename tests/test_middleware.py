@@ -1,4 +1,4 @@
-"""The doors: who may ask this page at all, how much at once, and what becomes of it afterwards."""
+"""The middleware: who may call this page, how much at once, and what is deleted afterwards."""
 
 import asyncio
 import io
@@ -20,10 +20,10 @@ import pytest
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from playground.visitors import VISITOR
-from ui.doors import Hosts, UploadFolder, doors, folder, visits
-from ui.doors.events import PATIENCE
-from ui.doors.log import Minutes, OncePerMinute, QuietErrors, QuietFormatter
-from ui.doors.visits import Visits
+from ui.middleware import Hosts, UploadFolder, upload_folder, visits, with_middleware
+from ui.middleware.events import READ_TIMEOUT
+from ui.middleware.log import LogThrottle, OncePerMinute, QuietErrors, QuietFormatter
+from ui.middleware.visits import Visits
 
 HERE = "http://127.0.0.1:7860"
 PREDICT = f"{HERE}/gradio_api/run/predict"
@@ -32,7 +32,7 @@ EVENT = {"fn_index": 0, "data": [], "session_hash": "abc"}
 
 
 class Page:
-    """Stands for Gradio behind the doors: reads every body, and tells what reached it."""
+    """Stands for Gradio behind the middleware: reads every body, and records what reached it."""
 
     def __init__(
         self, limits: Any = LOCAL, hosts: Hosts | None = None, path: Path = Path(".")
@@ -46,7 +46,7 @@ class Page:
         self.visits = Visits(limits, self.holder)
         self.files = UploadFolder(path, limits.upload_bytes)
         self.answer: Callable[[Any, Any, Any], Awaitable[None]] = self._answer
-        self.app = doors(
+        self.app = with_middleware(
             lambda *call: self.answer(*call), limits, hosts or Hosts.of("127.0.0.1"), self.visits,
             self.files,
         )  # fmt: skip
@@ -349,16 +349,16 @@ async def test_what_ends_an_event_names_no_session_and_makes_none() -> None:
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch) -> None:
-    monkeypatch.setattr("ui.doors.events.PATIENCE", 0.05)
-    monkeypatch.setattr("ui.doors.refusal.LISTENS", 0.05)
-    assert PATIENCE > 1
+    monkeypatch.setattr("ui.middleware.events.READ_TIMEOUT", 0.05)
+    monkeypatch.setattr("ui.middleware.refusal.DRAIN_SECONDS", 0.05)
+    assert READ_TIMEOUT > 1
     status, _ = await Page().post("/gradio_api/run/predict", kind="application/json")
     assert status == 408
 
 
 async def test_a_refusal_of_what_has_come_whole_waits_for_nothing(monkeypatch) -> None:
     page = Page(replace(PUBLIC, sessions_per_visitor=0), Hosts.of("0.0.0.0", public=True))
-    monkeypatch.setattr("ui.doors.refusal.LISTENS", 1000.0)
+    monkeypatch.setattr("ui.middleware.refusal.DRAIN_SECONDS", 1000.0)
     body = json.dumps(EVENT).encode()
     status, _ = await page.post("/gradio_api/run/predict", body, kind="application/json")
     assert status == 429
@@ -429,7 +429,7 @@ async def test_all_together_cannot_either_and_open_pages_are_kept(monkeypatch) -
     assert found.status_code == 503 and "Too many people" in found.text
     found = await page.ask("GET", HERE)  # the page itself says so
     assert found.status_code == 503 and "Try again in a few minutes" in found.text
-    monkeypatch.setattr(visits, "UNMET", -1.0)
+    monkeypatch.setattr(visits, "UNCONFIRMED_AFTER", -1.0)
     assert (await page.ask("POST", PREDICT, json=EVENT)).status_code == 200
     assert "s0" not in page.holder.session_data and "s1" in page.holder.session_data
     for n in range(3, 9):
@@ -444,7 +444,7 @@ async def test_a_session_that_never_had_a_page_goes_within_a_minute(monkeypatch)
     kept(page, "abc")
     page.visits.sweep()
     assert "abc" in page.holder.session_data
-    monkeypatch.setattr(visits, "UNMET", -1.0)
+    monkeypatch.setattr(visits, "UNCONFIRMED_AFTER", -1.0)
     page.visits.sweep()
     assert "abc" not in page.holder.session_data
 
@@ -461,15 +461,15 @@ async def test_typed_keys_are_forgotten_when_the_page_is_closed_and_not_before(m
     page.answer = beats
     heartbeat = asyncio.create_task(page.ask("GET", f"{HERE}/gradio_api/heartbeat/abc"))
     await begun.wait()
-    monkeypatch.setattr(visits, "GRACE", -1.0)
+    monkeypatch.setattr(visits, "CLOSED_AFTER", -1.0)
     page.visits.sweep()
     assert keyring.connection("ollama") is not None
     heartbeat.cancel()
     await asyncio.gather(heartbeat, return_exceptions=True)
-    monkeypatch.setattr(visits, "GRACE", 150.0)
+    monkeypatch.setattr(visits, "CLOSED_AFTER", 150.0)
     page.visits.sweep()
     assert keyring.connection("ollama") is not None  # a reload, a tunnel: it may come back
-    monkeypatch.setattr(visits, "GRACE", -1.0)
+    monkeypatch.setattr(visits, "CLOSED_AFTER", -1.0)
     page.visits.sweep()
     assert keyring.connection("ollama") is None
     page.visits.admit("abc", "")  # its page is there after all, and a key is typed
@@ -477,7 +477,7 @@ async def test_typed_keys_are_forgotten_when_the_page_is_closed_and_not_before(m
     page.visits.sweep()
     assert keyring.connection("ollama") is None
     assert "abc" in page.holder.session_data  # its conversation waits for an hour
-    monkeypatch.setattr(visits, "KEPT", -1.0)
+    monkeypatch.setattr(visits, "SESSION_TTL", -1.0)
     page.visits.sweep()
     assert "abc" not in page.holder.session_data
 
@@ -537,7 +537,7 @@ async def test_uploads_fill_no_more_than_their_room_even_if_they_hide_their_size
     page.files.sweep()  # what was counted never came to lie there
     assert (await page.ask("POST", UPLOAD, **form_of(b"x" * 700))).status_code == 200
     page.files.sweep()
-    full = SimpleNamespace(free=folder.SPARE)
+    full = SimpleNamespace(free=upload_folder.MIN_FREE_DISK)
     monkeypatch.setattr("shutil.disk_usage", lambda path: full)
     assert (await page.ask("POST", UPLOAD, **form_of(b"x" * 100))).status_code == 507
 
@@ -567,8 +567,8 @@ async def test_an_upload_is_a_form_of_a_few_files(size: int) -> None:
 
 
 async def test_a_file_that_does_not_come_is_not_waited_for(monkeypatch) -> None:
-    monkeypatch.setattr("ui.doors.uploads.PATIENCE", 0.05)
-    monkeypatch.setattr("ui.doors.refusal.LISTENS", 0.05)
+    monkeypatch.setattr("ui.middleware.uploads.READ_TIMEOUT", 0.05)
+    monkeypatch.setattr("ui.middleware.refusal.DRAIN_SECONDS", 0.05)
     status, scope = await Page().post(
         "/gradio_api/upload", kind=FORM["content-type"], query="upload_id=kept"
     )
@@ -588,9 +588,9 @@ async def test_what_breaks_off_again_and_again_does_not_take_all_the_room(
 
 
 async def test_a_sweep_that_fails_is_not_the_last(tmp_path: Path, monkeypatch) -> None:
-    from ui import doors as module
+    from ui import middleware as module
 
-    monkeypatch.setattr(module, "SWEEP", 0.01)
+    monkeypatch.setattr(module, "SWEEP_INTERVAL", 0.01)
     swept, often, loop = [], asyncio.Event(), asyncio.get_running_loop()
 
     class Broken:
@@ -606,7 +606,7 @@ async def test_a_sweep_that_fails_is_not_the_last(tmp_path: Path, monkeypatch) -
 
 
 def test_files_that_nobody_claims_go_within_a_minute(tmp_path: Path) -> None:
-    old = time.time() - folder.UNCLAIMED - 1
+    old = time.time() - upload_folder.UNCLAIMED_TTL - 1
     claimed, unclaimed, coming = (
         tmp_path / "a" / "claimed.png", tmp_path / "b" / "unclaimed.png", tmp_path / "tmpcoming"
     )  # fmt: skip
@@ -627,8 +627,8 @@ def test_files_that_nobody_claims_go_within_a_minute(tmp_path: Path) -> None:
     late.write_bytes(b"x")
     os.utime(late, (old, old))
     files.sweep()
-    assert late.exists() and folder.UNCLAIMED < 60
-    very_old = time.time() - folder.UNFINISHED - 1
+    assert late.exists() and upload_folder.UNCLAIMED_TTL < 60
+    very_old = time.time() - upload_folder.PARTIAL_TTL - 1
     os.utime(coming, (very_old, very_old))
     files.sweep()
     assert not coming.exists()
@@ -650,7 +650,7 @@ def fall(word: str) -> None:
 
 def test_a_traceback_is_one_line_a_kind_and_minute_without_a_visitors_words(monkeypatch) -> None:
     out = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", QuietErrors(out, Minutes(60)))
+    monkeypatch.setattr(sys, "stderr", QuietErrors(out, LogThrottle(60)))
     print("before", file=sys.stderr)
     threads = [threading.Thread(target=fall, args=("secret",)) for _ in range(20)]
     for thread in threads:
@@ -663,13 +663,13 @@ def test_a_traceback_is_one_line_a_kind_and_minute_without_a_visitors_words(monk
     assert lines[0] == "before" and lines[-1] == "after"
     kinds = sorted(line.split(maxsplit=2)[2].split(" at ")[0] for line in lines[1:-1])
     assert kinds == ["KeyError", "ValueError"]
-    assert all("test_doors.py:" in line and "in fall" in line for line in lines[1:-1])
+    assert all("test_middleware.py:" in line and "in fall" in line for line in lines[1:-1])
 
 
 def test_what_was_passed_over_is_counted() -> None:
-    minutes = Minutes(0.0)
+    minutes = LogThrottle(0.0)
     assert minutes.due("a") == 0
-    minutes = Minutes(60.0)
+    minutes = LogThrottle(60.0)
     assert [minutes.due("a") for _ in range(3)] == [0, None, None]
     assert minutes.due("b") == 0
 
@@ -692,8 +692,8 @@ def test_exceptions_of_threads_and_tasks_are_told_without_words_too(monkeypatch,
 
     code = """
 import asyncio, sys, threading
-from ui.doors.log import keep_log_short
-keep_log_short()
+from ui.middleware.log import use_short_log
+use_short_log()
 word = "sec" + "ret"
 def fall(): raise ValueError(word)
 thread = threading.Thread(target=fall); thread.start(); thread.join()
@@ -743,4 +743,4 @@ def test_our_own_records_tell_where_but_not_what() -> None:
             logger.exception("it failed")
     text = out.getvalue()
     assert text.count("it failed") == 1 and "secret" not in text
-    assert "it failed: ValueError at test_doors.py:" in text and text.count("\n") == 1
+    assert "it failed: ValueError at test_middleware.py:" in text and text.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The door for files: they may fill neither the disk nor a minute."""
+"""Limits of uploads: bytes per visitor and minute, room on the disk, and time."""
 
 import asyncio
 import re
@@ -11,28 +11,28 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from playground.limits import Limits
 from playground.visitors import VISITOR
 
-from .folder import UploadFolder
-from .parts import Parts
+from .multipart import MultipartCheck
 from .refusal import Refusal
+from .upload_folder import UploadFolder
 
 UPLOAD = re.compile(r"/gradio_api/upload/?")
-PATIENCE = 20.0
-"""Seconds that the next piece of a file may take."""
+READ_TIMEOUT = 20.0
+"""Seconds to wait for the next piece of a file."""
 _MINUTE = 60.0
-_LONG = 600.0
-"""Seconds that one upload may take, and in which a visitor may send three times as much as in a
-minute: what breaks off lies on the disk for so long."""
+_TEN_MINUTES = 600.0
+"""Seconds that one upload may take, and in which a visitor may send three times the limit of a
+minute: an interrupted upload stays on the disk for that long."""
 
 
-class Uploads:
-    """Counts the bytes of uploads while they come."""
+class UploadLimit:
+    """Counts the bytes of uploads while they are received."""
 
     def __init__(self, app: ASGIApp, limits: Limits, files: UploadFolder) -> None:
         self.app, self.limits, self.files = app, limits, files
         self._sent: OrderedDict[str, deque[tuple[float, int]]] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let an upload through as long as there is room for it."""
+        """Let an upload through as long as it is within the limits."""
         if scope["type"] != "http" or not UPLOAD.fullmatch(scope["path"]):
             return await self.app(scope, receive, send)
         visitor, begun, more = VISITOR.get(), False, True
@@ -42,17 +42,17 @@ class Uploads:
         scope["query_string"] = b""  # a name for Gradio's progress, which would be kept for ever
         try:
             self._check(visitor, length)
-            parts = Parts(Headers(scope=scope).get("content-type", ""))
+            parts = MultipartCheck(Headers(scope=scope).get("content-type", ""))
         except Refusal as refusal:
             return await refusal(scope, receive, send)
-        end = time.monotonic() + _LONG
+        end = time.monotonic() + _TEN_MINUTES
 
         async def counted() -> Message:
             nonlocal more, refused
             if not more:  # what comes now is that the visitor has gone
                 return await receive()
             try:
-                async with asyncio.timeout(min(PATIENCE, end - time.monotonic())):
+                async with asyncio.timeout(min(READ_TIMEOUT, end - time.monotonic())):
                     message = await receive()
             except TimeoutError:
                 refused = Refusal(408, "This file took too long to arrive. Add it again.")
@@ -87,7 +87,7 @@ class Uploads:
         most = self.limits.upload_bytes_per_minute
         if most is not None and (
             self._sent_in(visitor, _MINUTE) + size > most
-            or self._sent_in(visitor, _LONG) + size > 3 * most
+            or self._sent_in(visitor, _TEN_MINUTES) + size > 3 * most
         ):
             sentence = "These are many files at once. Wait a minute, then add the rest."
             raise Refusal(429, sentence, retry_after=int(_MINUTE))
@@ -96,9 +96,9 @@ class Uploads:
             raise Refusal(507, sentence, retry_after=int(_MINUTE))
 
     def _sent_in(self, visitor: str, seconds: float) -> int:
-        """Bytes of a visitor in the last so many seconds."""
+        """Return the bytes that a visitor sent in the last `seconds`."""
         now, sent = time.monotonic(), self._sent.get(visitor, deque())
-        while sent and now - sent[0][0] > _LONG:
+        while sent and now - sent[0][0] > _TEN_MINUTES:
             sent.popleft()
         return sum(size for at, size in sent if now - at <= seconds)
 
@@ -113,5 +113,5 @@ class Uploads:
             sent[-1] = (sent[-1][0], sent[-1][1] + size)
         else:
             sent.append((now, size))
-        while not (first := next(iter(self._sent.values()))) or now - first[-1][0] > _LONG:
+        while not (first := next(iter(self._sent.values()))) or now - first[-1][0] > _TEN_MINUTES:
             self._sent.popitem(last=False)

@@ -1,4 +1,4 @@
-"""The strip of pictures: what is said of their cost before they are sent."""
+"""The tray of pictures: what it says of their cost before they are sent."""
 
 import io
 
@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from playground.media.pictures import Picture, PictureLimits, read_picture
-from ui.tabs.vision.tray import Sight, draw_sheets, strip_html
+from ui.tabs.vision.tray import ImageCost, make_crop_previews, tray_html
 
 
 def picture(width: int = 672, height: int = 672) -> Picture:
@@ -21,18 +21,18 @@ def picture(width: int = 672, height: int = 672) -> Picture:
 )
 def test_what_goes_beyond_the_window_is_said_as_the_model_takes_it(context, words, never) -> None:
     pictures = [picture()] * 6
-    html = strip_html(pictures, [Sight("left", 4, (), context)], {})
+    html = tray_html(pictures, [ImageCost("left", 4, (), context)], {})
     assert "4,542 tokens" in html and words in html and never not in html
-    assert "context</p>" in strip_html(pictures[:1], [Sight("left", 4, (), context)], {})
+    assert "context</p>" in tray_html(pictures[:1], [ImageCost("left", 4, (), context)], {})
 
 
 def test_what_cannot_be_told_is_not_made_up() -> None:
-    html = strip_html([picture()], [Sight("left", None, ())], {})
+    html = tray_html([picture()], [ImageCost("left", None, ())], {})
     assert "this model's own matter" in html and "tokens</strong>" not in html
 
 
 def test_pictures_that_are_gone_are_not_drawn() -> None:
     gone = Picture.model_validate_json(picture().model_dump_json())
-    sheets: dict[tuple[str, int], str] = {}
-    draw_sheets([gone, picture(336, 336)], [Sight("left", 4, ())], sheets)
-    assert len(sheets) == 1
+    previews: dict[tuple[str, int], str] = {}
+    make_crop_previews([gone, picture(336, 336)], [ImageCost("left", 4, ())], previews)
+    assert len(previews) == 1

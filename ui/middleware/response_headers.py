@@ -1,4 +1,4 @@
-"""Every answer of this page: its headers, and a sentence where something broke."""
+"""Security headers of every response, and a sentence in place of an unhandled exception."""
 
 import logging
 
@@ -28,11 +28,11 @@ _POLICY = (
     "form-action 'none'",
 )
 _FRAMES = "https://huggingface.co https://*.hf.space"
-"""Who may show a public page inside their own: a Space stands in a frame."""
+"""Origins that may frame a public page: Hugging Face shows a Space in a frame."""
 
 
 def headers(public: bool) -> dict[str, str]:
-    """The headers of every response."""
+    """Return the headers of every response."""
     framing = f"frame-ancestors 'self' {_FRAMES if public else ''}".strip()
     return {
         "Content-Security-Policy": "; ".join((*_POLICY, framing)),
@@ -44,14 +44,14 @@ def headers(public: bool) -> dict[str, str]:
     }
 
 
-class Answers:
-    """The outermost door. Streams pass through it untouched."""
+class ResponseHeaders:
+    """The outermost middleware. Streams pass through it unchanged."""
 
     def __init__(self, app: ASGIApp, public: bool) -> None:
         self.app, self.headers = app, headers(public)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the headers to every answer; what nobody caught becomes a sentence, and is logged."""
+        """Add the headers to every response; log unhandled exceptions and answer 500."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         begun = False

@@ -1,7 +1,7 @@
-"""The door that knows which addresses this page has; Gradio brings more than it needs.
+"""Allow-list of the page's routes; Gradio has more than the page needs.
 
-Some of them would undo what other doors do: `file=https://…` fetches from anywhere, under this
-page's own address, and `upload_progress` keeps whatever names it is asked for.
+Some of them would bypass other middleware: `file=https://…` fetches any address under this page's
+own origin, and `upload_progress` keeps whatever names it is asked for.
 """
 
 import re
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .refusal import Refusal
 
 _API = "run/predict|queue/(join|data)|component_server|cancel|reset|upload"
-_PAGE = re.compile(
+_ALLOWED = re.compile(
     rf"""
     /?                                                  # the page
   | /(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)/?
@@ -23,14 +23,14 @@ _PAGE = re.compile(
 )
 
 
-class Routes:
-    """Answers 404 to every address that the page itself does not use."""
+class RouteAllowList:
+    """Answers 404 to every route that the page itself does not use."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through if its address is one of the page's."""
-        if scope["type"] == "http" and not _PAGE.fullmatch(scope["path"]):
+        """Let a request through if its path is on the list."""
+        if scope["type"] == "http" and not _ALLOWED.fullmatch(scope["path"]):
             return await Refusal(404, "There is nothing here.")(scope, receive, send)
         await self.app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The door that keeps other websites out: they can make a visitor's browser ask this page."""
+"""Check of a request's host and origin: other websites can make a browser call this page."""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -8,15 +8,15 @@ from playground.visitors import VISITOR, on_platform, visitor_address
 from .hosts import Hosts
 from .refusal import Refusal
 
-_OWN = frozenset({"", "same-origin", "none"})
+_SAME_SITE = frozenset({"", "same-origin", "none"})
 """`Sec-Fetch-Site` of the page's own requests and of typed addresses; programs send none."""
 
 
-class Origins:
-    """Answers 403 to whoever calls the page by a foreign name, or from another website.
+class OriginCheck:
+    """Answers 403 to requests for a foreign host name, or from another website.
 
-    A link from another website may open the page: that is a request without `Origin` for the page
-    itself, which does nothing yet.
+    A link from another website may open the page: a navigation without `Origin` to the page itself,
+    which has no side effect.
     """
 
     def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
@@ -44,13 +44,13 @@ class Origins:
             VISITOR.reset(token)
 
     def _check(self, scope: Scope, headers: Headers) -> Refusal | None:
-        if not self.hosts.answers(headers):
+        if not self.hosts.accepts(headers):
             return Refusal(
                 403,
-                f"This page answers only to {self.hosts.named}. To reach it by another name, "
-                "start it with --allow-host NAME.",
+                f"This page answers only to {self.hosts.allowed_names}. To reach it by another "
+                "name, start it with --allow-host NAME.",
             )
-        foreign = headers.get("sec-fetch-site", "") not in _OWN
+        foreign = headers.get("sec-fetch-site", "") not in _SAME_SITE
         if (foreign and not _follows_link(scope, headers)) or not self.hosts.sent_by_page(headers):
             return Refusal(
                 403,

@@ -1,4 +1,4 @@
-"""The folder that uploads lie in until they are read: this page's own, bounded and swept."""
+"""The folder that holds uploads until they are read: the process's own, bounded and swept."""
 
 import os
 import shutil
@@ -8,20 +8,21 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-UNCLAIMED = 45.0
-"""Seconds that a file lies here untouched; `ui.tabs.vision.uploads` touches those that wait."""
-UNFINISHED = 600.0
-"""The same for a file that is still being sent: its first part may wait for the last one."""
+UNCLAIMED_TTL = 45.0
+"""Seconds until an untouched file is deleted; `ui.tabs.vision.uploads` touches waiting ones."""
+PARTIAL_TTL = 600.0
+"""The same for a file that is still being received: its first part may wait for the last one."""
 _PREFIX = "phi-playground-"
-SPARE = 200_000_000
-"""Bytes of the disk that uploads leave free."""
+MIN_FREE_DISK = 200_000_000
+"""Bytes of the disk that uploads must leave free."""
 
 
 @cache
 def own_folder() -> Path:
-    """A new folder for this process, in the one that `GRADIO_TEMP_DIR` names, else the system's.
+    """Create a folder for this process inside `GRADIO_TEMP_DIR`, else in the system's.
 
-    Gradio is told of it by that same variable, and would otherwise share one with other programs.
+    That variable is then set to the new folder, so that Gradio does not share one with other
+    programs.
     """
     parent = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
     try:
@@ -35,7 +36,7 @@ def own_folder() -> Path:
 
 
 class UploadFolder:
-    """How much lies in a folder, and what of it nobody wants any more."""
+    """A folder of uploads with a limit of bytes, whose unclaimed files are deleted."""
 
     def __init__(self, path: Path, ceiling: int) -> None:
         self.path, self.ceiling = path, ceiling
@@ -43,20 +44,20 @@ class UploadFolder:
         """Bytes, as of the last sweep, and what has come since."""
 
     def has_room(self, size: int) -> bool:
-        """Whether so many bytes more may lie here."""
+        """True if `size` more bytes may be stored here."""
         if self._held + size > self.ceiling:
             return False
         try:
-            return shutil.disk_usage(self.path).free - size > SPARE
+            return shutil.disk_usage(self.path).free - size > MIN_FREE_DISK
         except OSError:
             return True  # the folder is made with the first file
 
     def grow(self, size: int) -> None:
-        """So many bytes are on their way into it."""
+        """Count `size` more bytes that are being written into it."""
         self._held += size
 
     def sweep(self) -> None:
-        """Delete what nobody has touched for a while, and count the rest."""
+        """Delete files that have not been touched for a while, and count the bytes of the rest."""
         now, held = time.time(), 0
         for folder, _, names in os.walk(self.path, topdown=False):
             # Gradio writes what it is sent beside its folders, and moves it into one at the end:
@@ -64,7 +65,7 @@ class UploadFolder:
             finished, moved = Path(folder) != self.path, 0.0
             with suppress(OSError):  # somebody else deleted it
                 moved = Path(folder).stat().st_mtime if finished else 0.0
-            patience = UNCLAIMED if finished else UNFINISHED
+            patience = UNCLAIMED_TTL if finished else PARTIAL_TTL
             for path in (Path(folder, name) for name in names):
                 with suppress(OSError):  # somebody else deleted it
                     found = path.stat()
@@ -78,5 +79,5 @@ class UploadFolder:
         self._held = held
 
     def remove(self) -> None:
-        """Delete the folder with all that is in it."""
+        """Delete the folder and its content."""
         shutil.rmtree(self.path, ignore_errors=True)

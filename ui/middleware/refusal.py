@@ -1,31 +1,31 @@
-"""How a door refuses: a status and a sentence."""
+"""The response of a refused request: a status and a sentence."""
 
 import asyncio
 from contextlib import suppress
 
 from starlette.types import Receive, Scope, Send
 
-LISTENS = 5.0
-"""Seconds that a refused request may go on."""
-LISTENS_TO = 64_000_000
-"""Bytes of it."""
+DRAIN_SECONDS = 5.0
+"""Seconds for which the body of a refused request is still read."""
+DRAIN_BYTES = 64_000_000
+"""Bytes of it that are read at most."""
 
 
 class Refusal(Exception):
-    """A request that goes no further; its sentence is for the visitor."""
+    """A request is refused; its sentence is shown to the visitor."""
 
     def __init__(self, status: int, sentence: str, retry_after: int | None = None) -> None:
         super().__init__(sentence)
         self.status, self.sentence, self.retry_after = status, sentence, retry_after
 
     async def __call__(self, scope: Scope, receive: Receive | None, send: Send) -> None:
-        """Answer with it, and hang up. `receive` gives what is still to come of the body, if any.
+        """Send the response and close the connection; `receive` gives the rest of the body, if any.
 
-        Who is still sending would not hear the answer, and be told only that the connection broke:
-        so a while is listened, and nothing kept.
+        A client that is still sending would not read the response, only see a broken connection:
+        so the rest is read for a while and discarded.
         """
         if receive is not None:
-            await _let_speak(receive)
+            await _drain(receive)
         headers = {"connection": "close"}
         if self.retry_after is not None:
             headers["retry-after"] = str(self.retry_after)
@@ -36,12 +36,12 @@ class Refusal(Exception):
         await send({"type": "http.response.body", "body": body})
 
 
-async def _let_speak(receive: Receive) -> None:
-    heard = 0
+async def _drain(receive: Receive) -> None:
+    received = 0
     with suppress(TimeoutError):
-        async with asyncio.timeout(LISTENS):
-            while heard < LISTENS_TO:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while received < DRAIN_BYTES:
                 message = await receive()
-                heard += len(message.get("body", b""))
+                received += len(message.get("body", b""))
                 if not message.get("more_body", False):
                     return

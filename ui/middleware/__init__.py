@@ -1,0 +1,75 @@
+"""ASGI middleware between the network and Gradio, and the log and upload folder of the server."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from playground.limits import Limits
+
+from .events import EventCheck
+from .hosts import Hosts
+from .log import use_short_log
+from .origins import OriginCheck
+from .response_headers import ResponseHeaders
+from .routes import RouteAllowList
+from .upload_folder import UploadFolder, own_folder
+from .uploads import UploadLimit
+from .visits import HeartbeatTracker, Visits
+
+_LOG = logging.getLogger(__name__)
+SWEEP_INTERVAL = 10.0
+"""Seconds between two sweeps of closed sessions and unclaimed uploads."""
+
+
+def with_middleware(
+    app: ASGIApp, limits: Limits, hosts: Hosts, visits: Visits, files: UploadFolder
+) -> ASGIApp:
+    """Wrap the page's app in all middleware. Requests pass it from the last line to the first."""
+    app = HeartbeatTracker(app, visits)
+    app = UploadLimit(app, limits, files)
+    app = EventCheck(app, limits, visits)
+    app = RouteAllowList(app)
+    app = OriginCheck(app, hosts)
+    return ResponseHeaders(app, limits.public)
+
+
+def lifespan(
+    limits: Limits, hosts: Hosts, files: UploadFolder
+) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    """Return the lifespan of the served app: installs the middleware and sweeps periodically."""
+
+    @asynccontextmanager
+    async def lifetime(app: Any) -> AsyncGenerator[None, None]:
+        visits = Visits(limits, app.state_holder)
+        # Middleware that an app is given at its start stands inside of Gradio's own: what CORS
+        # and the compression answer would not pass it. This is the outside.
+        app.middleware_stack = with_middleware(app.middleware_stack, limits, hosts, visits, files)
+        sweeping = asyncio.create_task(_sweep(visits, files))
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+
+    return lifetime
+
+
+async def _sweep(visits: Visits, files: UploadFolder) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_INTERVAL)
+        try:
+            visits.sweep()
+            await asyncio.to_thread(files.sweep)
+        except Exception:  # a bug of ours: report it, and try again at the next interval
+            if not threading.main_thread().is_alive():
+                return  # Python itself is ending
+            _LOG.exception("sweeping failed")
+
+
+__all__ = ["Hosts", "UploadFolder", "lifespan", "own_folder", "use_short_log", "with_middleware"]
