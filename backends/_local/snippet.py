@@ -1,4 +1,4 @@
-"""What the program of a model on one's own machine says: Transformers' `generate`, asked alike."""
+"""The context of the template for programs that run a local model with Transformers' `generate`."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _CONTROL = re.compile(r"<\|\w+\|>|</?s>|<unk>")
 def snippet_context(
     messages: Sequence[Message], params: GenerationParams, *, system_slot: bool
 ) -> dict[str, Any]:
-    """What `transformers.py.jinja` says about a conversation and its knobs.
+    """What `transformers.py.jinja` takes of a conversation and its knobs.
 
     `system_slot` says whether the model's template has a place for a system prompt.
     Raises `BadRequestError` if there is nothing to answer.
