@@ -1,4 +1,4 @@
-"""Programs that make the page's requests: a template a wire, and filters that write Python."""
+"""Programs that make the page's requests: a template for each client package, and filters."""
 
 import re
 from collections.abc import Iterable, Mapping
