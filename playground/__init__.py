@@ -1,1 +1,1 @@
-"""What is done with answers: comparing, timing, telling languages apart. No Gradio, no HTTP."""
+"""Comparison of models: timing, records, languages, limits. No Gradio, no HTTP, no engine."""

@@ -1,4 +1,4 @@
-"""An agent's answer, written as JSON: the steps it says it took, read and shown to a person."""
+"""Parser of an agent's answer in JSON, and its steps as Markdown."""
 
 import json
 import re
@@ -13,11 +13,11 @@ MAX_CHARACTERS = 100_000
 MAX_FAULTY_CHARACTERS = 32_000
 """Characters of an answer whose JSON has faults: to repair takes some 100 times as long."""
 MAX_STEPS = 50
-"""A model that wrote more went round in circles: its answer is better read as it stands."""
+"""A model that wrote more has repeated itself: its answer is better shown as it is."""
 MAX_DEPTH = 6
-"""How deep the steps may lie in lists and objects."""
+"""Depth of lists and objects down to which steps are found."""
 MAX_READS_PER_CHARACTER = 10
-"""How often a repair may look at a character, on average. Real answers need 2 or 3."""
+"""Reads of a character that a repair may take, on average. Real answers need 2 or 3."""
 MAX_INPUT_CHARACTERS = 160
 """Characters that are shown of an input."""
 MAX_INDENT = 40
@@ -42,7 +42,7 @@ _FENCE = re.compile(
 )
 """A fence before an object of ours, or after any list or object."""
 _CODE = re.compile(r"(?:[=(]|\(\*\*|\breturn) ?$")
-"""What stands before an object in a program."""
+"""The code before an object in a program."""
 
 # What Markdown reads within a line, and what makes an address a link without any brackets.
 _ACTIVE = re.compile(r"[\\`*_\[\]|~$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
@@ -52,34 +52,34 @@ _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 @dataclass(frozen=True, slots=True)
 class AgentStep:
-    """One use of a tool, as the model tells it: nothing was executed."""
+    """One use of a tool as the model reports it: nothing was executed."""
 
     name: str
-    """What the model calls the step: `step1`; empty if it gave no name."""
+    """The model's name for the step, such as `step1`; empty if it has none."""
     tool: str
     input: str
     output: str
-    """What the model says that the tool said. Values that are no text are compact JSON."""
+    """The output of the tool as the model reports it. Values that are not text are compact JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentTrace:
-    """All that an agent says it did."""
+    """All steps that an agent reports, and its result."""
 
     steps: tuple[AgentStep, ...]
     result: str
     """The final output; empty if the answer ended before it."""
     repaired: bool
-    """Whether the JSON had faults, so that this is a guess at what was meant."""
+    """True if the JSON had faults and was repaired, so that this is a guess."""
 
 
 def read_steps(text: str) -> AgentTrace | None:
-    """The steps in an answer; `None` if it is no answer of an agent with tools.
+    """Parse the steps in an answer; `None` if it is not an answer of an agent with tools.
 
     Made for the agent of the course, lesson 19 of `microsoft/generative-ai-for-beginners`
     (`19-slm/python/phi35_moe_demo.ipynb`): a list of objects with `agentid`, `tool_name`, `input`
     and `output`, the last with `agentid` `final`. It may stand in fences or in prose, be cut off,
-    or have the faults that models make. Never raises; time grows with the text, no faster.
+    or have the faults that models make. Never raises; takes time linear in the length of the text.
     """
     if len(text) > MAX_CHARACTERS or "{" not in text or "tool" not in text.casefold():
         return None
@@ -97,7 +97,7 @@ def read_steps(text: str) -> AgentTrace | None:
 
 
 def steps_markdown(trace: AgentTrace) -> str:
-    """The steps and the result in Markdown. What the model wrote shows as it is, as plain text."""
+    """The steps and the result as Markdown; what the model wrote is escaped to plain text."""
     blocks: list[str] = []
     for number, step in enumerate(trace.steps, 1):
         mark = f"{number}. "
@@ -114,13 +114,13 @@ def steps_markdown(trace: AgentTrace) -> str:
 
 
 def _is_the_answer(text: str, start: int) -> bool:
-    """Whether JSON that starts here is the answer, rather than a program's or an explanation's."""
+    """True if the JSON that starts here is the answer, not part of a program or an explanation."""
     line = text[max(text.rfind("\n", 0, start) + 1, start - 80) : start]
     return not _CODE.search(line) and start <= len(text) - start
 
 
 def _parse_valid(text: str) -> list[object] | None:
-    """Every JSON value in a text; `None` if any has a fault."""
+    """Parse every JSON value in a text; `None` if any has a fault."""
     values: list[object] = []
     end = 0
     while match := _START.search(text, end):
@@ -135,11 +135,11 @@ def _parse_valid(text: str) -> list[object] | None:
 
 
 class _RepairTooSlowError(Exception):
-    """A text would take more time to repair than it is worth."""
+    """The repair of a text takes more than `MAX_READS_PER_CHARACTER`."""
 
 
 def _parse_repaired(text: str) -> object:
-    """What faulty JSON seems to mean; `None` if that cannot be found out in fair time."""
+    """Parse faulty JSON with `json_repair`; `None` if that fails or takes too long."""
     from json_repair.json_parser import JSONParser
 
     if len(text) > MAX_FAULTY_CHARACTERS:
@@ -147,8 +147,8 @@ def _parse_repaired(text: str) -> object:
     limit = MAX_READS_PER_CHARACTER * (len(text) + 1000)
 
     class Parser(JSONParser):
-        # Some texts make the library look ahead to their end again and again: 20,000 characters
-        # took it 9 seconds. It reads its text through this attribute, so here can be counted.
+        # Some texts make the library read ahead to their end again and again: 20,000 characters
+        # took it 9 seconds. It reads its text through this attribute, so reads are counted here.
         reads = 0
 
         @property
@@ -191,8 +191,8 @@ def _items(value: object, depth: int = MAX_DEPTH) -> Iterator[Mapping[str, objec
 
 def _calls_tool(item: Mapping[str, object]) -> bool:
     tool = _get(item, _TOOL)
-    told = any(key in item for key in (*_INPUT, *_OUTPUT, "agentid"))
-    return isinstance(tool, str) and bool(tool.strip()) and told
+    has_data = any(key in item for key in (*_INPUT, *_OUTPUT, "agentid"))
+    return isinstance(tool, str) and bool(tool.strip()) and has_data
 
 
 def _trace(items: list[Mapping[str, object]], repaired: bool) -> AgentTrace | None:
@@ -215,7 +215,7 @@ def _trace(items: list[Mapping[str, object]], repaired: bool) -> AgentTrace | No
 
 
 def _key(key: str) -> str:
-    """A key as all spellings of it have in common: `tool_name`, `toolName`, `“Tool name”`."""
+    """The normal form of a key: the same for `tool_name`, `toolName`, `“Tool name”`."""
     return re.sub(r"[\W_]+", "", key).casefold()
 
 
@@ -236,7 +236,7 @@ def _as_text(value: object) -> str:
 
 
 def _inline(text: str) -> str:
-    """The beginning of a text in one line, nothing in it read as Markdown."""
+    """The beginning of a text in one line, escaped for Markdown."""
     line = " ".join(text.split())
     short = (
         line
@@ -247,7 +247,7 @@ def _inline(text: str) -> str:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """A text line by line, nothing in it read as Markdown, indentation kept."""
+    """The lines of a text, escaped for Markdown, their indentation kept."""
     for line in text.expandtabs(4).split("\n"):
         rest = line.strip(" ")
         indent = min(len(line) - len(line.lstrip(" ")), MAX_INDENT) if rest else 0
@@ -259,5 +259,5 @@ def _escaped(text: str) -> str:
 
 
 def _with_line_breaks(lines: Iterator[str]) -> str:
-    """Lines that stay lines: two spaces at the end are Markdown's line break."""
+    """Join lines with Markdown's hard line break, two spaces at the end."""
     return "  \n".join(lines)

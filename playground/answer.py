@@ -1,4 +1,4 @@
-"""One answer while it grows: what came, when it came, and what it waits for."""
+"""Request for an answer, the answer while it is built, and its snapshots."""
 
 import time
 from collections.abc import Callable
@@ -25,12 +25,12 @@ from .visitors import Visitor
 
 AnswerState = Literal["waiting", "streaming", "done", "stopped", "failed"]
 Signal = Callable[[bool], None]
-"""Called at every change; with True where the change should be seen at once."""
+"""Called at every change; with True if the change should be shown at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one side is asked: which model, where, and the conversation."""
+    """A request for one answer: backend, model, conversation and parameters."""
 
     backend: Backend
     model: str
@@ -40,7 +40,7 @@ class Request:
     visitor: Visitor = field(default_factory=Visitor)
 
     def without_key(self) -> "Request":
-        """The same as it may be kept: it tells that there was a key, not which."""
+        """The request with its key replaced by `hidden`, to be kept."""
         if self.connection is None or not self.connection.api_key:
             return self
         return replace(self, connection=replace(self.connection, api_key="hidden"))
@@ -48,21 +48,21 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSnapshot:
-    """One answer as it stood at a moment; only its routing is shared with the growing answer."""
+    """An immutable view of an answer at one moment; its routing alone is shared and still grows."""
 
     state: AnswerState = "waiting"
     text: str = ""
     progress: Progress | None = None
-    """What it waits for, while it waits."""
+    """What the backend does before the first token; `None` from then on."""
     error: BackendError | None = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     routing: Routing | None = None
-    """Which experts worked on its tokens, if that is told. It goes on growing with the answer."""
+    """The experts of its tokens, if the backend reports them; grows with the answer."""
     notes: tuple[str, ...] = ()
-    """What its reader should know about it, in a few words."""
+    """Remarks for the reader, a few words each."""
     warnings: tuple[str, ...] = ()
-    """What its reader must not overlook, in sentences."""
+    """Warnings for the reader, a sentence each."""
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -72,7 +72,7 @@ class AnswerSnapshot:
 
 
 class AnswerBuilder:
-    """Adds up one answer's chunks. `snapshot()` may be taken at any time."""
+    """Builds one answer from its chunks and times it. `snapshot()` may be taken at any time."""
 
     def __init__(self, signal: Signal = lambda at_once: None) -> None:
         self._signal = signal
@@ -83,7 +83,7 @@ class AnswerBuilder:
         self._parts: list[str] = []
         self._text = ""
         self.characters = 0
-        """How long the answer is so far."""
+        """Length of the answer so far."""
         self._tokens = self._first_tokens = self._steps = 0
         self._token_source: TokenSource = "engine"
         self.routing: Routing | None = None
@@ -98,7 +98,7 @@ class AnswerBuilder:
 
     @property
     def text(self) -> str:
-        """Everything said so far."""
+        """The text so far."""
         if self._parts:
             self._text += valid_unicode("".join(self._parts))
             self._parts.clear()
@@ -106,7 +106,7 @@ class AnswerBuilder:
 
     @property
     def busy(self) -> tuple[float, float]:
-        """From when to when (or until now) it was at work, in `time.monotonic()`."""
+        """Start and end (or now) of the time its backend worked on it, in `time.monotonic()`."""
         start = self._asked + self._stages["queued"]
         return start, self._last if self.ended else time.monotonic()
 
@@ -116,20 +116,20 @@ class AnswerBuilder:
         return self.state in ("done", "stopped", "failed")
 
     def wait_for(self, progress: Progress) -> None:
-        """The backend says what it is waiting for."""
+        """Record what the backend does before the first token."""
         loading = progress.stage in ("loading", "downloading")
         self._enter("load" if loading else "prefill" if progress.stage == "prefill" else "queued")
         self.progress = progress
         self._signal(False)
 
     def start(self) -> None:
-        """It was admitted: from here on the backend is at work."""
+        """End the time in the queue: the backend begins to work."""
         self._enter("prefill")
         self.progress = None
         self._signal(False)
 
     def add(self, chunk: Chunk) -> None:
-        """One more step of the answer."""
+        """Append one step of the answer."""
         if chunk.text:
             self._parts.append(chunk.text)
             self.characters += len(chunk.text)
@@ -149,9 +149,9 @@ class AnswerBuilder:
         self._signal(self._steps == 1)
 
     def end(self, state: AnswerState, error: BackendError | None = None) -> None:
-        """Nothing more will come."""
+        """End the answer in a final state."""
         self._enter(self._stage)
-        if self.finish_reason:  # its end had come: what was to follow is no part of it
+        if self.finish_reason:  # it is complete: a later failure does not change it
             state, error = "done", None
         self.state, self.error, self.progress = state, error, None
         self._signal(True)
@@ -163,7 +163,7 @@ class AnswerBuilder:
 
     @property
     def tokens(self) -> int:
-        """How many tokens it has so far."""
+        """Number of tokens so far."""
         return self._tokens
 
     @property
@@ -217,13 +217,13 @@ class AnswerBuilder:
         self._last = at
 
     def _divide_waiting(self, load: float) -> None:
-        """How much of the time before the first token was loading, as the engine says."""
+        """Divide the time before the first token into the reported loading time and prefill."""
         waited = self._stages["load"] + self._stages["prefill"]
         self._stages["load"] = min(load, waited)
         self._stages["prefill"] = waited - self._stages["load"]
 
     def _enter(self, stage: str, at: float | None = None) -> None:
-        """Book the time since the last change to the stage that ends here."""
+        """Enter a stage, and add the time since the last change to the one that ends."""
         now = time.monotonic() if at is None else at
         if self._first is None:
             self._stages[self._stage] += max(0.0, now - self._stage_since)

@@ -1,19 +1,19 @@
-"""The clock of one answer: what it waited for, and how fast it then came."""
+"""Timing of one answer: its waiting times and its decoding speed."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 TokenSource = Literal["engine", "reported", "tokenizer", "estimate"]
-"""Who counted the tokens: the engine step by step, the server in its usage report, the model's
-own tokenizer afterwards, or nobody (then it is a guess, and is shown as one)."""
+"""The source of a token count: the engine step by step, the server's usage report, the model's own
+tokenizer afterwards, or an estimate, which is shown as one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Durations in seconds, each told apart; `None` while it has not happened."""
+    """Durations of the stages of one answer, in seconds."""
 
     queued: float = 0.0
-    """Waiting in line: for the backend, or for the other side's turn on a shared device."""
+    """Waiting in a queue: for the backend, or for the other side's turn on a shared device."""
     load: float = 0.0
     """Waiting for the model to be loaded (or downloaded)."""
     prefill: float = 0.0
@@ -26,7 +26,7 @@ class Clock:
     """From the question to the first token: `queued + load + prefill`."""
     tokens: int = 0
     first_tokens: int = 0
-    """How many of `tokens` came with the first step; they took no decoding time."""
+    """The part of `tokens` that came with the first step; they took no decoding time."""
     token_source: TokenSource = "engine"
     device: str | None = None
     shared: bool = False
@@ -34,7 +34,7 @@ class Clock:
 
     @property
     def cold(self) -> bool:
-        """The model had to be loaded first. Never compare a cold side with a warm one."""
+        """True if the model had to be loaded first: not to be compared with a warm side."""
         return self.load > 0
 
     @property
@@ -46,5 +46,5 @@ class Clock:
 
 
 def estimate_tokens(text: str) -> int:
-    """A guess at how many tokens a text is: a token is about four bytes of UTF-8."""
+    """An estimate of the tokens of a text: one for about four bytes of UTF-8."""
     return -(-len(text.encode("utf-8", "surrogatepass")) // 4)

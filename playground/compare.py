@@ -1,4 +1,4 @@
-"""complete(): one timed answer. Run: several, independent, merged into ticks."""
+"""`complete`, one timed answer, and `Run`, several independent ones merged into ticks."""
 
 import asyncio
 import logging
@@ -23,21 +23,21 @@ CALM_RUNS = 8
 """With more Runs than this at once, each one's tick is stretched in proportion."""
 SLOWEST_TICK = 0.25
 TICK_PER_CHARACTER = 4e-6
-"""Seconds a tick lasts at least for each character of all answers: a page draws an answer anew at
-every tick, at about 1 µs a character, and one that is given more than it can draw falls behind."""
+"""The least seconds of a tick for each character of all answers: a page redraws an answer at every
+tick, at about 1 µs a character, and falls behind if it is given more than it can draw."""
 
 
 PICTURE_TOKENS = 2000
-"""What a picture is counted as before a service says so: about what Phi-3.5-vision takes for 16
-crops (1,921 to 2,353 tokens)."""
+"""Estimate for a picture, before a service has counted: about that of Phi-3.5-vision for 16 crops
+(1,921 to 2,353 tokens)."""
 DEFAULT_TOKENS = 1024
-"""What an answer is counted as beforehand, if its length was left to the service."""
+"""Estimate for an answer whose length is left to the service."""
 MAX_ANSWER_CHARACTERS = MAX_TEXT
 """Characters of an answer; a server that does not stop there is stopped."""
 
 
 class InternalError(BackendError):
-    """A fault of ours, not of a backend or of the visitor. The log has the details."""
+    """A fault of this program, not of a backend or a visitor. The log has the details."""
 
     code = "internal"
 
@@ -72,7 +72,7 @@ async def complete(
     except BackendError as error:
         answer.end("failed", error)
     except Exception:
-        # Ours, not the visitor's: it surfaces in the log with its traceback, never on the page.
+        # A fault of this program: its traceback goes to the log, never to the page.
         logger.exception("%s failed while answering", request.backend.id)
         answer.end(
             "failed",
@@ -125,7 +125,7 @@ async def _read(request: Request, answer: AnswerBuilder) -> None:
 
 
 async def _count_tokens(request: Request, answer: AnswerBuilder) -> None:
-    """Where the wire gave no counts: the server's report, else the tokenizer, else the guess."""
+    """Correct an estimated count: by the server's report, else by the model's tokenizer."""
     if answer.counted or not answer.text:
         return
     if answer.usage and answer.usage.output_tokens:
@@ -161,7 +161,7 @@ class Run:
                 self.restart(side)
 
     def restart(self, side: int) -> None:
-        """Ask one side again, from nothing. The other sides do not notice."""
+        """Ask one side again, from the start. The other sides go on."""
         request = self.requests[side]
         if request is None:
             raise ValueError(f"side {side} takes no part in this run")
@@ -176,7 +176,7 @@ class Run:
         self._signal(True)
 
     def stop(self, side: int | None = None) -> None:
-        """Stop one side, or all of them. What they said so far stays."""
+        """Stop one side, or all of them. Their text so far stays."""
         for one, answer in enumerate(self._answers):
             if answer is None or side not in (None, one):
                 continue

@@ -17,9 +17,9 @@ from .text import valid_unicode
 MAX_TEXT = 400_000
 MAX_TURNS = 200
 ROUTED_TURNS = 8
-"""Turns that keep which experts worked: 2 MB for 6,000 tokens of Phi-3.5-MoE."""
+"""Turns that keep their routing: 2 MB for 6,000 tokens of Phi-3.5-MoE."""
 MAX_PICTURES = 64
-"""Of one turn."""
+"""Pictures of one turn."""
 MAX_NAME = 200
 """Characters of a model's or a backend's name, or of the address that is a server's device."""
 
@@ -28,7 +28,7 @@ Sentence = Annotated[str, Field(max_length=400)]
 SIDES = ("left", "right")
 
 _TAG = re.compile(r"<\|image_(\d+)\|>\n?")
-"""Where Phi-3-vision is shown a picture, as the course's own prompts have it."""
+"""Placeholder of Phi-3-vision for a picture, as in the course's own prompts."""
 
 
 class _Record(BaseModel):
@@ -38,21 +38,21 @@ class _Record(BaseModel):
     )
 
 
-def _own(value: object) -> Routing | None:
-    """A routing of this program's own; what comes back from a browser is none."""
+def _only_routing(value: object) -> Routing | None:
+    """A routing that this process made; drop anything that came back from a browser."""
     return value if isinstance(value, Routing) else None
 
 
 class AnswerRecord(_Record):
-    """One side's finished answer with its numbers. Durations in seconds."""
+    """One finished answer with its numbers. Durations in seconds."""
 
     model: str = Field(max_length=MAX_NAME)
-    """What the side was called when it answered: `Phi-3.5-mini`."""
+    """Display name of the model when it answered: `Phi-3.5-mini`."""
     backend: str = Field(max_length=MAX_NAME)
     text: str = Field(max_length=MAX_TEXT)
     state: AnswerState = "done"
     error: str = Field(default="", max_length=2000)
-    """Why it failed, in a sentence; empty if it did not."""
+    """The failure, in a sentence; empty if there was none."""
     finish_reason: str | None = Field(default=None, max_length=40)
     language: str | None = Field(default=None, max_length=10)
     """ISO 639-1 code of the answer's language; `None` if undecided."""
@@ -70,11 +70,13 @@ class AnswerRecord(_Record):
     shared_device: bool = False
     cold: bool = False
     notes: tuple[Sentence, ...] = Field(default=(), max_length=20)
-    """What a reader should know about it, in a few words: `Q4_0 weights`."""
+    """Remarks for the reader, a few words each: `Q4_0 weights`."""
     warnings: tuple[Sentence, ...] = Field(default=(), max_length=20)
-    """What a reader must not overlook: that something was left out."""
-    routing: Annotated[Routing | None, BeforeValidator(_own)] = Field(default=None, exclude=True)
-    """Which experts worked on its tokens; kept as long as the page is open, and in files."""
+    """Warnings for the reader, a sentence each: that something was left out."""
+    routing: Annotated[Routing | None, BeforeValidator(_only_routing)] = Field(
+        default=None, exclude=True
+    )
+    """The experts of its tokens; kept while the page is open, and in files of their own."""
 
     @classmethod
     async def of(cls, snapshot: AnswerSnapshot, model: str, backend: str) -> "AnswerRecord":
@@ -108,24 +110,24 @@ class AnswerRecord(_Record):
 
 
 class Turn(_Record):
-    """One prompt and what each side made of it; `None` where a side has not answered yet."""
+    """One prompt and the answer of each side; `None` where a side has not answered yet."""
 
     prompt: str = Field(max_length=MAX_TEXT)
     pictures: tuple[Picture, ...] = Field(default=(), max_length=MAX_PICTURES)
-    """What was shown with the prompt, in order."""
+    """The pictures of the prompt, in order."""
     language: str | None = Field(default=None, max_length=10)
     answers: tuple[AnswerRecord | None, AnswerRecord | None] = (None, None)
 
     @property
     def answered(self) -> bool:
-        """Whether any side had something to say: if none had, it was as good as not asked."""
+        """True if any side has a text; without any, models are not told of this turn."""
         return any(record and record.text for record in self.answers)
 
     def message(self, first: int = 1) -> Message:
-        """The prompt as a model is sent it: its pictures, then its text.
+        """The message of the prompt: its pictures, then its text.
 
-        A prompt may say itself where its pictures stand: `<|image_1|>`, `<|image_2|>`, … as they
-        are numbered through the conversation, the turn's own from `first` on, each of them once.
+        A prompt may place its pictures itself with `<|image_1|>`, `<|image_2|>`, … They are
+        numbered through the conversation, the turn's own from `first` on; each must occur once.
         """
         words, numbers = _TAG.split(self.prompt)[::2], _TAG.findall(self.prompt)
         own = {str(n): picture.part for n, picture in enumerate(self.pictures, first)}
@@ -138,7 +140,7 @@ class Turn(_Record):
         return Message("user", kept or (TextPart(self.prompt),))
 
     def without_routing(self) -> "Turn":
-        """The same turn without what is told of the experts that worked on it."""
+        """The turn without the routings of its answers."""
         if not any(record and record.routing for record in self.answers):
             return self
         answers = (
@@ -147,7 +149,7 @@ class Turn(_Record):
         return self.model_copy(update={"answers": tuple(answers)})
 
     def with_answer(self, side: int, record: AnswerRecord | None) -> "Turn":
-        """The same turn with one side's answer replaced."""
+        """The turn with the answer of one side replaced."""
         answers = list(self.answers)
         answers[side] = record
         return self.model_copy(update={"answers": tuple(answers)})
@@ -165,7 +167,7 @@ class Conversation(_Record):
         return self.model_copy(update={"turns": (*self.turns, turn)})
 
     def without_old_routing(self) -> "Conversation":
-        """The same without the routings of earlier turns, but for the last few: they are large."""
+        """The conversation with the routings of its last turns alone: they are large."""
         turns = tuple(turn.without_routing() for turn in self.turns[:-ROUTED_TURNS])
         return self.model_copy(update={"turns": turns + self.turns[len(turns) :]})
 
@@ -174,7 +176,7 @@ class Conversation(_Record):
         return self.model_copy(update={"turns": self.turns[:turn]})
 
     def pictures(self, before: int | None = None) -> tuple[Picture, ...]:
-        """The pictures of the answered turns before `before`, as they are numbered."""
+        """The pictures of the answered turns before turn `before`, in their order."""
         answered = (turn for turn in self.turns[:before] if turn.answered)
         return tuple(picture for turn in answered for picture in turn.pictures)
 
@@ -184,20 +186,20 @@ class Conversation(_Record):
         return self.turns[-1] if self.turns else None
 
     def with_answer(self, side: int, record: AnswerRecord) -> "Conversation":
-        """The conversation with one side's answer to the last turn put in."""
+        """The conversation with the answer of one side to its last turn replaced."""
         *earlier, last = self.turns
         return self.model_copy(update={"turns": (*earlier, last.with_answer(side, record))})
 
     def with_language(self, language: str | None) -> "Conversation":
-        """The conversation with the language of its last prompt noted."""
+        """The conversation with the language of its last prompt set."""
         *earlier, last = self.turns
-        noted = last.model_copy(update={"language": language})
-        return self.model_copy(update={"turns": (*earlier, noted)})
+        last = last.model_copy(update={"language": language})
+        return self.model_copy(update={"turns": (*earlier, last)})
 
     def messages(self, side: int) -> tuple[Message, ...]:
-        """What a side's model is sent to answer the last turn.
+        """The messages that the model of a side is sent for the last turn.
 
-        A turn that a side could not answer at all is not part of that side's conversation.
+        Turns without an answer of that side are left out. Raises `ValueError` without any turn.
         """
         messages = [Message.of("system", self.system)] if self.system.strip() else []
         first = 1

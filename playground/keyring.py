@@ -1,9 +1,9 @@
-"""What one visitor typed to reach backends: keys and addresses, in memory for one visit."""
+"""Keys and addresses that one visitor typed, in memory for one visit."""
 
 from backends import Connection
 
 MAX_CHARACTERS = 4000
-"""Of a key or an address; both are far shorter."""
+"""Length of a key or an address; real ones are far shorter."""
 
 
 class Keyring:
@@ -16,17 +16,17 @@ class Keyring:
         return f"<Keyring: {len(self._connections)} connections>"
 
     def forget(self) -> None:
-        """Forget everything: the visit has ended."""
+        """Forget everything, at the end of the visit."""
         self._connections.clear()
 
     def connection(self, backend: str) -> Connection | None:
-        """What was typed for a backend; `None` if nothing."""
+        """The connection that was typed for a backend; `None` if there is none."""
         return self._connections.get(backend)
 
     def put(self, backend: str, *, key: str | None = None, address: str | None = None) -> None:
         """Remember a key or an address; `""` forgets it, `None` leaves it as it is.
 
-        An address takes the key that was typed for another one away: it goes nowhere unasked.
+        A new address drops the key that was typed for another one: a key goes nowhere unasked.
         """
         old = self._connections.get(backend, Connection())
         url = old.base_url if address is None else address.strip()[:MAX_CHARACTERS] or None
@@ -39,5 +39,5 @@ class Keyring:
 
 
 def _key(text: str) -> str | None:
-    """What can be a key: visible ASCII. One that was copied over two lines is one all the same."""
+    """The visible ASCII of a typed key, which may hold line breaks; `None` if nothing is left."""
     return "".join(c for c in text if "!" <= c <= "~")[:MAX_CHARACTERS] or None

@@ -1,7 +1,7 @@
-"""The 23 languages of Phi-3.5: names, script, direction; and which of them a text is in.
+"""The 23 languages of Phi-3.5, with names, script and direction; and detection of them in a text.
 
-`py3langid` decides, because of four libraries measured it names most short answers rightly, tells
-how sure it is, and is 5 MB of Python that needs only numpy (`python -m benchmarks.languages`).
+`py3langid` detects, because of four libraries measured it names most short answers rightly, gives
+probabilities, and is 5 MB of Python that needs only numpy (`python -m benchmarks.languages`).
 """
 
 import re
@@ -94,19 +94,19 @@ _NOISE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\d_]+")
 _SENTENCE_END = re.compile(r"(?<=[.!?…؟])\s+|\n+")
 
 _MAX_READ = 10_000
-"""Characters of a text that are looked at: more would not change the answer."""
+"""Characters of a text that are read: more would not change the result."""
 _MAX_CLASSIFIED = 2_000
-"""Characters of prose that are judged, which takes one to five milliseconds."""
+"""Characters of prose that are classified, which takes one to five milliseconds."""
 _MIN_LETTERS = 6
 """Below this a text in a script of many languages stays undecided."""
 _MIN_SHARE = 0.65
 """Share of a text that its main script, or its main language, must have."""
 _MIN_CONFIDENCE = 0.6
-"""Share of the probability of all our languages that the best of them must have."""
+"""Share of the probability of all `LANGUAGES` that the best of them must have."""
 _MIN_CONFIDENCE_OTHER = 0.8
 """The same share, for one sentence to count as another language than its text."""
-_MIN_SUPPORTED = 0.25
-"""Share of all probability that must fall on our languages, or it is none of them."""
+_MIN_SUPPORTED_SHARE = 0.25
+"""Share of all probability that must fall on `LANGUAGES`, or the text is in none of them."""
 
 
 def detect(text: str) -> Language | None:
@@ -142,7 +142,7 @@ def script_share(text: str, script: Script) -> float:
 
 
 class WordCount(NamedTuple):
-    """How long a text is, in the unit its readers use."""
+    """The length of a text, in the unit that its readers use."""
 
     number: int
     unit: Literal["words", "characters"]
@@ -160,7 +160,7 @@ def count_words(text: str) -> WordCount:
 
 
 def _prose(text: str) -> str:
-    """What is left of the beginning of `text` without code, addresses, digits and noise."""
+    """The beginning of `text` without code, addresses, digits and control characters."""
     for pattern in (_CODE, _ADDRESS):
         text = pattern.sub("\n", text[:_MAX_READ])
     lines = (_NOISE.sub(" ", line).strip() for line in text.splitlines())
@@ -200,7 +200,7 @@ def _identifier() -> _Identifier:
         LanguageIdentifier,
     )
 
-    # It keeps all its languages, so that it can say that a text is in none of ours.
+    # It keeps all its languages, so that a text can turn out to be in none of `LANGUAGES`.
     return cast(_Identifier, LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True))  # pyright: ignore[reportUnknownMemberType]
 
 
@@ -218,7 +218,7 @@ def _detect_by_model(prose: str, script: Script) -> Language | None:
 
 
 def _most_likely(prose: str) -> tuple[Language | None, float]:
-    """The likeliest of our languages and its share among them; `None` if it is in another one."""
+    """The likeliest of `LANGUAGES`, `None` if it is in another one, and its share among them."""
     supported = dict.fromkeys(LANGUAGES, 0.0)
     for label, probability in _identifier().rank(prose):
         code = "no" if label == "nn" else label
@@ -226,11 +226,13 @@ def _most_likely(prose: str) -> tuple[Language | None, float]:
             supported[code] += probability
     total = sum(supported.values())
     code = max(supported, key=lambda each: supported[each])
-    return (LANGUAGES[code], supported[code] / total) if total >= _MIN_SUPPORTED else (None, 0.0)
+    return (
+        (LANGUAGES[code], supported[code] / total) if total >= _MIN_SUPPORTED_SHARE else (None, 0.0)
+    )
 
 
 def _is_mixed(sentences: Iterable[str], language: Language) -> bool:
-    """True if too much of the text is, sentence by sentence, surely in another language."""
+    """True if sentences in another language, surely so, are too large a part of the text."""
     total = other = 0
     for sentence in sentences:
         total += len(sentence)

@@ -1,4 +1,4 @@
-"""What a visitor may do here: everything on one's own machine, less on a public page."""
+"""Limits of a page: wide on one's own machine, narrow on a public page."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from .text import strip_controls
 from .visitors import VISITOR, Visitor
 
 MAX_CROPS = 16
-"""What Phi-3-vision was trained with (`preprocessor_config.json` of Phi-3-vision-128k-instruct)."""
+"""Crops with which Phi-3-vision was trained (`preprocessor_config.json` of
+Phi-3-vision-128k-instruct)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +48,20 @@ class Limits:
     places: int | None = None
     """At most so many answers of one visitor stand in a backend's line."""
     budget: Budget | None = None
-    """What visitors may ask of hosted services with this page's own keys."""
+    """Requests and tokens of hosted services that visitors may use with this page's own keys."""
     public: bool = False
     """A page that strangers visit: no downloads, no local servers, no typed addresses."""
 
     def allows(self, backend: Backend) -> bool:
-        """Whether a backend may be used here at all."""
+        """True if a backend may be used on this page."""
         return not (self.public and backend.kind == "server")
 
     def takes_address(self, backend: Backend) -> bool:
-        """Whether a visitor may say where a backend is."""
+        """True if a visitor may type the address of a backend."""
         return not self.public and backend.address_env is not None
 
     def visitor(self, backend: Backend, connection: Connection | None) -> Visitor:
-        """Who asks a backend just now; with a key of their own, they pay for themselves."""
+        """The visitor of the current request; with a key of their own, they use no budget."""
         owner_pays = backend.kind == "hosted" and not (connection and connection.api_key)
         return Visitor(VISITOR.get(), self.places, self.budget if owner_pays else None)
 
@@ -106,7 +107,7 @@ class Limits:
             )
 
     def check_attached_pictures(self, pictures: Sequence[Picture]) -> None:
-        """Raise `BadRequestError` for too many pictures, or for some that are gone."""
+        """Raise `BadRequestError` for too many pictures, or for any that a reload has lost."""
         if len(pictures) > self.pictures:
             raise BadRequestError(
                 f"There are {len(pictures)} pictures; at most {self.pictures} fit here.",
@@ -130,7 +131,7 @@ class Limits:
             )
 
     def truncated(self, conversation: Conversation) -> Conversation:
-        """A conversation with every text cut to what one may be here."""
+        """A conversation with every text cut to `prompt_characters`."""
         most = self.prompt_characters
         turns = tuple(
             turn.model_copy(
@@ -149,7 +150,7 @@ class Limits:
         return conversation.model_copy(update={"turns": turns, "system": system})
 
     def check_params(self, params: GenerationParams) -> None:
-        """Raise `BadRequestError` for a knob out of its range."""
+        """Raise `BadRequestError` for a parameter out of its range."""
         for name, value, low, high in (
             ("Temperature", params.temperature, 0, 2),
             ("Max tokens", params.max_tokens, 1, self.max_tokens),
@@ -173,10 +174,10 @@ def _plain(value: float) -> str:
     return f"{int(value):,}" if value == int(value) else f"{value:,}"
 
 
-def _env_number(variable: str, usual: int) -> int:
-    """A number that whoever runs the page may have set in the environment."""
+def _env_number(variable: str, default: int) -> int:
+    """A number from the environment, where whoever runs the page may set it."""
     text = os.environ.get(variable, "").replace("_", "").replace(",", "")
-    return int(text) if text.isdecimal() else usual
+    return int(text) if text.isdecimal() else default
 
 
 LOCAL = Limits()

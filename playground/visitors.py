@@ -1,4 +1,4 @@
-"""Who is asking: told from the network, as far as the network can be believed."""
+"""Visitors, identified by their network address as far as it can be trusted."""
 
 import os
 from collections.abc import Sequence
@@ -14,27 +14,26 @@ VISITOR: ContextVar[str] = ContextVar("visitor", default="")
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks, and what they may take of what all visitors share."""
+    """One visitor, and their part of what all visitors share."""
 
     address: str = ""
     places: int | None = None
     """At most so many of their answers stand in a line; `None`: any number."""
     budget: Budget | None = None
-    """Where the page's owner pays for the answer: what there is to spend."""
+    """The budget that pays for the answer, if the page's owner pays for it."""
 
 
 def on_platform() -> bool:
-    """Whether this is a Hugging Face Space: its proxy says who is asking, and can be believed."""
+    """True on a Hugging Face Space, whose proxy reports visitors' addresses and can be trusted."""
     return "SPACE_ID" in os.environ
 
 
 def visitor_address(client: str, forwarded: Sequence[str] = ()) -> str:
-    """The visitor at an address, or behind a platform's proxies.
+    """The address of a visitor who comes directly, or through a platform's proxies.
 
-    `forwarded` are the `X-Forwarded-For` headers of a platform that is known. Each proxy puts the
-    address that it was asked from behind those that it was told, so what a visitor invents stands
-    first: the last address that is not the platform's own counts. Of an IPv6 address, only the
-    first half says whose it is.
+    `forwarded` are the `X-Forwarded-For` headers of a known platform. Each proxy appends the
+    address from which it was asked, so forged ones stand first: the last address that is not the
+    platform's own counts. An IPv6 address is cut to its first half, which identifies the network.
     """
     chain = [part.strip() for line in forwarded for part in line.split(",")]
     for part in reversed(chain):

@@ -370,7 +370,7 @@ def test_files_that_name_other_files_are_refused(playlist: str, tmp_path: Path) 
 
 def test_no_other_file_is_ever_opened() -> None:
     with pytest.raises(PermissionError):
-        video._open_nothing_else("file:///etc/passwd", 1, {})
+        video._refuse_to_open("file:///etc/passwd", 1, {})
 
 
 @pytest.mark.parametrize("name", ["../../x\n.mp4", "C:\\clips\\x.mp4", "a" * 500 + ".mp4", ""])

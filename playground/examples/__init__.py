@@ -17,7 +17,7 @@ Task = Literal[
     "accessibility",
     "course",
 ]
-"""What a prompt asks for. `course` marks the course's own comparison, only in Chinese: lesson 19 of
+"""The task of a prompt. `course` marks the course's own comparison, only in Chinese: lesson 19 of
 `microsoft/generative-ai-for-beginners`, `19-slm/python/phi35-instruct-demo.ipynb`."""
 
 TASKS: tuple[Task, ...] = get_args(Task)[:-1]

@@ -20,13 +20,13 @@ VisionTask = Literal[
     "clip",
     "frames",
 ]
-"""What is asked. `code` and `frames` are the course's own demonstrations."""
+"""The task of a question. `code` and `frames` are the course's own demonstrations."""
 
 VISION_TASKS: tuple[VisionTask, ...] = get_args(VisionTask)
 """Every task once, in the order in which the page shows them."""
 
 Spacing = Literal["even", "scenes"]
-"""How frames are taken from a clip: at equal distances, or where the picture changes."""
+"""The choice of frames from a clip: at equal distances, or where the picture changes."""
 
 _FOLDER = files("playground.examples").joinpath("pictures")
 
@@ -47,10 +47,10 @@ class VisionExample:
     clip: str | None = None
     """Name for `picture_bytes` of an MP4 file."""
     frames: int | None = None
-    """How many frames to take from the clip, with `scenes` at most; `None` without a clip."""
+    """Number of frames to take from the clip, the most with `scenes`; `None` without a clip."""
     spacing: Spacing = "even"
     pocket: bool = False
-    """Whether Pocket-Vision, the built-in model, can answer it."""
+    """True if Pocket-Vision, the built-in model, can answer it."""
     source: str | None = None
     """The demonstration of the course it is, a path in `microsoft/generative-ai-for-beginners`."""
 
@@ -71,7 +71,7 @@ def picture_bytes(name: str) -> bytes:
 
 
 def _rows() -> list[dict[str, Any]]:
-    """What `vision.json` says: facts of each task, its title and its prompt by language."""
+    """The rows of `vision.json`: the facts of each task, its titles and prompts by language."""
     text = _FOLDER.joinpath("vision.json").read_text(encoding="utf-8")
     return cast("list[dict[str, Any]]", json.loads(text))
 

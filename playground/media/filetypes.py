@@ -1,16 +1,16 @@
-"""What a file is, told from its first bytes and never from its name."""
+"""Detection of the type of a file from its first bytes, never from its name."""
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 HEAD_BYTES = 4096
-"""Bytes from the start of a file that are enough to tell what it is."""
+"""Bytes from the start of a file that are enough to detect its type."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileType:
-    """A kind of file: how programs and how people call it."""
+    """A type of file, with its names for programs and for people."""
 
     id: str
     """`png`; for a video, the name of FFmpeg's demuxer, such as `mov`."""
@@ -42,7 +42,7 @@ AVIF = FileType("avif", "an AVIF picture", "picture")
 HEIF = _picture("heif", "HEIC")
 GIF = _picture("gif", "GIF")
 
-# The first rule that fits: what to look for, at which byte, and what it is.
+# The first match counts: offset, magic bytes, type.
 _MAGIC: tuple[tuple[int, bytes, FileType], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", _picture("png", "PNG")),
     (0, b"\xff\xd8\xff", _picture("jpeg", "JPEG")),
@@ -91,7 +91,7 @@ _BRANDS = {
 }
 """First brand of a file of boxes (ISO/IEC 14496-12); any other is a video."""
 _BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
-"""What QuickTime files without a brand begin with."""
+"""First boxes of QuickTime files without a brand."""
 _TRANSPORT = ((0, 188), (4, 192))
 """MPEG transport streams: where the first sync byte 0x47 is, and how far it is to the next."""
 
@@ -106,7 +106,7 @@ _UNPRINTABLE = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def detect_type(head: bytes) -> FileType:
-    """What a file is; `head` are its first `HEAD` bytes, or all if it has fewer."""
+    """The type of a file; `head` are its first `HEAD_BYTES` bytes, or all if it has fewer."""
     if not head:
         return EMPTY
     for at, magic, found in _MAGIC:
@@ -127,7 +127,7 @@ def detect_type(head: bytes) -> FileType:
 def _boxes(head: bytes) -> FileType:
     length = min(int.from_bytes(head[:4], "big"), len(head))
     brands = [head[8:12], *(head[at : at + 4] for at in range(16, length - 3, 4))]
-    if brands[0] in (b"mif1", b"msf1"):  # says "pictures", and only later which
+    if brands[0] in (b"mif1", b"msf1"):  # pictures of a kind that only a later brand names
         return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), HEIF)
     return _BRANDS.get(brands[0]) or _video("mov")
 

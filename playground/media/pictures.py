@@ -36,7 +36,7 @@ JPEG_QUALITY = 93
 _DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LOSSY = frozenset(("jpeg", "avif", "heif"))
 _FRAME_COUNT_IN_DECODER = frozenset(("webp", "avif"))
-"""Kinds whose decoder tells how many frames there are."""
+"""Kinds whose frames only their decoder counts."""
 _DECODERS = {
     "png": ("PIL.PngImagePlugin", "PngImageFile"),
     "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
@@ -51,7 +51,7 @@ _DECODERS = {
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
-    """How large what a visitor adds may be; as it stands, for a page on one's own machine."""
+    """Limits of the files that a visitor adds; the defaults are for a page on one's own machine."""
 
     file_bytes: int = 25_000_000
     pixels: int = 50_000_000
@@ -70,7 +70,7 @@ class Picture(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     name: str = Field(max_length=MAX_FILE_NAME)
-    """What its owner calls it: `photo.heic`, `clip.mp4 at 0:03.2`."""
+    """Its file name, or that of its clip with a time: `photo.heic`, `clip.mp4 at 0:03.2`."""
     media_type: Literal["image/png", "image/jpeg"]
     width: int = Field(ge=1, le=MAX_SIDE)
     """In pixels, upright; so is `height`."""
@@ -78,19 +78,19 @@ class Picture(BaseModel):
     digest: str = Field(pattern="^[0-9a-f]{64}$")
     """SHA-256 of `data`, in hexadecimal digits: the picture's name in caches."""
     notes: tuple[Annotated[str, Field(max_length=400)], ...] = Field(default=(), max_length=20)
-    """What its owner should know, in few words: `scaled down from 8,064 x 6,048`."""
+    """Remarks for its owner, a few words each: `scaled down from 8,064 x 6,048`."""
     data: bytes = Field(default=b"", exclude=True, repr=False)
-    """The encoded picture. Never written down: after a reload it is empty, the picture gone."""
+    """The encoded picture. Never saved: it is empty after a reload."""
 
     @field_validator("data", mode="before")
     @classmethod
     def _only_bytes(cls, data: object) -> bytes:
-        # A browser's record is text: what it calls data was never read by `read`.
+        # A browser's record is text: what it calls data was not made by `encode`.
         return data if isinstance(data, bytes) else b""
 
     @property
     def available(self) -> bool:
-        """Whether the picture itself is still here."""
+        """True if the encoded picture is in memory: a reload loses it."""
         return bool(self.data)
 
     @property
@@ -111,11 +111,11 @@ class Picture(BaseModel):
 
 
 def read_picture(data: bytes, name: str, limits: PictureLimits) -> Picture:
-    """Read a picture that somebody added: upright, RGB, on white, at most `limits.kept_pixels`.
+    """Read a picture that a visitor added: upright, RGB, on white, at most `limits.kept_pixels`.
 
-    Photos become JPEG, drawings and screenshots PNG. What the file is, is told from its content.
+    Photos become JPEG, drawings and screenshots PNG. The type is detected from the content.
     Colour profiles are dropped, not applied, as the models' own preprocessing does not apply them.
-    Raises `BadRequestError` for what is no picture, is damaged, or is too large.
+    Raises `BadRequestError` if it is no picture, is damaged, or is too large.
     """
     (picture,) = read_picture_unless(lambda: False, data, name, limits)
     return picture
@@ -124,7 +124,7 @@ def read_picture(data: bytes, name: str, limits: PictureLimits) -> Picture:
 def read_picture_unless(
     cancelled: Callable[[], bool], data: bytes, name: str, limits: PictureLimits
 ) -> list[Picture]:
-    """The same; `cancelled` is asked before each long step, and then the list is empty."""
+    """Like `read_picture`, but an empty list if `cancelled()` before one of its long steps."""
     name = display_name(name, "picture")
     check_size(len(data), limits.file_bytes, name)
     kind = detect_type(data[:HEAD_BYTES])
@@ -183,11 +183,11 @@ def encode(image: "Image", name: str, *, lossy: bool, notes: Sequence[str] = ())
 
 
 _live_bytes: dict[int, int] = {}
-"""The bytes of each picture that is still there, by a number of its own."""
+"""Bytes of each picture in memory, by `id`."""
 
 
 def memory_held() -> int:
-    """The bytes that all pictures take which somebody still has, in this process."""
+    """Bytes that all pictures in this process take."""
     return sum(_live_bytes.values())
 
 
@@ -198,7 +198,7 @@ def _track_memory(picture: Picture) -> None:
 
 
 def fit_within(size: tuple[int, int], pixels: int, side: int = MAX_SIDE) -> tuple[int, int]:
-    """Width and height scaled down to at most `pixels` in all and `side` pixels a side."""
+    """Width and height, scaled down to at most `pixels` in all and `side` pixels a side."""
     width, height = size
     scale = min(1.0, side / max(size), math.sqrt(pixels / (width * height)))
     if scale == 1.0:
@@ -207,7 +207,7 @@ def fit_within(size: tuple[int, int], pixels: int, side: int = MAX_SIDE) -> tupl
 
 
 def apply_orientation(image: "Image", orientation: int) -> "Image":
-    """An image turned upright; `orientation` is 1 to 8, as EXIF counts."""
+    """An image made upright; `orientation` is 1 to 8, as in EXIF."""
     from PIL.Image import Transpose
 
     turns = {
@@ -234,15 +234,18 @@ def on_white(image: "Image") -> "Image":
     return page
 
 
-def display_name(name: str, otherwise: str, limit: int = MAX_FILE_NAME) -> str:
-    """A file's name as it can be shown: no path, no control characters, one line, not too long."""
+def display_name(name: str, fallback: str, limit: int = MAX_FILE_NAME) -> str:
+    """A file's name for display: one line of at most `limit` characters, no path, no controls.
+
+    `fallback` stands in for a name of which nothing is left.
+    """
     last = valid_unicode(name).replace("\\", "/").rstrip("/").rpartition("/")[2]
     text = " ".join(_DIRECTIONS.sub("", strip_controls(last)).split())
     if len(text) > limit:
         stem, dot, ending = text.rpartition(".")
         ending = dot + ending if stem and len(ending) <= 8 else ""
         text = text[: limit - len(ending) - 1].rstrip() + "…" + ending
-    return text or otherwise
+    return text or fallback
 
 
 def check_size(size: int, limit: int, name: str) -> None:
@@ -284,11 +287,11 @@ def check_pixels(size: tuple[int, int], limit: int, name: str) -> None:
 def wrong_type_error(
     name: str, wanted: Literal["picture", "video"], kind: FileType
 ) -> BadRequestError:
-    """What to say of a file that is not what was wanted."""
+    """The error for a file that is not of the wanted type."""
     useful = PICTURES if wanted == "picture" else VIDEOS
     return BadRequestError(
         f"“{name}” is {kind.title}, not a {wanted}.",
-        _INSTEAD.get(kind.id, "") or f"Use {useful}.",
+        _ALTERNATIVES.get(kind.id, "") or f"Use {useful}.",
         reason=f"not_a_{wanted}",
         name=name,
         kind=kind.id,
@@ -297,7 +300,7 @@ def wrong_type_error(
 
 
 def damaged_file_error(name: str, kind: FileType) -> BadRequestError:
-    """What to say of a file that its decoder cannot read."""
+    """The error for a file that its decoder cannot read."""
     return BadRequestError(
         f"“{name}” is {kind.title}, but it is damaged or incomplete.",
         "Save or copy it again, and add the new one.",
@@ -322,7 +325,7 @@ def _unsupported_error(name: str, kind: FileType) -> BadRequestError:
     )
 
 
-_INSTEAD = {
+_ALTERNATIVES = {
     "svg": "Open it in a browser and take a screenshot: a model needs pixels.",
     "html": "Take a screenshot of the page and add that.",
     "pdf": "Take a screenshot of the page you mean and add that.",
@@ -338,7 +341,7 @@ def _open(kind: str, data: bytes) -> "ImageFile":
 
 
 def _decode(image: "ImageFile", size: tuple[int, int]) -> "tuple[Image, bool]":
-    """The pixels in RGB at a size, and whether their brightness had to be guessed."""
+    """The pixels in RGB at a size, and whether their brightness was stretched."""
     from PIL.Image import Resampling
 
     image.draft(None, size)  # a JPEG can be decoded at a half, a quarter, an eighth of its size
@@ -362,8 +365,8 @@ def _decode_deep(image: "Image", size: tuple[int, int]) -> "tuple[Image, bool]":
     from PIL.Image import Resampling
 
     values = numpy.array(image, dtype=numpy.float32)
-    if isinstance(clear := image.info.get("transparency"), int):
-        values[values == clear] = 65535.0  # on white
+    if isinstance(transparent := image.info.get("transparency"), int):
+        values[values == transparent] = 65535.0  # on white
     numpy.nan_to_num(values, copy=False, posinf=0.0, neginf=0.0)
     low, high, stretched = 0.0, 65535.0, False
     # Cameras and scanners put 12 bits into 16, which would be all but black.

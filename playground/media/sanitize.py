@@ -1,8 +1,8 @@
-"""A picture's file without all that is not the picture: its metadata and its further frames.
+"""Removal of metadata and further frames from the file of a picture.
 
-Decoders read what they are given. Text, colour profiles, cameras' notes and comments can be made
-so that reading them takes minutes or all memory; here they are cut out before a decoder sees
-them, by stepping from part to part of a file without unpacking anything.
+Text, colour profiles, cameras' notes and comments can be crafted so that a decoder takes minutes
+or all memory for them. Here they are cut out before decoding, by stepping from part to part of a
+file without unpacking anything.
 """
 
 import re
@@ -24,7 +24,7 @@ _TIFF_SHORT = frozenset((259, 262))
 _TIFF_UNUSUAL = {(259, 6), (259, 7), (262, 6)}
 """JPEG inside a TIFF, and YCbCr: a tag and its value."""
 _MAX_TIFF_TAG_BYTES = 2_000_000
-"""Bytes of tags: what tells half a million strips apart, far more than any picture has."""
+"""Bytes of tags: enough for half a million strips, far more than any picture has."""
 _MAX_JPEG_SCANS = 100
 """A progressive photo comes in about ten scans. Each is a pass over the whole picture."""
 _MAX_PARTS = 100_000
@@ -34,11 +34,11 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 class DamagedFileError(ValueError):
-    """A file that is not what its first bytes promise, or that is made to be a burden."""
+    """A file that is damaged, or crafted to be expensive to decode."""
 
 
 class UnsupportedFileError(ValueError):
-    """A file that may be all right, but is of a kind that is not decoded here."""
+    """A file of a kind that is not decoded here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class StrippedFile:
 
     data: bytes
     orientation: int = 1
-    """How it is to be turned, 1 to 8, as EXIF counts; 1 too where only its decoder can tell."""
+    """EXIF orientation, 1 to 8; 1 too if only the decoder knows it."""
     frames: int = 1
-    """How many frames it had; 2 or more may only mean "several"."""
+    """Number of its frames; 2 or more may only mean "several"."""
 
 
 def strip_metadata(kind: str, data: bytes) -> StrippedFile:
@@ -65,7 +65,7 @@ def strip_metadata(kind: str, data: bytes) -> StrippedFile:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """How EXIF says a picture is to be turned, 1 (not at all) to 8; 1 if it does not say."""
+    """The orientation in EXIF data, 1 (upright) to 8; 1 if there is none."""
     try:
         tiff = exif.removeprefix(b"Exif\0\0")
         for tag, kind, _, at in _entries(tiff):
@@ -73,7 +73,7 @@ def exif_orientation(exif: bytes) -> int:
                 (value,) = struct.unpack_from(_order(tiff) + "H", tiff, at)
                 return value if 1 <= value <= 8 else 1
     except (DamagedFileError, struct.error):
-        pass  # notes that cannot be read are no notes
+        pass  # unreadable EXIF data count as none
     return 1
 
 
@@ -144,7 +144,7 @@ def _jpeg(data: bytes) -> StrippedFile:
     for _ in range(_MAX_PARTS):
         found = _JPEG_MARKER.search(data, at)
         if found is None:
-            break  # it breaks off: its decoder will say so
+            break  # it breaks off: its decoder reports that
         marker, at = data[found.end() - 1], found.end()
         if marker == 0xD9:
             kept.append(b"\xff\xd9")
@@ -171,7 +171,7 @@ def _jpeg(data: bytes) -> StrippedFile:
 
 
 def _gif(data: bytes) -> StrippedFile:
-    """The first frame with the colours and the transparency that belong to it."""
+    """The first frame with its colours and transparency."""
 
     def palette(flags: int) -> int:
         return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
@@ -193,7 +193,7 @@ def _gif(data: bytes) -> StrippedFile:
             return StrippedFile(header + control + frame + b";", frames=2)
         else:
             at += 10 + palette(data[at + 9])
-            while at + 1 < len(data) and data[at + 1]:  # may break off: its decoder says so
+            while at + 1 < len(data) and data[at + 1]:  # may break off: its decoder reports that
                 at += 1 + data[at + 1]
             at += 2
             frame = data[start:at]
@@ -201,7 +201,7 @@ def _gif(data: bytes) -> StrippedFile:
 
 
 def _boxes(data: bytes) -> StrippedFile:
-    """HEIF and AVIF: how they are turned stands in a property of the picture, not in EXIF."""
+    """HEIF and AVIF: their orientation is a property of the picture, not in EXIF."""
     at = 0
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)

@@ -1,4 +1,4 @@
-"""What a vision model sees of a picture: its crops, drawn small, and what they cost in tokens."""
+"""Crops of a picture as a vision model gets them: drawn small, and their cost in tokens."""
 
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -16,14 +16,14 @@ GAP = 3
 
 
 def image_tokens(picture: Picture, crops: int) -> int:
-    """Tokens of a picture in the prompt of Phi-3-vision, in at most so many crops."""
+    """Tokens of a picture in the prompt of Phi-3-vision, in at most `crops` crops."""
     return Layout.of(picture.width, picture.height, crops).tokens
 
 
 def draw_tiles(picture: Picture, crops: int) -> bytes:
     """A picture as Phi-3-vision sees it, as a WebP: first the whole of it, then crop by crop.
 
-    The whole is squeezed into a square, and the white margins are seen, as they really are.
+    The whole is squeezed into a square, and white margins are included, as in the model's input.
     """
     from PIL import Image
 

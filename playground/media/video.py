@@ -54,7 +54,7 @@ LARGE_FRAME = 2_100_000
 KEYFRAME_STRETCH = 5.0
 """Seconds from which on an evenly spaced frame may be a keyframe near the middle of its stretch."""
 MAX_KEYFRAME_DISTANCE = Fraction(1, 10)
-"""How near, in stretches."""
+"""Distance from the middle of a stretch within which a keyframe is taken, in stretches."""
 
 CODECS = (
     *("h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "libdav1d", "av1", "mpeg4", "gif"),
@@ -65,14 +65,14 @@ CODECS = (
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """When each frame is shown, in `time_base` seconds, found by reading the file to its end."""
+    """Presentation times of all frames, in `time_base` seconds, from reading the whole file."""
 
     times: tuple[int, ...]
     keys: tuple[int, ...]
     """Of those, the ones that can be decoded without others; empty where one cannot seek."""
     time_base: Fraction
     breaks_off: bool
-    """Whether the file ends before it said it would."""
+    """True if the file ends before its declared length."""
 
     def seconds(self, time: int) -> float:
         """A frame's time from the start of the clip, in seconds."""
@@ -80,7 +80,7 @@ class _Index:
 
 
 def is_clip(source: bytes | Path) -> bool:
-    """Whether a file is for `read_frames`: a video, or a GIF that moves. Told from its content."""
+    """True if the content of a file is for `read_frames`: a video, or a GIF that moves."""
     if isinstance(source, Path):
         with source.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -101,7 +101,7 @@ def _is_clip(head: bytes, whole: Callable[[], bytes]) -> bool:
 def read_frames(
     source: Path | BinaryIO,
     name: str,
-    how: Literal["even", "scenes"],
+    spacing: Literal["even", "scenes"],
     count: int,
     limits: PictureLimits,
     cancelled: Callable[[], bool] = lambda: False,
@@ -112,7 +112,7 @@ def read_frames(
     each; of stretches of `LONG_STRETCH` or more a keyframe near it, which is found at once.
     `scenes` takes the frame before each change of scene (`SCENE_CORRELATION`, `SCENE_RATE`) and
     the last frame; of too many it chooses evenly, and where nothing changes it does as `even`.
-    What is to be said of the whole clip is a note of the first picture.
+    Notes on the whole clip are notes of the first picture.
 
     Frames are upright, with square pixels, at most `SIDE` pixels a side; `count` is at most
     `limits.frames`. A clip that breaks off gives what could be read. `cancelled` is asked between
@@ -121,14 +121,14 @@ def read_frames(
     name = display_name(name, "clip")
     if isinstance(source, Path):
         with source.open("rb") as file:
-            return _read_frames(file, name, how, count, limits, cancelled)
-    return _read_frames(source, name, how, count, limits, cancelled)
+            return _read_frames(file, name, spacing, count, limits, cancelled)
+    return _read_frames(source, name, spacing, count, limits, cancelled)
 
 
 def _read_frames(
     file: BinaryIO,
     name: str,
-    how: Literal["even", "scenes"],
+    spacing: Literal["even", "scenes"],
     count: int,
     limits: PictureLimits,
     cancelled: Callable[[], bool],
@@ -146,11 +146,11 @@ def _read_frames(
         _check_length(index, name, limits)
         notes = [f"breaks off at {timecode(index.seconds(index.times[-1]))}"] * index.breaks_off
         times: Sequence[int] = ()
-        if how == "scenes":
-            times, said = _scene_changes(clip, index, count)
-            notes += said
+        if spacing == "scenes":
+            times, scene_notes = _scene_changes(clip, index, count)
+            notes += scene_notes
         times = times or _evenly_spaced(index, count)
-        if how == "even" and len(index.times) < count:
+        if spacing == "even" and len(index.times) < count:
             number = len(index.times)
             notes.append("it has only one frame" if number == 1 else f"it has only {number} frames")
         pictures = [
@@ -354,8 +354,8 @@ class _Clip:
                 return _Index((0,), (), Fraction(1), False)
             raise damaged_file_error(self._name, self._kind)
         times, keys = sorted(set(times)), sorted(set(keys))
-        real, said = float((times[-1] - times[0]) * base), self._declared_length()
-        broken = broken or said > real * 1.1 + 1
+        length = float((times[-1] - times[0]) * base)
+        broken = broken or self._declared_length() > length * 1.1 + 1
         if self._kind is GIF:  # each frame of a GIF is drawn over those before
             keys = []
         self._open_again()
@@ -417,7 +417,7 @@ class _Clip:
                 for frame in frames:
                     time = frame.pts if frame.pts is not None else frame.dts
                     pixels = frame.width * frame.height
-                    # A frame may be larger than the header said.
+                    # A frame may be larger than the header declares.
                     if time is not None and pixels <= limit:
                         yield time, frame
                     decoded += max(1.0, pixels / LARGE_FRAME)
@@ -462,7 +462,7 @@ class _Clip:
 
 
 def _colorspace(frame: "VideoFrame") -> int | None:
-    """How colours were written where the frame does not say: large ones as on HD television."""
+    """The colour space of a frame that does not name one: large ones as on HD television."""
     from av.video.reformatter import Colorspace
 
     unspecified = 2
@@ -476,7 +476,7 @@ def _refuse_to_open(url: str, flags: int, options: object) -> BinaryIO:
 
 
 class _NamelessFile:
-    """A file without its name: FFmpeg would look for neighbours."""
+    """A file without its name, by which FFmpeg would look for neighbouring files."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
