@@ -1,1 +1,1 @@
-"""What is on the page. Gradio lives here and nowhere else."""
+"""The page. The only package that imports Gradio."""

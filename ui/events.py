@@ -1,9 +1,9 @@
-"""How this page declares its events, and what they may change."""
+"""Types and arguments that all events of the page share."""
 
 from typing import Any
 
 Updates = dict[Any, Any]
-"""What an event changes: components and their new values. Components left out stay as they are."""
+"""An event's updates: new values by component. Components left out stay as they are."""
 
 PRIVATE: dict[str, Any] = {
     "api_visibility": "private",
@@ -12,4 +12,4 @@ PRIVATE: dict[str, Any] = {
     # at each message of a stream.
     "show_progress_on": [],
 }
-"""Arguments of every event: no progress of Gradio's own, and no place in its API pages."""
+"""Arguments of every event: without Gradio's progress display, and not in its API pages."""

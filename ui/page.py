@@ -1,4 +1,4 @@
-"""The page: header, theme, tabs in order, and how it is served."""
+"""The page: header, theme, tabs in order, and its server."""
 
 import os
 import signal
@@ -28,13 +28,13 @@ TABS: tuple[type[Tab], ...] = (TextTab, VisionTab, MoeTab)
 """The tabs on which models answer, in the order of the page; the Models tab stands behind them."""
 
 CLOSING = 0.7
-"""Seconds for open pages to be told that this one ends."""
+"""Seconds for closing open pages' connections before the process exits."""
 MAX_EVENTS = 200
-"""Events that may run at once; who may start is decided per backend, by `playground.compare`."""
+"""Events that may run at once; runs are admitted per backend, by `playground.compare`."""
 
 
 def build(services: Services) -> gr.Blocks:
-    """Put the page together."""
+    """Build the page."""
     with gr.Blocks(
         title=EN["title"], analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     ) as page:
@@ -99,7 +99,7 @@ def launch(
         ssr_mode=False,
         footer_links=[],
         favicon_path=str(ASSETS / "favicon.svg"),
-        # Ours come first, and drop what nobody comes back to; Gradio's own limit stands behind.
+        # `Visits` keeps fewer, and prefers open pages; this is a second limit behind it.
         state_session_capacity=limits.sessions * 2,
         app_kwargs={
             "lifespan": lifespan(limits, Hosts.of(host, allow, limits.public), files),
@@ -121,16 +121,16 @@ def serve(
     if limits.public:
         use_short_log()
     page = launch(Services(limits), host, port, open_browser, allow)
-    asked = threading.Event()
+    stopping = threading.Event()
     signals = [signal.SIGINT, signal.SIGTERM]
     signals += [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # its terminal was closed
     for name in signals:
-        signal.signal(name, lambda *_: asked.set())
-    while not asked.wait(0.2):  # without a limit, Windows would not hear Ctrl+C
+        signal.signal(name, lambda *_: stopping.set())
+    while not stopping.wait(0.2):  # without a limit, Windows would not hear Ctrl+C
         pass
     print("Phi Playground ends.", flush=True)
     for name in signals:
-        signal.signal(name, signal.SIG_DFL)  # once more, and it ends at once
+        signal.signal(name, signal.SIG_DFL)  # a second signal ends the process at once
     closing = threading.Thread(target=page.close, args=(False,), daemon=True)
     closing.start()
     closing.join(CLOSING)

@@ -1,4 +1,4 @@
-"""The page's fixed words, by key, in English; translations are one more dictionary each."""
+"""The page's fixed texts by key, in English; a translation is another dictionary."""
 
 import gradio as gr
 
@@ -98,5 +98,5 @@ I18N = gr.I18n(en=EN)
 
 
 def t(key: str) -> str:
-    """A fixed text as a component takes it: the page puts in the reader's language."""
+    """Return a fixed text as a component takes it, translated in the page."""
     return I18N(key)  # type: ignore[return-value]  # Gradio turns it into text in the page

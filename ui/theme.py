@@ -1,4 +1,4 @@
-"""The look: paper and ink, one colour a side, system fonts."""
+"""The theme: style sheets, scripts, colours and fonts."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SHEETS = (
     "tabs/moe/explained",
     "tabs/models/cards",
 )
-"""The style sheets, in their order: the later one counts."""
+"""The style sheets in their order: later rules win."""
 SCRIPTS = (
     "assets/base",
     "assets/guards",
@@ -26,7 +26,7 @@ SCRIPTS = (
     "compare/prompt",
     "tabs/vision/tray",
     "tabs/models/cards",
-    "assets/address",  # the last one: it begins
+    "assets/address",  # last, since it starts the others
 )
 """The parts of the page's script, in the order in which they run."""
 
@@ -46,11 +46,11 @@ MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Noto Sans 
 
 PAPER, RAISED, HAIRLINE = "var(--paper)", "var(--raised)", "var(--hairline)"
 INK, MUTED, ACTION = "var(--ink)", "var(--muted)", "var(--ink)"
-"""The colours themselves, light and dark, stand in `assets/page.css` alone."""
+"""CSS variables; their values, light and dark, are in `assets/page.css` alone."""
 
 
 def theme() -> Base:
-    """Gradio's plainest theme in our own colours. Text is AA on every ground it stands on."""
+    """Return Gradio's plainest theme with the page's colours; all text has AA contrast."""
     look = {
         "body_background_fill": PAPER,
         "body_text_color": INK,
@@ -109,11 +109,11 @@ def theme() -> Base:
 
 
 def css() -> str:
-    """The page's style sheets, one after the other."""
+    """Return the page's style sheets, one after the other."""
     return "\n".join((UI / f"{name}.css").read_text("utf-8") for name in SHEETS)
 
 
 def js() -> str:
-    """The page's script: one function, run once when the page has loaded."""
+    """Return the page's script: one function, run once when the page has loaded."""
     parts = ((UI / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     return "() => {\n" + "\n".join(parts) + "}"

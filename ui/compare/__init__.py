@@ -1,1 +1,1 @@
-"""The comparison that the tabs share."""
+"""The comparison view that the tabs share."""

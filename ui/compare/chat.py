@@ -1,4 +1,4 @@
-"""Conversations as `gr.Chatbot` shows them: prompts, pictures, answers, numbers."""
+"""Conversion of conversations to messages of `gr.Chatbot`: prompts, pictures, answers, numbers."""
 
 import base64
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ _MISSING_PICTURE = "data:image/svg+xml;base64," + base64.b64encode(
     b'<svg xmlns="http://www.w3.org/2000/svg" width="120" height="90">'
     b'<rect width="119" height="89" fill="none" stroke="#999" stroke-dasharray="4 4"/></svg>'
 ).decode("ascii")
-"""Stands where a picture was that was lost with a reload."""
+"""Shown in place of a picture that was lost with a reload."""
 
 
 def to_chatbot(
     conversation: Conversation, side: int, *, steps: bool = False
 ) -> list[dict[str, Any]]:
-    """One side's finished turns as `gr.Chatbot` takes them, each with its numbers folded away.
+    """Return one side's finished turns as messages of `gr.Chatbot`, with their numbers folded away.
 
     The last answer's numbers stand below the conversation, so they are not repeated here. With
-    `steps`, what an agent with tools wrote is shown as its steps, its own text folded away.
+    `steps`, the answer of an agent with tools is shown as its steps, the raw text folded away.
     """
     return [message for _, message in _messages(conversation, side, steps)]
 
@@ -38,7 +38,7 @@ def to_chatbot(
 def turn_of(
     conversation: Conversation, side: int, index: int, *, steps: bool = False
 ) -> int | None:
-    """Which turn's prompt a message of `to_chatbot` is; `None` if it is no prompt."""
+    """Return the index of the turn whose prompt a message of `to_chatbot` is, or `None`."""
     messages = _messages(conversation, side, steps)
     return messages[index][0] if 0 <= index < len(messages) else None
 
@@ -46,7 +46,7 @@ def turn_of(
 def _messages(
     conversation: Conversation, side: int, steps: bool
 ) -> list[tuple[int | None, dict[str, Any]]]:
-    """The messages; those that are prompts with the numbers of their turns."""
+    """Return the messages, each with the index of its turn if it is a prompt."""
     messages: list[tuple[int | None, dict[str, Any]]] = []
     for number, turn in enumerate(conversation.turns):
         if turn.pictures:
@@ -69,10 +69,8 @@ def _answer_messages(record: AnswerRecord, steps: bool) -> Sequence[dict[str, An
         return [{"role": "assistant", "content": _text_parts(text)}]
     note = EN["not_run"]
     if record.state == "stopped" or record.finish_reason == "length":
-        trace, note = (
-            replace(trace, repaired=False),
-            f"{note} {EN['cut_off']}",
-        )  # no fault of its JSON
+        trace = replace(trace, repaired=False)  # its JSON is incomplete, not faulty
+        note = f"{note} {EN['cut_off']}"
     return [
         {"role": "assistant", "content": _text_parts(f"{steps_markdown(trace)}\n\n*{note}*")},
         {
@@ -84,14 +82,14 @@ def _answer_messages(record: AnswerRecord, steps: bool) -> Sequence[dict[str, An
 
 
 def cache_agent_steps(conversation: Conversation) -> None:
-    """Read what agents wrote, for `to_chatbot` with `steps`: to mend it all may take seconds."""
+    """Parse agents' answers for `to_chatbot` with `steps`; repairing them may take seconds."""
     for record in [record for turn in conversation.turns for record in turn.answers if record]:
         _agent_steps(record.text)
 
 
 @lru_cache(maxsize=512)
 def _agent_steps(text: str) -> AgentTrace | None:
-    """The conversation is drawn often, and to mend a faulty answer takes its time."""
+    """Parse an agent's answer; cached, since a conversation is converted often."""
     return read_steps(text)
 
 
@@ -101,7 +99,7 @@ def _text_parts(text: str) -> list[dict[str, str]]:
 
 
 def _pictures_markdown(turn: Turn) -> str:
-    """A turn's pictures in Markdown, small; `conversation.js` knows them by how they begin."""
+    """Return a turn's thumbnails in Markdown; `conversation.js` recognises how they begin."""
     return "\n".join(
         f"![{_alt_text(picture)}]({thumbnail_url(picture)})" for picture in turn.pictures
     )
@@ -112,12 +110,12 @@ def _alt_text(picture: Picture) -> str:
 
 
 def thumbnail_url(picture: Picture) -> str:
-    """A picture as a small one in a `data:` address; of one that is gone, an empty frame."""
+    """Return a picture's thumbnail as a `data:` URL, or an empty frame if it is lost."""
     return data_url(picture.thumbnail, "webp") if picture.available else _MISSING_PICTURE
 
 
 def data_url(data: bytes, kind: str) -> str:
-    """An image as an address that holds it."""
+    """Return an image as a `data:` URL."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 

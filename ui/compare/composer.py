@@ -1,4 +1,4 @@
-"""The prompt box, its buttons, and the sentence that says why nothing was asked."""
+"""The prompt box, its buttons, and the notice above it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class Composer:
     copy_link: gr.Button
     notice: gr.HTML
     typing: gr.Button
-    """Pressed by the page itself when a prompt is begun."""
+    """Hidden; clicked by the page's script when a prompt is begun."""
 
 
 def build_composer(
     view: str, placeholder_key: str, build_above_prompt: Callable[[], None]
 ) -> Composer:
-    """Draw the prompt box of a view and its buttons; `invitation` is what an empty box says."""
+    """Build the prompt box of a view; `placeholder_key` is a key of `EN` in `ui/texts.py`."""
     with gr.Column(elem_id=f"{view}-composer", elem_classes="composer"):
         notice = gr.HTML(elem_id=f"{view}-notice")
         build_above_prompt()
@@ -74,5 +74,5 @@ def build_composer(
 
 
 def notice_html(text: str) -> str:
-    """A sentence that must not be missed."""
+    """Return a sentence as an alert, or nothing for an empty one."""
     return f'<p class="notice" role="alert">{escape(text)}</p>' if text else ""

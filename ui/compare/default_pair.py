@@ -1,4 +1,4 @@
-"""Which two models a view opens on, and the sentence that says which and why."""
+"""The two models that a view opens with, and the sentence that explains the choice."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,28 +11,28 @@ from playground.limits import Limits
 from playground.services import Services
 
 _CHECK_TIMEOUT = 0.4
-"""Seconds that an opening page waits for the checks: servers of this house answer in less."""
+"""Seconds that an opening page waits for health checks: local servers answer in less."""
 
 Side = tuple[BackendHealth, Offer]
 
 
 @dataclass(frozen=True)
 class DefaultPair:
-    """Two models that can answer now; the sentence says so if not even the built-in ones can."""
+    """Two models to open a view with; `sentence` says so if even built-in ones cannot answer."""
 
     left: Side
     right: Side
     sentence: str
-    """Which and why, as HTML."""
+    """Explains the choice, as HTML."""
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What is set beside them, by fields of a `Form`, where the address does not say."""
+    """Settings to open with, by field of a `Form`, unless the address has its own."""
 
 
 PairChooser = Callable[[Services, Keyring], Awaitable[DefaultPair]]
 
 
 async def default_text_pair(services: Services, keyring: Keyring) -> DefaultPair:
-    """Phi-3-mini and Phi-3.5-mini if they are here, else the built-in pair."""
+    """Choose Phi-3-mini and Phi-3.5-mini if they are ready, else the built-in pair."""
     every = await services.health.check_all(keyring, within=_CHECK_TIMEOUT)
     known = {one.backend.id: one for one in every}
     for backend, why in (
@@ -49,9 +49,9 @@ async def default_text_pair(services: Services, keyring: Keyring) -> DefaultPair
 
 
 async def default_vision_pair(services: Services, keyring: Keyring) -> DefaultPair:
-    """Phi-3-vision and Phi-3.5-vision if they are here, or one of them compared with itself.
+    """Choose Phi-3-vision and Phi-3.5-vision if ready; if one is, compare it with itself.
 
-    If neither is, the built-in one is compared with itself: in 1 crop and in 4.
+    If neither is, compare the built-in one with itself: in 1 crop and in 4.
     """
     here = await services.health.check(REGISTRY["transformers"], keyring)
     families = ("phi-3-vision", "phi-3.5-vision")
@@ -75,12 +75,12 @@ async def default_vision_pair(services: Services, keyring: Keyring) -> DefaultPa
 
 
 async def default_moe_pair(services: Services, keyring: Keyring) -> DefaultPair:
-    """Phi-3.5-MoE and Phi-3.5-mini if they are here, else the built-in mixture and dense model."""
+    """Choose Phi-3.5-MoE and Phi-3.5-mini if ready, else the built-in MoE and dense model."""
     here = await services.health.check(REGISTRY["transformers"], keyring)
     sides = _ready_sides(here, ("phi-3.5-moe", "phi-3.5-mini"))
     left, right = await _pocket(services, "pocket-moe"), await _pocket(services, "pocket-3.5")
     if sides and sides[0][1].spec.is_mixture:
-        # One that fills all GPUs leaves no room for a second one of its kind.
+        # A mixture that fills all GPUs leaves no room for a second model.
         dense_is_built_in = len(sides) == 1 or sides[0][1].status.values.get("uses_device_map")
         left, right = sides[0], right if dense_is_built_in else sides[1]
         return DefaultPair(
@@ -112,20 +112,20 @@ _DOWNLOAD = "choose <b>Transformers</b> under “Runs on”, pick one and press 
 
 
 async def _pocket(services: Services, key: str) -> Side:
-    """A built-in model, whatever its check says, and also if that is late: there is no other."""
+    """Return a built-in model even if its check is late or failed: there is no other fallback."""
     health = await services.health.check(REGISTRY["pocket"])
     listed = (offer for offer in health.offers if offer.spec.key == key)
     return health, next(listed, Offer(key, MODELS[key], health.status))
 
 
 def _why_not_ready(*sides: Side) -> str:
-    """Why they cannot answer, if they cannot."""
+    """Return the reasons why sides are not ready, as HTML; empty if all are."""
     reasons = dict.fromkeys(offer.status.message for _, offer in sides if not offer.status.ready)
     return "".join(f"<b>Not yet:</b> {escape(reason)} " for reason in reasons)
 
 
 def _ready_sides(health: BackendHealth | None, families: Sequence[str]) -> list[Side]:
-    """The first model of each family, by the beginnings of their keys, that a backend has ready."""
+    """Return the first ready model of each family; families are prefixes of catalog keys."""
     if health is None:
         return []
     offers = [offer for offer in health.offers if offer.status.ready]
@@ -144,7 +144,7 @@ def _comparison(left: Side, right: Side, why: str) -> str:
 
 
 def _alternatives(limits: Limits, nearest: str) -> str:
-    """How to get what the visitor came for; `nearest` says the nearest way, in a sentence."""
+    """Return a sentence on how to get the real models; `nearest` is the nearest way."""
     if limits.public:
         return "For the real Phi models, run this page on your own computer."
     return (

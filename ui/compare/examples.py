@@ -1,4 +1,4 @@
-"""Prompts to try: a chip for each, in the reader's language."""
+"""Example prompts: a button for each, in the visitor's language."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
@@ -12,11 +12,11 @@ from ..texts import t
 
 
 class Titled(Protocol):
-    """An example: whatever a tab makes of it, it has a few words for its chip."""
+    """An example of any kind; its title stands on its button."""
 
     @property
     def title(self) -> str:
-        """In the language of the example."""
+        """A few words in the language of the example."""
         ...
 
 
@@ -24,16 +24,16 @@ E = TypeVar("E", bound=Titled)
 
 
 class Examples(Generic[E]):
-    """The examples of one view, by the code of their language; the first one is for everybody."""
+    """The examples of one view by language code; the first language is the default."""
 
     box: gr.Accordion
-    """What is folded away once a conversation has begun."""
+    """Folded once a conversation has begun."""
 
     def __init__(self, by_language: Mapping[str, Sequence[E]]) -> None:
         self.by_language = by_language
 
     def build(self, view: str) -> None:
-        """Draw the languages, and as many chips as the language with most examples needs."""
+        """Build the language choice, and as many buttons as the longest list of examples needs."""
         first = next(iter(self.by_language))
         most = max(len(examples) for examples in self.by_language.values())
         with gr.Accordion(
@@ -62,7 +62,7 @@ class Examples(Generic[E]):
         session: gr.State,
         outputs: Sequence[Any],
     ) -> None:
-        """From now on a click on a chip changes what `pick` makes of its example."""
+        """Call `on_example` with an example when its button is clicked; it updates `outputs`."""
         self._language.change(
             self._on_language, self._language, self._chips, queue=False, **PRIVATE
         )
@@ -72,11 +72,11 @@ class Examples(Generic[E]):
 
     @property
     def outputs(self) -> list[Any]:
-        """What `spoken` changes."""
+        """The components that `select_language` updates."""
         return [self._language, *self._chips]
 
     def select_language(self, accept_language: str) -> Updates:
-        """Examples in the first language of the reader's browser that there are some in."""
+        """Select the first language of an `Accept-Language` header that has examples."""
         codes = (
             tag.split(";")[0].split("-")[0].strip().lower() for tag in accept_language.split(",")
         )

@@ -1,4 +1,4 @@
-"""The form of a comparison: what the page sends, checked."""
+"""The form of a comparison: the page's inputs, parsed and validated."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ def _text(value: object) -> object:
 
 
 def optional(value: object) -> object:
-    """Nothing, of a field that was left empty."""
+    """Return `None` for an empty field."""
     return None if value == "" else value
 
 
@@ -28,7 +28,7 @@ Whole = Annotated[int | None, BeforeValidator(optional)]
 
 
 class Form(BaseModel):
-    """What the visitor set, as the page sends it; nothing in it is trusted before `checked`."""
+    """The visitor's inputs as the page sends them; not trusted before `checked`."""
 
     model_config = ConfigDict(allow_inf_nan=False, extra="forbid")
 
@@ -47,7 +47,7 @@ class Form(BaseModel):
 
     @classmethod
     def read(cls, values: Sequence[Any]) -> "Form":
-        """The page's inputs in the order of the fields. Raises `BadRequestError`."""
+        """Parse the page's inputs, in the order of the fields. Raises `BadRequestError`."""
         try:
             return cls.model_validate(dict(zip(cls.model_fields, values, strict=False)))
         except ValidationError as error:
@@ -60,7 +60,7 @@ class Form(BaseModel):
 
     @property
     def params(self) -> GenerationParams:
-        """The knobs, as backends take them."""
+        """The generation parameters as backends take them."""
         return GenerationParams(
             max_tokens=self.max_tokens,
             temperature=self.temperature,
@@ -72,18 +72,18 @@ class Form(BaseModel):
 
     @property
     def sides(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        """Backend and model of each side."""
+        """Backend id and model of each side."""
         return (
             (self.left_backend, self.left_model),
             (self.right_backend, self.right_model),
         )
 
     def params_of(self, side: int) -> GenerationParams:
-        """The knobs for one side: here those of both."""
+        """Return the generation parameters of one side; here both sides share them."""
         return self.params
 
     def checked(self, limits: Limits, sides: Collection[int] = (0, 1)) -> "Form":
-        """The same form if these sides may ask what it says. Raises `BadRequestError`."""
+        """Return the form if these sides may send it. Raises `BadRequestError`."""
         limits.check_system(self.system)
         limits.check_params(self.params)
         for side in sides:
@@ -104,7 +104,7 @@ class Form(BaseModel):
     def request(
         self, side: int, conversation: Conversation, keyring: Keyring, limits: Limits
     ) -> Request:
-        """What one side is asked, by who asks just now."""
+        """Build one side's request, with the visitor's connection and the limits that apply."""
         backend, model = REGISTRY[self.sides[side][0]], self.sides[side][1]
         connection = keyring.connection(backend.id)
         return Request(
@@ -118,9 +118,9 @@ class Form(BaseModel):
 
 
 def from_browser(value: object, limits: Limits) -> Conversation:
-    """The conversation a browser kept, reduced to text of user and assistant turns in the limits.
+    """Restore a conversation from the browser's storage, cut to text and to the limits.
 
-    Anything may come: what is no conversation gives an empty one.
+    The value is not trusted: an invalid one gives an empty conversation.
     """
     try:
         told = dict(json.loads(value)) if isinstance(value, str) else {}
@@ -132,7 +132,7 @@ def from_browser(value: object, limits: Limits) -> Conversation:
 
 
 def _turn(value: object) -> Turn | None:
-    """One turn that a browser kept; `None` if it is none."""
+    """Parse one stored turn; `None` if it is invalid."""
     try:
         return Turn.model_validate(value)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""The line under an answer: what it waits for, how fast it came, in which language."""
+"""The status line under an answer: progress, speed, context used and language, as HTML."""
 
 from collections.abc import Iterable
 from html import escape
@@ -31,7 +31,7 @@ _TOOLTIPS = {
 
 
 def live_line(snapshot: AnswerSnapshot, model: str) -> str:
-    """The line while an answer is on its way, as HTML."""
+    """Return the line of an unfinished answer, as HTML."""
     clock = snapshot.clock
     if snapshot.state == "waiting":
         return _line("waiting", _waiting_html(snapshot.progress, model, clock.total))
@@ -44,7 +44,7 @@ def live_line(snapshot: AnswerSnapshot, model: str) -> str:
 
 
 def final_line(record: AnswerRecord, turn: Turn) -> str:
-    """The line under a finished answer, as HTML."""
+    """Return the line of a finished answer, as HTML."""
     if record.state == "failed":
         return _line(
             "failed",
@@ -78,7 +78,7 @@ def _spans(pieces: Iterable[str]) -> str:
 
 
 def _title_attribute(piece: str) -> str:
-    """What a number means, for those who point at it."""
+    """Return a `title` attribute that explains a number, or nothing."""
     for words, meaning in _TOOLTIPS.items():
         if words in piece:
             return f' title="{meaning}"'
@@ -101,7 +101,7 @@ def _waiting_html(progress: Progress | None, model: str, waited: float) -> str:
 
 
 def _notes_html(record: AnswerRecord) -> str:
-    """What a reader should know about the answer, and what must not be overlooked."""
+    """Return an answer's notes and warnings."""
     notes = (
         f'<span class="note"{_title_attribute(note)}>{escape(note)}</span>' for note in record.notes
     )
@@ -110,13 +110,13 @@ def _notes_html(record: AnswerRecord) -> str:
 
 
 def _language_mismatch(record: AnswerRecord, turn: Turn) -> str:
-    """Answered in another language than it was asked in: that stands out."""
+    """Return a warning if the answer is in another language than the prompt."""
     sentence = other_language(record, turn)
     return f'<span class="mismatch">{escape(sentence)}</span>' if sentence else ""
 
 
 def _context_gauge(record: AnswerRecord) -> str:
-    """How much of the context this conversation has used."""
+    """Return the share of the context that the conversation uses."""
     if record.input_tokens is None:
         return ""
     used = record.input_tokens + record.output_tokens

@@ -1,4 +1,4 @@
-"""One side of a comparison: its pickers, its conversation, its growing answer, its numbers."""
+"""The components of one side: pickers, conversation, streamed answer, status line, code."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,7 +20,7 @@ class Pane:
     """One side's components."""
 
     id: str
-    """Of the element that holds them all."""
+    """Element id of the column that holds them."""
     backend: gr.Dropdown
     model: gr.Dropdown
     state: gr.HTML
@@ -37,20 +37,20 @@ class Pane:
 
 
 class PaneExtras(Protocol):
-    """What a view draws on each side beside what every side has; `side` is `left` or `right`."""
+    """Hooks with which a view adds components to each side; `side` is `left` or `right`."""
 
     def build_beside_model(self, side: str) -> None:
-        """Beside the pickers: what else one side is asked with."""
+        """Add inputs of one side beside its pickers."""
 
     def build_below_model(self, side: str) -> None:
-        """Below them: what is known of the model."""
+        """Add information on the model below the pickers."""
 
     def build_below_answer(self, side: str) -> None:
-        """Below the answer and its numbers: what else there is to see of it."""
+        """Add output below the answer and its status line."""
 
 
 def build_pane(view: str, side: str, backends: list[tuple[str, str]], extras: PaneExtras) -> Pane:
-    """Draw one side of a view; `side` is `left` or `right`."""
+    """Build one side of a view; `side` is `left` or `right`."""
     pane_id = f"{view}-pane-{side}"
     with gr.Column(min_width=320, elem_id=pane_id, elem_classes=["pane", side]):
         with gr.Row(elem_classes="pickers"):

@@ -1,4 +1,4 @@
-"""The settings, folded away: a system prompt and the knobs."""
+"""The settings: a system prompt and generation parameters, folded away."""
 
 from dataclasses import dataclass
 
@@ -24,13 +24,13 @@ class Params:
 
     @property
     def inputs(self) -> list[gr.Component]:
-        """All of them, as an event takes them."""
+        """The components in the order in which an event takes them."""
         knobs = [self.temperature, self.max_tokens, self.top_p, self.top_k, self.seed, self.stop]
         return [self.system, *knobs]
 
 
 def build_params(view: str, limits: Limits) -> Params:
-    """Draw the settings of a view."""
+    """Build the settings of a view."""
     with gr.Accordion(
         t("settings"), open=False, elem_id=f"{view}-settings", elem_classes="settings"
     ) as box:

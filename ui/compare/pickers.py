@@ -1,4 +1,4 @@
-"""What the pickers of a pane do: show a model's state, and fetch it once the visitor said yes."""
+"""The pickers of a pane: choice of backend and model, its state, and its download."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -19,11 +19,11 @@ from .pane import Pane
 from .status import backend_choices, find_offer, health_of, model_choices, offer_of, state_html
 
 NONE_LISTED = "No models listed"
-"""Stands in a list that would be empty; `pickers.js` knows that it cannot be chosen."""
+"""The only row of an empty list; `pickers.js` knows that it cannot be chosen."""
 
 
 class Pickers:
-    """The pickers of one pane and the download behind them."""
+    """The pickers of one pane and the download of its model."""
 
     def __init__(
         self, pane: Pane, services: Services, keyring: gr.State, modality: Modality = "text"
@@ -31,11 +31,11 @@ class Pickers:
         """Connect a pane's pickers, which offer the models that read `modality`."""
         self.pane, self.services, self.modality = pane, services, modality
         self.limits, self.monitor = services.limits, services.health
-        self._undrawn_ends: WeakSet[Keyring] = WeakSet()
-        """The visitors whose download has come to its own end, and is not drawn yet."""
+        self._finished_downloads: WeakSet[Keyring] = WeakSet()
+        """The keyrings (one a page) whose download has ended by itself and is not rendered yet."""
         self.selection = selection = [keyring, pane.backend, pane.model]
         self.outputs = [*selection[1:], pane.state, pane.download, pane.confirm, pane.cancel]
-        # The last choice counts, also while an earlier one's models are still on their way.
+        # The last choice counts, even if an earlier one's models arrive later.
         choosing = pane.backend.input(
             self.on_backend_change, selection, self.outputs, queue=False,
             trigger_mode="always_last",
@@ -59,10 +59,10 @@ class Pickers:
         )
 
     async def prepare(self, keyring: Keyring, backend: str, model: str) -> None:
-        """A question is being typed: the model may get ready. What fails is said when asked."""
+        """Let the model load while a prompt is typed. Errors are left to the request itself."""
         which, preparing = (backend, model), self.services.preparing
         if self.limits.public or backend not in REGISTRY or which in preparing:
-            return  # for whomever it is loaded: once is enough
+            return  # it is loading already, perhaps for another visitor
         preparing.add(which)
         try:
             with suppress(BackendError):
@@ -71,9 +71,9 @@ class Pickers:
             preparing.discard(which)
 
     async def on_backend_change(self, keyring: Keyring, backend: str, model: str) -> Updates:
-        """Another backend: offer its models, the first one that is ready chosen.
+        """Offer the models of the chosen backend, with the first ready one selected.
 
-        Tab leaves the list as if the same backend had been chosen again: then the model stays.
+        Leaving the list with Tab fires the event for the same backend again: then the model stays.
         """
         health = await self._health(keyring, backend)
         typed = bool(health and health.backend.accepts_custom_models)
@@ -85,7 +85,7 @@ class Pickers:
         return self._model_updates(health, choices, model)
 
     async def show_selection(self, keyring: Keyring, backend: str, model: str) -> Updates:
-        """The backend and the model that a view opens on, also while its check is late."""
+        """Show the backend and the model that a view opens with, even if its check is late."""
         health = await self._health(keyring, backend)
         return self._model_updates(health, _choices(health, model), model)
 
@@ -103,7 +103,7 @@ class Pickers:
     async def show_state(
         self, keyring: Keyring, backend: str, model: str, shown_state: str | None
     ) -> Updates:
-        """The chosen model's state, and a way to get it if it is not here."""
+        """Show the chosen model's state, and the download button if it can be downloaded."""
         if _has_open_question(model, shown_state):
             return gr.skip()
         return self._state_updates(await self._health(keyring, backend), model or "")
@@ -112,14 +112,14 @@ class Pickers:
         return self._filter_modality(await health_of(self.monitor, backend, keyring))
 
     def _filter_modality(self, health: BackendHealth | None) -> BackendHealth | None:
-        """A backend with those of its models that read what is shown here."""
+        """Return a health with only the offers that read this view's modality."""
         if health is None:
             return None
         offers = (offer for offer in health.offers if self.modality in offer.spec.modalities)
         return replace(health, offers=tuple(offers))
 
     def _may_have_models(self, health: BackendHealth) -> bool:
-        """Whether a backend has, or may have, a model that reads what is shown here."""
+        """True if a backend has, or may have, a model that reads this view's modality."""
         matching = any(self.modality in offer.spec.modalities for offer in health.offers)
         return matching or health.backend.accepts_custom_models or not health.offers
 
@@ -135,20 +135,17 @@ class Pickers:
 
     @property
     def watched(self) -> list[gr.Component]:
-        """What `follow` wants to know: what is chosen, and what is shown of its state."""
+        """The inputs of `on_health`: the selection and the state that is shown."""
         return [self.pane.backend, self.pane.model, self.pane.state]
 
     def on_health(
         self, every: list[BackendHealth], backend: str, model: str | None, shown_state: str | None
     ) -> Updates:
-        """What has become of the backends: their names in the list, and what is chosen now."""
-        if (
-            not shown_state
-        ):  # this view has not been opened yet: it is just being, or will be told then
+        """Update the lists and the selected model's state after a health check."""
+        if not shown_state:  # the view is not open yet; opening it will render the state
             return {}
-        health = self._filter_modality(
-            next((one for one in every if one.backend.id == backend), None)
-        )
+        known = next((one for one in every if one.backend.id == backend), None)
+        health = self._filter_modality(known)
         matching = [one for one in every if one.backend.id == backend or self._may_have_models(one)]
         choices, selected = _choices(health, model or ""), {}
         if choices and not model and health and not health.backend.accepts_custom_models:
@@ -159,21 +156,21 @@ class Pickers:
             self.pane.model: _dropdown(choices, **selected),
         }
         state = self._state_updates(health, model or "")
-        # A question, or a download on its way, stays on the screen; and what has not changed is
-        # left out, for a question may just be on its way to it.
+        # An open question or a running download stays. An unchanged state is not sent, since it
+        # could overwrite a question that is being sent at the same time.
         if _has_open_question(model, shown_state) or state[self.pane.state] == shown_state:
             return updates
         return updates | state
 
     async def on_download_end(self, keyring: Keyring, backend: str, model: str) -> Updates:
-        """The download has ended. One that was cancelled has been answered by Cancel already."""
-        if keyring not in self._undrawn_ends:
+        """Render the end of a download. A cancelled one has been rendered by Cancel already."""
+        if keyring not in self._finished_downloads:
             return gr.skip()
-        self._undrawn_ends.discard(keyring)
+        self._finished_downloads.discard(keyring)
         return await self.refresh(keyring, backend, model)
 
     async def refresh(self, keyring: Keyring, backend: str, model: str) -> Updates:
-        """The same after a download: the model's name in the list changes too."""
+        """Check the backend again after a download, and unlock the pickers."""
         if backend in REGISTRY:
             self.monitor.invalidate(REGISTRY[backend], keyring)
         health = await self._health(keyring, backend)
@@ -184,7 +181,7 @@ class Pickers:
         }
 
     async def ask_to_download(self, keyring: Keyring, backend: str, model: str) -> Updates:
-        """Nothing is fetched before the visitor has seen how much it is."""
+        """Ask for confirmation of a download, with its size, source and the free disk space."""
         offer = await find_offer(self.monitor, backend, model, keyring)
         if offer is None or not offer.download_size or self.limits.public:
             return gr.skip()
@@ -206,11 +203,11 @@ class Pickers:
     async def download_model(
         self, keyring: Keyring, backend: str, model: str
     ) -> AsyncGenerator[Updates, None]:
-        """Fetch the model's files; Cancel closes this, and the next try goes on from there."""
+        """Download the model's files; Cancel closes this, and the next try resumes."""
         offer = await find_offer(self.monitor, backend, model, keyring)
         if offer is None or not offer.download_size or self.limits.public:
             return
-        # Another model may be chosen only when this one is here, or given up.
+        # Another model can be chosen only when this download has ended.
         yield {
             self.pane.backend: gr.Dropdown(interactive=False),
             self.pane.model: gr.Dropdown(interactive=False),
@@ -226,16 +223,16 @@ class Pickers:
                     yield {self.pane.state: _progress_html(offer, step)}
         except BackendError as error:
             gr.Warning(escape(str(error)), title="Download")
-        self._undrawn_ends.add(keyring)
+        self._finished_downloads.add(keyring)
 
 
 def _has_open_question(model: str | None, shown_state: str | None) -> bool:
-    """Whether a pane asks about this very model, or fetches it: then that stays on the screen."""
+    """True if the state shown is a download question or progress for this very model."""
     return f'data-model="{escape(model or "")}"' in (shown_state or "")
 
 
 def _choices(health: BackendHealth | None, model: str) -> list[tuple[str, str]]:
-    """A backend's models, and the one that is chosen: nobody's choice is taken away."""
+    """Return a backend's models as choices, and the selected one even if it is not listed."""
     choices = model_choices(health) if health else []
     if model and model not in [value for _, value in choices]:
         late = health and not health.offers and not health.backend.accepts_custom_models
@@ -244,11 +241,11 @@ def _choices(health: BackendHealth | None, model: str) -> list[tuple[str, str]]:
 
 
 def _dropdown(choices: list[tuple[str, str]], **rest: Any) -> gr.Dropdown:
-    """A picker with other choices than before, also while its list is open.
+    """Update a dropdown's choices, even while its list is open.
 
-    Gradio's open list fails if it becomes shorter: it draws its old rows once more, of choices
-    that are gone. Properties reach the page one after the other, in the order of these
-    arguments: so first so many rows, at least one, and then what stands in them.
+    Gradio's open list fails if it becomes shorter: it renders its old rows once more, with choices
+    that no longer exist. Properties reach the page one after the other, in the order of these
+    arguments: so the number of rows, at least one, comes before the choices.
     """
     rows: list[Any] = choices or [(NONE_LISTED, None)]
     return gr.Dropdown(num_choices_shown=len(rows), choices=rows, **rest)

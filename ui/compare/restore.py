@@ -1,4 +1,4 @@
-"""How a view opens: on which models, with which settings of the address, with what was kept."""
+"""Restoring a view: default models, settings from the address, the stored conversation."""
 
 import asyncio
 import json
@@ -20,11 +20,11 @@ from .status import find_offer
 from .view import CompareView
 
 DEFAULT_TAB = "text"
-"""The tab that an address means if it names none; `address.js` knows it too."""
+"""The tab of an address that names none; `address.js` has the same."""
 
 
 class ViewRestore:
-    """Opens a view, and keeps its settings in the address from then on."""
+    """Fills a view when it opens, and from then on writes its settings into the address."""
 
     def __init__(self, view: CompareView, choose_pair: PairChooser) -> None:
         self.view, self.services, self.choose_pair = view, view.services, choose_pair
@@ -32,14 +32,14 @@ class ViewRestore:
         self._write_address()
 
     def on_page_load(self, page: gr.Blocks, tab: gr.Tab) -> Any:
-        """Open the view when the page opens; returns the event."""
+        """Open the view when the page loads; returns the event."""
         self._report_selection(tab)
         return self._connect(page.load)
 
     def on_first_select(self, tab: gr.Tab) -> Any:
-        """Open the view when its tab is first chosen, once a visit; returns the event."""
+        """Open the view when its tab is first selected; returns the event."""
         self._report_selection(tab)
-        # Pressed by the page itself: only once a view is drawn does it know what was kept.
+        # Clicked by the page's script: `storage` has its value only once the view is rendered.
         return self._connect(gr.Button(visible="hidden", elem_id=f"{self.view.name}-open").click)
 
     def _report_selection(self, tab: gr.Tab) -> None:
@@ -51,7 +51,7 @@ class ViewRestore:
         outputs = [view.intro, *view.form, view.params.box, *view.view_outputs]
         outputs += view.examples.outputs if view.examples else []
         outputs += [x for p in view.pickers for x in p.outputs]
-        # Session and keyring are outputs, or the server would never know when to forget them.
+        # Session and keyring are outputs, or Gradio would never delete them.
         unique = list(dict.fromkeys([*outputs, view.session, view.keyring]))
         inputs = [view.session, view.storage, view.keyring]
         return trigger(self.open, inputs, unique, queue=False, **PRIVATE)
@@ -59,11 +59,11 @@ class ViewRestore:
     async def open(
         self, session: Session, stored: object, keyring: Keyring, request: gr.Request
     ) -> Updates:
-        """Choose the models (from the address, else the best pair) and restore the conversation."""
+        """Choose the models (from the address, else the default pair) and restore the rest."""
         view, query = self.view, dict(request.query_params)
-        # The page sends the address that it was opened with, whichever tab that is meant for.
+        # Every tab receives the address of the page, which may be meant for another tab.
         requested = query if query.get("tab", DEFAULT_TAB) == view.name else {}
-        # The reader reads first: meanwhile the language library loads, off the event loop.
+        # Load the language library off the event loop while the visitor reads.
         self._warmup = asyncio.ensure_future(language_of("This only warms the library up."))
         session.keyring = keyring
         pair = await self.choose_pair(self.services, keyring)
@@ -91,7 +91,7 @@ class ViewRestore:
     async def _selection(
         self, pair: DefaultPair, requested: Mapping[str, str], keyring: Keyring
     ) -> list[tuple[str, str]]:
-        """The backend and the model of each side: those of the address, if they are there."""
+        """Return backend and model of each side: those of the address if they are available."""
         chosen = [(health.backend.id, offer.model) for health, offer in (pair.left, pair.right)]
         for side, name in enumerate(("left", "right")):
             backend, _, model = requested.get(name, "").partition("/")
@@ -101,7 +101,7 @@ class ViewRestore:
         return chosen
 
     def _setting_updates(self, requested: Mapping[str, str], kept_system: str) -> Updates:
-        """Settings from the address; the system prompt else from the kept conversation."""
+        """Apply settings from the address; the stored system prompt if it has none."""
         settings, params = self.view.settings, self.view.params
         updates: Updates = {}
         if system := strip_controls(requested.get("system", kept_system)):
@@ -121,7 +121,7 @@ class ViewRestore:
         return updates
 
     def _write_address(self) -> None:
-        """Settings go into the address, so that a link opens the same page. Never keys."""
+        """Write the settings into the address, so that a link opens the same page. Never keys."""
         inputs = self.view.form[1:]
         names = list(self.view.form_type.model_fields)[1 : len(inputs) + 1]
         defaults = {name: component.value for name, component in zip(names, inputs, strict=True)}  # type: ignore[attr-defined]
@@ -130,6 +130,6 @@ class ViewRestore:
             None,
             inputs,
             js=f"(...values) => phi.address('{self.view.name}', {json.dumps(defaults)}, values)",
-            trigger_mode="multiple",  # none may be lost because another one is on its way
+            trigger_mode="multiple",  # no change may be lost while another one is being sent
             api_visibility="private",
         )

@@ -1,4 +1,4 @@
-"""What the server keeps of one view of an open page: its conversation, its run, its drawing."""
+"""The server-side state of one view of an open page: conversation, run, and what was rendered."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -19,15 +19,15 @@ from .form import Form
 from .numbers import final_line, live_line
 
 STATUS_INTERVAL = 0.25
-"""Seconds between two changes of the live numbers: faster than that nobody can read them."""
+"""Seconds between two updates of a live status line, so that it can be read."""
 
 StreamValues = tuple[str, str, str, str]
-"""Left answer, left line, right answer, right line."""
+"""Left answer, left status line, right answer, right status line."""
 
 
 @dataclass
 class Session:
-    """What one view of one open page has asked, and how far it was drawn.
+    """The state of one view of one open page.
 
     Lives in a `gr.State`, changed in place. A tab that keeps more has a subclass.
     """
@@ -35,27 +35,27 @@ class Session:
     form_type: ClassVar[type[Form]] = Form
 
     keyring: Keyring = field(default_factory=Keyring, repr=False)
-    """The page's own: what the visitor typed to reach backends."""
+    """Keys and addresses that the visitor typed, shared by the views of the page."""
     conversation: Conversation = field(default_factory=Conversation)
     previous_conversation: Conversation = field(default_factory=Conversation)
-    """The conversation as it was before the current run."""
+    """The conversation before the current run."""
     run: Run | None = None
     requests: list[Request | None] = field(default_factory=lambda: [None, None], repr=False)
-    """What each side was asked last, without keys."""
+    """Each side's last request, without keys."""
     pictures: tuple[Picture, ...] = ()
-    """Those that go with the next prompt."""
+    """Pictures attached to the next prompt."""
     form: Form = field(init=False)
-    """As the page last sent it."""
+    """The inputs as the page last sent them."""
     last_snapshot: tuple[AnswerSnapshot | None, ...] = (None, None)
-    """Both sides as they were last drawn."""
+    """Both answers as they were last streamed to the page."""
     snippets: set[int] = field(default_factory=set)
     """The sides whose code is shown."""
     side_labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
-    """Each side's model and backend, as people call them, in the current run."""
+    """Labels of each side's model and backend in the current run."""
     status_lines: list[str] = field(default_factory=lambda: ["", ""])
-    """The line under each side."""
+    """The line under each side, as HTML."""
     _recordings: dict[int, tuple[AnswerSnapshot, asyncio.Task[None]]] = field(default_factory=dict)
-    """By side, the answer that has ended, and the task that writes it down, or has done so."""
+    """By side: the ended answer, and the task that adds it to the conversation."""
     _streamed: Run | None = None
     _status_lines_at: float = 0.0
 
@@ -64,7 +64,7 @@ class Session:
 
     @property
     def answering(self) -> bool:
-        """True while a run goes on."""
+        """True while a run is in progress."""
         return self.run is not None and not self.run.ended
 
     def begin(
@@ -76,9 +76,9 @@ class Session:
         sides: set[int],
         services: Services,
     ) -> None:
-        """Ask some sides at a turn, the last one from now on; `draw` starts the run."""
+        """Prepare a run of some sides at a turn, which becomes the last one; `draw` starts it."""
         if turn >= len(self.conversation.turns):
-            self.pictures = ()  # they are the turn's now
+            self.pictures = ()  # they belong to the new turn
         self.previous_conversation, self.form = self.conversation, form
         earlier = self.conversation.before(turn).model_copy(
             update={"system": form.system, "params": form.params}
@@ -101,15 +101,15 @@ class Session:
         self.side_labels = (side_labels[0], side_labels[1])
 
     def is_running(self, side: int) -> bool:
-        """Whether one side takes part in the run that goes on."""
+        """True if the side takes part in the run in progress."""
         return self.run is not None and self.answering and self.run.requests[side] is not None
 
     def last_request(self, side: int) -> Request | None:
-        """What a side was asked to answer the last turn; `None` if it was not, in this session."""
+        """Return the side's request for the last turn; `None` if this session made none."""
         request = self.requests[side]
         if request is None or self.conversation.last is None:
             return None
-        # A system prompt that only the other side was asked with is no matter here.
+        # System prompts are ignored: another one may have been used on the other side only.
         here, there = (
             [message for message in messages if message.role != "system"]
             for messages in (request.messages, self.conversation.messages(side))
@@ -117,7 +117,7 @@ class Session:
         return request if here == there else None
 
     async def draw(self) -> AsyncGenerator[StreamValues, None]:
-        """The growing answers and their lines, until every side has ended."""
+        """Stream the growing answers and their status lines until every side has ended."""
         run = self.run
         if run is None or run is self._streamed:
             return
@@ -140,7 +140,7 @@ class Session:
             if snapshot is None:
                 continue
             if snapshot.ended:
-                # Its language is found beside the ticks: the other side's go on meanwhile.
+                # In a task, so that detecting its language does not delay the other side's ticks.
                 self._record_answer(run, side, snapshot)
             else:
                 self._cancel_recording(side)
@@ -150,7 +150,7 @@ class Session:
             self._status_lines_at = now
 
     def _record_answer(self, run: Run, side: int, snapshot: AnswerSnapshot) -> asyncio.Task[None]:
-        """Begin to write down an answer that has ended, once; the task is done when it is there."""
+        """Begin, once, to add an ended answer to the conversation; return that task."""
         answer, task = self._recordings.get(side, (None, None))
         if task is None or answer != snapshot:
             self._cancel_recording(side)
@@ -159,12 +159,12 @@ class Session:
         return task
 
     def _cancel_recording(self, side: int) -> None:
-        """The side is asked again, or all is forgotten."""
+        """Cancel the task because the side is asked again, or the session reset."""
         if recording := self._recordings.pop(side, None):
             recording[1].cancel()
 
     async def _add_answer(self, run: Run, side: int, snapshot: AnswerSnapshot) -> None:
-        """An answer has ended: it joins the conversation, and its line gets the last numbers."""
+        """Add an ended answer to the conversation, and render its final status line."""
         turn = self.conversation.last
         if turn is None:
             return
@@ -180,9 +180,9 @@ class Session:
         self.render_status_lines(side)
 
     async def finish(self) -> list[str]:
-        """Write down what is left to write; returns why sides failed, a sentence each.
+        """Add the answers that are left; return the failures, one sentence each.
 
-        A side that was asked again and had nothing to say keeps what it had said before.
+        A side that was regenerated without any text keeps its previous answer.
         """
         run = self.run
         if run is None:
@@ -195,9 +195,9 @@ class Session:
             await asyncio.wait({recorded})
             if run is not self.run:
                 return []
-            recorded.result()  # what failed in it is ours to mend: it surfaces
+            recorded.result()  # raises if the task failed, which is a bug
             failures += [str(snapshot.error)] if snapshot.error else []
-            if (old := self._record_before(side)) and not snapshot.text:
+            if (old := self._previous_answer(side)) and not snapshot.text:
                 self.conversation = self.conversation.with_answer(side, old)
                 self.render_status_lines(side)
         self.run = self._streamed = None
@@ -206,21 +206,21 @@ class Session:
         return failures
 
     async def prerender(self, conversation: Conversation) -> None:
-        """Make, off the event loop, what takes long to draw of a conversation; here is nothing."""
+        """Compute, off the event loop, what takes long to render; nothing does here."""
 
-    def _record_before(self, side: int) -> AnswerRecord | None:
-        """What a side had answered to the very prompt that it was asked again."""
+    def _previous_answer(self, side: int) -> AnswerRecord | None:
+        """Return the side's answer to the same prompt before it was regenerated, if any."""
         last, index = self.conversation.last, len(self.conversation.turns) - 1
         turns = self.previous_conversation.turns
         old = turns[index] if index < len(turns) else None
         return old.answers[side] if old and last and old.prompt == last.prompt else None
 
     def restore_pictures(self, turn: Turn) -> None:
-        """A turn's pictures go with the next prompt again, unless others do."""
+        """Attach a turn's pictures to the next prompt again, unless others are attached."""
         self.pictures = self.pictures or tuple(one for one in turn.pictures if one.available)
 
     def reset(self) -> None:
-        """Forget the conversation, and all that is left of what was asked."""
+        """Stop the run and clear the conversation and everything derived from it."""
         self.stop()
         self.run = None
         self.conversation = self.previous_conversation = Conversation()
@@ -231,7 +231,7 @@ class Session:
         self.render_status_lines()
 
     def render_status_lines(self, *sides: int) -> None:
-        """The lines under the last turn's finished answers."""
+        """Render the status lines of the last turn's finished answers."""
         last = self.conversation.last
         for side in sides or (0, 1):
             record = last.answers[side] if last else None

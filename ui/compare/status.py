@@ -1,4 +1,4 @@
-"""The state of backends and models in words: for lists, badges and the line under a picker."""
+"""States of backends and models in words, for lists, badges and the line under a picker."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,18 +25,18 @@ _STATE_LABELS = {
 
 
 def state_label(status: Status) -> str:
-    """A state in a word; its code where that says more."""
+    """Return the label of a state, more specific for some codes."""
     return _STATE_LABELS.get(status.code, _STATE_LABELS[status.state])
 
 
 def state_class(status: Status) -> str:
-    """The name of the shape and colour that stand for a state."""
+    """Return the value of the `data-state` attribute that selects colour and shape."""
     kind = status.code if status.code in ("too_large", "no_address", "untried") else status.state
     return kind.replace(" ", "-").replace("_", "-")
 
 
 def badge_html(status: Status) -> str:
-    """A state as a word, a colour and a shape."""
+    """Return a state's label with its coloured shape."""
     return f'<b><i aria-hidden="true"></i>{state_label(status)}</b>'
 
 
@@ -46,12 +46,12 @@ def _choice_label(label: str, status: Status) -> str:
 
 
 def allowed_backends(limits: Limits) -> list[tuple[str, str]]:
-    """The backends that may be used here, before anybody has asked how they are."""
+    """Return label and id of each backend that may be used here, before any check."""
     return [(backend.label, backend.id) for backend in backends_for(limits)]
 
 
 def is_usable(limits: Limits, health: BackendHealth) -> bool:
-    """False for what a visitor of a public page could never bring to answer."""
+    """False if a visitor of a public page has no way to make the backend ready."""
     if not limits.public or health.status.ready:
         return True
     never_usable = health.backend.kind == "local" or health.status.code == "no_address"
@@ -59,13 +59,13 @@ def is_usable(limits: Limits, health: BackendHealth) -> bool:
 
 
 def backend_choices(health: Sequence[BackendHealth]) -> list[tuple[str, str]]:
-    """Backends as a dropdown takes them: those that are ready first, others with their state."""
+    """Return backends as choices of a dropdown: ready ones first, others with their state."""
     ranked = sorted(health, key=lambda one: not one.status.ready)
     return [(_choice_label(one.backend.label, one.status), one.backend.id) for one in ranked]
 
 
 def model_choices(health: BackendHealth) -> list[tuple[str, str]]:
-    """A backend's models as a dropdown takes them, each with its state if it is not ready."""
+    """Return a backend's models as choices of a dropdown, with their state if not ready."""
     labels = Counter(offer.spec.label for offer in health.offers)
     retired = {
         offer.spec.successor: offer.spec.label
@@ -91,12 +91,12 @@ async def health_of(monitor: HealthMonitor, backend: str, keyring: Keyring) -> B
 async def find_offer(
     monitor: HealthMonitor, backend: str, model: str, keyring: Keyring
 ) -> Offer | None:
-    """One model of one backend."""
+    """Return a backend's offer of a model, after a health check; `None` if there is none."""
     return offer_of(await health_of(monitor, backend, keyring), model)
 
 
 def offer_of(health: BackendHealth | None, model: str) -> Offer | None:
-    """One model among a backend's; where names may be typed, one that it does not list, too."""
+    """Return the offer of a model; one that is not listed too if custom names are accepted."""
     if health is None or not model:
         return None
     listed = next((offer for offer in health.offers if offer.model == model), None)
@@ -111,7 +111,7 @@ def offer_of(health: BackendHealth | None, model: str) -> Offer | None:
 def model_label(
     monitor: HealthMonitor, backend: str, model: str, keyring: Keyring
 ) -> tuple[str, str]:
-    """What to call a side: its model and its backend. Nobody is asked, nobody waits."""
+    """Return the labels of a side's model and backend without checking its health."""
     known = REGISTRY.get(backend)
     if known is None:
         return model, backend
@@ -120,7 +120,7 @@ def model_label(
 
 
 def state_html(health: BackendHealth | None, offer: Offer | None) -> str:
-    """A model's state, or that of its backend, and the sentence behind it."""
+    """Return the state of a model, else of its backend, with its sentence."""
     status = offer.status if offer else health.status if health else None
     if status is None or (offer is None and status.ready):
         what = "Type the name of a model." if health and not health.offers else "Choose a model."
@@ -133,7 +133,7 @@ def state_html(health: BackendHealth | None, offer: Offer | None) -> str:
 
 
 def _next_step_html(health: BackendHealth | None, offer: Offer | None, status: Status) -> str:
-    """Where to go from a state in which nothing can be asked."""
+    """Return a hint on what to do about a state in which nothing can be asked."""
     if status.ready or health is None or health.backend.kind == "local":
         return ""
     successor = MODELS.get(offer.spec.successor or "") if offer else None
@@ -153,6 +153,6 @@ def _offer_sentence(offer: Offer) -> str:
 
 
 def format_parameters(parameters: float) -> str:
-    """A number of parameters as people write it: `3.8 B`, `41.9 B`, `3.9 M`."""
+    """Format a number of parameters: `3.8 B`, `41.9 B`, `3.9 M`."""
     unit, scale = ("B", 1e9) if parameters >= 1e9 else ("M", 1e6)
     return f"{parameters / scale:.1f}".removesuffix(".0") + f" {unit}"

@@ -1,4 +1,4 @@
-"""Two panes and one prompt: from the click on Compare to the last number under the answers."""
+"""The comparison view: two panes, one prompt, and the events between them."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
@@ -26,29 +26,29 @@ from .snippet import snippet_markdown
 from .status import allowed_backends, model_label
 
 _STORAGE_KEY = "phi-playground"
-"""Where the browser keeps the Text view's conversation; another view's name is put behind it."""
+"""Key of the Text view's conversation in localStorage; other views append their name."""
 
 
 S = TypeVar("S", bound=Session)
-"""What a view keeps for each open page."""
+"""The session type of a view."""
 
 
 class CompareView(Generic[S]):
-    """The comparison on a tab: its components, and what happens when they are used.
+    """A comparison on a tab: its components and their events.
 
-    A tab with more than that has a subclass: it draws what it adds in the `draw_…` methods, sends
-    it with `form`, keeps it in a `turn`, and changes it with `shown`, whose components are in
-    `changed`, or while an answer grows with `draw`, whose components are in `drawn`.
+    A tab with more than that has a subclass: it adds components in the `build_…` methods, sends
+    their values with `form`, stores them in a `turn`, and updates the components of `view_outputs`
+    with `render`, or, while an answer is streamed, those of `stream_outputs` with `draw`.
     """
 
     modality: Modality = "text"
-    """What its models must be able to read."""
+    """The modality that its models must read."""
     placeholder_key = "prompt_placeholder"
-    """The text that an empty prompt box shows."""
+    """Key in `ui/texts.py` of the empty prompt box's text."""
     session_type: type[Any] = Session
-    """What is kept of it for each open page."""
+    """The class of the state of each open page."""
     shows_steps = False
-    """Whether the answer of an agent with tools is shown as its steps."""
+    """True if the answer of an agent with tools is shown as its steps."""
 
     def __init__(
         self,
@@ -57,12 +57,12 @@ class CompareView(Generic[S]):
         keyring: gr.State,
         examples: Examples[Any] | None = None,
     ) -> None:
-        """Draw it. The ids of all its elements begin with its name, which is its tab's."""
+        """Build it. The ids of all its elements begin with its name, which is its tab's id."""
         self.name, self.services, self.keyring, self.examples = name, services, keyring, examples
         self.limits = services.limits
         self.backends = allowed_backends(self.limits)
         self.session = gr.State(self.session_type(), delete_callback=Session.stop)
-        # The secret goes to every page: it protects nothing, but a new one would lose what is kept.
+        # Not secret, every page has it; but a new one would make stored conversations unreadable.
         key = _STORAGE_KEY if name == "text" else f"{_STORAGE_KEY}-{name}"
         self.storage = gr.BrowserState("", storage_key=key, secret="no secret")
         with gr.Column(elem_id=f"{name}-view", elem_classes="view"):
@@ -91,25 +91,25 @@ class CompareView(Generic[S]):
         self.composer = build_composer(name, self.placeholder_key, self.build_above_prompt)
 
     def build_above_prompt(self) -> None:
-        """Draw what goes along with a prompt; here nothing does."""
+        """Add inputs that belong to a prompt; here there are none."""
 
     def build_below_panes(self) -> None:
-        """Draw what both sides have in common; here that is nothing."""
+        """Add components that both sides share; here there are none."""
 
     def build_beside_model(self, side: str) -> None:
-        """See `Additions`; here that is nothing."""
+        """See `PaneExtras`; here it adds nothing."""
 
     def build_below_model(self, side: str) -> None:
-        """See `Additions`; here that is nothing."""
+        """See `PaneExtras`; here it adds nothing."""
 
     def build_below_answer(self, side: str) -> None:
-        """See `Additions`; here that is nothing."""
+        """See `PaneExtras`; here it adds nothing."""
 
     # ── What the events read and write ─────────────────────────────────────────────────────────
 
     @property
     def form_type(self) -> type[Form]:
-        """What checks `form`."""
+        """The class that validates `form`."""
         return self.session_type.form_type
 
     @property
@@ -121,18 +121,18 @@ class CompareView(Generic[S]):
 
     @property
     def settings(self) -> dict[str, gr.Component]:
-        """The components of the settings, by the names of their fields in a `Form`."""
+        """The components of the settings, by field of a `Form`."""
         return dict(list(zip(self.form_type.model_fields, self.form, strict=False))[5:])
 
     @property
     def stream_outputs(self) -> list[gr.Component]:
-        """The components that a growing answer changes, and no others."""
+        """The components that are updated while answers are streamed, and no others."""
         left, right = self.panes
         return [left.live, left.line, right.live, right.line]
 
     @property
     def view_outputs(self) -> list[Any]:
-        """The components that a beginning or ending run changes."""
+        """The components that are updated when a run begins or ends."""
         c = self.composer
         buttons = [c.compare, c.stop, c.regenerate, c.undo, c.clear]
         copies = [c.copy_markdown, c.copy_json]
@@ -180,7 +180,7 @@ class CompareView(Generic[S]):
         c.copy_link.click(None, c.prompt, js="(p) => phi.copyLink(p)", api_visibility="private")
 
     def _wire_generation(self, trigger: Any, start: Any) -> None:
-        """Begin a run, draw it, write it down: the way of every answer to the page."""
+        """Chain the three steps of every run: `start` it, `draw` it, `finish` it."""
         started = trigger(
             start, [self.session, *self.form], self.view_outputs, queue=False, preprocess=False,
             **PRIVATE,
@@ -205,13 +205,13 @@ class CompareView(Generic[S]):
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
 
     async def draw(self, session: S) -> AsyncGenerator[tuple[str, ...], None]:
-        """The growing answers, in the order of `drawn`, until every side has ended."""
+        """Stream the values of `stream_outputs` until every side has ended."""
         async with aclosing(session.draw()) as ticks:
             async for values in ticks:
                 yield values
 
     async def ask(self, session: S, *values: Any) -> Updates:
-        """Compare: a new turn for both sides."""
+        """Compare: add a turn that both sides answer."""
         try:
             self.limits.check_turns(len(session.conversation.turns))
         except BackendError as error:
@@ -258,9 +258,9 @@ class CompareView(Generic[S]):
         turn: int,
         sides: frozenset[int] | set[int] = frozenset({0, 1}),
     ) -> Updates:
-        """Check the form, prepare the run and show it.
+        """Check the form, prepare the run and render it.
 
-        The page itself empties the box, of what was sent and no more: meanwhile people type on.
+        The page's script empties the prompt box of exactly what was sent: visitors go on typing.
         """
         try:
             form = self.form_type.read(values).checked(self.limits, sides)
@@ -285,12 +285,12 @@ class CompareView(Generic[S]):
             updates |= await self._show_snippet(session, side, values)
         if first and self.examples:
             updates[self.examples.box] = gr.Accordion(open=False)
-        # Until there are answers, a reload brings back what was (and prompt.js the prompt).
+        # Until there are answers, a reload restores what was before (and prompt.js the prompt).
         del updates[self.storage]
         return updates
 
     def turn(self, session: S, form: Form, index: int) -> Turn:
-        """The turn that a form asks: the one that is there, if its prompt is the same, or anew."""
+        """Return the turn for a form: the existing one if its prompt is the same, else a new."""
         turns = session.conversation.turns
         if index >= len(turns):
             return Turn(prompt=form.prompt, pictures=session.pictures)
@@ -299,7 +299,7 @@ class CompareView(Generic[S]):
         return old if same else Turn(prompt=form.prompt, pictures=old.pictures)
 
     async def finish(self, session: S, prompt: str) -> Updates:
-        """The run has ended: its answers join the conversation."""
+        """Add the answers of an ended run to the conversation, and render it."""
         if session.run is None or session.answering:
             return gr.skip()
         failures = await session.finish()
@@ -310,7 +310,7 @@ class CompareView(Generic[S]):
         if back and last:
             session.restore_pictures(last)
         updates = self.render(session)
-        if back:  # else what is being typed meanwhile stays as it is
+        if back:  # otherwise keep what is being typed
             updates[self.composer.prompt] = back
         status_lines = " ".join(session.status_lines)
         updates[self.composer.notice] = notice_html(
@@ -319,7 +319,7 @@ class CompareView(Generic[S]):
         return updates
 
     async def undo(self, session: S, prompt: str) -> Updates:
-        """Take the last turn back; its prompt returns to the box."""
+        """Remove the last turn; its prompt returns to the box."""
         last = session.conversation.last
         if session.answering or last is None:
             return gr.skip()
@@ -333,7 +333,7 @@ class CompareView(Generic[S]):
         return updates | {self.composer.prompt: prompt or last.prompt}
 
     async def clear(self, session: S) -> Updates:
-        """Forget the conversation; an unsent prompt stays."""
+        """Clear the conversation; an unsent prompt stays."""
         session.reset()
         updates = self.render(session) | self._hide_code(session)
         if self.examples:
@@ -358,7 +358,7 @@ class CompareView(Generic[S]):
         }
 
     def _hide_code(self, session: S, *sides: int) -> Updates:
-        """Put programs away; those of both sides if none is named."""
+        """Hide the code of these sides; of both if none is given."""
         updates: Updates = {}
         for side in session.snippets & {*(sides or (0, 1))}:
             session.snippets.remove(side)
@@ -369,21 +369,21 @@ class CompareView(Generic[S]):
 
     @property
     def example_outputs(self) -> list[Any]:
-        """The components that `picked` changes."""
+        """The components that `on_example` updates."""
         return [self.composer.prompt, self.params.system, self.params.box]
 
     async def on_example(self, example: Any, session: S) -> Updates:
-        """An example was picked: it goes into the prompt box, not to the models yet."""
+        """Put an example into the prompt box, without sending it."""
         c, params = self.composer, self.params
         system = getattr(example, "system", None)
         updates: Updates = {c.prompt: example.prompt, params.system: system or ""}
-        # A system prompt that nobody sees would be a riddle: the settings open to show it.
+        # Open the settings if the example sets a system prompt, so that it is seen.
         return updates | ({params.box: gr.Accordion(open=True)} if system else {})
 
     # ── Drawing ────────────────────────────────────────────────────────────────────────────────
 
     def render(self, session: S) -> Updates:
-        """Everything that follows from the state of the session."""
+        """Return the updates of all components that show the state of the session."""
         c, busy = self.composer, session.answering
         some = bool(session.conversation.turns)
         updates: Updates = {
@@ -411,20 +411,20 @@ class CompareView(Generic[S]):
         return to_chatbot(session.conversation, side, steps=self.shows_steps)
 
     def remember_form(self, session: S, values: Sequence[Any]) -> None:
-        """Remember what the page last sent, where something is shown that follows from it."""
+        """Store the page's inputs, for components that are rendered from them."""
         fields = self.form_type.model_fields
         picked = dict(zip(fields, values, strict=False))
         names = [name for name in fields if name.startswith(("left_", "right_"))]
-        with suppress(ValueError):  # what is wrong with it is said when it is sent
+        with suppress(ValueError):  # errors are reported when the form is sent
             session.form = self.form_type.model_validate({name: picked.get(name) for name in names})
 
     def _refuse(self, why: BackendError | str) -> Updates:
-        """Say why nothing was asked; everything else stays as it is, the prompt too."""
+        """Show why nothing was asked; everything else stays as it is, the prompt too."""
         return {self.composer.notice: notice_html(str(why))}
 
 
 def _side_switch_html(view: str) -> str:
-    """The buttons that show one side alone, or both."""
+    """Return the buttons that show one side alone, or both."""
     buttons = "".join(
         f'<button id="{view}-focus-{side}" aria-pressed="{str(side == "both").lower()}" '
         f"onclick=\"phi.focus('{view}', '{side}')\">{side.capitalize()}</button>"

@@ -46,8 +46,8 @@ def lifespan(
     @asynccontextmanager
     async def lifetime(app: Any) -> AsyncGenerator[None, None]:
         visits = Visits(limits, app.state_holder)
-        # Middleware that an app is given at its start stands inside of Gradio's own: what CORS
-        # and the compression answer would not pass it. This is the outside.
+        # Middleware passed to the app would run inside of Gradio's own, and not see the responses
+        # of its CORS middleware. This wraps all of it.
         app.middleware_stack = with_middleware(app.middleware_stack, limits, hosts, visits, files)
         sweeping = asyncio.create_task(_sweep(visits, files))
         try:

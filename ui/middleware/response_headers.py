@@ -66,7 +66,7 @@ class ResponseHeaders:
         try:
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            pass  # who would read an answer has gone
+            pass  # nobody is left to respond to
         except Exception:
             _LOG.exception("a request failed")
             if not begun:

@@ -49,7 +49,7 @@ class UploadLimit:
 
         async def counted() -> Message:
             nonlocal more, refused
-            if not more:  # what comes now is that the visitor has gone
+            if not more:  # what follows is the disconnect
                 return await receive()
             try:
                 async with asyncio.timeout(min(READ_TIMEOUT, end - time.monotonic())):
@@ -71,7 +71,9 @@ class UploadLimit:
 
         async def answer(message: Message) -> None:
             nonlocal begun
-            if refused is None:  # else it is about the refusal, which Gradio does not know
+            if (
+                refused is None
+            ):  # otherwise Gradio responds to the broken upload; the refusal is sent instead
                 begun = True
                 await send(message)
 

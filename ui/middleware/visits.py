@@ -139,7 +139,7 @@ class HeartbeatTracker:
         """Keep a session registered as open while its heartbeat lasts."""
         path = scope.get("path", "")
         if scope["type"] == "http" and path in ("", "/"):
-            try:  # said at once: a page whose first event is refused would just stay empty
+            try:  # before the page loads: if only its events were refused, it would stay empty
                 self.visits.check_room(VISITOR.get())
             except Refusal as refusal:
                 return await refusal(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The Models tab: the backend board. What can answer, what cannot, and how to enable it."""
+"""The Models tab: the health of every backend, how to enable it, and the table of models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from .cards import card_html, table_html
 
 @dataclass(frozen=True)
 class Card:
-    """One backend on the board: what it says of itself, and the fields to reach it."""
+    """One backend's card: its health, and the fields of its connection."""
 
     backend: Backend
     box: gr.Column
@@ -30,19 +30,19 @@ class Card:
     forget: gr.Button | None = None
 
     def set_connection(self, keyring: Keyring, *values: object) -> Updates:
-        """Take what was typed: the key leaves its field for the keyring, the address stays."""
+        """Store the typed key and address in the keyring; the key leaves its field."""
         texts = [value if isinstance(value, str) else "" for value in values]
         address = texts[0] if self.address else None
         keyring.put(self.backend.id, key=(texts[-1] if self.key else "") or None, address=address)
         return self.field_updates(keyring)
 
     def clear_connection(self, keyring: Keyring) -> Updates:
-        """Forget the key and the address."""
+        """Remove the key and the address from the keyring."""
         keyring.put(self.backend.id, key="", address="")
         return self.field_updates(keyring) | ({self.address: ""} if self.address else {})
 
     def field_updates(self, keyring: Keyring) -> Updates:
-        """The fields after that: never a key in one."""
+        """Return updates of the fields; a field never holds a key."""
         typed = keyring.connection(self.backend.id)
         updates: Updates = {self.forget: gr.Button(visible=typed is not None)}
         if self.key:
@@ -94,7 +94,7 @@ class ModelsTab:
         return Card(backend, box, facts, address, key, check, forget)
 
     def connection_events(self) -> list[tuple[str, Any]]:
-        """The events after which a backend is to be asked again: its fields have been taken."""
+        """Return backend id and event for each change of a connection, to check it again."""
         events: list[tuple[str, Any]] = []
         for card in self.cards:
             if card.check is None or card.forget is None:
@@ -112,12 +112,12 @@ class ModelsTab:
 
     @property
     def outputs(self) -> list[Any]:
-        """What a check changes here."""
+        """The components that `render` updates."""
         boxes = [card.box for card in self.cards] if self.limits.public else []
         return [self.table, *(card.facts for card in self.cards), *boxes]
 
     def render(self, every: Sequence[BackendHealth]) -> Updates:
-        """The board as the backends are now."""
+        """Return updates of cards and table after a health check."""
         known = {one.backend.id: one for one in every}
         updates: Updates = {self.table: table_html(every, downloads=not self.limits.public)}
         for card in self.cards:

@@ -1,4 +1,4 @@
-"""The board as a visitor sees it: a card for each backend, a row for each model."""
+"""HTML of the Models tab: a card for each backend, a row for each model."""
 
 import re
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ _KINDS = {
 }
 _URL = re.compile(r"https?://[^\s<>()]+[^\s<>().,;]")
 _MAX_NAMES = 6
-"""Models that a card names; more are counted."""
+"""Models that a card lists; further ones are counted."""
 _CHECKING = Status("unreachable", "Checking…", "asking")
 
 
 def card_html(backend: Backend, health: BackendHealth | None) -> str:
-    """One backend: its state, its sentence, when it was asked, and how to enable it."""
+    """Return a backend's card: state, sentence, time of the check, and how to enable it."""
     status = health.status if health else _CHECKING
     when = health.checked_at.isoformat(timespec="seconds") if health else ""
-    sentence = status.message.replace("on the Models tab", "below")  # the reader is there
+    sentence = status.message.replace("on the Models tab", "below")  # this is that tab
     checked_at = f'<time datetime="{when}">{when}</time>' if when else ""
     return (
         f'<header class="state" data-state="{state_class(status)}"><h3>{escape(backend.label)}</h3>'
@@ -37,7 +37,7 @@ def card_html(backend: Backend, health: BackendHealth | None) -> str:
 
 
 def _ready_models(health: BackendHealth | None) -> str:
-    """The models that can answer now."""
+    """Return the list of models that can answer now."""
     ready = [offer for offer in health.offers if _is_ready(offer)] if health else []
     if not ready:
         return ""
@@ -47,12 +47,12 @@ def _ready_models(health: BackendHealth | None) -> str:
 
 
 def _is_ready(offer: Offer) -> bool:
-    """Ready, and known to be: not only listed."""
+    """True if an offer is ready and has been tried, not only listed."""
     return offer.status.ready and offer.status.code != "untried"
 
 
 def _retirement(backend: Backend, status: Status) -> str:
-    """When a service was switched off, and where that stands."""
+    """Return the date of a service's retirement and its source."""
     gone = backend.retired
     if gone is None:
         return ""
@@ -63,7 +63,7 @@ def _retirement(backend: Backend, status: Status) -> str:
 
 
 def _setup_details(backend: Backend, status: Status) -> str:
-    """How to enable it: packages, variables, where to get it."""
+    """Return how to enable a backend: packages, variables, where to get it."""
     lines: list[str] = []
     if backend.missing_packages():
         lines.append(f"Install: <code>{escape(backend.install)}</code>")
@@ -81,7 +81,7 @@ def _setup_details(backend: Backend, status: Status) -> str:
 
 
 def table_html(every: Sequence[BackendHealth], downloads: bool = True) -> str:
-    """Every model: its facts, and where it can run now, or after a download where there are any."""
+    """Return the table of models; `downloads` adds where one can run after a download."""
     heads = ("Model", "Parameters", "Context", "Languages", "Reads", "Licence", "State", "Runs now")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     rows = "".join(_row(spec, every, downloads) for spec in MODELS.values())
@@ -125,7 +125,7 @@ def _lifecycle(spec: ModelSpec) -> str:
 
 
 def _availability(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bool) -> str:
-    """The backends that can answer with it now, or after a download."""
+    """Return the backends that can answer with a model now, or after a download."""
     now: list[str] = []
     later: list[str] = []
     for one in every:
@@ -140,7 +140,7 @@ def _availability(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bo
 
 
 def _with_links(text: str) -> str:
-    """A sentence as HTML, its addresses as links, its `code` as code."""
+    """Return a sentence as HTML, with links for its URLs and `<code>` for its backticks."""
     html = _URL.sub(
         lambda found: f'<a href="{found[0]}" target="_blank" rel="noreferrer">{found[0]}</a>',
         escape(text),

@@ -1,4 +1,4 @@
-"""The board on the page: asked when the page opens, on request, after a failure, every minute."""
+"""Health checks of the page: on opening, on request, after a failure, and every minute."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,7 +17,7 @@ from . import ModelsTab
 
 
 class HealthWatch:
-    """Keeps cards, table and every pane's pickers at what the backends say of themselves."""
+    """Updates the Models tab and every pane's pickers with the backends' health."""
 
     def __init__(
         self, services: Services, keyring: gr.State, models: ModelsTab, pickers: list[Pickers]
@@ -26,12 +26,12 @@ class HealthWatch:
         self.keyring, self.models, self.pickers = keyring, models, pickers
 
     def connect(self, opened: Sequence[Any]) -> None:
-        """Look from now on; `opened` are the events that open the tabs."""
+        """Check on every trigger from now on; `opened` are the events that open the tabs."""
         everything = frozenset(card.backend.id for card in self.models.cards)
         for event in opened:
             self._check_on(event.then)
         self._check_on(gr.Timer(CACHE_TTL).tick)
-        # Pressed by the page itself when a side has failed: its backend's health is invalid.
+        # Clicked by the page's script when a side has failed, which invalidated its health.
         self._check_on(gr.Button(visible="hidden", elem_id="recheck").click)
         self._check_on(self.models.check.click, everything)
         for backend, entered in self.models.connection_events():
@@ -40,7 +40,7 @@ class HealthWatch:
             self._check_on(picker.downloaded.then)
 
     def _check_on(self, trigger: Any, refresh: frozenset[str] = frozenset()) -> None:
-        """Ask, then show. Two events: what the panes show is read when the answers are there."""
+        """Check on a trigger; a second event then updates the panes, which it reads only then."""
         check = partial(self.check, refresh=refresh)
         checked = trigger(check, self.keyring, self.models.outputs, queue=False, **PRIVATE)
         watched = [one for picker in self.pickers for one in picker.watched]
@@ -48,11 +48,11 @@ class HealthWatch:
         checked.then(self.update_pickers, [self.keyring, *watched], outputs, queue=False, **PRIVATE)
 
     async def check(self, keyring: Keyring, refresh: frozenset[str] = frozenset()) -> Updates:
-        """Ask the backends, those in `refresh` even if they were just asked, and draw the board."""
+        """Check the backends, without the cache for those in `refresh`; update the Models tab."""
         return self.models.render(await self.monitor.check_all(keyring, refresh=refresh))
 
     async def update_pickers(self, keyring: Keyring, *watched: Any) -> Updates:
-        """Show in every pane what has become of its backends."""
+        """Update every pane's pickers with the backends' last known health."""
         known = [
             self.monitor.last(backend, keyring) or await self.monitor.check(backend, keyring)
             for backend in backends_for(self.limits)

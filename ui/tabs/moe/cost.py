@@ -1,4 +1,4 @@
-"""What an answer costs: parameters, memory, speed and arithmetic of a model, in one line."""
+"""The cost of an answer in one line: a model's parameters, memory, speed and arithmetic."""
 
 from html import escape
 
@@ -15,7 +15,7 @@ _MEMORY = "All parameters must be in memory, two bytes each in bf16, whether the
 
 
 def flops_per_token(spec: ModelSpec) -> float:
-    """Floating-point operations for one token: about two for each parameter at work.
+    """Return floating-point operations per token: about two per active parameter.
 
     Kaplan et al. 2020, arXiv:2001.08361, section 2.1; without attention over the earlier text.
     """
@@ -23,7 +23,7 @@ def flops_per_token(spec: ModelSpec) -> float:
 
 
 def cost_html(spec: ModelSpec | None, record: AnswerRecord | None) -> str:
-    """The line, as HTML; empty for a model of which nothing is known."""
+    """Return the line as HTML; empty for a model whose size is unknown."""
     if spec is None or not spec.parameters:
         return ""
     active = format_parameters(spec.active_parameters)
@@ -46,7 +46,7 @@ def cost_html(spec: ModelSpec | None, record: AnswerRecord | None) -> str:
 
 
 def _format_flops(count: float) -> str:
-    """A number of operations as people write it: `13.2 GFLOP`, `3.1 MFLOP`."""
+    """Format a number of operations: `13.2 GFLOP`, `3.1 MFLOP`."""
     unit, scale = ("G", 1e9) if count >= 1e9 else ("M", 1e6)
     return f"≈ {count / scale:.1f} {unit}FLOP"
 

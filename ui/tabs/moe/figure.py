@@ -1,4 +1,4 @@
-"""The routing picture: which experts work on which token, drawn while they do."""
+"""The routing figure: the experts that work on each token, drawn by `figure.js`."""
 
 import json
 from pathlib import Path
@@ -12,14 +12,14 @@ from playground.routing import Routing, figure_data, from_file
 from ...texts import EN
 
 RESENT_TOKENS = 48
-"""Tokens that are sent once more with each tick: a page that is late shows the newest one only."""
+"""Tokens that are sent again with each tick: a slow page applies the newest message only."""
 
 SentTokens = tuple[int, int]
-"""The key of the routing that the page draws, and how many of its tokens it was sent."""
+"""Key of the routing that the page has, and the number of its tokens that were sent."""
 
 
 def build_figure(view: str, side: str, largest: int) -> gr.HTML:
-    """Draw the picture of one side, empty; its value is what `says` and `shows` make.
+    """Build an empty figure of one side; its value is JSON from the functions below.
 
     A saved routing that is opened in it has at most `largest` bytes.
     """
@@ -36,24 +36,24 @@ def build_figure(view: str, side: str, largest: int) -> gr.HTML:
 
 
 def figure_placeholder(sentence: str) -> str:
-    """Instead of a picture: why there is none."""
+    """Return the value that shows a sentence in place of a figure."""
     return json.dumps({"placeholder": sentence})
 
 
 def full_figure(routing: Routing, model: str) -> str:
-    """The whole picture of an answer that has ended."""
+    """Return the value of a finished answer's figure."""
     return _to_json({**figure_data(routing), "model": model, "ended": True})
 
 
 def figure_delta(routing: Routing, model: str, sent: SentTokens) -> tuple[str, SentTokens]:
-    """What is new of an answer that grows, and what has been sent with it."""
+    """Return the value that adds an unfinished answer's new tokens, and what is sent by then."""
     key, tokens = sent
     since = max(0, min(tokens, len(routing) - RESENT_TOKENS)) if key == routing.key else 0
     return _to_json({**figure_data(routing, since), "model": model}), (routing.key, len(routing))
 
 
 def open_routing(text: str) -> dict[str, Any]:
-    """The picture of a saved routing, or in words why it cannot be shown."""
+    """Return the data of a saved routing, or a sentence that says why it is refused."""
     try:
         file = from_file(text if isinstance(text, str) else "")
     except BackendError as error:
@@ -65,7 +65,7 @@ def _to_json(message: dict[str, Any]) -> str:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
-# What changes is put in by routing.js, as text: a model's words never become HTML.
+# `figure.js` fills it in with text nodes: a model's output never becomes HTML.
 _TEMPLATE = """
 <section class="routing" data-state="empty" aria-label="{routing_of} {side}">
   <div class="routing-head">

@@ -1,4 +1,4 @@
-"""What the MoE tab keeps of an open page beside what every tab keeps."""
+"""The MoE tab's state of an open page."""
 
 from dataclasses import dataclass, field
 
@@ -12,27 +12,27 @@ from .figure import SentTokens, full_figure
 
 @dataclass
 class MoeSession(Session):
-    """A session that knows what the page has been sent of the routing pictures."""
+    """A session with the state of its routing figures."""
 
     sent_tokens: list[SentTokens] = field(default_factory=lambda: [(0, 0), (0, 0)])
-    """What the page has been sent of each side's routing."""
+    """By side, the part of its routing that the page has been sent."""
     last_figures: list[str] = field(default_factory=lambda: ["", ""])
-    """What it was sent last."""
+    """The value that each side's figure was last sent."""
 
     _full_figures: dict[int, tuple[tuple[int, int, str], str]] = field(
         default_factory=dict, repr=False
     )
-    """Each side's last whole picture, by the routing, its length and the model."""
+    """Each side's last full figure, by routing key, length and model."""
 
     async def prerender(self, conversation: Conversation) -> None:
-        """Read the agents' steps and draw the routings of the last turn, in a thread."""
+        """Parse the agents' steps and make the figures of the last turn, in a thread."""
         await in_media_thread(cache_agent_steps, conversation)
         for side, record in enumerate(conversation.last.answers if conversation.last else ()):
             if record and record.routing:
                 await in_media_thread(self.cached_figure, side, record)
 
     def cached_figure(self, side: int, record: AnswerRecord) -> str:
-        """The whole picture of an answer that has ended, drawn anew only if it is another one."""
+        """Return the full figure of a finished answer; made again only if it has changed."""
         if not (routing := record.routing):
             return ""
         key = (routing.key, len(routing), record.model)
@@ -42,7 +42,7 @@ class MoeSession(Session):
         return cached[1]
 
     def reset(self) -> None:
-        """Forget the conversation and its pictures."""
+        """Clear the conversation and its figures."""
         super().reset()
         self.sent_tokens, self.last_figures = [(0, 0), (0, 0)], ["", ""]
         self._full_figures.clear()

@@ -1,4 +1,4 @@
-"""The comparison of a mixture of experts with a dense model: what each costs, and who works."""
+"""The comparison of a mixture of experts with a dense model: costs and routing figures."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -21,7 +21,7 @@ from .session import MoeSession
 
 
 class MoeView(CompareView[MoeSession]):
-    """Two panes that tell what an answer costs, and which experts worked on which token."""
+    """Two panes with the cost of an answer and the experts that worked on each token."""
 
     session_type = MoeSession
     shows_steps = True
@@ -31,29 +31,29 @@ class MoeView(CompareView[MoeSession]):
     # ── What is on the page ────────────────────────────────────────────────────────────────────
 
     def build_below_model(self, side: str) -> None:
-        """What the model is and what an answer costs, in a line."""
+        """Add the line of the model's cost."""
         cost = gr.HTML(elem_id=f"{self.name}-cost-{side}", elem_classes="model-cost-box")
         self.costs = (*self.costs, cost)
 
     def build_below_answer(self, side: str) -> None:
-        """The routing picture."""
-        # It travels as a text in JSON, in which each of its quotation marks takes two bytes.
+        """Add the routing figure."""
+        # It is sent as a JSON string, in which each of its quotation marks takes two bytes.
         largest = min(MAX_BYTES, self.limits.body_bytes // 2)
         self.figures = (*self.figures, build_figure(self.name, side, largest))
 
     def build_below_panes(self) -> None:
-        """How a mixture of experts works, folded away."""
+        """Add the explanation of a mixture of experts, folded away."""
         explained = (Path(__file__).parent / "explained.html").read_text("utf-8")
         gr.HTML(explained, elem_id=f"{self.name}-explained", apply_default_css=False)
 
     @property
     def stream_outputs(self) -> list[gr.Component]:
-        """Those of every view, and the routing pictures."""
+        """Those of every view, and the routing figures."""
         return [*super().stream_outputs, *self.figures]
 
     @property
     def view_outputs(self) -> list[Any]:
-        """Those of every view, and what an answer cost."""
+        """Those of every view, and the costs."""
         return [*super().view_outputs, *self.costs]
 
     def _connect(self) -> None:
@@ -74,13 +74,13 @@ class MoeView(CompareView[MoeSession]):
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
 
     async def draw(self, session: MoeSession) -> AsyncGenerator[tuple[str, ...], None]:
-        """The growing answers, and what is new of their routings."""
+        """Stream the answers, and the new tokens of their routings."""
         async with aclosing(super().draw(session)) as ticks:
             async for values in ticks:
                 yield (*values, *(self._stream_figure(session, side) for side in (0, 1)))
 
     async def update_model(self, session: MoeSession, *values: Any) -> Updates:
-        """Another model was chosen: it costs something else. A picture that is drawn stays."""
+        """Update costs after another model was chosen. A figure of an answer stays."""
         self.remember_form(session, values)
         updates: Updates = dict(zip(self.costs, self._costs(session), strict=True))
         for side, figure in enumerate(self.figures):
@@ -90,11 +90,11 @@ class MoeView(CompareView[MoeSession]):
 
     @property
     def example_outputs(self) -> list[Any]:
-        """Those of every view, and how long an answer may get."""
+        """Those of every view, and the limit of tokens."""
         return [*super().example_outputs, self.params.max_tokens]
 
     async def on_example(self, example: Any, session: MoeSession) -> Updates:
-        """An example was picked; an agent needs room: it says everything three times."""
+        """Put an example into the prompt; raise the token limit for agents' long answers."""
         updates = await super().on_example(example, session)
         most = min(1024, self.limits.max_tokens)
         return updates | ({self.params.max_tokens: most} if example.system else {})
@@ -102,7 +102,7 @@ class MoeView(CompareView[MoeSession]):
     # ── Drawing ────────────────────────────────────────────────────────────────────────────────
 
     def render(self, session: MoeSession) -> Updates:
-        """Everything that follows from the state of the session, costs and pictures too."""
+        """Return the updates of every view, with costs and figures."""
         costs = zip(self.costs, self._costs(session), strict=True)
         session.last_figures = [self._figure(session, side) for side in (0, 1)]
         figures = zip(self.figures, session.last_figures, strict=True)
@@ -123,7 +123,7 @@ class MoeView(CompareView[MoeSession]):
             session.last_figures[side] = message
         elif snapshot:
             session.last_figures[side] = figure_placeholder(_placeholder_text(session, side, None))
-        return session.last_figures[side]  # a side that was not asked stays as it is
+        return session.last_figures[side]  # a side that takes no part keeps its figure
 
     def _figure(self, session: MoeSession, side: int) -> str:
         record, routing = _record(session, side), _routing(session, side)
@@ -143,7 +143,7 @@ def _routing(session: MoeSession, side: int) -> Routing | None:
 
 
 def _current_model(session: MoeSession, side: int) -> tuple[Backend, str] | None:
-    """Which model a side asks now, or would ask."""
+    """Return backend and model that a side is running, else those selected."""
     if session.run and (request := session.run.requests[side]):
         return request.backend, request.model
     backend, model = session.form.sides[side]
@@ -156,7 +156,7 @@ def _specs(session: MoeSession) -> list[ModelSpec | None]:
 
 
 def _placeholder_text(session: MoeSession, side: int, record: AnswerRecord | None) -> str:
-    """Why there is no picture, in a sentence."""
+    """Return the reason why a side has no figure, in a sentence."""
     current = _current_model(session, side)
     if current is None:
         return "Choose a model above."

@@ -1,4 +1,4 @@
-"""What the Vision tab is sent, and keeps of an open page, beside what every tab does."""
+"""The Vision tab's form and its state of an open page."""
 
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, Literal
@@ -17,7 +17,7 @@ def _number(value: object) -> object:
 
 
 CROPS = (1, 4, 16)
-"""What a visitor chooses from; the model's own choice is none of them."""
+"""Maximum crops that a visitor can choose; the model's own default is `None`."""
 Crops = Annotated[Literal[1, 4, 16] | None, BeforeValidator(_number)]
 
 
@@ -28,25 +28,25 @@ class VisionForm(Form):
     right_crops: Crops = None
 
     def params_of(self, side: int) -> GenerationParams:
-        """The knobs for one side: the crops are its own."""
+        """Return the generation parameters of one side, with its own crops."""
         return replace(self.params, num_crops=(self.left_crops, self.right_crops)[side])
 
 
 @dataclass
 class VisionSession(Session):
-    """A session that knows which pictures are being read, and how they were drawn."""
+    """A session with the state of uploads and of the tray."""
 
     form_type: ClassVar[type[Form]] = VisionForm
 
     reading: int = 0
     """Uploads whose pictures are being read."""
     example_clicks: int = 0
-    """Examples that were picked so far: only the last one counts."""
+    """Number of clicks on examples: only the last one is applied."""
     crop_previews: CropPreviews = field(default_factory=dict[tuple[str, int], str])
-    """Pictures drawn as the models see them; see `ui.tabs.vision.tray`."""
+    """Cached previews; see `ui.tabs.vision.tray`."""
 
     def reset(self) -> None:
-        """Forget the conversation, and how pictures were drawn that are gone with it."""
+        """Clear the conversation, and previews of pictures that are gone with it."""
         super().reset()
         kept = {picture.digest for picture in self.pictures}
         self.crop_previews = {

@@ -1,4 +1,4 @@
-"""The pictures that go with the next prompt: numbered, ordered, and what they cost, as HTML."""
+"""The tray of pictures for the next prompt, with their order and token cost, as HTML."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,30 +15,30 @@ ACTIONS = {"earlier": ("←", "Move {} earlier"), "later": ("→", "Move {} late
 
 @dataclass(frozen=True)
 class ImageCost:
-    """How one side sees the pictures of a conversation."""
+    """The cost of a conversation's pictures on one side."""
 
     side: str
     """`left` or `right`."""
     crops: int | None
-    """In how many at most each picture is cut; `None` where that cannot be told."""
+    """Maximum crops per picture; `None` if the model does not tell."""
     earlier: tuple[Picture, ...]
-    """Those of the turns before."""
+    """Pictures of earlier turns."""
     context: int = CONTEXT_CAP
-    """Tokens that its model could take at most."""
+    """Context length of the model in tokens."""
 
     def tokens(self, pictures: Sequence[Picture]) -> int:
-        """What some pictures take of the context; only where the crops are known."""
+        """Return the tokens that pictures take of the context; 0 if crops are unknown."""
         return sum(image_tokens(picture, self.crops) for picture in pictures if self.crops)
 
 
 CropPreviews = dict[tuple[str, int], str]
-"""Pictures drawn as they are seen, as `data:` addresses, by their digest and the crops."""
+"""Previews of pictures in their crops as `data:` URLs, by picture digest and crops."""
 
 
 def make_crop_previews(
     pictures: Sequence[Picture], costs: Sequence[ImageCost], previews: CropPreviews
 ) -> None:
-    """Draw what is not in `sheets` yet. Takes a few milliseconds a picture."""
+    """Add missing previews to `previews`. Takes a few milliseconds per picture."""
     for cost in costs:
         for picture in pictures:
             key = (picture.digest, cost.crops or 0)
@@ -49,7 +49,7 @@ def make_crop_previews(
 def tray_html(
     pictures: Sequence[Picture], costs: Sequence[ImageCost], previews: CropPreviews, busy: str = ""
 ) -> str:
-    """The strip; empty while there is no picture. `busy` says what is being read."""
+    """Return the tray; empty without pictures. `busy` says what is being read."""
     reading = f'<p class="reading"><span class="pulse"></span>{escape(busy)}</p>' if busy else ""
     if not pictures:
         return reading
@@ -89,7 +89,7 @@ def _button(action: str, picture: Picture, n: int, sign: str, words: str) -> str
 
 
 def _cost_line(pictures: Sequence[Picture], cost: ImageCost) -> str:
-    """What the pictures take of one side's context, in a line."""
+    """Return the share of one side's context that the pictures take."""
     side = f'<b class="{cost.side}">{cost.side.capitalize()}</b> '
     if cost.crops is None:
         return f"<p>{side}How many tokens they take is this model's own matter.</p>"
@@ -115,7 +115,7 @@ def _cost_line(pictures: Sequence[Picture], cost: ImageCost) -> str:
 def _details(
     pictures: Sequence[Picture], costs: Sequence[ImageCost], previews: CropPreviews, first: int
 ) -> str:
-    """What the models really see: each picture as a whole, and crop by crop."""
+    """Return what the models see: each picture as a whole, and crop by crop."""
     by_crops: dict[int, list[str]] = {}
     for cost in costs:
         if cost.crops:

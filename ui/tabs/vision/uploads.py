@@ -1,4 +1,4 @@
-"""Files that visitors add: read a few at a time, and deleted as soon as they are read."""
+"""Reading of uploaded files: a few at a time, deleted as soon as they are read."""
 
 import asyncio
 import logging
@@ -15,30 +15,30 @@ from playground.media.pictures import Picture
 from playground.threads import MEDIA
 
 MAX_CONCURRENT_READS = 2
-"""Visitors whose files are read at the same time: decoding keeps a processor busy."""
+"""Visitors whose files are read at the same time: decoding is CPU-bound."""
 _LOG = logging.getLogger(__name__)
 
 ReadPictures = Callable[[Path, str, threading.Event], Sequence[Picture]]
-"""Makes pictures of a file, given its name; the event is set when nobody waits for them."""
+"""Reads the pictures of a file, given its name; the event is set on cancellation."""
 
 
 class UploadReader:
-    """The files of all visitors of one view, in the folder that Gradio puts them into."""
+    """Reads the uploaded files of all visitors of one view from Gradio's upload folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        # Who adds the same file as another visitor has it at the same path (Gradio's).
+        # Gradio stores the same file of two visitors at the same path.
         self._users: Counter[Path] = Counter()
         self._slots = threading.Semaphore(MAX_CONCURRENT_READS)
 
     async def read(
         self, files: Mapping[Path, str], most: int, read_pictures: ReadPictures
     ) -> AsyncGenerator[str | Sequence[Picture] | BackendError, None]:
-        """Read at most so many files, by their names, and delete all of them in the end.
+        """Read at most `most` of these files, by their names, and delete all of them afterwards.
 
-        A file elsewhere is left alone: no page names one. Yields what it waits for, in words, at
-        least once a second: only then does Gradio notice a closed tab. For each file it yields its
-        pictures, or why there are none.
+        Files outside the folder are ignored: no page names one. Yields status texts at least once a
+        second, since Gradio notices a closed tab only then; and for each file its pictures, or the
+        error that kept it from being read.
         """
         files = {path: name for path, name in files.items() if self._is_in_folder(path)}
         with self._in_use(files.keys()) as cancelled:
@@ -55,7 +55,7 @@ class UploadReader:
                             _touch(files)
                             yield step
             finally:
-                # Who leaves stops no thread: the place is free when that has ended.
+                # A thread cannot be stopped: the slot is free when it has ended.
                 if work is None:
                     self._slots.release()
                 else:
@@ -66,7 +66,7 @@ class UploadReader:
 
     @contextmanager
     def _in_use(self, files: Collection[Path]) -> Generator[threading.Event, None, None]:
-        """Keep files until the end, then delete those that nobody else needs."""
+        """Keep files until the end, then delete those that no other visitor is using."""
         cancelled = threading.Event()
         self._users.update(files)
         try:
@@ -82,7 +82,7 @@ class UploadReader:
 
 
 def _touch(files: Collection[Path]) -> None:
-    """Somebody still wants these files: those that nobody touches are deleted (`ui.middleware`)."""
+    """Renew the time stamps of waiting files: `ui.middleware` deletes untouched ones."""
     for path in files:
         with suppress(OSError):
             os.utime(path)
@@ -99,7 +99,7 @@ async def _read_one(
             await asyncio.wait({task}, timeout=1)
             waited += 1
     finally:
-        task.cancel()  # does nothing to one that is done
+        task.cancel()  # has no effect if it is done
     yield _result(task, name)
 
 
@@ -108,6 +108,6 @@ def _result(task: asyncio.Future[Sequence[Picture]], name: str) -> Sequence[Pict
         return task.result()
     except BackendError as error:
         return error
-    except Exception:  # what no decoder foresaw is ours to mend
+    except Exception:  # a bug of ours, not a faulty file
         _LOG.exception("a file that a visitor added could not be read")
         return BadRequestError(f"“{name}” could not be read.", "Add it again, or another one.")

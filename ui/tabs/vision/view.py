@@ -1,4 +1,4 @@
-"""The comparison with pictures: what is shown with a prompt, and in how many crops it is seen."""
+"""The comparison with pictures: a tray above the prompt, and crops of each side."""
 
 import threading
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -33,11 +33,11 @@ from .uploads import UploadReader
 
 SIDES = ("left", "right")
 DEFAULT_FRAMES = 8
-"""Frames that are taken from a video unless the visitor wants another number."""
+"""Frames that are taken from a video by default."""
 
 
 class VisionView(CompareView[VisionSession]):
-    """Two panes that are shown pictures with their prompt."""
+    """Two panes that receive pictures with their prompt."""
 
     session_type = VisionSession
     modality = "image"
@@ -46,7 +46,7 @@ class VisionView(CompareView[VisionSession]):
     # ── What is on the page ────────────────────────────────────────────────────────────────────
 
     def build_beside_model(self, side: str) -> None:
-        """In how many crops this side sees a picture."""
+        """Add the choice of crops."""
         crops = gr.Dropdown(
             [(t("crops_auto"), ""), *((str(n), n) for n in CROPS)], value="", label=t("crops"),
             elem_id=f"{self.name}-crops-{side}", elem_classes="crops", scale=0, min_width=84,
@@ -55,7 +55,7 @@ class VisionView(CompareView[VisionSession]):
         self.crops = (*getattr(self, "crops", ()), crops)
 
     def build_above_prompt(self) -> None:
-        """The pictures for the next prompt, and the ways to add some."""
+        """Add the tray, and the inputs of uploads."""
         self.tray = gr.HTML(
             elem_id=f"{self.name}-strip", elem_classes="pictures", js_on_load=_CLICK_SCRIPT
         )
@@ -83,12 +83,12 @@ class VisionView(CompareView[VisionSession]):
 
     @property
     def view_outputs(self) -> list[Any]:
-        """Those of every view, and the pictures."""
+        """Those of every view, and the tray."""
         return [*super().view_outputs, self.tray]
 
     @property
     def example_outputs(self) -> list[Any]:
-        """Those of every view, and what an example shows."""
+        """Those of every view, the tray, and the inputs of videos."""
         return [*super().example_outputs, self.spacing, self.frames, *self._tray_outputs]
 
     @property
@@ -118,8 +118,8 @@ class VisionView(CompareView[VisionSession]):
     async def add(
         self, session: VisionSession, files: Any, spacing: Any, frames: Any, *values: Any
     ) -> AsyncGenerator[Updates, None]:
-        """Files were chosen, dropped or pasted: pictures, or videos whose frames are taken."""
-        # Once each, and no more than there is room for: a request may name thousands.
+        """Attach uploaded pictures, and frames of uploaded videos."""
+        # A request may name thousands of files: read each once, and only as many as fit.
         paths = {Path(file["path"]): file.get("orig_name") for file in files or ()}
         named = {path: str(name or path.name) for path, name in paths.items()}
         room = max(1, self.limits.pictures - len(session.pictures))
@@ -149,18 +149,18 @@ class VisionView(CompareView[VisionSession]):
         }
 
     async def ask(self, session: VisionSession, *values: Any) -> Updates:
-        """Compare, once all the pictures are there that were added."""
+        """Compare, unless pictures are still being read."""
         if session.reading:
             return self._refuse("The pictures are still being read. Ask again in a moment.")
         return await super().ask(session, *values)
 
     async def edit_tray(self, event: gr.EventData, session: VisionSession, *values: Any) -> Updates:
-        """A picture is moved or taken away."""
+        """Move or remove a picture."""
         data = event._data if isinstance(event._data, dict) else {}
         pictures, n, action = [*session.pictures], data.get("n"), data.get("act")
         if not isinstance(n, int) or not 0 <= n < len(pictures):
             return gr.skip()
-        if pictures[n].digest != data.get("picture"):  # the strip has changed since
+        if pictures[n].digest != data.get("picture"):  # the tray has changed since
             return {self.tray: self._tray_html(session)}
         to = {"earlier": n - 1, "later": n + 1}.get(str(action))
         picture = pictures.pop(n)
@@ -171,13 +171,13 @@ class VisionView(CompareView[VisionSession]):
         return {self.tray: self._tray_html(session), self.composer.notice: ""}
 
     async def update_costs(self, session: VisionSession, *values: Any) -> str:
-        """Another model or other crops: what the pictures cost is another thing now."""
+        """Update the tray after another model or number of crops was chosen."""
         self.remember_form(session, values)
         await self._update_crop_previews(session)
         return self._tray_html(session)
 
     async def on_example(self, example: VisionExample, session: VisionSession) -> Updates:
-        """An example was picked: its pictures take the place of those that were there."""
+        """Put an example into the prompt, and its pictures in place of the attached ones."""
         updates = await super().on_example(example, session)
         limits = self.limits.picture
         frames = min(example.frames or DEFAULT_FRAMES, limits.frames)
@@ -188,7 +188,7 @@ class VisionView(CompareView[VisionSession]):
         try:
             files = (example.clip,) if example.clip else example.pictures
             found = await in_media_thread(_example_pictures, files, example.spacing, frames, limits)
-            if click != session.example_clicks:  # another one was picked meanwhile
+            if click != session.example_clicks:  # another example was clicked meanwhile
                 return gr.skip()
             session.pictures = ()
             self._attach(session, found)
@@ -203,14 +203,14 @@ class VisionView(CompareView[VisionSession]):
         self, path: Path, name: str, spacing: Any, frames: Any, cancelled: threading.Event
     ) -> Sequence[Picture]:
         limits = self.limits.picture
-        if cancelled.is_set():  # before a thread was free
+        if cancelled.is_set():  # cancelled before a thread was free
             return []
         if is_clip(path):
             count = frames if isinstance(frames, int) else DEFAULT_FRAMES
             how = "scenes" if spacing == "scenes" else "even"
             count = max(1, min(count, limits.frames))
             return _with_thumbnails(read_frames(path, name, how, count, limits, cancelled.is_set))
-        check_size(path.stat().st_size, limits.file_bytes, name)  # before it is in memory
+        check_size(path.stat().st_size, limits.file_bytes, name)  # before it is read into memory
         return _with_thumbnails(
             read_picture_unless(cancelled.is_set, path.read_bytes(), name, limits)
         )
@@ -218,7 +218,7 @@ class VisionView(CompareView[VisionSession]):
     def _attach_or_explain(
         self, session: VisionSession, found: Sequence[Picture] | BackendError
     ) -> Sequence[str]:
-        """Hold what was found; what could not be, in words."""
+        """Attach pictures; return why they could not be read or attached."""
         if isinstance(found, BackendError):
             return [str(found)]
         try:
@@ -228,7 +228,7 @@ class VisionView(CompareView[VisionSession]):
         return []
 
     def _attach(self, session: VisionSession, pictures: Iterable[Picture]) -> None:
-        """Put pictures behind those that are there, if there is room for them."""
+        """Attach pictures after the others. Raises `BackendError` if there is no room."""
         attached = (*session.pictures, *pictures)
         self.limits.check_attached_pictures((*session.conversation.pictures(), *attached))
         self.limits.check_picture_memory()
@@ -261,7 +261,7 @@ class VisionView(CompareView[VisionSession]):
         return tray_html(session.pictures, self._image_costs(session), session.crop_previews, busy)
 
     def render(self, session: VisionSession) -> Updates:
-        """Everything that follows from the state of the session, the pictures too."""
+        """Return the updates of every view, with the tray."""
         return super().render(session) | {self.tray: self._tray_html(session)}
 
 
@@ -269,7 +269,7 @@ class VisionView(CompareView[VisionSession]):
 def _example_pictures(
     files: tuple[str, ...], spacing: Spacing, frames: int, limits: PictureLimits
 ) -> Sequence[Picture]:
-    """What an example shows: pictures, or frames of its clip."""
+    """Return the pictures of an example, or the frames of its clip."""
     found: list[Picture] = []
     for name in files:
         data = picture_bytes(name)
@@ -281,7 +281,7 @@ def _example_pictures(
 
 
 def _with_thumbnails(pictures: Sequence[Picture]) -> Sequence[Picture]:
-    """The same, with their small copies made: on the event loop that would hold up others."""
+    """Return pictures with their thumbnails made here, off the event loop."""
     for picture in pictures:
         picture.thumbnail  # noqa: B018
     return pictures
