@@ -587,6 +587,16 @@ async def test_what_breaks_off_again_and_again_does_not_take_all_the_room(
     assert states == [200, 200, 200, 429, 429, 429]
 
 
+def test_a_folder_into_which_a_file_is_just_being_moved_stays(tmp_path: Path, monkeypatch) -> None:
+    files = UploadFolder(tmp_path, 1000)
+    (tmp_path / "new").mkdir()
+    files.sweep()
+    assert (tmp_path / "new").is_dir()
+    monkeypatch.setattr(upload_folder, "UNCLAIMED_TTL", -1.0)
+    files.sweep()
+    assert not (tmp_path / "new").exists()
+
+
 async def test_a_sweep_that_fails_is_not_the_last(tmp_path: Path, monkeypatch) -> None:
     from ui import middleware as module
 

@@ -73,7 +73,8 @@ class UploadFolder:
                         path.unlink()
                     else:
                         held += found.st_size
-            if finished:
+            # Gradio makes a folder and then moves a file into it: an empty one may just be new.
+            if finished and now - moved > patience:
                 with suppress(OSError):  # not empty
                     os.rmdir(folder)
         self._held = held
