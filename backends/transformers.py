@@ -30,10 +30,10 @@ from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from ._core.unicode import clean
 from ._local import download, torch_model, torch_moe, torch_vision, weights
 from ._local.chat_text import has_system_slot
-from ._local.engine import Steps
 from ._local.machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
 from ._local.placement import ACCELERATE, ModelSize, Placement, gpu_memory, place
 from ._local.pool import POOL, Plan
+from ._local.seam import Steps
 from ._local.snippet import snippet_context
 from ._snippets import Source, render
 
@@ -103,7 +103,7 @@ class Transformers(Backend):
     def check_files(self) -> Health:
         """The same, blocking: without the packages no model is ready, wherever its files are."""
         offers = [self._offer(spec) for spec in self.specs()]
-        if without := self._without_packages():
+        if without := self.without_packages():
             return Health(
                 without, [replace(one, status=without, download_size=None) for one in offers]
             )
@@ -111,15 +111,16 @@ class Transformers(Backend):
         here = Status("ready", "Runs on this machine.", "ready_local")
         return Health(here if offers[0].status.ready else self.no_weights, offers)
 
-    def _without_packages(self) -> Status | None:
-        """What keeps every model from answering, if packages are missing."""
-        if not (missing := self.missing_packages()):
+    @classmethod
+    def without_packages(cls) -> Status | None:
+        """The status of every model while packages are missing; `None` if none is."""
+        if not (missing := cls.missing_packages()):
             return None
         return Status(
             "not installed",
-            f"Needs {' and '.join(missing)}. Install with: {self.install}",
+            f"Needs {' and '.join(missing)}. Install with: {cls.install}",
             "missing_packages",
-            {"packages": missing, "install": self.install},
+            {"packages": missing, "install": cls.install},
         )
 
     async def stream(

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, PhimoeConfig
 from transformers.models.phimoe.modeling_phimoe import PhimoeRotaryEmbedding
 
 from backends import Chunk, ExpertRouting, GenerationParams, Message, OutOfMemoryError, Progress
-from backends._local import torch_model
+from backends._local import decode, torch_model
 from backends._local.chat_text import Detokenizer
 from backends._local.machine import gigabytes
 from backends._local.pool import POOL
@@ -53,7 +53,7 @@ def routing_of(steps) -> list[ExpertRouting]:
 
 
 def hooks(model: MoeModel) -> int:
-    return sum(len(module._forward_hooks) for module in model._model.modules())
+    return sum(len(module._forward_hooks) for module in model.model.modules())
 
 
 def second_forward(folder, ids):
@@ -101,11 +101,11 @@ def test_routing_is_what_a_second_forward_finds(model, folder, prompt, params):
 def test_tokens_and_their_texts_are_those_of_the_answer(model, folder):
     steps = [*model.answer(say("Hi"), GenerationParams(temperature=0, max_tokens=30))]
     routing = routing_of(steps)
-    assert model._tokenizer.encode("<|user|>\nHi<|end|>\n<|assistant|>\n").ids == [
+    assert model.text.tokenizer.encode("<|user|>\nHi<|end|>\n<|assistant|>\n").ids == [
         one.id for one in routing if one.in_prompt
     ]
     shown = "".join(step.text for step in steps if isinstance(step, Chunk))
-    detokenizer = Detokenizer(model._tokenizer)
+    detokenizer = Detokenizer(model.text.tokenizer)
     written = [one for one in routing if not one.in_prompt]
     assert "".join(detokenizer.push(one.id) for one in written) == shown
     assert all(len(one.experts) == len(one.weights) == tiny_moe.LAYERS for one in routing)
@@ -133,7 +133,7 @@ def test_the_prompts_routing_comes_while_it_is_read(model):
         if isinstance(step, Progress) and step.fraction:
             break
     steps.close()
-    assert len(routing_of(before)) == torch_model.PREFILL_CHUNK
+    assert len(routing_of(before)) == decode.PREFILL_CHUNK
 
 
 def test_hooks_leave_no_trace_after_the_end_a_stop_and_an_error(model, monkeypatch):
@@ -150,7 +150,7 @@ def test_hooks_leave_no_trace_after_the_end_a_stop_and_an_error(model, monkeypat
         raise ValueError("broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(model._model.model.layers[1].mlp.experts, "forward", breaks)
+        patch.setattr(model.model.model.layers[1].mlp.experts, "forward", breaks)
         with pytest.raises(ValueError, match="broken"):
             list(model.answer(say("Hi"), params))
         assert hooks(model) == 0
@@ -231,7 +231,7 @@ async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
     monkeypatch.setattr(MoeModel, "_from_pretrained_kwargs", lambda *given: layout)
     placement = torch_model.Placement("cpu_offload", 1, 50_000_000_000)
     laid = MoeModel.load(folder, "Laid out", "cpu", "float32", lambda done: None, placement)
-    assert any(p.device.type == "meta" for p in laid._model.parameters())  # on the disk, in truth
+    assert any(p.device.type == "meta" for p in laid.model.parameters())  # on the disk, in truth
     params = GenerationParams(temperature=0, max_tokens=12)
     here, there = [*model.answer(say("Hi"), params)], [*laid.answer(say("Hi"), params)]
     own, routing = routing_of(here), routing_of(there)
@@ -244,7 +244,7 @@ async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
     torch.testing.assert_close(told(routing)[1], told(own)[1], atol=ROUNDING, rtol=0)
     (warning,) = [w for step in there if isinstance(step, Chunk) for w in step.warnings]
     # What waits is told by how it lies, not by what was thought beforehand.
-    waiting = sum(p.nbytes for p in laid._model.model.layers[1].parameters())
+    waiting = sum(p.nbytes for p in laid.model.model.layers[1].parameters())
     assert f"About {gigabytes(waiting)} of it" in warning
 
 
@@ -261,7 +261,7 @@ def test_what_does_not_fit_after_all_is_no_damage(folder, monkeypatch):
 
 
 def test_rows_of_the_model_that_no_text_has_are_empty(model):
-    size = model._tokenizer.get_vocab_size()
-    every = token_strings(model._tokenizer, size + 64)
+    size = model.text.tokenizer.get_vocab_size()
+    every = token_strings(model.text.tokenizer, size + 64)
     assert len(every) == size + 64 and every[size:] == [""] * 64
-    assert every[:size] == token_strings(model._tokenizer, size)
+    assert every[:size] == token_strings(model.text.tokenizer, size)

@@ -24,7 +24,7 @@ from backends import (
     Progress,
     TextPart,
 )
-from backends._local import torch_model, torch_vision
+from backends._local import decode, torch_model, torch_vision
 from backends._local.chat_text import ImagePlaceholders
 from backends._local.phi3_vision import Phi3VForCausalLM, Phi3VProcessor
 from backends._local.phi3_vision.modeling import Phi3ImageEmbedding
@@ -125,11 +125,11 @@ async def answered(backend, monkeypatch, messages, params=GREEDY) -> tuple[Answe
     """An answer as the engine chose it, and its steps."""
     chosen: list[int] = []
     logits: list[torch.Tensor] = []
-    push, forward = torch_model._Writer.push, torch_model.TorchModel._forward
+    push, forward = decode._Writer.push, torch_model.TorchModel.forward
 
     def passed(self, *given, **more):
         made = forward(self, *given, **more)
-        logits.append(made.logits)
+        logits.append(made[0])
         return made
 
     def noted(self, token):
@@ -137,8 +137,8 @@ async def answered(backend, monkeypatch, messages, params=GREEDY) -> tuple[Answe
         return push(self, token)
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch_model._Writer, "push", noted)
-        patch.setattr(torch_model.TorchModel, "_forward", passed)
+        patch.setattr(decode._Writer, "push", noted)
+        patch.setattr(torch_model.TorchModel, "forward", passed)
         steps = await ask(backend, messages, params)
     return Answer(chosen, torch.stack(logits[-len(chosen) :])), steps
 

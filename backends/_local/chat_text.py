@@ -1,10 +1,10 @@
-"""A local answer's text: the turns it starts from, tokens made into text, stop strings."""
+"""A local answer's text: the chat template, tokens made into text, stop strings."""
 
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from .._core.errors import BadRequestError
 from .._core.types import GenerationParams, ImagePart, Message, Part, Role
@@ -94,29 +94,141 @@ def to_template_messages(
     return [{"role": role, "content": text} for role, text in talk]
 
 
+class ChatTemplate:
+    """A checkpoint's chat template, rendered as Transformers renders it, by Jinja2 alone.
+
+    Raises `OSError` or `ValueError` if its file is missing or damaged. Source:
+    `chat_template_utils.py` of Transformers 5.23.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from jinja2 import TemplateSyntaxError
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        self.settings = _settings(folder / "tokenizer_config.json")
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        cast("Any", environment).globals["raise_exception"] = _refuse
+        try:
+            self._template = environment.from_string(_template(folder, self.settings))
+        except TemplateSyntaxError as error:
+            raise ValueError("the chat template is damaged") from error
+        self._names = {
+            name: _content(self.settings[name])
+            for name in ("bos_token", "eos_token")
+            if name in self.settings
+        }
+        self.system_slot = self._has_system_slot()
+        """Whether it has a place for a system prompt."""
+
+    def render(self, talk: Sequence[dict[str, str]]) -> str:
+        """Messages of `to_template_messages` in the template, ready to be answered."""
+        return self._template.render(messages=talk, add_generation_prompt=True, **self._names)
+
+    def written(self, messages: Sequence[Message], write: Callable[[Message], str]) -> str:
+        """A conversation in the template; `write` makes each message's text."""
+        return self.render(
+            to_template_messages(messages, system_slot=self.system_slot, write=write)
+        )
+
+    def _has_system_slot(self) -> bool:
+        from jinja2 import TemplateError
+
+        talk = [{"role": "system", "content": _PROBE}, {"role": "user", "content": "x"}]
+        try:
+            return _PROBE in self.render(talk)
+        except TemplateError:  # some templates refuse what they cannot take
+            return False
+
+
 def has_system_slot(folder: Path) -> bool:
     """Whether the template of a checkpoint puts a system prompt anywhere; yes if it has none."""
-    from jinja2 import TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
     try:
-        template = _template(folder)
+        return ChatTemplate(folder).system_slot
     except (OSError, ValueError):
         return True
-    talk = [{"role": "system", "content": _PROBE}, {"role": "user", "content": "x"}]
+
+
+class ChatText(ChatTemplate):
+    """A checkpoint's template and tokenizer, by Jinja2 and `tokenizers` alone.
+
+    Raises `OSError` or `ValueError` if a file is missing or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tokenizers import Tokenizer
+
+        super().__init__(folder)
+        text = (folder / "tokenizer.json").read_text("utf-8")
+        try:
+            self.tokenizer: Tokenizer = Tokenizer.from_str(text)
+        except Exception as error:  # the library raises nothing narrower
+            raise ValueError("tokenizer.json is damaged") from error
+        added = (token.content for token in self.tokenizer.get_added_tokens_decoder().values())
+        # Longest first: one may begin like another. What is a single letter stays one.
+        self.controls = sorted((one for one in added if len(one) > 1), key=len, reverse=True)
+        self.ends = _ends(folder, self.settings, self.tokenizer)
+        """Every token that ends an answer, wherever the checkpoint says so."""
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """A conversation of text as tokens. Raises `BadRequestError` if there is none."""
+        return self.encode_text(
+            self.written(messages, lambda m: escape_control_tokens(clean(m.text), self.controls))
+        )
+
+    def encode_text(self, text: str) -> list[int]:
+        """A rendered conversation as tokens."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def _refuse(message: str) -> NoReturn:
+    """What a template calls for a conversation that it cannot take."""
+    from jinja2 import TemplateError
+
+    raise TemplateError(message)
+
+
+def _settings(file: Path) -> dict[str, Any]:
     try:
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        return _PROBE in environment.from_string(template).render(messages=talk)
-    except TemplateError:  # some templates refuse what they cannot take
-        return False
+        read = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    if not isinstance(read, dict):
+        raise ValueError(f"{file.name} holds no settings")
+    return cast("dict[str, Any]", read)
 
 
-def _template(folder: Path) -> str:
+def _content(token: Any) -> str:
+    """A token in the tokenizer's settings: its text, or a record with it."""
+    if isinstance(token, dict):
+        return str(cast("dict[str, Any]", token).get("content", ""))
+    return str(token or "")
+
+
+def _template(folder: Path, settings: dict[str, Any]) -> str:
+    """The chat template: in a file of its own, or among the tokenizer's settings."""
     file = folder / "chat_template.jinja"
     if file.is_file():
         return file.read_text("utf-8")
-    settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
-    return str(settings["chat_template"]) if "chat_template" in settings else _PROBE
+    template = settings.get("chat_template")
+    if isinstance(template, list):  # several, by name
+        several = cast("list[dict[str, Any]]", template)
+        named = {one["name"]: one["template"] for one in several}
+        template = cast("str | None", named.get("default"))
+    if not isinstance(template, str):
+        raise ValueError("there is no chat template")
+    return template
+
+
+def _ends(folder: Path, settings: dict[str, Any], tokenizer: "Tokenizer") -> set[int]:
+    texts = (*STOP_TOKENS, _content(settings.get("eos_token")))
+    found: list[Any] = [tokenizer.token_to_id(text) for text in texts]
+    files = (_settings(folder / name) for name in ("generation_config.json", "config.json"))
+    for part in (*files, _settings(folder / "genai_config.json").get("model", {})):
+        ids = part.get("eos_token_id")
+        found += cast("list[Any]", ids) if isinstance(ids, list) else [ids]
+    return {one for one in found if isinstance(one, int)}
 
 
 class Detokenizer:

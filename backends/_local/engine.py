@@ -13,10 +13,7 @@ from typing import Generic, TypeVar
 from .._core.errors import ServerError
 from .._core.types import Chunk, Progress
 from .machine import release_memory
-
-Step = Chunk | Progress | None
-Steps = Generator[Step, None, None]
-"""A local answer: every `next()` is at most one forward pass; `None` is a step with no news."""
+from .seam import Steps
 
 M = TypeVar("M")
 _END = object()

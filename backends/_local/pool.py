@@ -8,8 +8,9 @@ from typing import Any, Generic, TypeVar
 
 from .._core.errors import OutOfMemoryError
 from .._core.types import Chunk, Progress
-from .engine import AbandonedError, DeviceQueue, Engine, GenerationJob, Steps
+from .engine import AbandonedError, DeviceQueue, Engine, GenerationJob
 from .machine import gigabytes
+from .seam import Steps
 
 M = TypeVar("M")
 

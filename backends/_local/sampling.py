@@ -7,7 +7,7 @@ from .._core.types import GenerationParams
 from .chat_text import DEFAULT_PARAMS
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
 
 GREEDY_BELOW = 1e-3
 """Temperatures below this would only overflow: the likeliest token is certain there."""
@@ -15,9 +15,13 @@ _LIKELIEST = 1024
 """Tokens that hold the nucleus nearly always."""
 
 
-def make_sampler(params: GenerationParams) -> "Callable[[torch.Tensor], int]":
-    """How the next token is taken from the logits: the likeliest, or a draw."""
-    import torch
+def make_sampler(params: GenerationParams) -> "Callable[[np.ndarray[Any, Any]], int]":
+    """A function that takes the next token from the logits (vocabulary,): the likeliest, or a draw.
+
+    It has a generator of its own: the text depends on nothing else that samples, and not on where
+    the model runs.
+    """
+    import numpy as np
 
     def knob(name: str) -> Any:
         value = getattr(params, name)
@@ -26,33 +30,39 @@ def make_sampler(params: GenerationParams) -> "Callable[[torch.Tensor], int]":
     temperature, top_p, top_k = knob("temperature"), knob("top_p"), knob("top_k")
     if temperature < GREEDY_BELOW:
         return lambda logits: int(logits.argmax())
-    # Its own generator, on the CPU: the text depends on nothing else that samples, and not on
-    # where the model runs.
-    generator = torch.Generator()
-    if params.seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(params.seed % 2**63)
+    generator = np.random.default_rng(None if params.seed is None else params.seed % 2**63)
 
-    def draw(logits: "torch.Tensor") -> int:
-        with torch.inference_mode():
-            weights, tokens = top_k_top_p((logits.float() / temperature).softmax(-1), top_p, top_k)
-            return int(tokens[torch.multinomial(weights, 1, generator=generator)])
+    def draw(logits: "np.ndarray[Any, Any]") -> int:
+        scaled = logits.astype(np.float64) / temperature
+        weights = np.exp(scaled - scaled.max())
+        chances, tokens = top_k_top_p(weights / weights.sum(), top_p, top_k)
+        point = generator.random() * chances.sum()
+        at = int((chances.cumsum() <= point).sum())
+        return int(tokens[min(at, len(tokens) - 1)])
 
     return draw
 
 
 def top_k_top_p(
-    probabilities: "torch.Tensor", top_p: float, top_k: int
-) -> "tuple[torch.Tensor, torch.Tensor]":
-    """The tokens that top-k, then top-p, leave over, likeliest first, on the CPU."""
-    count = probabilities.numel()
+    probabilities: "np.ndarray[Any, Any]", top_p: float, top_k: int
+) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
+    """The tokens that top-k, then top-p, leave over, likeliest first, and their probabilities."""
+    import numpy as np
+
+    count = len(probabilities)
     # Sorting a whole vocabulary costs more than a small model's forward pass, and the nucleus
     # rarely needs it.
-    weights, tokens = probabilities.topk(min(top_k if top_k > 0 else _LIKELIEST, count))
-    if top_k <= 0 and (top_p >= 1 or float(weights.sum()) < top_p):
-        weights, tokens = probabilities.sort(descending=True)
-    weights, tokens = weights.cpu(), tokens.cpu()
-    weights = weights / weights.sum()
-    keep = int((weights.cumsum(0) - weights < top_p).sum()) if top_p < 1 else len(weights)
-    return weights[: max(1, keep)], tokens[: max(1, keep)]
+    most = min(top_k if top_k > 0 else _LIKELIEST, count)
+    tokens = np.argpartition(probabilities, count - most)[count - most :]
+    if top_k <= 0 and (top_p >= 1 or probabilities[tokens].sum() < top_p):
+        tokens = np.arange(count)
+    # Of equal ones the first: whatever the partition does with them.
+    tokens = tokens[np.lexsort((tokens, -probabilities[tokens]))]
+    chances = probabilities[tokens]
+    if top_p < 1:
+        before = chances.cumsum() - chances
+        if top_k > 0:
+            before = before / chances.sum()
+        keep = max(1, int((before < top_p).sum()))
+        tokens, chances = tokens[:keep], chances[:keep]
+    return chances, tokens

@@ -1,47 +1,25 @@
 """A causal language model in PyTorch: loaded with progress, answering a forward pass at a time."""
 
 import os
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .._core.backend import CONTEXT_CAP
-from .._core.errors import ContextLengthError, MissingDependencyError, OutOfMemoryError
-from .._core.types import (
-    Chunk,
-    ExpertRouting,
-    FinishReason,
-    GenerationParams,
-    Message,
-    Progress,
-    Timings,
-    Usage,
-)
-from .._core.unicode import clean
-from .chat_text import (
-    DEFAULT_PARAMS,
-    STOP_TOKENS,
-    Detokenizer,
-    StopStrings,
-    escape_control_tokens,
-    to_template_messages,
-)
-from .engine import Step, Steps
+from .._core.errors import MissingDependencyError, OutOfMemoryError
+from .._core.types import ExpertRouting, GenerationParams, Message
+from . import decode
+from .chat_text import ChatText
 from .machine import free_memory, has_native_bf16, physical_cores
 from .placement import ACCELERATE, RESERVE, Placement
-from .sampling import make_sampler
+from .seam import Output, Prompt, Step, Steps
+from .sessions import SessionCache
 
 if TYPE_CHECKING:
     import torch
-    from tokenizers import Tokenizer
     from transformers import DynamicCache
-
-PREFILL_CHUNK = 256
-"""Tokens of the prompt per forward pass: as long as Stop and the other side wait at most."""
 
 SMALL = 50e6
 """Parameters up to which a CPU computes as fast in float32, and on one core: cores that wait for
@@ -54,9 +32,6 @@ layer. By themselves oneDNN keeps 1,024 and torch 1,024 more for every thread, w
 engine; with what they leave unused between them that is half a megabyte each, never given back."""
 
 _MEMORY_HINT = "Try a shorter prompt, a smaller model, or closing other programs."
-
-_PROBE = "3f9c"
-"""A text that no template has of its own."""
 
 
 def bound_kernels() -> None:
@@ -133,27 +108,32 @@ def cache_bytes(config: Mapping[str, Any], tokens: int, width: int) -> int:
     return 2 * config["num_hidden_layers"] * kept * size * tokens * width
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """A conversation as a model reads it."""
+class TorchSession:
+    """The cache of one conversation in a `TorchModel`; see `seam.Session`."""
 
-    tokens: "Sequence[int] | torch.Tensor"
-    """Their numbers; or, where pictures are among them, their vectors: (tokens, hidden size)."""
-    context: int
-    """The most tokens that they and the answer may be."""
-    long: bool = False
-    """Whether it is read with LongRoPE's long factors, from its first token on."""
-    notes: tuple[str, ...] = ()
-    """What a reader of the answer should know about it, in a few words."""
+    def __init__(self, model: "TorchModel", long: bool) -> None:
+        from transformers import DynamicCache
 
+        self._model, self._long = model, long
+        self._cache: DynamicCache | None = DynamicCache(config=model.model.config)
 
-class ForwardOutput(NamedTuple):
-    """What a forward pass made of some tokens."""
+    def feed(self, tokens: "Sequence[int] | torch.Tensor", in_prompt: bool = True) -> Output:
+        """Read some more tokens, or vectors (tokens, hidden size) in their place."""
+        assert self._cache is not None
+        logits, routing = self._model.forward(tokens, self._cache, self._long, in_prompt=in_prompt)
+        return Output(logits.float().cpu().numpy(), routing)
 
-    logits: "torch.Tensor"
-    """After the last of them: (vocabulary,)."""
-    routing: tuple[ExpertRouting, ...] = ()
-    """Of each of them, if the model is a mixture of experts."""
+    def rewind(self, length: int) -> bool:
+        """Forget all but the first `length` tokens; not where a sliding window forgot some."""
+        assert self._cache is not None
+        if self._model.model.config.sliding_window is not None:
+            return False
+        self._cache.crop(length - self._cache.get_seq_length())
+        return True
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self._cache = None
 
 
 class TorchModel:
@@ -166,24 +146,24 @@ class TorchModel:
     warnings: tuple[str, ...] = ()
     """What a reader of every answer must not overlook, in sentences."""
 
-    def __init__(self, label: str, model: Any, tokenizer: Any) -> None:
-        self._label = label
-        self._model = model
-        self._template = tokenizer
-        self._tokenizer: Tokenizer = tokenizer.backend_tokenizer
-        self._context: int = min(CONTEXT_CAP, model.config.max_position_embeddings)
+    def __init__(self, label: str, model: Any, text: ChatText) -> None:
+        import torch
+
+        self.label, self.model, self.text = label, model, text
+        self.device = str(model.device)
+        self.context: int = min(CONTEXT_CAP, model.config.max_position_embeddings)
+        self.exact = model.dtype == torch.float32
         small = model.num_parameters() < SMALL
-        self._threads = 1 if small else physical_cores()
-        # Longest first: one may begin like another. What is a single letter stays one.
-        added = (token for token in tokenizer.get_added_vocab() if len(token) > 1)
-        self._controls = sorted(added, key=len, reverse=True)
-        self._stop_tokens = _stop_tokens(model, tokenizer)
-        self._system_slot = self._has_system_slot()
+        self.threads = 1 if small else physical_cores()
         window: int | None = model.config.sliding_window
-        if window is not None and window >= self._context:
+        if window is not None and window >= self.context:
             # Never reached under the cap, and attention without one is cheaper. Phi-3-mini-4k's
             # window of 2,047 tokens is reached, so it stays: it is part of that model.
             model.config.sliding_window = None
+        per_token = cache_bytes(model.config.to_dict(), 1, model.dtype.itemsize)
+        self.sessions = SessionCache(
+            lambda _, long: TorchSession(self, long), per_token, per_token * self.context
+        )
 
     @classmethod
     def load(
@@ -203,7 +183,7 @@ class TorchModel:
         """
         import torch
         from safetensors import SafetensorError
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
         from transformers.utils.logging import disable_progress_bar
 
         bound_kernels()
@@ -212,7 +192,7 @@ class TorchModel:
         full = f"The memory ran out while {label} was loaded."
         with _memory_errors(full):
             try:
-                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                text = ChatText(folder)
                 loaded: Any = AutoModelForCausalLM.from_pretrained(
                     folder,
                     use_safetensors=True,
@@ -229,7 +209,7 @@ class TorchModel:
                 raise damaged(label, folder)
             if "device_map" not in layout:
                 _materialize_weights(model, device, getattr(torch, dtype), report)
-        made = cls(label, model.eval(), tokenizer)
+        made = cls(label, model.eval(), text)
         if placement and (waiting := _waiting(model)):
             made.warnings = (Placement("cpu_offload", placement.gpus, waiting).description,)
         return made
@@ -256,123 +236,48 @@ class TorchModel:
 
     def answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
         """Answer a conversation; each step is at most one forward pass."""
-        with _memory_errors(f"The memory ran out while {self._label} answered."):
-            yield from self._answer(messages, params)
-
-    def _answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
-        with ExitStack() as held:
-            prompt = yield from self.read(messages, params, held)
-            yield from self._continue(prompt, params)
-
-    def _continue(self, prompt: Prompt, params: GenerationParams) -> Steps:
-        """Prefill a prompt in chunks, then decode token by token."""
-        from transformers import DynamicCache
-
-        length = len(prompt.tokens)
-        most = min(most_tokens(params), prompt.context - length)
-        choose = make_sampler(params)
-        writer = _Writer(self._tokenizer, self._stop_tokens, params.stop)
-        cache = DynamicCache(config=self._model.config)
-        yield Progress("prefill", 0.0)
-
-        prefill = decode = 0.0  # seconds of the device's time, not of the waits in between
-        token, routing = 0, ()
-        for start in range(0, length, PREFILL_CHUNK):
-            resumed = time.monotonic()
-            end = min(start + PREFILL_CHUNK, length)
-            logits, routing = self._forward(prompt.tokens[start:end], cache, prompt.long)
-            if end == length:
-                token = choose(logits)
-            else:
-                logits[0].item()  # waits for a GPU, or the chunks would pile up there
-            prefill += time.monotonic() - resumed
-            if end < length:
-                if routing:
-                    yield Chunk(routing=routing)
-                yield Progress("prefill", end / length)
-
-        device, notes, warnings = str(self._model.device), prompt.notes, self.warnings
-        for n in range(1, most + 1):
-            text, finish = writer.push(token)
-            if finish is None and n < most:
-                where = Timings(device=device) if n == 1 else None
-                yield Chunk(text, 1, time.monotonic(), None, None, where, routing, notes, warnings)
-                notes = warnings = ()
-                resumed = time.monotonic()
-                logits, routing = self._forward([token], cache, prompt.long, in_prompt=False)
-                token = choose(logits)
-                decode += time.monotonic() - resumed
-                continue
-            usage = Usage(length, n)
-            timings = Timings(prefill=prefill, decode=decode, device=device)
-            text += writer.flush()
-            finish, at = finish or "length", time.monotonic()
-            yield Chunk(text, 1, at, finish, usage, timings, routing, notes, warnings)
-            if routing:  # nothing follows the last token, but it has its experts too
-                yield Chunk(
-                    routing=self._forward([token], cache, prompt.long, in_prompt=False).routing
-                )
-            return
+        with _memory_errors(f"The memory ran out while {self.label} answered."):
+            yield from decode.answer(self, messages, params)
 
     def read(
         self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
     ) -> Generator[Step, None, Prompt]:
-        """What the model is given; each step is at most one forward pass of what it sees with.
-
-        What is put into `held` is kept until the answer has ended, however it ends.
-        """
+        """See `seam.Loaded.read`."""
         yield from ()
-        return Prompt(self.encode(messages), self._context)
+        tokens = decode.encode(self, messages)
+        return Prompt(tokens, self.context, tokens)
 
-    def encode(self, messages: Sequence[Message]) -> list[int]:
-        """The conversation as tokens, in the model's own chat template."""
-        text = self._written(
-            messages, lambda m: escape_control_tokens(clean(m.text), self._controls)
-        )
-        prompt: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        if len(prompt) >= self._context:
-            raise self._too_long(len(prompt), self._context)
-        return prompt
+    def close(self) -> None:
+        """Give the memory of its conversations back; its own goes with the last reference."""
+        self.sessions.close()
 
-    def _written(self, messages: Sequence[Message], write: Callable[[Message], str]) -> str:
-        """The conversation in the chat template."""
-        return self._render(
-            to_template_messages(messages, system_slot=self._system_slot, write=write)
-        )
-
-    def _too_long(self, tokens: int, context: int) -> ContextLengthError:
-        return ContextLengthError(
-            f"This conversation is {tokens:,} tokens long; "
-            f"{self._label} takes {context:,} here, with the answer.",
-            "Shorten the prompt, or clear the conversation and start anew.",
-            tokens=tokens,
-            context=context,
-        )
-
-    def _forward(
+    def forward(
         self,
         tokens: "Sequence[int] | torch.Tensor",
         cache: "DynamicCache",
         long: bool,
         *,
         in_prompt: bool = True,
-    ) -> ForwardOutput:
-        """One forward pass over `tokens`, all of which join the cache."""
+    ) -> "tuple[torch.Tensor, tuple[ExpertRouting, ...]]":
+        """One forward pass over `tokens`, all of which join the cache.
+
+        Returns the logits after the last of them (vocabulary,), and the routing of each.
+        """
         import torch
 
-        torch.set_num_threads(self._threads)  # partly one number for the whole process
+        torch.set_num_threads(self.threads)  # partly one number for the whole process
         with torch.inference_mode(), self._factors(long):
             if isinstance(tokens, torch.Tensor):
                 given = {"inputs_embeds": tokens[None]}
             else:
-                given = {"input_ids": torch.tensor([tokens], device=self._model.device)}
-            made = self._model(**given, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            return ForwardOutput(made.logits[0, -1])
+                given = {"input_ids": torch.tensor([tokens], device=self.model.device)}
+            made = self.model(**given, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            return made.logits[0, -1], ()
 
     @contextmanager
     def _factors(self, long: bool) -> Generator[None, None, None]:
         """LongRoPE's long factors for all tokens, where the library would take the short ones."""
-        rope: dict[str, Any] = self._model.config.rope_parameters
+        rope: dict[str, Any] = self.model.config.rope_parameters
         if not long or "original_max_position_embeddings" not in rope:
             yield
             return
@@ -382,54 +287,6 @@ class TorchModel:
             yield
         finally:
             rope["original_max_position_embeddings"] = switch
-
-    def _render(self, talk: list[dict[str, str]]) -> str:
-        return self._template.apply_chat_template(talk, add_generation_prompt=True, tokenize=False)
-
-    def _has_system_slot(self) -> bool:
-        from jinja2 import TemplateError
-
-        talk = [{"role": "system", "content": _PROBE}, {"role": "user", "content": "x"}]
-        try:
-            return _PROBE in self._render(talk)
-        except TemplateError:  # some templates refuse what they cannot take
-            return False
-
-
-class _Writer:
-    """Tokens into what may be shown of them."""
-
-    def __init__(self, tokenizer: "Tokenizer", ends: set[int], stop: Sequence[str]) -> None:
-        self._ends = ends
-        self._detokenizer = Detokenizer(tokenizer)
-        self._stop = StopStrings(stop)
-
-    def push(self, token: int) -> tuple[str, FinishReason | None]:
-        """The text that a token adds, and whether it ends the answer."""
-        if token in self._ends:
-            return "", "stop"
-        text = self._stop.push(self._detokenizer.push(token))
-        return text, "stop" if self._stop.found else None
-
-    def flush(self) -> str:
-        """What is left at the end. Half a character is not: it never becomes one."""
-        return self._stop.flush()
-
-
-def most_tokens(params: GenerationParams) -> int:
-    """The most tokens an answer may have."""
-    most = DEFAULT_PARAMS.max_tokens if params.max_tokens is None else params.max_tokens
-    return max(1, most or 1)
-
-
-def _stop_tokens(model: Any, tokenizer: Any) -> set[int]:
-    """Every token that ends an answer, wherever the checkpoint says so."""
-    found = {tokenizer.eos_token_id}
-    for settings in (model.generation_config, model.config):
-        ids = settings.eos_token_id
-        found.update(ids if isinstance(ids, list) else [ids])
-    found.update(tokenizer.backend_tokenizer.token_to_id(text) for text in STOP_TOKENS)
-    return found - {None}
 
 
 def _waiting(model: Any) -> int:

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .._core.types import ExpertRouting
-from .torch_model import ForwardOutput, TorchModel
+from .._core.types import ExpertRouting, GenerationParams, Message
+from .chat_text import ChatText
+from .seam import Prompt, Step
+from .torch_model import TorchModel
 
 if TYPE_CHECKING:
     import torch
@@ -24,26 +27,33 @@ class MoeModel(TorchModel):
 
     fuses_on_load: ClassVar[bool] = True
 
-    def __init__(self, label: str, model: Any, tokenizer: Any) -> None:
-        super().__init__(label, model, tokenizer)
+    def __init__(self, label: str, model: Any, text: ChatText) -> None:
+        super().__init__(label, model, text)
         self._routers = [layer.mlp.router for layer in model.model.layers]
         self._experts: int = model.config.num_local_experts
-        self._pieces = token_strings(self._tokenizer, model.config.vocab_size)
+        self._pieces = token_strings(self.text.tokenizer, model.config.vocab_size)
         freeze_rope(model.model.rotary_emb)
 
-    def _forward(
+    def read(
+        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
+    ) -> Generator[Step, None, Prompt]:
+        """See `seam.Loaded.read`. All of it is read each time: its routing is told, too."""
+        prompt = yield from super().read(messages, params, held)
+        return replace(prompt, ids=None)
+
+    def forward(
         self,
         tokens: "Sequence[int] | torch.Tensor",
         cache: "DynamicCache",
         long: bool,
         *,
         in_prompt: bool = True,
-    ) -> ForwardOutput:
+    ) -> "tuple[torch.Tensor, tuple[ExpertRouting, ...]]":
         """One forward pass, listening to the routers: only during it, whoever is answered."""
         with _capture_routers(self._routers) as choices:
-            logits = super()._forward(tokens, cache, long, in_prompt=in_prompt).logits
+            logits, _ = super().forward(tokens, cache, long, in_prompt=in_prompt)
         ids = [int(token) for token in tokens]
-        return ForwardOutput(logits, self._routing(ids, choices, in_prompt))
+        return logits, self._routing(ids, choices, in_prompt)
 
     def _routing(
         self, ids: Sequence[int], choices: Sequence[Choice], in_prompt: bool

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .._core.errors import BadRequestError, OutOfMemoryError
 from .._core.types import GenerationParams, ImagePart, Message, Progress
-from .chat_text import ImagePlaceholders
-from .engine import Step
+from .chat_text import ChatText, ImagePlaceholders
+from .decode import most_tokens, too_long
 from .machine import gigabytes
 from .phi3_vision.crops import Layout
 from .placement import Placement
-from .torch_model import Prompt, TorchModel, cache_bytes, damaged, free_on, most_tokens
+from .seam import Prompt, Step
+from .torch_model import TorchModel, cache_bytes, damaged, free_on
 
 if TYPE_CHECKING:
     import torch
@@ -44,8 +45,8 @@ class VisionModel(TorchModel):
 
     supports_device_map: ClassVar[bool] = False
 
-    def __init__(self, label: str, model: Any, tokenizer: Any) -> None:
-        super().__init__(label, model, tokenizer)
+    def __init__(self, label: str, model: Any, text: ChatText) -> None:
+        super().__init__(label, model, text)
         self._processor: Any = None
         self._seen: OrderedDict[tuple[bytes, int], torch.Tensor] = OrderedDict()
         self._longest = min(LONG_CONTEXT, model.config.max_position_embeddings)
@@ -61,15 +62,18 @@ class VisionModel(TorchModel):
         placement: Placement | None = None,
     ) -> Self:
         """Read a checkpoint; see `TorchModel.load`."""
+        from transformers import AutoTokenizer
+
         from .phi3_vision import Phi3VImageProcessor, Phi3VProcessor, register
 
         register()
         try:
             pictures = Phi3VImageProcessor.from_pretrained(folder)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise damaged(label, folder) from error
         loaded = super().load(folder, label, device, dtype, report, placement)
-        loaded._processor = Phi3VProcessor(pictures, loaded._template)
+        loaded._processor = Phi3VProcessor(pictures, tokenizer)
         return loaded
 
     def read(
@@ -81,16 +85,16 @@ class VisionModel(TorchModel):
         the answer may go beyond, the long ones hold from the first token on: they would for every
         token as soon as it did.
         """
-        tags = ImagePlaceholders(self._controls)
-        text = self._written(messages, tags)
+        tags = ImagePlaceholders(self.text.controls)
+        text = self.text.written(messages, tags)
         pictures = [_opened(image) for image in tags.images]
         crops = crops_of(params, len(pictures))
         layouts = [Layout.of(*picture.size, crops) for picture in pictures]
         ids: list[int] = self._processor.encode(text, [layout.tokens for layout in layouts])
-        long = self._longest > self._context < len(ids) + most_tokens(params)
-        context = self._longest if long else self._context
+        long = self._longest > self.context < len(ids) + most_tokens(params)
+        context = self._longest if long else self.context
         if len(ids) >= context:
-            raise self._too_long(len(ids), context)
+            raise too_long(self.label, len(ids), context)
         if long:
             held.enter_context(self._reserved(len(ids), params))
 
@@ -101,7 +105,7 @@ class VisionModel(TorchModel):
             features.append(seen)
         notes = (f"{crops} crop{'s' * (crops > 1)}",) if pictures else ()
         notes += ("long context",) if long else ()
-        return Prompt(self._embedded(ids, features), context, long, notes)
+        return Prompt(self._embedded(ids, features), context, None, long, notes)
 
     def _see(
         self, image: ImagePart, picture: "Image.Image", crops: int, detail: str
@@ -117,14 +121,12 @@ class VisionModel(TorchModel):
         inputs = self._processor.image_processor([_decoded(picture)], num_crops=crops)
         layout = Layout.of(*picture.size, crops)
         pixels = inputs["pixel_values"][0][: 1 + layout.rows * layout.columns]
-        eyes = self._model.model.vision_embed_tokens
+        eyes = self.model.model.vision_embed_tokens
         features: list[torch.Tensor] = []
         for start in range(0, len(pixels), CROPS_AT_ONCE):
-            torch.set_num_threads(self._threads)
+            torch.set_num_threads(self.threads)
             with torch.inference_mode():
-                some = pixels[start : start + CROPS_AT_ONCE].to(
-                    self._model.device, self._model.dtype
-                )
+                some = pixels[start : start + CROPS_AT_ONCE].to(self.model.device, self.model.dtype)
                 features.append(eyes.get_img_features(some))
                 features[-1].flatten()[0].item()  # waits for a GPU, or the steps would pile up
             yield Progress("prefill", min(1.0, (start + len(some)) / len(pixels)), detail)
@@ -143,8 +145,8 @@ class VisionModel(TorchModel):
         import torch
 
         with torch.inference_mode():
-            tokens = torch.tensor(ids, device=self._model.device)
-            words = self._model.get_input_embeddings()(tokens.clamp_min(0))
+            tokens = torch.tensor(ids, device=self.model.device)
+            words = self.model.get_input_embeddings()(tokens.clamp_min(0))
             for n, seen in enumerate(features, 1):
                 words[tokens == -n] = seen.to(words)
             return words
@@ -153,15 +155,15 @@ class VisionModel(TorchModel):
     def _reserved(self, tokens: int, params: GenerationParams) -> Generator[None, None, None]:
         """Memory for a long conversation; refused beforehand where it would run out half-way."""
         length = min(tokens + most_tokens(params), self._longest)
-        config, width = self._model.config.to_dict(), self._model.dtype.itemsize
-        device, need = str(self._model.device), cache_bytes(config, length, width)
+        config, width = self.model.config.to_dict(), self.model.dtype.itemsize
+        device, need = str(self.model.device), cache_bytes(config, length, width)
         with _RESERVING:
             # What others took of theirs already counts twice: too careful, but never too late.
             free = free_on(device) - _RESERVED[device]
             if need > free:
                 raise OutOfMemoryError(
                     f"A conversation of {tokens:,} tokens needs {gigabytes(need)} of memory beside "
-                    f"{self._label}; {gigabytes(max(0, free))} is free.",
+                    f"{self.label}; {gigabytes(max(0, free))} is free.",
                     "Take fewer frames or pictures, fewer crops, or close other programs.",
                     need=need,
                     free=free,

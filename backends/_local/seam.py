@@ -1,0 +1,101 @@
+"""The seam between an engine and the decode loop: an engine reads tokens and gives logits."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from .._core.types import Chunk, ExpertRouting, GenerationParams, Message, Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .chat_text import ChatText
+    from .sessions import SessionCache
+
+Step = Chunk | Progress | None
+Steps = Generator[Step, None, None]
+"""A local answer: every `next()` is at most one forward pass; `None` is a step with no news."""
+
+
+class Output(NamedTuple):
+    """The result of a forward pass."""
+
+    logits: "np.ndarray[Any, Any]"
+    """After its last token: float32, (vocabulary,)."""
+    routing: tuple[ExpertRouting, ...] = ()
+    """Of each of its tokens, if the model is a mixture of experts."""
+
+
+class Session(Protocol):
+    """One conversation in an engine: its cache of the tokens that were read so far."""
+
+    def feed(self, tokens: Any, in_prompt: bool = True) -> Output:
+        """Read some more tokens, or vectors in their place. One forward pass."""
+        ...
+
+    def rewind(self, length: int) -> bool:
+        """Forget all but the first `length` tokens. False if this engine cannot."""
+        ...
+
+    def close(self) -> None:
+        """Give its memory back."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A conversation as a model reads it."""
+
+    tokens: Any
+    """A list of token ids, or vectors in their place: anything with a length and slices."""
+    context: int
+    """The most tokens that they and the answer may be."""
+    ids: Sequence[int] | None = None
+    """The same as token ids, where a session that has read some of them may go on from there."""
+    long: bool = False
+    """Whether it is read with LongRoPE's long factors, from its first token on."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the answer should know about it, in a few words."""
+
+
+class Loaded(Protocol):
+    """A model in memory."""
+
+    label: str
+    device: str
+    """Where it runs: `cpu`, `cuda:0`."""
+    context: int
+    """The most tokens of a conversation, prompt and answer."""
+    text: "ChatText"
+    sessions: "SessionCache"
+    exact: bool
+    """Whether it gives the same logits however a prompt is cut into feeds, but for rounding."""
+    warnings: tuple[str, ...]
+    """What a reader of every answer must not overlook, in sentences."""
+
+    def read(
+        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
+    ) -> Generator[Step, None, Prompt]:
+        """Make the prompt. What is put into `held` is kept until the answer has ended."""
+        ...
+
+    def close(self) -> None:
+        """Give its memory back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a model gets into memory. Made in the worker, so it may import an engine."""
+
+    device: str
+    """Such as `cpu` or `cuda:0`."""
+    need: int
+    """Bytes that the model and one answer of full length take."""
+    per_answer: int
+    """Bytes that every further answer may take."""
+    free: Callable[[], int]
+    """Bytes that are free on the device now."""
+    load: Callable[[Callable[[float], None]], Loaded]
+    """Load it, reporting the fraction that is done."""
