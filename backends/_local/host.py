@@ -1,0 +1,402 @@
+"""The page's side of the local models: it starts their processes, feeds, watches and ends them."""
+
+import asyncio
+import atexit
+import itertools
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from .._core.errors import OutOfMemoryError, ServerError
+from .._core.types import Chunk, GenerationParams, Message, Progress, TextPart
+from .._core.unicode import clean
+from . import messages
+from .machine import gigabytes
+from .messages import (
+    Answer,
+    Cancel,
+    Command,
+    Ended,
+    Event,
+    Load,
+    LoadFailed,
+    Loading,
+    Needs,
+    Proceed,
+    Steps,
+    Unload,
+)
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 30.0
+"""Seconds in which a worker must hear that an answer was stopped: a forward pass of 256 tokens
+takes 10 s of a model of 4 billion parameters on two slow cores."""
+
+_ROOT = Path(__file__).parents[2]
+_USUAL = ("numpy", "tokenizers", "jinja2.sandbox", "onnxruntime_genai")
+"""What a worker imports while it waits for its first model, where it is installed."""
+_job_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model on this machine, as its worker is told to load it."""
+
+    key: str
+    """Tells it from all others."""
+    label: str
+    engine: str
+    """The name of the module that loads it."""
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What that module's `plan` takes beside the label: plain data."""
+    process: str = ""
+    """Models with the same one share a process, as those of PyTorch on a GPU; else its own."""
+    hint: Callable[[int], str] = field(default=lambda free: "", compare=False)
+    """Which models would fit into so many bytes, in a sentence."""
+
+
+class _Job:
+    """One answer on its way from a worker to whoever asked for it."""
+
+    def __init__(self) -> None:
+        self.number = next(_job_numbers)
+        self.items: asyncio.Queue[Chunk | Progress | Exception | None] = asyncio.Queue()
+        self.ended = False
+        self._loop = asyncio.get_running_loop()
+
+    def put(self, *items: Chunk | Progress | Exception | None) -> None:
+        """Hand over steps, the error that ended the answer, or `None` at its end."""
+        self.ended = self.ended or any(
+            item is None or isinstance(item, Exception) for item in items
+        )
+        with suppress(RuntimeError):  # its loop has closed: nobody listens any more
+            self._loop.call_soon_threadsafe(self._take, items)
+
+    def _take(self, items: Sequence[Chunk | Progress | Exception | None]) -> None:
+        for item in items:
+            self.items.put_nowait(item)
+
+
+class _Model:
+    """A model that is loaded, or being loaded, and who waits for its answers."""
+
+    def __init__(self, facts: LocalModel, worker: "_Worker") -> None:
+        self.facts, self.worker = facts, worker
+        self.loaded = False
+        self.device = ""
+        self.used = time.monotonic()
+        self.jobs: dict[int, _Job] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Loaded, and nobody asked it anything."""
+        return self.loaded and not self.jobs
+
+
+class _Worker:
+    """One worker's process, and the threads that write to it and read from it."""
+
+    def __init__(
+        self, on_event: "Callable[[_Worker, Event], None]", on_end: "Callable[[_Worker, int], None]"
+    ) -> None:
+        self.models: dict[str, _Model] = {}
+        self.ended_by_us = False
+        self.stderr: deque[str] = deque(maxlen=20)
+        """Its last lines."""
+        self._commands: SimpleQueue[bytes | None] = SimpleQueue()
+        self._on_event, self._on_end = on_event, on_end
+        paths = filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "backends._local.worker", *_USUAL],
+            # Telemetry of ONNX Runtime is on by default; it is read when the library is imported.
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(paths),
+                "ORT_DISABLE_TELEMETRY": "1",
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for work in (self._write, self._read, self._listen):
+            threading.Thread(target=work, name=f"worker {self.process.pid}", daemon=True).start()
+
+    def send(self, command: Command) -> None:
+        """Send a command; does not wait for the worker to read it."""
+        self._commands.put(messages.command_bytes(command))
+
+    def end(self) -> None:
+        """End the process now."""
+        self.ended_by_us = True
+        self._commands.put(None)
+        self.process.kill()
+
+    def _write(self) -> None:
+        assert self.process.stdin is not None
+        with suppress(OSError, ValueError):  # it has ended: the reader says so
+            while (data := self._commands.get()) is not None:
+                self.process.stdin.write(data)
+                self.process.stdin.flush()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        try:
+            while (event := messages.read_event(self.process.stdout)) is not None:
+                self._on_event(self, event)
+        except ValueError:
+            logger.exception("a worker sent what cannot be read")
+            self.process.kill()
+        code = self.process.wait()
+        self._commands.put(None)
+        self._on_end(self, code)
+
+    def _listen(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.stderr.append(line.decode("utf-8", "replace").rstrip())
+
+
+class Host:
+    """The workers of this process: one for each model, and one that waits for the next model."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, _Model] = {}
+        self._shared: dict[str, _Worker] = {}
+        """Workers by the name of the process that their models share."""
+        self._spare: _Worker | None = None
+        self._lock = threading.RLock()
+        atexit.register(self.close)
+
+    async def stream(
+        self, model: LocalModel, conversation: Sequence[Message], params: GenerationParams
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Answer a conversation; the model is loaded first if it has to be.
+
+        Closing it stops the work. Raises `BackendError`.
+        """
+        job = _Job()
+        answer = Answer(job.number, model.key, tuple(map(_clean, conversation)), params)
+        # In a thread: to start a process takes some milliseconds, and so do large pictures.
+        state = await asyncio.to_thread(self._begin, model, job, answer)
+        try:
+            while (item := await job.items.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            self._leave(state, job)
+
+    async def load(self, model: LocalModel) -> None:
+        """Have a model ready, without a question. Raises `BackendError`; cancelling gives up."""
+        async for _ in self.stream(model, (), GenerationParams()):
+            pass
+
+    def warm(self) -> None:
+        """Have a worker ready for the next model."""
+        with self._lock:
+            if self._spare is None:
+                self._spare = _Worker(self._on_event, self._on_end)
+
+    def loaded(self) -> tuple[str, ...]:
+        """The keys of the models that are loaded or being loaded, least recently used first."""
+        with self._lock:
+            return tuple(sorted(self._models, key=lambda key: self._models[key].used))
+
+    def memory(self, key: str) -> int:
+        """Bytes that the process of a model holds; 0 if it is not loaded."""
+        import psutil
+
+        with self._lock:
+            state = self._models.get(key)
+        try:
+            return psutil.Process(state.worker.process.pid).memory_info().rss if state else 0
+        except psutil.Error:
+            return 0
+
+    def unload(self, key: str) -> bool:
+        """Give a model's memory back. False if it answers somebody, or is not loaded."""
+        with self._lock:
+            state = self._models.get(key)
+            if state is None or not state.idle:
+                return False
+            alone = self._forget(state)
+        if alone:
+            state.worker.process.wait()
+        return True
+
+    def close(self) -> None:
+        """End every worker."""
+        with self._lock:
+            workers = {state.worker for state in self._models.values()}
+            for worker in (*workers, *([self._spare] if self._spare else [])):
+                worker.end()
+
+    def _begin(self, model: LocalModel, job: _Job, answer: Answer) -> _Model:
+        with self._lock:
+            state = self._models.get(model.key)
+            if state is None:
+                state = self._models[model.key] = _Model(model, self._worker_for(model))
+                state.worker.models[model.key] = state
+                state.worker.send(Load(model.key, model.engine, model.label, dict(model.options)))
+            if not state.loaded:
+                job.put(Progress("loading", 0.0))
+            state.jobs[job.number] = job
+            state.worker.send(answer)
+        return state
+
+    def _worker_for(self, model: LocalModel) -> _Worker:
+        """The process that the model shares with others, else the spare one, else a new one."""
+        worker = self._shared.get(model.process) if model.process else None
+        if worker is None:
+            worker, self._spare = self._spare or _Worker(self._on_event, self._on_end), None
+            if model.process:
+                self._shared[model.process] = worker
+        return worker
+
+    def _leave(self, state: _Model, job: _Job) -> None:
+        """Nobody listens to an answer any more: it is stopped, unless it has ended."""
+        with self._lock:
+            state.used = time.monotonic()
+            if job.ended or job.number not in state.jobs:
+                state.jobs.pop(job.number, None)
+                return
+            alone = len(state.jobs) == len(state.worker.models) == 1
+            if not state.loaded and alone:
+                state.jobs.clear()
+                self._forget(state)  # nobody waits for this load any more
+                return
+        state.worker.send(Cancel(job.number))
+        deadline = threading.Timer(PATIENCE, self._give_up, (state, job))
+        deadline.daemon = True
+        deadline.start()
+
+    def _give_up(self, state: _Model, job: _Job) -> None:
+        """End a worker that has not heard that an answer was stopped."""
+        with self._lock:
+            if job.number in state.jobs:
+                logger.error("%s did not stop within %.0f s", state.facts.label, PATIENCE)
+                state.worker.process.kill()
+
+    def _forget(self, state: _Model) -> bool:
+        """Give a model up; its process too if no other model is in it, which is returned."""
+        self._models.pop(state.facts.key, None)
+        state.worker.models.pop(state.facts.key, None)
+        if state.worker.models:
+            state.worker.send(Unload(state.facts.key))
+            return False
+        self._shared.pop(state.facts.process, None)
+        state.worker.end()
+        return True
+
+    # ── What workers say; on the threads that read from them ───────────────────────────────────
+
+    def _on_event(self, worker: _Worker, event: Event) -> None:
+        if isinstance(event, Steps | Ended):
+            with self._lock:
+                states = [state for state in worker.models.values() if event.job in state.jobs]
+                job = states[0].jobs[event.job] if states else None
+                if states and isinstance(event, Ended):
+                    del states[0].jobs[event.job]
+            if job and isinstance(event, Steps):
+                job.put(*event.steps)
+            elif job and isinstance(event, Ended):
+                job.put(event.failure.error if event.failure else None)
+            return
+        state = worker.models.get(event.model)
+        if state is None:
+            return
+        if isinstance(event, Loading):
+            state.loaded = state.loaded or event.done
+            if not event.done:
+                for job in tuple(state.jobs.values()):
+                    job.put(Progress("loading", event.fraction))
+        elif isinstance(event, LoadFailed):
+            self._fail(state, event.failure.error)
+        else:
+            self._make_room(state, event)
+
+    def _make_room(self, state: _Model, needs: Needs) -> None:
+        """Let a model be loaded, once there is memory for it; unload idle ones for that."""
+        state.device = needs.device
+        if needs.free >= needs.need:
+            state.worker.send(Proceed(needs.model))
+            return
+        with self._lock:
+            idle = [
+                (one.used, key)
+                for key, one in self._models.items()
+                if one.idle and one.device == needs.device
+            ]
+        if idle and self.unload(min(idle)[1]):
+            state.worker.send(Proceed(needs.model, measure=True))
+            return
+        error = OutOfMemoryError(
+            f"{state.facts.label} needs {gigabytes(needs.need)} of memory; "
+            f"{gigabytes(needs.free)} is free.",
+            state.facts.hint(needs.free),
+            need=needs.need,
+            free=needs.free,
+        )
+        self._fail(state, error)
+
+    def _fail(self, state: _Model, error: Exception) -> None:
+        """A model cannot be loaded: all who wait for it are told."""
+        with self._lock:
+            jobs, state.jobs = [*state.jobs.values()], {}
+            self._forget(state)
+        for job in jobs:
+            job.put(error)
+
+    def _on_end(self, worker: _Worker, code: int) -> None:
+        """A worker's process has ended: by itself, by the system, or because it was told to."""
+        with self._lock:
+            states = [*worker.models.values()]
+            waiting = [(state, job) for state in states for job in state.jobs.values()]
+            for state in states:
+                state.jobs = {}
+                self._models.pop(state.facts.key, None)
+                self._shared.pop(state.facts.process, None)
+            if worker is self._spare:
+                self._spare = None
+        if not worker.ended_by_us:
+            labels = ", ".join(state.facts.label for state in states) or "a spare worker"
+            logger.error(
+                "%s: the process ended with %d\n%s", labels, code, "\n".join(worker.stderr)
+            )
+        for state, job in waiting:
+            job.put(_ended(state.facts.label, code))
+
+
+def _clean(message: Message) -> Message:
+    """The same without what is no text: half a surrogate pair cannot cross the pipe."""
+    parts = (
+        TextPart(clean(one.text)) if isinstance(one, TextPart) else one for one in message.parts
+    )
+    return Message(message.role, tuple(parts))
+
+
+def _ended(label: str, code: int) -> Exception:
+    """The error of an answer whose process has ended."""
+    if code == -9:  # SIGKILL, which the system sends when the memory is full
+        return OutOfMemoryError(
+            f"The system ended {label} while it answered; most likely the memory ran out.",
+            "Close other programs, or choose a smaller model.",
+        )
+    return ServerError(
+        f"{label} crashed while it answered.", "Ask again: it is loaded anew. The log says more."
+    )
+
+
+HOST = Host()
+"""The workers of this process."""

@@ -1,0 +1,233 @@
+"""The process of a local model: `python -m backends._local.worker`, fed by `host` over a pipe."""
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from queue import Empty, SimpleQueue
+from typing import BinaryIO
+
+from .._core.types import Chunk, Progress
+from . import messages
+from .decode import answer
+from .machine import release_memory
+from .messages import Answer, Cancel, Command, Ended, Event, Failure, Load, Needs, Proceed
+from .seam import Loaded, Plan, Steps
+
+BUNDLE = 0.005
+"""Seconds for which the steps of an answer are gathered before they cross the pipe."""
+MAX_ACTIVE = 4
+"""Answers that one model makes at once; the next ones wait in line."""
+
+
+class _Job:
+    """One answer in the worker."""
+
+    def __init__(self, asked: Answer) -> None:
+        self.asked, self.at = asked, time.monotonic()
+        self.cancelled = False
+        self.steps: Steps | None = None
+        self.news: list[Chunk | Progress] = []
+        self.sent = 0.0
+        self.begun = False
+        """Whether some of its text has been sent."""
+
+
+class Worker:
+    """Loads models and answers, one forward pass of one answer at a time.
+
+    Everything happens in the main thread: an engine may hold Python's lock for as long as it
+    computes, so a second thread would not help. Another one only reads the pipe.
+    """
+
+    def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
+        self._commands: SimpleQueue[Command] = SimpleQueue()
+        self._events = events
+        self._plans: dict[str, Plan] = {}
+        self._models: dict[str, Loaded] = {}
+        self._active: list[_Job] = []
+        self._waiting: deque[_Job] = deque()
+        threading.Thread(target=self._listen, args=(commands,), daemon=True).start()
+
+    def run(self) -> None:
+        """Serve until the page has gone."""
+        while True:
+            self._take()
+            self._admit()
+            for job in tuple(self._active):
+                self._step(job)
+
+    def _listen(self, pipe: BinaryIO) -> None:
+        """Read commands; when the page has ended, however it ended, so does this process."""
+        try:
+            while (command := messages.read_command(pipe)) is not None:
+                self._commands.put(command)
+        finally:
+            os._exit(0)
+
+    def _take(self) -> None:
+        """Carry out the commands that have come; wait for one while there is nothing to do."""
+        wait = not self._active and not any(map(self._can_begin, self._waiting))
+        while True:
+            try:
+                command = self._commands.get(block=wait)
+            except Empty:
+                return
+            wait = False
+            if isinstance(command, Load):
+                self._plan(command)
+            elif isinstance(command, Proceed):
+                self._proceed(command)
+            elif isinstance(command, Answer):
+                self._waiting.append(_Job(command))
+            elif isinstance(command, Cancel):
+                self._cancel(command)
+            else:
+                self._unload(command.model)
+
+    def _plan(self, command: Load) -> None:
+        model = command.model
+        if model in self._models:
+            self._send(messages.Loading(model, 1.0, True))
+            return
+        try:
+            engine = import_module(command.engine)
+            self._plans[model] = engine.plan(label=command.label, **command.options)
+            self._measure(model)
+        except BaseException as error:
+            self._send(messages.LoadFailed(model, Failure.of(error)))
+
+    def _measure(self, model: str) -> None:
+        plan = self._plans[model]
+        self._send(Needs(model, plan.device, plan.need, plan.free()))
+
+    def _proceed(self, command: Proceed) -> None:
+        model = command.model
+        try:
+            if command.measure:
+                self._measure(model)
+                return
+            load: Callable[[Callable[[float], None]], Loaded] = self._plans[model].load
+            self._models[model] = load(
+                lambda done: self._send(messages.Loading(model, round(done, 2)))
+            )
+        except BaseException as error:
+            self._plans.pop(model, None)
+            self._send(messages.LoadFailed(model, Failure.of(error)))
+            release_memory()
+        else:
+            self._send(messages.Loading(model, 1.0, True))
+
+    def _unload(self, model: str) -> None:
+        """Give a model's memory back."""
+        del self._plans[model]
+        if loaded := self._models.pop(model, None):
+            loaded.close()
+            del loaded
+        release_memory()
+
+    def _cancel(self, command: Cancel) -> None:
+        for job in (*self._active, *self._waiting):
+            if job.asked.job == command.job:
+                job.cancelled = True
+
+    def _admit(self) -> None:
+        """Begin answers while there is room; tell the others their place in line."""
+        for job in [job for job in self._waiting if job.cancelled]:
+            self._waiting.remove(job)
+            self._send(Ended(job.asked.job))
+        for job in [job for job in self._waiting if self._can_begin(job)]:
+            if self._can_begin(job):  # each takes room of the next one
+                self._waiting.remove(job)
+                self._active.append(job)
+        loaded = (job for job in self._waiting if job.asked.model in self._models)
+        for place, job in enumerate(loaded, 1):
+            self._tell(job, Progress.in_line(place))
+
+    def _can_begin(self, job: _Job) -> bool:
+        """Whether a waiting answer could begin now, or end."""
+        model = job.asked.model
+        if job.cancelled:
+            return True
+        if model not in self._models:
+            return False
+        beside = sum(one.asked.model == model for one in self._active)
+        if not beside:
+            return True
+        plan = self._plans[model]
+        # Answers that run may still grow to full length, so room is asked for all of them.
+        return beside < MAX_ACTIVE and plan.free() >= plan.per_answer * (beside + 1)
+
+    def _tell(self, job: _Job, progress: Progress) -> None:
+        """Send progress at once, if it is news."""
+        if job.news[-1:] != [progress]:
+            job.news = [progress]
+            self._send(messages.Steps(job.asked.job, [progress]))
+
+    def _step(self, job: _Job) -> None:
+        """One forward pass of one answer."""
+        if job.cancelled or not job.asked.messages:  # or it only waited for the model
+            self._end(job)
+            return
+        began = time.monotonic()
+        try:
+            if job.steps is None:
+                asked = job.asked
+                job.news.clear()
+                job.steps = answer(self._models[asked.model], asked.messages, asked.params)
+            step = next(job.steps)
+        except StopIteration:
+            self._end(job)
+        except BaseException as error:
+            self._end(job, Failure.of(error))
+        else:
+            if step is not None:
+                job.news.append(step)
+            # A step that takes as long as this one did would come too late to send it after that.
+            now = time.monotonic()
+            first = not job.begun and isinstance(step, Chunk)
+            if first or now - job.sent + (now - began) * len(self._active) >= BUNDLE:
+                self._flush(job)
+
+    def _flush(self, job: _Job) -> None:
+        """Send what is new of an answer."""
+        if job.news:
+            self._send(messages.Steps(job.asked.job, job.news))
+            job.begun = job.begun or isinstance(job.news[-1], Chunk)
+            job.news, job.sent = [], time.monotonic()
+
+    def _end(self, job: _Job, failure: Failure | None = None) -> None:
+        self._active.remove(job)
+        if job.steps is not None:
+            job.steps.close()
+        self._flush(job)
+        self._send(Ended(job.asked.job, failure))
+
+    def _send(self, event: Event) -> None:
+        try:
+            self._events.write(messages.event_bytes(event))
+            self._events.flush()
+        except OSError:  # the page has gone
+            os._exit(0)
+
+
+def main() -> None:
+    """Take the pipes for ourselves: what a library prints goes to standard error."""
+    events = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    commands = os.fdopen(os.dup(0), "rb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    # Loaded now rather than with the first model: this worker may be waiting for one.
+    for name in sys.argv[1:]:
+        with suppress(ImportError):
+            import_module(name)
+    Worker(commands, events).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+"""Local models in processes of their own: fed, stopped, crashed, killed, and gone with the page."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends import (
+    BackendError,
+    Chunk,
+    GenerationParams,
+    Message,
+    MissingDependencyError,
+    OutOfMemoryError,
+    Progress,
+    ServerError,
+)
+from backends._local import host as host_module
+from backends._local.host import Host, LocalModel
+from tests.browser import PATIENCE
+
+ENGINE = "tests.fake_engine"
+HELLO = (Message.of("user", "Hello"),)
+GREEDY = GenerationParams(temperature=0.0)
+
+
+@pytest.fixture
+def host():
+    host = Host()
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def model(tmp_path: Path):
+    """Make a model that says a text."""
+
+    def make(key: str = "fake", text: str = "one two three", **options: Any) -> LocalModel:
+        feeds = tmp_path / f"{key}.feeds"
+        feeds.touch()
+        process = options.pop("process", "")
+        options = {"text": text, "feeds": str(feeds), **options}
+        return LocalModel(key, key.title(), ENGINE, options, process, lambda free: "None fits.")
+
+    return make
+
+
+def feeds(model: LocalModel) -> list[int]:
+    return [int(line) for line in Path(model.options["feeds"]).read_text().split()]
+
+
+async def said(host: Host, model: LocalModel, messages=HELLO, params=GREEDY) -> str:
+    async with asyncio.timeout(PATIENCE):
+        steps = [step async for step in host.stream(model, messages, params)]
+    return "".join(step.text for step in steps if isinstance(step, Chunk))
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_it_says_its_text_whatever_a_library_prints(host: Host, model) -> None:
+    assert await said(host, model(text="Ahoj 👋🏽 你好")) == "Ahoj 👋🏽 你好"
+
+
+async def test_every_step_of_an_answer_is_told(host: Host, model) -> None:
+    steps = [step async for step in host.stream(model(), HELLO, GREEDY)]
+    assert [step.stage for step in steps if isinstance(step, Progress)] == [
+        *("loading", "loading", "prefill")
+    ]
+    *_, last = steps
+    assert isinstance(last, Chunk) and last.finish_reason == "stop" and last.usage
+    assert last.usage.output_tokens == sum(isinstance(step, Chunk) for step in steps)
+
+
+async def test_pictures_and_all_scripts_cross_the_pipe(host: Host, model) -> None:
+    from backends import ImagePart, TextPart
+
+    odd = TextPart("\u2028 \ud83d\ude00 \x00 " + "ß" * 100_000)
+    both = (Message("user", (ImagePart(os.urandom(3_000_000), "image/png"), odd)),)
+    with pytest.raises(BackendError, match="tokens long"):
+        await said(host, model(), both)
+
+
+async def test_a_stop_is_heard_within_one_feed(host: Host, model) -> None:
+    slow = model(text="one " * 300, pause=0.01)
+    async with asyncio.timeout(PATIENCE), aclosing(host.stream(slow, HELLO, GREEDY)) as steps:
+        async for step in steps:
+            if isinstance(step, Chunk):
+                break
+    state = host._models["fake"]
+    at_stop = len(feeds(slow))
+    await until(lambda: not state.jobs)
+    assert len(feeds(slow)) <= at_stop + 5  # those of the moments in which the word was on its way
+    ended = len(feeds(slow))
+    assert await said(host, slow, params=GenerationParams(max_tokens=3, temperature=0.0))
+    assert len(feeds(slow)) > ended
+
+
+async def test_two_answers_of_one_model_take_turns(host: Host, model) -> None:
+    slow = model(text="one two three four five six", pause=0.005)
+    await host.load(slow)
+    both = await asyncio.gather(said(host, slow), said(host, slow, (Message.of("user", "Hi"),)))
+    assert both == ["one two three four five six"] * 2
+
+
+async def test_a_next_turn_reads_only_what_is_new(host: Host, model) -> None:
+    fake, talk = model(text="one two three"), list(HELLO)
+    for turn in range(8):
+        before = len(feeds(fake))
+        answer = await said(host, fake, tuple(talk))
+        prompt = feeds(fake)[before]
+        if turn:
+            assert prompt <= 16 + len("Go on.")
+        talk += [Message.of("assistant", answer), Message.of("user", "Go on.")]
+
+
+async def test_an_error_of_the_engine_is_the_answers_and_the_next_one_is_whole(
+    host: Host, model
+) -> None:
+    broken = model(fail_at=2)
+    with pytest.raises(RuntimeError, match="the engine broke"):
+        await said(host, broken)
+    assert host.loaded() == ("fake",)
+    assert await said(host, broken, params=GenerationParams(max_tokens=1, temperature=0.0)) == "one"
+
+
+async def test_an_engine_that_crashes_takes_nobody_along(host: Host, model, caplog) -> None:
+    broken, other = model("broken", crash_at=2, signal="SIGSEGV"), model("other", pause=0.01)
+    beside = asyncio.create_task(said(host, other))
+    with pytest.raises(ServerError, match="Broken crashed while it answered"):
+        await said(host, broken)
+    assert await beside == "one two three"
+    assert "-11" in caplog.text
+    with pytest.raises(ServerError):  # it is loaded anew
+        await said(host, broken)
+
+
+async def test_what_the_system_kills_is_said_to_be_out_of_memory(host: Host, model) -> None:
+    with pytest.raises(OutOfMemoryError, match="most likely the memory ran out"):
+        await said(host, model(crash_at=1, signal="SIGKILL"))
+
+
+async def test_an_engine_that_does_not_hear_is_ended(
+    host: Host, model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "PATIENCE", 0.1)
+    deaf = model(hang_at=1)
+    async with asyncio.timeout(PATIENCE), aclosing(host.stream(deaf, HELLO, GREEDY)) as steps:
+        async for step in steps:
+            if isinstance(step, Chunk):
+                await until(lambda: len(feeds(deaf)) == 2)  # the one in which it hangs
+                break
+    pid = host._models["fake"].worker.process.pid
+    await until(lambda: not alive(pid) and not host.loaded())
+
+
+async def test_a_load_that_nobody_waits_for_is_given_up(host: Host, model) -> None:
+    task = asyncio.create_task(said(host, model(load_hangs=True)))
+    await until(lambda: host.loaded())
+    pid = host._models["fake"].worker.process.pid
+    await asyncio.sleep(0.1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await until(lambda: not alive(pid))
+    assert host.loaded() == ()
+
+
+async def test_a_model_that_cannot_be_loaded_says_why(host: Host, model) -> None:
+    with pytest.raises(MissingDependencyError, match="There is no such model") as caught:
+        await said(host, model(missing=True))
+    assert caught.value.hint == "Choose another one." and host.loaded() == ()
+
+
+async def test_room_is_made_by_unloading_who_was_used_least_recently(
+    host: Host, model, tmp_path: Path
+) -> None:
+    free = tmp_path / "free"
+    free.write_text("100")
+    one, two = model("one"), model("two")
+    await said(host, one)
+    await said(host, two)
+    new = model("new", need=150, free=str(free))
+    asked = asyncio.create_task(said(host, new))
+    await until(lambda: "one" not in host.loaded())
+    free.write_text("200")
+    assert await asked == "one two three"
+    assert "new" in host.loaded()
+
+
+async def test_what_cannot_fit_is_refused_with_numbers(host: Host, model, tmp_path: Path) -> None:
+    free = tmp_path / "free"
+    free.write_text("1000000000")
+    with pytest.raises(OutOfMemoryError, match=r"needs 2\.0 GB of memory; 1\.0 GB is free") as no:
+        await said(host, model(need=2_000_000_000, free=str(free)))
+    assert no.value.hint == "None fits."
+
+
+async def test_unloading_gives_the_memory_back(host: Host, model) -> None:
+    large = model(bytes=200_000_000)
+    await said(host, large)
+    assert host.memory("fake") > 200_000_000
+    pid = host._models["fake"].worker.process.pid
+    assert host.unload("fake") and not alive(pid)
+    assert host.memory("fake") == 0 and not host.unload("fake")
+
+
+async def test_models_may_share_a_process(host: Host, model) -> None:
+    one, two = model("one", process="gpu"), model("two", "four five", process="gpu")
+    both = await asyncio.gather(said(host, one), said(host, two))
+    assert both == ["one two three", "four five"]
+    assert host._models["one"].worker is host._models["two"].worker
+    assert host.unload("one") and await said(host, two) == "four five"
+
+
+async def test_a_spare_worker_is_taken(host: Host, model) -> None:
+    host.warm()
+    assert host._spare is not None
+    pid = host._spare.process.pid
+    await said(host, model())
+    assert host._models["fake"].worker.process.pid == pid and host._spare is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+async def test_no_worker_outlives_the_page(tmp_path: Path, end: signal.Signals) -> None:
+    program = (
+        "import asyncio, sys, time\n"
+        "from backends import GenerationParams, Message\n"
+        "from backends._local.host import HOST, LocalModel\n"
+        "options = {'text': 'one', 'feeds': sys.argv[1]}\n"
+        f"model = LocalModel('m', 'M', {ENGINE!r}, options)\n"
+        "HOST.warm()\n"
+        "asyncio.run(HOST.load(model))\n"
+        "HOST.warm()\n"
+        "workers = (HOST._models['m'].worker, HOST._spare)\n"
+        "print(*(worker.process.pid for worker in workers), flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    root = Path(__file__).parents[1]
+    page = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, str(tmp_path / "feeds")),
+        cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert page.stdout is not None
+    workers = [int(pid) for pid in (await page.stdout.readline()).split()]
+    assert len(workers) == 2 and all(map(alive, workers))
+    page.send_signal(end)
+    await page.wait()
+    await until(lambda: not any(map(alive, workers)))
+
+
+def test_the_page_imports_no_engine() -> None:
+    program = (
+        "import sys\n"
+        "import backends._local.host\n"
+        "engines = {'torch', 'transformers', 'onnxruntime', 'onnxruntime_genai', 'numpy'}\n"
+        "assert not engines & sys.modules.keys(), engines & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1], check=True)
