@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ENGINES = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "accelerate"}
+ENGINES = {
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "onnxruntime_genai",
+    "tokenizers",
+    "safetensors",
+    "huggingface_hub",
+    "accelerate",
+}
 PHI3_VISION = ROOT / "backends" / "_local" / "phi3_vision"
 """Classes of models, as Transformers holds them; importing the folder itself loads none of them."""
 CLIENTS = {"openai", "ollama", "httpx", "httpx2", "requests", "aiohttp", "urllib3"}

@@ -1,12 +1,15 @@
 """The built-in demonstration models: they answer in the first second, with nothing to download."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import ClassVar
 
-from .._core.backend import Health, Offer, Status, register
+from .._core.backend import Health, Offer, Status, check_pictures, register
 from .._core.catalog import MODELS, ModelSpec
-from .._core.types import Connection, GenerationParams
+from .._core.types import Chunk, Connection, GenerationParams, Message, Progress
+from .._local.host import HOST, LocalModel
 from ..transformers import Transformers
 
 MOST_CROPS = 4
@@ -17,11 +20,14 @@ _SPECS = tuple(spec for spec in MODELS.values() if spec.family == "Pocket")
 class Pocket(Transformers):
     """The Pocket models, whose weights come with the program: one lesson each and little else.
 
-    Not Microsoft models. They go through the same code as the real Phi models.
+    Not Microsoft models. They go through the same code as the real Phi models: those of text in
+    ONNX Runtime GenAI, int4, each in a process of its own, the others in PyTorch.
     """
 
     id: ClassVar[str] = "pocket"
     label: ClassVar[str] = "Pocket (built in)"
+    requires: ClassVar[tuple[str, ...]] = ("onnxruntime_genai", "tokenizers")
+    install: ClassVar[str] = "pip install onnxruntime-genai tokenizers"
     no_weights: ClassVar[Status] = Status(
         "not installed",
         "The files of the built-in models are missing: fetch Phi Playground again, with "
@@ -36,6 +42,41 @@ class Pocket(Transformers):
     async def check(self, connection: Connection | None = None) -> Health:
         """See `Backend.check`: it reads a few names of files, so it needs no thread."""
         return self.check_files()
+
+    async def load(self, connection: Connection | None = None) -> None:
+        """Have a process ready for the first question; see `Backend.load`."""
+        if not self.missing_packages():
+            await asyncio.to_thread(HOST.warm)
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Answer the conversation on this machine; see `Backend.stream`."""
+        self.check_packages()
+        spec = self._spec(model)
+        if _is_text(spec):
+            check_pictures(spec, messages)
+            answers = HOST.stream(_local(spec), messages, params)
+        else:
+            Transformers.check_packages()
+            answers = super().stream(model, messages, params, connection)
+        async with aclosing(answers) as steps:
+            async for step in steps:
+                yield step
+
+    async def prepare(self, model: str) -> None:
+        """Load the model, if it is not loaded yet."""
+        self.check_packages()
+        spec = self._spec(model)
+        if _is_text(spec):
+            await HOST.load(_local(spec))
+        else:
+            Transformers.check_packages()
+            await super().prepare(model)
 
     def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
         """See `Backend.crops`: at most as many as Pocket-Vision was taught to look at."""
@@ -52,10 +93,32 @@ class Pocket(Transformers):
     def checkpoint(self, spec: ModelSpec) -> Path | None:
         """The folder beside this file that holds the model."""
         folder = Path(__file__).parent / "models" / spec.key
-        return folder if (folder / "model.safetensors").is_file() else None
+        weights = "onnx/model.onnx.data" if _is_text(spec) else "model.safetensors"
+        return folder if (folder / weights).is_file() else None
 
     def _offer(self, spec: ModelSpec) -> Offer:
         """A model as it stands: here or not. It fits into any memory, and is never downloaded."""
         here = self.checkpoint(spec) is not None
         ready = Status("ready", "On this machine.", "ready_local")
-        return Offer(self.model_id(spec), spec, ready if here else self.no_weights)
+        kind = type(self) if _is_text(spec) else Transformers
+        status = kind.without_packages() or (ready if here else self.no_weights)
+        return Offer(self.model_id(spec), spec, status)
+
+    def check_files(self) -> Health:
+        """See `Transformers.check_files`: each model needs the packages of its own engine."""
+        offers = sorted(map(self._offer, self.specs()), key=lambda offer: not offer.status.ready)
+        ready = Status("ready", "Runs on this machine.", "ready_local")
+        first = offers[0].status
+        return Health(self.without_packages() or (ready if first.ready else first), offers)
+
+
+def _is_text(spec: ModelSpec) -> bool:
+    """Whether a model runs in ONNX Runtime GenAI: a dense one that reads text alone."""
+    return spec.architecture == "phi3"
+
+
+def _local(spec: ModelSpec) -> LocalModel:
+    """A text model as its worker loads it."""
+    folder = Path(__file__).parent / "models" / spec.key / "onnx"
+    options = {"folder": str(folder)}
+    return LocalModel(f"pocket:{spec.key}", spec.label, "backends._local.onnx_text", options)

@@ -1,0 +1,150 @@
+"""A text model in ONNX Runtime GenAI, behind the seam."""
+
+import json
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from .._core.backend import CONTEXT_CAP
+from .._core.errors import MissingDependencyError
+from .._core.types import GenerationParams, Message
+from .chat_text import ChatText
+from .decode import encode
+from .machine import free_memory, physical_cores
+from .seam import Output, Plan, Prompt, Step
+from .sessions import SessionCache
+
+SMALL = 50e6
+"""Bytes of weights up to which one core computes as fast as several that wait for each other."""
+_OVERHEAD = 150e6
+"""Bytes that the libraries and a forward pass take beside weights and cache."""
+_KEPT_SESSIONS = 2
+"""Conversations of full length whose cache is kept for their next turn."""
+
+
+class OnnxSession:
+    """A generator of ONNX Runtime GenAI, used for its logits alone; see `seam.Session`."""
+
+    def __init__(self, model: Any, room: int) -> None:
+        og = _library()
+        params = og.GeneratorParams(model)
+        params.set_search_options(max_length=room, do_sample=False)
+        self._generator: Any = og.Generator(model, params)
+
+    def feed(self, tokens: Sequence[int], in_prompt: bool = True) -> Output:
+        """Read some more tokens."""
+        import numpy as np
+
+        assert self._generator is not None
+        self._generator.append_tokens(np.array(tokens, dtype=np.int32))
+        logits = np.asarray(self._generator.get_logits())
+        return Output(logits.reshape(-1, logits.shape[-1])[-1].astype(np.float32, copy=False))
+
+    def rewind(self, length: int) -> bool:
+        """Forget all but the first `length` tokens."""
+        assert self._generator is not None
+        self._generator.rewind_to(length)
+        return True
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self._generator = None
+
+
+class OnnxText:
+    """A loaded folder of ONNX Runtime GenAI; see `seam.Loaded`."""
+
+    device = "cpu"
+    exact = True
+    """Logits of a prompt in one feed and in several differ by 5e-5 (tried with 0.18.0)."""
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, label: str, model: Any, text: ChatText, facts: "Facts") -> None:
+        self.label, self.text, self.context = label, text, facts.context
+        self._model: Any = model
+        size = facts.bytes_per_token
+        self.sessions = SessionCache(
+            lambda room, _: OnnxSession(model, room), size, _KEPT_SESSIONS * facts.context * size
+        )
+
+    def read(
+        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
+    ) -> Generator[Step, None, Prompt]:
+        """See `seam.Loaded.read`."""
+        yield from ()
+        tokens = encode(self, messages)
+        return Prompt(tokens, self.context, tokens)
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self.sessions.close()
+        self._model = None
+
+
+class Facts:
+    """What `genai_config.json` says of a model. Raises `OSError`, `ValueError` or `KeyError`."""
+
+    def __init__(self, folder: Path) -> None:
+        model: dict[str, Any] = json.loads((folder / "genai_config.json").read_text("utf-8"))[
+            "model"
+        ]
+        decoder = model["decoder"]
+        self.type: str = model["type"]
+        self.context: int = min(CONTEXT_CAP, int(model["context_length"]))
+        files = folder.glob(f"{decoder['filename']}*")
+        self.weights = sum(file.stat().st_size for file in files)
+        """Bytes of the decoder's graph and weights."""
+        heads = decoder["num_key_value_heads"] * decoder["head_size"]
+        # Keys and values in float32: what int4 models for a processor compute with.
+        self.bytes_per_token = 2 * 4 * heads * decoder["num_hidden_layers"]
+
+
+def plan(label: str, folder: str) -> Plan:
+    """How to load a folder. Raises `MissingDependencyError` if it is damaged or incomplete."""
+    path = Path(folder)
+    try:
+        facts = Facts(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged(label, path) from error
+    cache = facts.context * facts.bytes_per_token
+    return Plan(
+        device="cpu",
+        need=int(facts.weights + cache + _OVERHEAD),
+        per_answer=cache,
+        free=free_memory,
+        load=lambda report: _load(path, label, facts, report),
+    )
+
+
+def _load(folder: Path, label: str, facts: Facts, report: Callable[[float], None]) -> OnnxText:
+    og = _library()
+
+    threads = 1 if facts.weights < SMALL else physical_cores()
+    options = {"intra_op_num_threads": threads, "session.intra_op.allow_spinning": "0"}
+    try:
+        # Where several forms of a model lie in folders of one, its tokenizer stands above them.
+        text = ChatText(folder if (folder / "tokenizer.json").is_file() else folder.parent)
+        config = og.Config(str(folder))
+        config.overlay(json.dumps({"model": {"decoder": {"session_options": options}}}))
+        model = og.Model(config)
+    except Exception as error:  # the library raises plain RuntimeError and its own OrtException
+        raise damaged(label, folder) from error
+    report(1.0)
+    return OnnxText(label, model, text, facts)
+
+
+def _library() -> Any:
+    """The library: a compiled module without types."""
+    import onnxruntime_genai
+
+    return onnxruntime_genai
+
+
+def damaged(label: str, folder: Path) -> MissingDependencyError:
+    """The error of files that cannot be a whole model."""
+    return MissingDependencyError(
+        f"The files of {label} on this machine are damaged or incomplete.",
+        "Delete them and download the model again.",
+        folder=str(folder),
+    )
