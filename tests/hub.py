@@ -54,7 +54,7 @@ class Hub:
     def _facts(self, name: str) -> dict:
         data = self.files[name]
         facts = {"size": len(data), "blobId": hashlib.sha1(data).hexdigest()}
-        if name.endswith(".safetensors"):
+        if name.endswith((".safetensors", ".onnx.data")):
             sha256 = hashlib.sha256(data).hexdigest()
             facts["lfs"] = {"sha256": sha256, "oid": sha256, "size": len(data), "pointerSize": 1}
         return facts
@@ -78,8 +78,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 self._send(200, json.dumps(hub.about()).encode(), {})
             elif path == f"/api/models/{hub.repo}/tree/{COMMIT}":
                 self._send(200, json.dumps(hub.tree()).encode(), {})
-            elif path.startswith(f"/{hub.repo}/resolve/") and path.split("/")[-1] in hub.files:
-                self._file(path.split("/")[-1], body)
+            elif path.startswith(f"/{hub.repo}/resolve/"):
+                _, name = path.removeprefix(f"/{hub.repo}/resolve/").split("/", 1)
+                self._file(name, body) if name in hub.files else self._send(404, b"{}", {})
             else:
                 self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from .._core.types import Progress
 from .machine import gigabytes, gigabytes_of
 from .weights import hub_cache
 
-KINDS = (".safetensors", ".json", ".jinja", "tokenizer.model", "merges.txt")
-"""Ends of the names of the files that a model needs: safetensors only, no code."""
+SAFETENSORS = (".safetensors", ".json", ".jinja", "tokenizer.model", "merges.txt")
+"""Ends of the names of the files that a checkpoint needs: safetensors only, no code."""
+ONNX = (".onnx", ".onnx.data", ".json", ".jinja", "tokenizer.model")
+"""The same of a folder for ONNX Runtime GenAI."""
 
 _SPARE = 200e6
 """Bytes to leave free on the disk."""
@@ -32,10 +34,13 @@ _LARGE = 10_000_000
 _RESUMES = "What came so far is kept: try again, and it goes on from there."
 
 
-async def download(hub_id: str, label: str) -> AsyncGenerator[Progress, None]:
-    """Fetch a model into the Hugging Face cache. Closing the iterator ends it at once.
+async def download(
+    hub_id: str, label: str, folder: str = "", kinds: Sequence[str] = SAFETENSORS
+) -> AsyncGenerator[Progress, None]:
+    """Fetch a folder of a repository into the Hugging Face cache, files of some kinds.
 
-    What has come by then is kept, and the next call goes on from there.
+    Closing the iterator ends it at once. What has come by then is kept, and the next call goes on
+    from there.
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise BackendConnectionError(
@@ -45,7 +50,14 @@ async def download(hub_id: str, label: str) -> AsyncGenerator[Progress, None]:
     yield Progress("downloading", detail="asking how large it is")
     root = Path(__file__).parents[2]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from backends._local.download import child; child()", hub_id),
+        *(
+            sys.executable,
+            "-c",
+            "from backends._local.download import child; child()",
+            hub_id,
+            folder,
+            *kinds,
+        ),
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root), "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
         stdin=asyncio.subprocess.PIPE,
@@ -111,20 +123,24 @@ def _error(kind: str, label: str) -> BackendError:
 
 
 def child() -> None:
-    """In the child process: fetch the model named on the command line, a line of JSON per event."""
-    hub_id = sys.argv[1]
+    """In the child process: fetch what the command line names, a line of JSON per event."""
+    hub_id, folder, *kinds = sys.argv[1:]
     try:
-        _fetch(hub_id)
+        _fetch(hub_id, folder, tuple(kinds))
     except Exception as error:
         _emit(error=_kind(error))
         raise SystemExit(1) from None
 
 
-def _fetch(hub_id: str) -> None:
+def _fetch(hub_id: str, folder: str, kinds: tuple[str, ...]) -> None:
     from huggingface_hub import HfApi, snapshot_download
 
     siblings = HfApi().model_info(hub_id, files_metadata=True).siblings or []
-    files = [f for f in siblings if "/" not in f.rfilename and f.rfilename.endswith(KINDS)]
+    files = [
+        f
+        for f in siblings
+        if f.rfilename.rpartition("/")[0] == folder and f.rfilename.endswith(kinds)
+    ]
     blobs = hub_cache() / f"models--{hub_id.replace('/', '--')}" / "blobs"
     sizes = {blobs / (f.lfs.sha256 if f.lfs else f.blob_id or ""): f.size or 0 for f in files}
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from .._core.backend import CONTEXT_CAP
-from .._core.errors import MissingDependencyError
+from .._core.errors import MissingDependencyError, OutOfMemoryError
 from .._core.types import GenerationParams, Message
 from .chat_text import ChatText
 from .decode import encode
-from .machine import free_memory, physical_cores
+from .machine import free_memory, gigabytes, physical_cores
 from .seam import Output, Plan, Prompt, Step
 from .sessions import SessionCache
 
@@ -19,14 +19,25 @@ SMALL = 50e6
 """Bytes of weights up to which one core computes as fast as several that wait for each other."""
 _OVERHEAD = 150e6
 """Bytes that the libraries and a forward pass take beside weights and cache."""
-_KEPT_SESSIONS = 2
-"""Conversations of full length whose cache is kept for their next turn."""
+WORKSPACE = 1_000_000_000
+"""Bytes that a mini model takes beside its weights for an answer of usual length: its cache, and
+what a forward pass works in (3.4 GiB in all were measured for Phi-3.5-mini's shapes)."""
+_USUAL_TOKENS = 1536
+"""Tokens of a conversation that memory is asked for when a model is loaded."""
 
 
 class OnnxSession:
     """A generator of ONNX Runtime GenAI, used for its logits alone; see `seam.Session`."""
 
-    def __init__(self, model: Any, room: int) -> None:
+    def __init__(self, model: Any, room: int, size: int) -> None:
+        if size > (free := free_memory()):
+            raise OutOfMemoryError(
+                f"A conversation of {room:,} tokens needs {gigabytes(size)} of memory here; "
+                f"{gigabytes(free)} is free.",
+                "Shorten it, ask for fewer tokens, or close other programs.",
+                need=size,
+                free=free,
+            )
         og = _library()
         params = og.GeneratorParams(model)
         params.set_search_options(max_length=room, do_sample=False)
@@ -64,8 +75,10 @@ class OnnxText:
         self.label, self.text, self.context = label, text, facts.context
         self._model: Any = model
         size = facts.bytes_per_token
+        # Kept conversations never take more than a quarter of what is free once it is loaded.
+        budget = min(2 * facts.context * size, free_memory() / 4)
         self.sessions = SessionCache(
-            lambda room, _: OnnxSession(model, room), size, _KEPT_SESSIONS * facts.context * size
+            lambda room, _: OnnxSession(model, room, room * size), size, budget
         )
 
     def read(
@@ -85,13 +98,13 @@ class OnnxText:
 class Facts:
     """What `genai_config.json` says of a model. Raises `OSError`, `ValueError` or `KeyError`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, context: int | None = None) -> None:
         model: dict[str, Any] = json.loads((folder / "genai_config.json").read_text("utf-8"))[
             "model"
         ]
         decoder = model["decoder"]
         self.type: str = model["type"]
-        self.context: int = min(CONTEXT_CAP, int(model["context_length"]))
+        self.context: int = min(context or CONTEXT_CAP, CONTEXT_CAP, int(model["context_length"]))
         files = folder.glob(f"{decoder['filename']}*")
         self.weights = sum(file.stat().st_size for file in files)
         """Bytes of the decoder's graph and weights."""
@@ -100,14 +113,27 @@ class Facts:
         self.bytes_per_token = 2 * 4 * heads * decoder["num_hidden_layers"]
 
 
-def plan(label: str, folder: str) -> Plan:
+def is_complete(folder: Path) -> bool:
+    """Whether configuration, tokenizer, graph and weights are there."""
+    try:
+        config = json.loads((folder / "genai_config.json").read_text("utf-8"))
+        graph = folder / str(config["model"]["decoder"]["filename"])
+        inside = graph.stat().st_size > 1_000_000  # a small graph has its weights beside it
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return (folder / "tokenizer.json").is_file() and (
+        inside or graph.with_name(f"{graph.name}.data").is_file()
+    )
+
+
+def plan(label: str, folder: str, context: int | None = None) -> Plan:
     """How to load a folder. Raises `MissingDependencyError` if it is damaged or incomplete."""
     path = Path(folder)
     try:
-        facts = Facts(path)
+        facts = Facts(path, context)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(label, path) from error
-    cache = facts.context * facts.bytes_per_token
+    cache = min(facts.context, _USUAL_TOKENS) * facts.bytes_per_token
     return Plan(
         device="cpu",
         need=int(facts.weights + cache + _OVERHEAD),

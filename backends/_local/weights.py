@@ -18,7 +18,7 @@ def find(hub_id: str) -> Path | None:
     Looks into `$PHI_MODELS_DIR`, with and without the owner's name, then into the Hugging Face
     cache (`$HF_HUB_CACHE`, `$HF_HOME`).
     """
-    return next((folder for folder in _places(hub_id) if is_complete(folder)), None)
+    return next((folder for folder in places(hub_id) if is_complete(folder)), None)
 
 
 def is_complete(folder: Path) -> bool:
@@ -36,7 +36,8 @@ def parameter_count(folder: Path) -> int:
     return sum(_count(shard) for shard in _shards(folder))
 
 
-def _places(hub_id: str) -> Iterator[Path]:
+def places(hub_id: str) -> Iterator[Path]:
+    """Where files of a repository would lie on this machine, the visitor's own folder first."""
     if root := os.environ.get("PHI_MODELS_DIR"):
         yield Path(root).expanduser() / hub_id
         yield Path(root).expanduser() / hub_id.split("/")[-1]

@@ -36,6 +36,7 @@ async def default_text_pair(services: Services, keyring: Keyring) -> DefaultPair
     every = await services.health.check_all(keyring, within=_CHECK_TIMEOUT)
     known = {one.backend.id: one for one in every}
     for backend, why in (
+        ("onnx_genai", "both are on this computer"),
         ("transformers", "both are on this computer"),
         ("ollama", "your Ollama has both"),
     ):

@@ -11,7 +11,7 @@ from playground.languages import LANGUAGES
 from ...compare.status import badge_html, format_parameters, state_class
 
 _KINDS = {
-    "local": "Runs in this page's own process.",
+    "local": "Runs beside this page: no server, no key.",
     "server": "A server of your own.",
     "hosted": "On the internet, or where its address says: your prompt goes there.",
 }

@@ -1,0 +1,235 @@
+"""ONNX Runtime GenAI on this machine: Microsoft's own int4 builds of the Phi models."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ._core.backend import (
+    CONTEXT_CAP,
+    Backend,
+    Health,
+    Kind,
+    Offer,
+    Status,
+    check_pictures,
+    register,
+)
+from ._core.catalog import MODELS, ModelSpec, known_model
+from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
+from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
+from ._local import onnx_text, weights
+from ._local.download import ONNX, download
+from ._local.host import HOST, LocalModel
+from ._local.machine import gigabytes, total_memory
+from ._local.snippet import snippet_context
+from ._snippets import render
+
+_CPU = "cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4"
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A model in a folder of a repository on the Hugging Face Hub."""
+
+    key: str
+    """Of the model in the catalog."""
+    repository: str
+    folder: str
+    size: int
+    """Bytes of a download, about (the Hub's listing, 2026-11-20)."""
+    context: int | None = None
+    """Tokens that prompt and answer may be, if that is less than the folder says."""
+
+
+BUILDS = (
+    Build(
+        "phi-3.5-mini",
+        "microsoft/Phi-3.5-mini-instruct-onnx",
+        "cpu_and_mobile/cpu-int4-awq-block-128-acc-level-4",
+        2_780_000_000,
+    ),
+    Build("phi-3-mini-128k", "microsoft/Phi-3-mini-128k-instruct-onnx", _CPU, 2_720_000_000),
+    # It can turn to nonsense beyond half of its context: microsoft/onnxruntime-genai#552.
+    Build("phi-3-mini-4k", "microsoft/Phi-3-mini-4k-instruct-onnx", _CPU, 2_700_000_000, 2047),
+)
+"""What Microsoft publishes for a processor."""
+
+
+@register
+class OnnxGenAI(Backend):
+    """The Phi text models in int4, and any folder with a `genai_config.json`.
+
+    Folders of one's own lie anywhere below `PHI_MODELS_DIR`. Each model has a process of its own.
+    Knobs left at `None` are `chat_text.DEFAULT_PARAMS`.
+    """
+
+    id: ClassVar[str] = "onnx_genai"
+    label: ClassVar[str] = "ONNX Runtime"
+    kind: ClassVar[Kind] = "local"
+    requires: ClassVar[tuple[str, ...]] = ("onnxruntime_genai", "tokenizers")
+    install: ClassVar[str] = "pip install onnxruntime-genai tokenizers"
+    downloads_from: ClassVar[str] = "the Hugging Face Hub"
+
+    async def check(self, connection: Connection | None = None) -> Health:
+        """Ready if the package and at least one model are here; see `Backend.check`."""
+        return await asyncio.to_thread(self._check)
+
+    def _check(self) -> Health:
+        missing = self.missing_packages()
+        without = Status(
+            "not installed",
+            f"Needs {' and '.join(missing)}. Install with: {self.install}",
+            "missing_packages",
+            {"packages": missing, "install": self.install},
+        )
+        offers = [_offer(build, folder) for build in BUILDS for folder in [_find(build)]]
+        offers += [_own(name, folder) for name, folder in _own_folders()]
+        if missing:
+            return Health(without, [Offer(one.model, one.spec, without) for one in offers])
+        offers.sort(key=lambda offer: not offer.status.ready)
+        if offers[0].status.ready:
+            return Health(Status("ready", "Runs on this machine.", "ready_local"), offers)
+        sentence = "None of its models is on this machine yet. Choose one to download it."
+        return Health(Status("not installed", sentence, "no_weights"), offers)
+
+    async def load(self, connection: Connection | None = None) -> None:
+        """Have a process ready for the first question; see `Backend.load`."""
+        if not self.missing_packages():
+            await asyncio.to_thread(HOST.warm)
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Answer the conversation on this machine; see `Backend.stream`."""
+        self.check_packages()
+        check_pictures(self.spec_of(model), messages)
+        local = await asyncio.to_thread(_local, model)
+        async with aclosing(HOST.stream(local, messages, params)) as steps:
+            async for step in steps:
+                yield step
+
+    async def prepare(self, model: str) -> None:
+        """Load the model, if it is not loaded yet."""
+        self.check_packages()
+        await HOST.load(await asyncio.to_thread(_local, model))
+
+    def spec_of(self, model: str) -> ModelSpec:
+        """What is known about a model by its repository, or its folder's name."""
+        build = _build(model)
+        return MODELS[build.key] if build else known_model(model)
+
+    def snippet(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> str | None:
+        """The same request with the `onnxruntime_genai` package; see `Backend.snippet`."""
+        build = _build(model)
+        try:
+            context = snippet_context(messages, params, system_slot=True)
+        except BackendError:
+            return None
+        notes: list[str] = []
+        if build:
+            fetch = f"hf download {build.repository} --include '{build.folder}/*' --local-dir ."
+            notes = [f"Fetch it first: {fetch}"]
+        knobs = context["knobs"]
+        return render(
+            "onnxruntime_genai",
+            title=f"{self.spec_of(model).label} · {self.label}",
+            install=self.install.removesuffix(" tokenizers"),
+            notes=notes,
+            name=build.folder if build else model,
+            most=build.context if build and build.context else CONTEXT_CAP,
+            max_tokens=knobs.pop("max_new_tokens"),
+            knobs=knobs,
+            **{name: context[name] for name in ("messages", "escaped", "seed")},
+        )
+
+    def download(
+        self, model: str, connection: Connection | None = None
+    ) -> AsyncGenerator[Progress, None]:
+        """Fetch a model's folder into the Hugging Face cache; see `Backend.download`."""
+        build = _build(model)
+        if build is None:
+            raise ModelNotFoundError(f"{model} cannot be downloaded.", "Choose another one.")
+        return download(build.repository, MODELS[build.key].label, build.folder, ONNX)
+
+
+def _build(model: str) -> Build | None:
+    return next((build for build in BUILDS if build.repository == model), None)
+
+
+def _find(build: Build) -> Path | None:
+    """The folder of a build on this machine, if it is whole."""
+    places = (place / build.folder for place in weights.places(build.repository))
+    return next((folder for folder in places if onnx_text.is_complete(folder)), None)
+
+
+def _own_folders() -> Iterator[tuple[str, Path]]:
+    """Other folders below `PHI_MODELS_DIR`, each with its path from there."""
+    if not (root := os.environ.get("PHI_MODELS_DIR")):
+        return
+    top = Path(root).expanduser()
+    known = {folder for build in BUILDS if (folder := _find(build))}
+    for config in sorted(top.rglob("genai_config.json")):
+        if config.parent not in known and onnx_text.is_complete(config.parent):
+            yield config.parent.relative_to(top).as_posix(), config.parent
+
+
+def _local(model: str) -> LocalModel:
+    """A model as its worker loads it. Raises `BackendError` if it is not here."""
+    build = _build(model)
+    folder = _find(build) if build else dict(_own_folders()).get(model)
+    label = MODELS[build.key].label if build else known_model(model).label
+    if folder is None and build:
+        raise MissingDependencyError(
+            f"{label} is not on this machine.",
+            f"Download it first (about {gigabytes(build.size)}), or choose another model.",
+            model=model,
+        )
+    if folder is None:
+        raise ModelNotFoundError(
+            f"ONNX Runtime has no model called {model}.", "Choose another one.", model=model
+        )
+    options = {"folder": str(folder), "context": build.context if build else None}
+    return LocalModel(f"onnx:{folder}", label, "backends._local.onnx_text", options, hint=_hint)
+
+
+def _hint(free: int) -> str:
+    return "Close other programs, or choose a built-in Pocket model."
+
+
+def _offer(build: Build, folder: Path | None) -> Offer:
+    """One of Microsoft's builds as it stands: here or not, and whether memory can hold it."""
+    spec, need = MODELS[build.key], build.size + onnx_text.WORKSPACE
+    if need > total_memory():
+        status = Status(
+            "unreachable",
+            f"Too large for this machine: needs {gigabytes(need)} of memory, it has "
+            f"{gigabytes(total_memory())}.",
+            "too_large",
+            {"need": need, "total": total_memory()},
+        )
+    elif folder:
+        status = Status("ready", "On this machine, in int4.", "ready_local")
+    else:
+        sentence = f"Not on this machine yet: a download of about {gigabytes(build.size)}, in int4."
+        status = Status("not installed", sentence, "not_downloaded", {"size": build.size})
+    return Offer(build.repository, spec, status, None if folder else build.size)
+
+
+def _own(name: str, folder: Path) -> Offer:
+    """A model in a folder of one's own."""
+    status = Status("ready", f"On this machine: {folder}", "ready_local")
+    return Offer(name, known_model(name), status)
