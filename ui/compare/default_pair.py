@@ -45,7 +45,9 @@ async def default_text_pair(services: Services, keyring: Keyring) -> DefaultPair
             left, right = sides
             return DefaultPair(left, right, _comparison(left, right, why))
     left, right = await _pocket(services, "pocket-3"), await _pocket(services, "pocket-3.5")
-    ways = _alternatives(services.limits, f"for a real Phi model, {_DOWNLOAD}")
+    ways = _alternatives(
+        services.limits, f"for a real Phi model, {_DOWNLOAD.format('ONNX Runtime')}"
+    )
     return DefaultPair(left, right, _BUILT_IN_TEXT + _why_not_ready(left, right) + ways)
 
 
@@ -69,7 +71,9 @@ async def default_vision_pair(services: Services, keyring: Keyring) -> DefaultPa
         return DefaultPair(one, one, sentence, {"left_crops": "4", "right_crops": "16"})
     one = await _pocket(services, "pocket-vision")
     sentence = _BUILT_IN_VISION + _why_not_ready(one)
-    sentence += _alternatives(services.limits, f"for Phi-3.5-vision, {_DOWNLOAD}")
+    sentence += _alternatives(
+        services.limits, f"for Phi-3.5-vision, {_DOWNLOAD.format('Transformers')}"
+    )
     return DefaultPair(
         one, one, sentence, {"left_crops": "1", "right_crops": "4", "temperature": "0"}
     )
@@ -109,7 +113,7 @@ _BUILT_IN_MOE = (
     "<b>Pocket-3.5</b>: tiny demonstrations that know this lesson and little else, not Microsoft "
     "models. Pocket-MoE's routing is real, and only it learned to play the course's agent. "
 )
-_DOWNLOAD = "choose <b>Transformers</b> under “Runs on”, pick one and press Download."
+_DOWNLOAD = "choose <b>{}</b> under “Runs on”, pick one and press Download."
 
 
 async def _pocket(services: Services, key: str) -> Side:
