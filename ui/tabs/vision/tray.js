@@ -1,10 +1,11 @@
 // Pictures for the next prompt: how they are added, and the tray in which they lie.
 phi.parts.push(({ part, root, isShown }) => {
   // Pictures come from the button, or are dropped anywhere on the view, or pasted.
-  const input = part("add")?.parentElement.querySelector("input[type=file]");
-  if (input) {
+  if (part("add")) {
     const add = (files) => {
-      if (!files.length || !isShown()) return false;
+      // Looked for each time: Gradio may have drawn the button anew.
+      const input = part("add")?.parentElement.querySelector("input[type=file]");
+      if (!input || !files.length || !isShown()) return false;
       const given = new DataTransfer();
       [...files].forEach((file) => given.items.add(file));
       input.files = given.files;
