@@ -72,7 +72,7 @@ class Backend(ABC):
     id: ClassVar[str]
     label: ClassVar[str]
     kind: ClassVar[Kind]
-    """`local` in this process, `server` at a typed address, `hosted` on the internet."""
+    """`local` on this machine, `server` at a typed address, `hosted` on the internet."""
     key_env: ClassVar[str | None] = None
     """The environment variable that holds its key, if it needs one."""
     address_env: ClassVar[str | None] = None
