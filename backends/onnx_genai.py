@@ -2,11 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from ._core.backend import (
     CONTEXT_CAP,
@@ -22,12 +23,15 @@ from ._core.catalog import MODELS, ModelSpec, known_model
 from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from ._local import onnx_text, weights
+from ._local.chat_text import has_system_slot
 from ._local.download import ONNX, download
 from ._local.host import HOST, LocalModel
-from ._local.machine import gigabytes, total_memory
+from ._local.machine import LOOKS, gigabytes, total_memory
 from ._local.snippet import snippet_context
 from ._snippets import render
 
+T = TypeVar("T")
+_CONFIG = "genai_config.json"
 _CPU = "cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4"
 
 
@@ -76,19 +80,12 @@ class OnnxGenAI(Backend):
 
     async def check(self, connection: Connection | None = None) -> Health:
         """Ready if the package and at least one model are here; see `Backend.check`."""
-        return await asyncio.to_thread(self._check)
+        return await _look(self._check)
 
     def _check(self) -> Health:
-        missing = self.missing_packages()
-        without = Status(
-            "not installed",
-            f"Needs {' and '.join(missing)}. Install with: {self.install}",
-            "missing_packages",
-            {"packages": missing, "install": self.install},
-        )
         offers = [_offer(build, folder) for build in BUILDS for folder in [_find(build)]]
         offers += [_own(name, folder) for name, folder in _own_folders()]
-        if missing:
+        if without := self.without_packages():
             return Health(without, [Offer(one.model, one.spec, without) for one in offers])
         offers.sort(key=lambda offer: not offer.status.ready)
         if offers[0].status.ready:
@@ -99,7 +96,7 @@ class OnnxGenAI(Backend):
     async def load(self, connection: Connection | None = None) -> None:
         """Have a process ready for the first question; see `Backend.load`."""
         if not self.missing_packages():
-            await asyncio.to_thread(HOST.warm)
+            await HOST.warm()
 
     async def stream(
         self,
@@ -111,7 +108,7 @@ class OnnxGenAI(Backend):
         """Answer the conversation on this machine; see `Backend.stream`."""
         self.check_packages()
         check_pictures(self.spec_of(model), messages)
-        local = await asyncio.to_thread(_local, model)
+        local = await _look(partial(_local, model))
         async with aclosing(HOST.stream(local, messages, params)) as steps:
             async for step in steps:
                 yield step
@@ -119,7 +116,7 @@ class OnnxGenAI(Backend):
     async def prepare(self, model: str) -> None:
         """Load the model, if it is not loaded yet."""
         self.check_packages()
-        await HOST.load(await asyncio.to_thread(_local, model))
+        await HOST.load(await _look(partial(_local, model)))
 
     def spec_of(self, model: str) -> ModelSpec:
         """What is known about a model by its repository, or its folder's name."""
@@ -136,7 +133,9 @@ class OnnxGenAI(Backend):
         """The same request with the `onnxruntime_genai` package; see `Backend.snippet`."""
         build = _build(model)
         try:
-            context = snippet_context(messages, params, system_slot=True)
+            folder = _find(build) if build else None
+            slot = folder is None or has_system_slot(folder)
+            context = snippet_context(messages, params, system_slot=slot)
         except BackendError:
             return None
         notes: list[str] = []
@@ -166,6 +165,11 @@ class OnnxGenAI(Backend):
         return download(build.repository, MODELS[build.key].label, build.folder, ONNX)
 
 
+async def _look(at: Callable[[], T]) -> T:
+    """The result of a look at the disk, off the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(LOOKS, at)
+
+
 def _build(model: str) -> Build | None:
     return next((build for build in BUILDS if build.repository == model), None)
 
@@ -182,7 +186,9 @@ def _own_folders() -> Iterator[tuple[str, Path]]:
         return
     top = Path(root).expanduser()
     known = {folder for build in BUILDS if (folder := _find(build))}
-    for config in sorted(top.rglob("genai_config.json")):
+    # At most as deep as a repository's own folders: the disk may be large.
+    configs = (one for n in range(1, 5) for one in top.glob("/".join(["*"] * n + [_CONFIG])))
+    for config in sorted(configs):
         if config.parent not in known and onnx_text.is_complete(config.parent):
             yield config.parent.relative_to(top).as_posix(), config.parent
 

@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -30,7 +29,7 @@ from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from ._core.unicode import clean
 from ._local import download, torch_model, torch_moe, torch_vision, weights
 from ._local.chat_text import has_system_slot
-from ._local.machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
+from ._local.machine import LOOKS, free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
 from ._local.placement import ACCELERATE, ModelSize, Placement, gpu_memory, place
 from ._local.pool import POOL, Plan
 from ._local.seam import Steps
@@ -52,9 +51,6 @@ _CLASSES = {
 here. Code from the Hub never runs."""
 
 _NATIVE = tuple(spec for spec in MODELS.values() if spec.hub_id and spec.architecture in _CLASSES)
-
-_LOOKS = ThreadPoolExecutor(2, "looks")
-"""Looks at the disk have threads of their own: behind other people's work they come too late."""
 
 _PORT = (
     "Run it in the folder of Phi Playground: backends/_local/phi3_vision is what runs this model "
@@ -98,7 +94,7 @@ class Transformers(Backend):
 
     async def check(self, connection: Connection | None = None) -> Health:
         """Ready if the packages and at least one model are here; see `Backend.check`."""
-        return await asyncio.get_running_loop().run_in_executor(_LOOKS, self.check_files)
+        return await asyncio.get_running_loop().run_in_executor(LOOKS, self.check_files)
 
     def check_files(self) -> Health:
         """The same, blocking: without the packages no model is ready, wherever its files are."""
@@ -110,18 +106,6 @@ class Transformers(Backend):
         offers.sort(key=lambda offer: not offer.status.ready)
         here = Status("ready", "Runs on this machine.", "ready_local")
         return Health(here if offers[0].status.ready else self.no_weights, offers)
-
-    @classmethod
-    def without_packages(cls) -> Status | None:
-        """The status of every model while packages are missing; `None` if none is."""
-        if not (missing := cls.missing_packages()):
-            return None
-        return Status(
-            "not installed",
-            f"Needs {' and '.join(missing)}. Install with: {cls.install}",
-            "missing_packages",
-            {"packages": missing, "install": cls.install},
-        )
 
     async def stream(
         self,
@@ -291,7 +275,7 @@ class Transformers(Backend):
             parameters = weights.parameter_count(folder)
             config = json.loads((folder / "config.json").read_text("utf-8"))
         except (OSError, ValueError, KeyError) as error:
-            raise torch_model.damaged(spec.label, folder) from error
+            raise weights.damaged(spec.label, folder) from error
         kind = _CLASSES.get(config.get("model_type"), torch_model.TorchModel)
         tokens = min(CONTEXT_CAP, config.get("max_position_embeddings", CONTEXT_CAP))
         # The number format depends on where it goes, and where it goes on how wide its numbers are.

@@ -229,7 +229,7 @@ async def test_models_may_share_a_process(host: Host, model) -> None:
 
 
 async def test_a_spare_worker_is_taken(host: Host, model) -> None:
-    host.warm()
+    await host.warm()
     assert host._spare is not None
     pid = host._spare.process.pid
     await said(host, model())
@@ -245,9 +245,8 @@ async def test_no_worker_outlives_the_page(tmp_path: Path, end: signal.Signals) 
         "from backends._local.host import HOST, LocalModel\n"
         "options = {'text': 'one', 'feeds': sys.argv[1]}\n"
         f"model = LocalModel('m', 'M', {ENGINE!r}, options)\n"
-        "HOST.warm()\n"
         "asyncio.run(HOST.load(model))\n"
-        "HOST.warm()\n"
+        "asyncio.run(HOST.warm())\n"
         "workers = (HOST._models['m'].worker, HOST._spare)\n"
         "print(*(worker.process.pid for worker in workers), flush=True)\n"
         "time.sleep(600)\n"

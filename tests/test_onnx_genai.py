@@ -209,3 +209,17 @@ def test_a_configuration_that_says_nonsense_is_damaged(tmp_path: Path) -> None:
         (folder / "genai_config.json").write_text(text)
         with pytest.raises(MissingDependencyError):
             onnx_text.plan("Mine", str(folder))
+
+
+def test_a_snippet_puts_the_system_text_where_the_template_keeps_it(tmp_path: Path) -> None:
+    """Phi-3-mini's template has no place for it, and would drop it silently."""
+    folder = here(MINI_128K, tmp_path)
+    (folder / "chat_template.jinja").unlink()
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}{% endfor %}"
+    )
+    talk = (Message.of("system", "Be brief."), *QUESTION)
+    program = BACKEND.snippet(MINI_128K.repository, talk, GREEDY)
+    assert (
+        program and '"system"' not in program and '"Be brief.\\n\\n' in program.replace("(\n", "")
+    )

@@ -103,6 +103,18 @@ class Backend(ABC):
         return tuple(name for name in cls.requires if find_spec(name) is None)
 
     @classmethod
+    def without_packages(cls) -> "Status | None":
+        """The status of every model while packages are missing; `None` if none is."""
+        if not (missing := cls.missing_packages()):
+            return None
+        return Status(
+            "not installed",
+            f"Needs {' and '.join(missing)}. Install with: {cls.install}",
+            "missing_packages",
+            {"packages": missing, "install": cls.install},
+        )
+
+    @classmethod
     def check_packages(cls) -> None:
         """Raise `MissingDependencyError` with the install line if a package is missing."""
         if missing := cls.missing_packages():

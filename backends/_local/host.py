@@ -21,7 +21,7 @@ from .._core.errors import OutOfMemoryError, ServerError
 from .._core.types import Chunk, GenerationParams, Message, Progress, TextPart
 from .._core.unicode import clean
 from . import messages
-from .machine import gigabytes
+from .machine import LOOKS, gigabytes
 from .messages import (
     Answer,
     Cancel,
@@ -188,7 +188,8 @@ class Host:
         job = _Job()
         answer = Answer(job.number, model.key, tuple(map(_clean, conversation)), params)
         # In a thread: to start a process takes some milliseconds, and so do large pictures.
-        state = await asyncio.to_thread(self._begin, model, job, answer)
+        loop = asyncio.get_running_loop()
+        state = await loop.run_in_executor(LOOKS, self._begin, model, job, answer)
         try:
             while (item := await job.items.get()) is not None:
                 if isinstance(item, Exception):
@@ -202,8 +203,11 @@ class Host:
         async for _ in self.stream(model, (), GenerationParams()):
             pass
 
-    def warm(self) -> None:
+    async def warm(self) -> None:
         """Have a worker ready for the next model."""
+        await asyncio.get_running_loop().run_in_executor(LOOKS, self._start_spare)
+
+    def _start_spare(self) -> None:
         with self._lock:
             if self._spare is None:
                 self._spare = _Worker(self._on_event, self._on_end)

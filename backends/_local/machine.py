@@ -6,8 +6,13 @@ import os
 import platform
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+
+LOOKS = ThreadPoolExecutor(2, "looks")
+"""Looks at the disk, and starts of processes, have threads of their own: behind other people's work
+they come too late."""
 
 _CGROUP = Path("/sys/fs/cgroup")
 

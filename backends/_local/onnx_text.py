@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from .._core.backend import CONTEXT_CAP
-from .._core.errors import MissingDependencyError, OutOfMemoryError
+from .._core.errors import OutOfMemoryError
 from .._core.types import GenerationParams, Message
 from .chat_text import ChatText
 from .decode import encode
 from .machine import free_memory, gigabytes, physical_cores
 from .seam import Output, Plan, Prompt, Step
 from .sessions import SessionCache
+from .weights import damaged
 
 SMALL = 50e6
 """Bytes of weights up to which one core computes as fast as several that wait for each other."""
@@ -165,12 +166,3 @@ def _library() -> Any:
     import onnxruntime_genai
 
     return onnxruntime_genai
-
-
-def damaged(label: str, folder: Path) -> MissingDependencyError:
-    """The error of files that cannot be a whole model."""
-    return MissingDependencyError(
-        f"The files of {label} on this machine are damaged or incomplete.",
-        "Delete them and download the model again.",
-        folder=str(folder),
-    )

@@ -16,6 +16,7 @@ from .machine import free_memory, has_native_bf16, physical_cores
 from .placement import ACCELERATE, RESERVE, Placement
 from .seam import Output, Prompt, Step, Steps
 from .sessions import SessionCache
+from .weights import damaged
 
 if TYPE_CHECKING:
     import torch
@@ -309,15 +310,6 @@ def _materialize_weights(
         weight.data = weight.data.to(device, dtype, copy=True)
         report(done / total)
     model.to(device)  # the buffers, in the precision they have
-
-
-def damaged(label: str, folder: Path) -> MissingDependencyError:
-    """What to say of files that cannot be a whole checkpoint."""
-    return MissingDependencyError(
-        f"The files of {label} on this machine are damaged or incomplete.",
-        "Delete them and download the model again.",
-        folder=str(folder),
-    )
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from .machine import gigabytes
 from .phi3_vision.crops import Layout
 from .placement import Placement
 from .seam import Prompt, Step
-from .torch_model import TorchModel, cache_bytes, damaged, free_on
+from .torch_model import TorchModel, cache_bytes, free_on
+from .weights import damaged
 
 if TYPE_CHECKING:
     import torch

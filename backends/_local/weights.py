@@ -7,6 +7,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from .._core.errors import MissingDependencyError
+
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _LONGEST_HEADER = 100_000_000
 """Bytes; the format allows no more."""
@@ -78,3 +80,12 @@ def _count(shard: Path) -> int:
             raise ValueError(f"not a safetensors file: {shard.name}")
         header: dict[str, Any] = json.loads(file.read(length))
     return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+
+
+def damaged(label: str, folder: Path) -> MissingDependencyError:
+    """What to say of files that cannot be a whole checkpoint."""
+    return MissingDependencyError(
+        f"The files of {label} on this machine are damaged or incomplete.",
+        "Delete them and download the model again.",
+        folder=str(folder),
+    )

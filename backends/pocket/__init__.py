@@ -1,6 +1,5 @@
 """The built-in demonstration models: they answer in the first second, with nothing to download."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -46,7 +45,7 @@ class Pocket(Transformers):
     async def load(self, connection: Connection | None = None) -> None:
         """Have a process ready for the first question; see `Backend.load`."""
         if not self.missing_packages():
-            await asyncio.to_thread(HOST.warm)
+            await HOST.warm()
 
     async def stream(
         self,
