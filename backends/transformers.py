@@ -1,10 +1,9 @@
 """PyTorch on this machine, through Hugging Face Transformers and a decode loop of our own."""
 
 import asyncio
-import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -12,45 +11,26 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from ._core.backend import (
-    CONTEXT_CAP,
-    Backend,
-    Health,
-    Kind,
-    Offer,
-    Status,
-    check_pictures,
-    count_pictures,
-    register,
-)
+from ._core.backend import Health, Offer, Status, count_pictures, register
 from ._core.catalog import MODELS, Modality, ModelSpec
 from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
-from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
+from ._core.types import Connection, GenerationParams, Message, Progress
 from ._core.unicode import clean
-from ._local import download, torch_model, torch_moe, torch_vision, weights
+from ._local import download, torch_engine, torch_model, torch_vision, weights
+from ._local.backend import LocalBackend, look
 from ._local.chat_text import has_system_slot
-from ._local.machine import LOOKS, free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
+from ._local.host import LocalModel
+from ._local.machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
 from ._local.placement import ACCELERATE, ModelSize, Placement, gpu_memory, place
-from ._local.pool import POOL, Plan
-from ._local.seam import Steps
 from ._local.snippet import snippet_context
 from ._snippets import Source, render
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_OVERHEAD = 300e6
-"""Bytes that torch and a forward pass take beside weights and cache."""
-
-_CLASSES = {
-    "phi3": torch_model.TorchModel,
-    "phi3_v": torch_vision.VisionModel,
-    "phimoe": torch_moe.MoeModel,
-}
-"""How each architecture is run: `phi3` and `phimoe` by Transformers' own code, `phi3_v` by code
-here. Code from the Hub never runs."""
-
-_NATIVE = tuple(spec for spec in MODELS.values() if spec.hub_id and spec.architecture in _CLASSES)
+_NATIVE = tuple(
+    spec for spec in MODELS.values() if spec.hub_id and spec.architecture in torch_engine.CLASSES
+)
 
 _PORT = (
     "Run it in the folder of Phi Playground: backends/_local/phi3_vision is what runs this model "
@@ -59,16 +39,11 @@ _PORT = (
 
 
 @register
-class Transformers(Backend):
-    """The Phi models in PyTorch, mixture of experts too: exact, and open to inspection.
-
-    Knobs left at `None` are `_text.DEFAULT_PARAMS`. The stop token counts as one of the answer's
-    tokens. `Timings.prefill` and `.decode` are the device's time, without waits for others.
-    """
+class Transformers(LocalBackend):
+    """The Phi models in PyTorch, mixture of experts too: exact, and open to inspection."""
 
     id: ClassVar[str] = "transformers"
     label: ClassVar[str] = "Transformers"
-    kind: ClassVar[Kind] = "local"
     requires: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     install: ClassVar[str] = "pip install torch transformers"
     downloads_from: ClassVar[str] = "the Hugging Face Hub"
@@ -94,7 +69,7 @@ class Transformers(Backend):
 
     async def check(self, connection: Connection | None = None) -> Health:
         """Ready if the packages and at least one model are here; see `Backend.check`."""
-        return await asyncio.get_running_loop().run_in_executor(LOOKS, self.check_files)
+        return await look(self.check_files)
 
     def check_files(self) -> Health:
         """The same, blocking: without the packages no model is ready, wherever its files are."""
@@ -107,48 +82,24 @@ class Transformers(Backend):
         here = Status("ready", "Runs on this machine.", "ready_local")
         return Health(here if offers[0].status.ready else self.no_weights, offers)
 
-    async def stream(
-        self,
-        model: str,
-        messages: Sequence[Message],
-        params: GenerationParams,
-        connection: Connection | None = None,
-    ) -> AsyncGenerator[Chunk | Progress, None]:
-        """Answer the conversation on this machine; see `Backend.stream`."""
-        self.check_packages()
+    def local_model(self, model: str) -> LocalModel:
+        """A model as its worker loads it; see `LocalBackend.local_model`."""
         spec = self._spec(model)
-        check_pictures(spec, messages)
-        pictures = count_pictures(messages)
-        params = replace(params, num_crops=self.crops(model, params, pictures))
-        answers = self._run(spec, lambda loaded: loaded.answer(messages, params))
-        async with aclosing(answers) as steps:
-            async for step in steps:
-                yield step
-
-    async def prepare(self, model: str) -> None:
-        """Load the model, if it is not loaded yet."""
-        self.check_packages()
-        async with aclosing(self._run(self._spec(model), lambda _: _nothing())) as steps:
-            async for _ in steps:
-                pass
-
-    async def _run(
-        self, spec: ModelSpec, job: Callable[[torch_model.TorchModel], Steps]
-    ) -> AsyncGenerator[Chunk | Progress, None]:
-        """Run a job on a model's engine, which loads it first if it has to."""
-        model = self.model_id(spec)
-        folder = await asyncio.to_thread(self.checkpoint, spec)
-        if folder is None:
-            size = gigabytes(spec.weights_size)
+        if (folder := self.checkpoint(spec)) is None:
             raise MissingDependencyError(
                 f"{spec.label} is not on this machine.",
-                f"Download it first (about {size}), or choose another model.",
+                f"Download it first (about {gigabytes(spec.weights_size)}), "
+                "or choose another model.",
                 model=model,
             )
-        key, plan = f"{self.id}:{model}", partial(self._plan, spec, folder)
-        async with aclosing(POOL.stream(key, spec.label, plan, job)) as steps:
-            async for step in steps:
-                yield step
+        return LocalModel(
+            f"{self.id}:{folder}",
+            spec.label,
+            "backends._local.torch_engine",
+            {"folder": str(folder), "active_parameters": spec.active_parameters},
+            process="GPU" if has_gpu() else "",
+            hint=partial(self._fitting, spec.modalities),
+        )
 
     async def count_tokens(self, model: str, text: str) -> int | None:
         """Tokens of `text`, by the model's own tokenizer; `None` if its file is not here."""
@@ -263,56 +214,14 @@ class Transformers(Backend):
         gpus = gpu_memory()
         if has_gpu() and not gpus and "CUDA_VISIBLE_DEVICES" not in os.environ:
             return Placement("single_gpu", 1)  # nobody knows how large it is
-        supports_device_map = _CLASSES[spec.architecture or "phi3"].supports_device_map
+        supports_device_map = torch_engine.CLASSES[spec.architecture or "phi3"].supports_device_map
         need, active = self._least_memory(spec), 2 * spec.active_parameters
         return place(
             ModelSize(need, active, supports_device_map=supports_device_map), gpus, total_memory()
         )
 
-    def _plan(self, spec: ModelSpec, folder: Path) -> Plan[torch_model.TorchModel]:
-        """How to load a model: where, as what, and how much memory that takes."""
-        try:
-            parameters = weights.parameter_count(folder)
-            config = json.loads((folder / "config.json").read_text("utf-8"))
-        except (OSError, ValueError, KeyError) as error:
-            raise weights.damaged(spec.label, folder) from error
-        kind = _CLASSES.get(config.get("model_type"), torch_model.TorchModel)
-        tokens = min(CONTEXT_CAP, config.get("max_position_embeddings", CONTEXT_CAP))
-        # The number format depends on where it goes, and where it goes on how wide its numbers are.
-        need = parameters * 2 + torch_model.cache_bytes(config, tokens, 2) + _OVERHEAD
-        active = 2 * spec.active_parameters
-        sizes = ModelSize(need, active, config["num_hidden_layers"], kind.supports_device_map)
-        placement, gpus = self._placed(sizes)
-        device = torch_model.device_for(placement, gpus)
-        dtype = torch_model.best_dtype(device, parameters)
-        width = 4 if dtype == "float32" else 2
-        per_answer = torch_model.cache_bytes(config, tokens, width)
-        need = int(parameters * width + per_answer + _OVERHEAD)
-        multi_device = placement if placement and placement.uses_device_map else None
-        return Plan(
-            device=device,
-            need=need,
-            # Where the GPUs are full of weights there is room for one answer.
-            per_answer=need if multi_device else per_answer,
-            free=partial(torch_model.free_over, device, multi_device),
-            load=lambda report: kind.load(folder, spec.label, device, dtype, report, multi_device),
-            hint=partial(self._fitting, spec.modalities),
-        )
-
-    def _placed(self, size: ModelSize) -> tuple[Placement | None, Sequence[int]]:
-        """The placement of a model now, and the bytes of the GPUs by which that was decided.
-
-        By what is free, unless models that this process has loaded could make room.
-        """
-        gpus = torch_model.gpus()
-        free = [torch_model.free_on(f"cuda:{n}") for n in range(len(gpus))]
-        now = place(size, free, free_memory())
-        if now and len(POOL.loaded()) < 2:  # the other one is the one that is being loaded
-            return now, free
-        return place(size, gpus, total_memory()), gpus
-
     def _least_memory(self, spec: ModelSpec) -> int:
-        return int(spec.weights_size + _OVERHEAD)
+        return int(spec.weights_size + torch_engine.OVERHEAD)
 
     def _fitting(self, modalities: tuple[Modality, ...], free: int) -> str:
         """Which models of a kind fit into so many bytes, in a sentence."""
@@ -340,11 +249,6 @@ def _snippet_dtype(spec: ModelSpec) -> str:
         return "auto"
     wide = not has_native_bf16() and spec.parameters * 4 < free_memory()
     return Source("torch.float32") if wide or spec.parameters < torch_model.SMALL else "auto"
-
-
-def _nothing() -> Steps:
-    """An answer without a step."""
-    yield from ()
 
 
 @lru_cache(maxsize=8)

@@ -32,6 +32,7 @@ from backends import (
     Offer,
     Progress,
 )
+from backends._local.decode import answer
 from backends._local.torch_model import TorchModel
 from backends._local.torch_moe import MoeModel, freeze_rope
 from benchmarks.local import write_tokenizer
@@ -84,7 +85,7 @@ def decode(model: TorchModel, tokens: int) -> float:
     params = GenerationParams(temperature=0.0, max_tokens=tokens)
     times = [
         time.perf_counter()
-        for step in model.answer(QUESTION, params)
+        for step in answer(model, QUESTION, params)
         if isinstance(step, Chunk) and step.tokens
     ]
     return (times[-1] - times[0]) / (len(times) - 1)
@@ -93,7 +94,7 @@ def decode(model: TorchModel, tokens: int) -> float:
 def listening(folder: Path, dtype: str, tokens: int, pairs: int) -> list[dict[str, float]]:
     """Seconds for a token with and without the routing, in turns, who goes first swapped."""
     plain = TorchModel.load(folder, "plain", "cpu", dtype, lambda done: None)
-    freeze_rope(plain._model.model.rotary_emb)  # pyright: ignore[reportPrivateUsage]
+    freeze_rope(plain.model.model.rotary_emb)
     models = {"plain": plain, "routing": MoeModel.load(folder, "moe", "cpu", dtype, lambda d: None)}
     for model in models.values():
         decode(model, 8)  # warm
@@ -110,7 +111,7 @@ def ways(folder: Path, dtype: str, tokens: int, rounds: int) -> dict[str, list[f
     found: dict[str, list[float]] = {way: [] for way in WAYS}
     for n in range(rounds + 1):
         for way in WAYS:
-            model._model.set_experts_implementation(way)  # pyright: ignore[reportPrivateUsage]
+            model.model.set_experts_implementation(way)
             seconds = decode(model, tokens)
             if n:  # the first round warms up
                 found[way].append(seconds)

@@ -14,6 +14,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 # programs run, cores that wait for each other at every layer make all of it many times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from tests.inline import inline  # noqa: F401
 from tests.pages import browser, context, puppet, served, visitor  # noqa: F401
 from tests.real_server import real_server  # noqa: F401
 from tests.stub import stub  # noqa: F401

@@ -80,13 +80,17 @@ def plan(label: str, **options: Any) -> Plan:
         if options.get("load_hangs"):
             time.sleep(3600)
         report(0.5)
+        go_on = options.get("load_until")
+        while go_on and not Path(go_on).exists():
+            time.sleep(0.001)
+            report(0.5)
         return FakeModel(label, options)
 
-    free = options.get("free")
+    free = Path(options["free"]) if "free" in options else None
     return Plan(
         device="cpu",
         need=options.get("need", 0),
-        per_answer=0,
-        free=(lambda: int(Path(free).read_text())) if free else (lambda: 1),
+        per_answer=options.get("per_answer", 0),
+        free=(lambda: int(free.read_text())) if free else (lambda: 1),
         load=load,
     )

@@ -20,9 +20,11 @@ from backends import (
     OutOfMemoryError,
     Progress,
     ServerError,
+    Timings,
 )
 from backends._local import host as host_module
 from backends._local.host import Host, LocalModel
+from backends._local.worker import MAX_ACTIVE
 from tests.browser import PATIENCE
 
 ENGINE = "tests.fake_engine"
@@ -59,6 +61,13 @@ async def said(host: Host, model: LocalModel, messages=HELLO, params=GREEDY) -> 
     async with asyncio.timeout(PATIENCE):
         steps = [step async for step in host.stream(model, messages, params)]
     return "".join(step.text for step in steps if isinstance(step, Chunk))
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file that a worker may be reading."""
+    beside = file.with_suffix(".new")
+    beside.write_text(text)
+    beside.replace(file)
 
 
 async def until(condition) -> None:
@@ -188,19 +197,23 @@ async def test_a_model_that_cannot_be_loaded_says_why(host: Host, model) -> None
 
 
 async def test_room_is_made_by_unloading_who_was_used_least_recently(
-    host: Host, model, tmp_path: Path
+    host: Host, model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = tmp_path / "free"
     free.write_text("100")
     one, two = model("one"), model("two")
     await said(host, one)
     await said(host, two)
-    new = model("new", need=150, free=str(free))
-    asked = asyncio.create_task(said(host, new))
-    await until(lambda: "one" not in host.loaded())
-    free.write_text("200")
-    assert await asked == "one two three"
-    assert "new" in host.loaded()
+    unload, gone = host.unload, []
+
+    def unloading(key: str) -> bool:
+        gone.append(key)
+        write(free, "200")
+        return unload(key)
+
+    monkeypatch.setattr(host, "unload", unloading)
+    assert await said(host, model("new", need=150, free=str(free))) == "one two three"
+    assert gone == ["one"] and set(host.loaded()) == {"two", "new"}
 
 
 async def test_what_cannot_fit_is_refused_with_numbers(host: Host, model, tmp_path: Path) -> None:
@@ -226,6 +239,108 @@ async def test_models_may_share_a_process(host: Host, model) -> None:
     assert both == ["one two three", "four five"]
     assert host._models["one"].worker is host._models["two"].worker
     assert host.unload("one") and await said(host, two) == "four five"
+
+
+async def test_while_one_model_loads_another_in_its_process_goes_on(
+    host: Host, model, tmp_path: Path
+) -> None:
+    go_on = tmp_path / "go on"
+    one = model("one", process="gpu")
+    slow = model("slow", process="gpu", load_until=str(go_on))
+    await host.load(one)
+    asked = asyncio.create_task(said(host, slow))
+    await until(lambda: host._models.get("slow") and host._models["slow"].loading)
+    assert await said(host, one) == "one two three"
+    assert not host._models["slow"].loaded
+    go_on.touch()
+    assert await asked == "one two three"
+
+
+async def test_a_load_in_a_shared_process_is_given_up_too(
+    host: Host, model, tmp_path: Path
+) -> None:
+    one = model("one", process="gpu")
+    slow = model("slow", process="gpu", load_until=str(tmp_path / "never"))
+    await host.load(one)
+    asked = asyncio.create_task(said(host, slow))
+    await until(lambda: host._models.get("slow") and host._models["slow"].loading)
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    assert host.loaded() == ("one",)
+    assert await said(host, one) == "one two three"
+    (tmp_path / "never").touch()
+    assert await said(host, slow) == "one two three"
+
+
+async def test_two_loads_that_fit_only_one_by_one_wait_for_each_other(
+    host: Host, model, tmp_path: Path
+) -> None:
+    free, go_on = tmp_path / "free", tmp_path / "go on"
+    free.write_text("100")
+    first = model("first", need=80, free=str(free), load_until=str(go_on))
+    second = model("second", need=70, free=str(free))
+    asked = asyncio.create_task(said(host, first))
+    await until(lambda: host._models.get("first") and host._models["first"].loading)
+    stages: list[Progress] = []
+    async with asyncio.timeout(PATIENCE):
+        async for step in host.stream(second, HELLO, GREEDY):
+            if isinstance(step, Progress):
+                stages.append(step)
+            if stages[-1:] == [Progress("queued", detail="waiting for another model to load")]:
+                go_on.touch()  # now it has its memory, of which enough is left
+    assert await asked == "one two three"
+    assert [step.stage for step in stages][:3] == ["loading", "queued", "loading"]
+    assert set(host.loaded()) == {"first", "second"}
+
+
+async def test_an_answer_tells_how_long_it_waited(host: Host, model) -> None:
+    async def timings(model: LocalModel) -> list[Timings]:
+        steps = [step async for step in host.stream(model, HELLO, GREEDY)]
+        return [step.timings for step in steps if isinstance(step, Chunk) and step.timings]
+
+    cold, warm = await timings(model()), await timings(model())
+    assert all(one.load and one.load > 0 for one in cold)
+    assert all(one.load is None and one.queued is not None and one.queued >= 0 for one in warm)
+
+
+async def test_more_answers_than_a_model_gives_at_once_wait_in_line(host: Host, model) -> None:
+    slow = model(text="one " * 100, pause=0.01)
+    await host.load(slow)
+    busy = [host.stream(slow, HELLO, GREEDY) for _ in range(MAX_ACTIVE)]
+    for steps in busy:
+        await first_text(steps)
+    third, fourth = host.stream(slow, HELLO, GREEDY), host.stream(slow, HELLO, GREEDY)
+    assert await anext(third) == Progress("queued", detail="1st in line")
+    assert await anext(fourth) == Progress("queued", detail="2nd in line")
+    await third.aclose()
+    assert await anext(fourth) == Progress("queued", detail="1st in line")
+    await busy[0].aclose()
+    await first_text(fourth)
+    for steps in (*busy, fourth):
+        await steps.aclose()
+
+
+async def first_text(steps) -> None:
+    async with asyncio.timeout(PATIENCE):
+        async for step in steps:
+            if isinstance(step, Chunk):
+                return
+
+
+async def test_a_second_answer_waits_while_memory_is_short(
+    host: Host, model, tmp_path: Path
+) -> None:
+    free = tmp_path / "free"
+    free.write_text("10")
+    slow = model(text="one " * 100, pause=0.01, per_answer=10, free=str(free))
+    await host.load(slow)
+    first, second = host.stream(slow, HELLO, GREEDY), host.stream(slow, HELLO, GREEDY)
+    await first_text(first)
+    assert await anext(second) == Progress("queued", detail="1st in line")
+    write(free, "20")
+    await first_text(second)
+    await first.aclose()
+    await second.aclose()
 
 
 async def test_a_spare_worker_is_taken(host: Host, model) -> None:

@@ -4,9 +4,8 @@ import pytest
 
 from backends import MODELS, GenerationParams, Message, MissingDependencyError
 from backends._local import placement as placement
-from backends._local import torch_model
+from backends._local import torch_engine, torch_model
 from backends._local.placement import RESERVE, ModelSize, Placement, place
-from backends._local.pool import Pool
 from backends._local.torch_moe import MoeModel
 from backends.transformers import Transformers
 
@@ -162,15 +161,20 @@ def test_the_device_that_is_asked(found, gpus, device, monkeypatch):
 
 @pytest.mark.engine
 def test_a_busy_gpu_is_passed_over(monkeypatch):
-    monkeypatch.setattr("backends.transformers.POOL", Pool())
+    used = [0]
+    monkeypatch.setattr(torch_model, "used_on_gpus", lambda: used[0])
     monkeypatch.setattr(torch_model, "gpus", lambda: (100 * GB, 100 * GB))
     free = {"cuda:0": 5 * GB, "cuda:1": 90 * GB}
     monkeypatch.setattr(torch_model, "free_on", free.__getitem__)
-    found, gpus = Transformers()._placed(MOE)
+    found, gpus = torch_engine.placed(MOE)
     assert found and found.where == "single_gpu" and torch_model.device_for(found, gpus) == "cuda:1"
     free["cuda:1"] = 5 * GB  # nothing is free, but what is there could be
-    monkeypatch.setattr("backends.transformers.free_memory", lambda: 5 * GB)
-    found, gpus = Transformers()._placed(MOE)
+    monkeypatch.setattr(torch_engine, "free_memory", lambda: 5 * GB)
+    found, gpus = torch_engine.placed(MOE)
+    assert found and found.where == "single_gpu" and torch_model.device_for(found, gpus) == "cuda:0"
+    used[0] = 90 * GB  # a model of ours is there: it goes before this one is laid elsewhere
+    monkeypatch.setattr(torch_engine, "free_memory", lambda: 500 * GB)
+    found, gpus = torch_engine.placed(MOE)
     assert found and found.where == "single_gpu" and torch_model.device_for(found, gpus) == "cuda:0"
 
 

@@ -1,7 +1,6 @@
 """The lesson of a tiny model that sees: its pictures, its questions, and steps of its training."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from random import Random
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 import torch
 
 from backends import REGISTRY, Chunk, ContextLengthError, GenerationParams, Message, TextPart
-from backends._local.pool import POOL
 from playground.examples.vision import VisionExample, load_vision, picture_bytes
 from playground.media.pictures import PictureLimits, read_picture
 from tools.pocket.lesson import MODELS
@@ -108,22 +106,6 @@ SEEN = {
 """What is on the examples' pictures, in English, Spanish, Chinese and Arabic."""
 
 
-@pytest.fixture
-def in_float32(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Its counting leads by 0.2 in logits, which bfloat16 moves by 0.1, and float32 by nothing."""
-
-    def unload() -> None:
-        for key in POOL.loaded():
-            POOL.unload(key)
-
-    monkeypatch.setattr(
-        "backends._local.torch_model.best_dtype", lambda device, parameters: "float32"
-    )
-    unload()
-    yield
-    unload()
-
-
 async def answer(example: VisionExample, crops: int) -> str:
     pictures = [
         read_picture(picture_bytes(name), name, PictureLimits()) for name in example.pictures
@@ -134,7 +116,6 @@ async def answer(example: VisionExample, crops: int) -> str:
     return "".join([step.text async for step in steps if isinstance(step, Chunk)])
 
 
-@pytest.mark.usefixtures("in_float32")
 async def test_it_sees_what_is_on_the_examples_in_four_crops_and_less_in_one() -> None:
     found: dict[str, list[bool]] = defaultdict(list)
     for place, code in enumerate(("en", "es", "zh", "ar")):

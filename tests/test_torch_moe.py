@@ -11,8 +11,8 @@ from transformers.models.phimoe.modeling_phimoe import PhimoeRotaryEmbedding
 from backends import Chunk, ExpertRouting, GenerationParams, Message, OutOfMemoryError, Progress
 from backends._local import decode, torch_model
 from backends._local.chat_text import Detokenizer
+from backends._local.decode import answer
 from backends._local.machine import gigabytes
-from backends._local.pool import POOL
 from backends._local.torch_moe import MoeModel, freeze_rope, token_strings
 from backends.transformers import Transformers
 from tests import tiny, tiny_moe
@@ -36,12 +36,10 @@ def model(folder):
 
 
 @pytest.fixture
-def backend(folder, monkeypatch, tmp_path):
+def backend(folder, monkeypatch, tmp_path, inline):
     monkeypatch.setenv("PHI_MODELS_DIR", str(folder.parent))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    yield Transformers()
-    for key in POOL.loaded():
-        POOL.unload(key)
+    return Transformers()
 
 
 def say(text: str) -> list[Message]:
@@ -84,7 +82,7 @@ def told(routing: list[ExpertRouting]) -> tuple[list[torch.Tensor], list[torch.T
 )
 @pytest.mark.parametrize("prompt", ["Hi", LONG], ids=["short", "long"])
 def test_routing_is_what_a_second_forward_finds(model, folder, prompt, params):
-    steps = [*model.answer(say(prompt), params)]
+    steps = [*answer(model, say(prompt), params)]
     routing = routing_of(steps)
     usage = next(step.usage for step in steps if isinstance(step, Chunk) and step.usage)
     assert sum(one.in_prompt for one in routing) == usage.input_tokens
@@ -99,7 +97,7 @@ def test_routing_is_what_a_second_forward_finds(model, folder, prompt, params):
 
 
 def test_tokens_and_their_texts_are_those_of_the_answer(model, folder):
-    steps = [*model.answer(say("Hi"), GenerationParams(temperature=0, max_tokens=30))]
+    steps = [*answer(model, say("Hi"), GenerationParams(temperature=0, max_tokens=30))]
     routing = routing_of(steps)
     assert model.text.tokenizer.encode("<|user|>\nHi<|end|>\n<|assistant|>\n").ids == [
         one.id for one in routing if one.in_prompt
@@ -116,7 +114,7 @@ def test_tokens_and_their_texts_are_those_of_the_answer(model, folder):
 def test_a_written_tokens_routing_comes_one_step_later(model):
     chunks = [
         step
-        for step in model.answer(say("Hi"), GenerationParams(temperature=0, max_tokens=5))
+        for step in answer(model, say("Hi"), GenerationParams(temperature=0, max_tokens=5))
         if isinstance(step, Chunk)
     ]
     assert all(one.in_prompt for one in chunks[0].routing)
@@ -126,7 +124,7 @@ def test_a_written_tokens_routing_comes_one_step_later(model):
 
 
 def test_the_prompts_routing_comes_while_it_is_read(model):
-    steps = model.answer(say(LONG), GenerationParams(temperature=0, max_tokens=5))
+    steps = answer(model, say(LONG), GenerationParams(temperature=0, max_tokens=5))
     before = []
     for step in steps:
         before.append(step)
@@ -138,10 +136,10 @@ def test_the_prompts_routing_comes_while_it_is_read(model):
 
 def test_hooks_leave_no_trace_after_the_end_a_stop_and_an_error(model, monkeypatch):
     params = GenerationParams(temperature=0, max_tokens=5)
-    steps = model.answer(say("Hi"), params)
+    steps = answer(model, say("Hi"), params)
     for _ in steps:
         assert hooks(model) == 0  # not even between two steps: another may be answered then
-    stopped = model.answer(say("Hi"), params)
+    stopped = answer(model, say("Hi"), params)
     next(stopped), next(stopped)
     stopped.close()
     assert hooks(model) == 0
@@ -152,16 +150,16 @@ def test_hooks_leave_no_trace_after_the_end_a_stop_and_an_error(model, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(model.model.model.layers[1].mlp.experts, "forward", breaks)
         with pytest.raises(ValueError, match="broken"):
-            list(model.answer(say("Hi"), params))
+            list(answer(model, say("Hi"), params))
         assert hooks(model) == 0
-    assert len(routing_of(model.answer(say("Hi"), params))) > 5
+    assert len(routing_of(answer(model, say("Hi"), params))) > 5
 
 
 def test_a_dense_model_tells_no_routing(tmp_path):
     dense = torch_model.TorchModel.load(
         tiny.checkpoint(), "Tiny", "cpu", "float32", lambda done: None
     )
-    steps = [*dense.answer(say("Count to twelve."), GenerationParams(temperature=0))]
+    steps = [*answer(dense, say("Count to twelve."), GenerationParams(temperature=0))]
     assert routing_of(steps) == []
 
 
@@ -195,27 +193,13 @@ async def test_two_visitors_routings_never_mix(backend):
     assert len({tuple(one.id for one in routing) for routing in alone}) == 3
 
 
-async def test_nothing_is_left_of_a_closed_stream_or_an_unloaded_model(backend):
+async def test_nothing_is_left_of_a_closed_stream(backend, inline):
     async with aclosing(backend.stream(MOE, say("Hi"), GenerationParams(max_tokens=400))) as steps:
         async for step in steps:
             if isinstance(step, Chunk) and step.text:
                 break
-    found = []
-    async for _ in POOL.stream(POOL.loaded()[0], "x", _never, lambda model: _look(model, found)):
-        pass
-    assert found == [0]
-    (key,) = POOL.loaded()
-    assert POOL.unload(key)
-    assert POOL.loaded() == ()
-
-
-def _never():
-    raise AssertionError("it is loaded")
-
-
-def _look(model, found):
-    found.append(hooks(model))
-    yield None
+    (loaded,) = inline.models.values()
+    assert hooks(loaded) == 0
 
 
 async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
@@ -233,7 +217,7 @@ async def test_a_model_that_accelerate_lays_out_answers_and_routes_the_same(
     laid = MoeModel.load(folder, "Laid out", "cpu", "float32", lambda done: None, placement)
     assert any(p.device.type == "meta" for p in laid.model.parameters())  # on the disk, in truth
     params = GenerationParams(temperature=0, max_tokens=12)
-    here, there = [*model.answer(say("Hi"), params)], [*laid.answer(say("Hi"), params)]
+    here, there = [*answer(model, say("Hi"), params)], [*answer(laid, say("Hi"), params)]
     own, routing = routing_of(here), routing_of(there)
     # No choice in this answer is a close call, of a token or of an expert: so all are the same.
     logits, routers = second_forward(folder, [one.id for one in own])
@@ -257,7 +241,7 @@ def test_what_does_not_fit_after_all_is_no_damage(folder, monkeypatch):
     monkeypatch.setattr(torch_model, "_room", lambda placement: {"cpu": 10**10})
     laid = MoeModel.load(folder, "Large", "cpu", "float32", lambda done: None, placement)
     assert laid.warnings == ()
-    assert routing_of(laid.answer(say("Hi"), GenerationParams(max_tokens=3)))
+    assert routing_of(answer(laid, say("Hi"), GenerationParams(max_tokens=3)))
 
 
 def test_rows_of_the_model_that_no_text_has_are_empty(model):

@@ -35,6 +35,7 @@ from .messages import (
     Proceed,
     Steps,
     Unload,
+    Unloaded,
 )
 
 logger = logging.getLogger(__name__)
@@ -94,7 +95,11 @@ class _Model:
     def __init__(self, facts: LocalModel, worker: "_Worker") -> None:
         self.facts, self.worker = facts, worker
         self.loaded = False
-        self.device = ""
+        self.device, self.need = "", 0
+        self.loading = False
+        """Whether it may take the memory that it needs, and is at it."""
+        self.wants_room = False
+        """Whether it waits for others to have taken theirs, or to give it back."""
         self.used = time.monotonic()
         self.jobs: dict[int, _Job] = {}
 
@@ -186,7 +191,8 @@ class Host:
         Closing it stops the work. Raises `BackendError`.
         """
         job = _Job()
-        answer = Answer(job.number, model.key, tuple(map(_clean, conversation)), params)
+        talk = tuple(map(_clean, conversation))
+        answer = Answer(job.number, model.key, talk, params, time.monotonic())
         # In a thread: to start a process takes some milliseconds, and so do large pictures.
         loop = asyncio.get_running_loop()
         state = await loop.run_in_executor(LOOKS, self._begin, model, job, answer)
@@ -237,6 +243,7 @@ class Host:
             alone = self._forget(state)
         if alone:
             state.worker.process.wait()
+            self._offer_room()
         return True
 
     def close(self) -> None:
@@ -275,10 +282,10 @@ class Host:
             if job.ended or job.number not in state.jobs:
                 state.jobs.pop(job.number, None)
                 return
-            alone = len(state.jobs) == len(state.worker.models) == 1
-            if not state.loaded and alone:
+            if not state.loaded and len(state.jobs) == 1:
                 state.jobs.clear()
                 self._forget(state)  # nobody waits for this load any more
+                self._offer_room()
                 return
         state.worker.send(Cancel(job.number))
         deadline = threading.Timer(PATIENCE, self._give_up, (state, job))
@@ -317,14 +324,18 @@ class Host:
             elif job and isinstance(event, Ended):
                 job.put(event.failure.error if event.failure else None)
             return
+        if isinstance(event, Unloaded):
+            self._offer_room()
+            return
         state = worker.models.get(event.model)
         if state is None:
             return
         if isinstance(event, Loading):
-            state.loaded = state.loaded or event.done
-            if not event.done:
-                for job in tuple(state.jobs.values()):
-                    job.put(Progress("loading", event.fraction))
+            if event.done:
+                state.loaded, state.loading = True, False
+                self._offer_room()
+            else:
+                _tell(state, Progress("loading", event.fraction))
         elif isinstance(event, LoadFailed):
             self._fail(state, event.failure.error)
         else:
@@ -332,19 +343,24 @@ class Host:
 
     def _make_room(self, state: _Model, needs: Needs) -> None:
         """Let a model be loaded, once there is memory for it; unload idle ones for that."""
-        state.device = needs.device
-        if needs.free >= needs.need:
+        state.device, state.need = needs.device, needs.need
+        with self._lock:
+            beside = [one for one in self._models.values() if one.device == needs.device]
+            # What these have taken so far counts twice: too careful, but never too late.
+            taking = [one.need for one in beside if one.loading]
+            state.loading = needs.free - sum(taking) >= needs.need
+            state.wants_room = not state.loading
+            idle = [(one.used, one.facts.key) for one in beside if one.idle]
+        if state.loading:
             state.worker.send(Proceed(needs.model))
             return
-        with self._lock:
-            idle = [
-                (one.used, key)
-                for key, one in self._models.items()
-                if one.idle and one.device == needs.device
-            ]
-        if idle and self.unload(min(idle)[1]):
-            state.worker.send(Proceed(needs.model, measure=True))
+        if taking:
+            _tell(state, Progress("queued", detail="waiting for another model to load"))
             return
+        if idle:
+            if not self.unload(min(idle)[1]):  # somebody asks it just now
+                self._offer_room()
+            return  # measured again when its memory is back
         error = OutOfMemoryError(
             f"{state.facts.label} needs {gigabytes(needs.need)} of memory; "
             f"{gigabytes(needs.free)} is free.",
@@ -361,6 +377,16 @@ class Host:
             self._forget(state)
         for job in jobs:
             job.put(error)
+        self._offer_room()
+
+    def _offer_room(self) -> None:
+        """Let those that wait for memory look again: some may be free now."""
+        with self._lock:
+            waiting = [one for one in self._models.values() if one.wants_room]
+            for state in waiting:
+                state.wants_room = False
+                _tell(state, Progress("loading", 0.0))
+                state.worker.send(Proceed(state.facts.key, measure=True))
 
     def _on_end(self, worker: _Worker, code: int) -> None:
         """A worker's process has ended: by itself, by the system, or because it was told to."""
@@ -380,6 +406,13 @@ class Host:
             )
         for state, job in waiting:
             job.put(_ended(state.facts.label, code))
+        self._offer_room()
+
+
+def _tell(state: _Model, progress: Progress) -> None:
+    """Hand progress to all who wait for a model."""
+    for job in tuple(state.jobs.values()):
+        job.put(progress)
 
 
 def _clean(message: Message) -> Message:

@@ -19,7 +19,7 @@ LARGEST = 1 << 30
 
 @dataclass(frozen=True, config=_BYTES)
 class Load:
-    """Load a model, or say `Loaded` if it is there."""
+    """Load a model: say what it `Needs`, then wait for `Proceed`."""
 
     model: str
     engine: str
@@ -40,12 +40,14 @@ class Proceed:
 
 @dataclass(frozen=True, config=_BYTES)
 class Answer:
-    """Answer a conversation."""
+    """Answer a conversation; without a message, only say when the model is loaded."""
 
     job: int
     model: str
     messages: tuple[Message, ...]
     params: GenerationParams
+    at: float
+    """When it was asked, on the clock of all processes (`time.monotonic`)."""
     kind: Literal["answer"] = "answer"
 
 
@@ -142,7 +144,17 @@ class LoadFailed:
     kind: Literal["load_failed"] = "load_failed"
 
 
-Event = Annotated[Needs | Loading | Steps | Ended | LoadFailed, Field(discriminator="kind")]
+@dataclass(frozen=True, config=_BYTES)
+class Unloaded:
+    """A model's memory has been given back."""
+
+    model: str
+    kind: Literal["unloaded"] = "unloaded"
+
+
+Event = Annotated[
+    Needs | Loading | Steps | Ended | LoadFailed | Unloaded, Field(discriminator="kind")
+]
 """What a worker sends."""
 
 _ERRORS: dict[str, type[BackendError]] = {

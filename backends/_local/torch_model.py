@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import MissingDependencyError, OutOfMemoryError
 from .._core.types import ExpertRouting, GenerationParams, Message
-from . import decode
 from .chat_text import ChatText
+from .decode import encode
 from .machine import free_memory, has_native_bf16, physical_cores
 from .placement import ACCELERATE, RESERVE, Placement
-from .seam import Output, Prompt, Step, Steps
+from .seam import Output, Prompt, Step
 from .sessions import SessionCache
 from .weights import damaged
 
@@ -29,8 +29,8 @@ each other at every layer made a model of 4 million 7 times slower on two busy c
 KERNELS = 64
 """Kernels that oneDNN, which multiplies bfloat16 on a CPU for torch, keeps: each is machine code
 for one shape, and a prompt of a length that was not seen before brings one for every shape of
-layer. By themselves oneDNN keeps 1,024 and torch 1,024 more for every thread, which is every
-engine; with what they leave unused between them that is half a megabyte each, never given back."""
+layer. By themselves oneDNN keeps 1,024 and torch 1,024 more for every thread; with what they leave
+unused between them that is half a megabyte each, never given back."""
 
 _MEMORY_HINT = "Try a shorter prompt, a smaller model, or closing other programs."
 
@@ -47,6 +47,13 @@ def gpus() -> tuple[int, ...]:
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return tuple(torch.cuda.get_device_properties(n).total_memory for n in range(count))
+
+
+def used_on_gpus() -> int:
+    """Bytes of all GPUs that models of this process hold."""
+    import torch
+
+    return sum(torch.cuda.memory_allocated(n) for n in range(len(gpus())))
 
 
 def device_for(placement: Placement | None, gpus: Sequence[int]) -> str:
@@ -121,7 +128,9 @@ class TorchSession:
     def feed(self, tokens: "Sequence[int] | torch.Tensor", in_prompt: bool = True) -> Output:
         """Read some more tokens, or vectors (tokens, hidden size) in their place."""
         assert self._cache is not None
-        logits, routing = self._model.forward(tokens, self._cache, self._long, in_prompt=in_prompt)
+        model = self._model
+        with memory_errors(f"The memory ran out while {model.label} answered."):
+            logits, routing = model.forward(tokens, self._cache, self._long, in_prompt=in_prompt)
         return Output(logits.float().cpu().numpy(), routing)
 
     def rewind(self, length: int) -> bool:
@@ -138,7 +147,7 @@ class TorchSession:
 
 
 class TorchModel:
-    """A loaded model. Everything happens on its engine's thread."""
+    """A loaded model; see `seam.Loaded`."""
 
     supports_device_map: ClassVar[bool] = True
     """Whether its code runs when Accelerate lays it over several devices."""
@@ -191,7 +200,7 @@ class TorchModel:
         disable_progress_bar()
         layout = cls._from_pretrained_kwargs(label, device, getattr(torch, dtype), placement)
         full = f"The memory ran out while {label} was loaded."
-        with _memory_errors(full):
+        with memory_errors(full):
             try:
                 text = ChatText(folder)
                 loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -235,21 +244,16 @@ class TorchModel:
             return {"dtype": dtype, "device_map": {"": device}}
         return {"dtype": dtype, "device_map": "auto", "max_memory": _room(placement)}
 
-    def answer(self, messages: Sequence[Message], params: GenerationParams) -> Steps:
-        """Answer a conversation; each step is at most one forward pass."""
-        with _memory_errors(f"The memory ran out while {self.label} answered."):
-            yield from decode.answer(self, messages, params)
-
     def read(
         self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
     ) -> Generator[Step, None, Prompt]:
         """See `seam.Loaded.read`."""
         yield from ()
-        tokens = decode.encode(self, messages)
+        tokens = encode(self, messages)
         return Prompt(tokens, self.context, tokens)
 
     def close(self) -> None:
-        """Give the memory of its conversations back; its own goes with the last reference."""
+        """Give its conversations' memory back; its own goes with the last reference."""
         self.sessions.close()
 
     def forward(
@@ -282,12 +286,30 @@ class TorchModel:
         if not long or "original_max_position_embeddings" not in rope:
             yield
             return
+        _know_long_factors(self.model)
         switch = rope["original_max_position_embeddings"]
         rope["original_max_position_embeddings"] = 2  # the library compares lengths with it
         try:
             yield
         finally:
             rope["original_max_position_embeddings"] = switch
+
+
+def _know_long_factors(model: Any) -> None:
+    """Let the library compute the long factors before they are asked for.
+
+    It does so when the first sequence beyond the original window comes, by reading the
+    configuration again: turned as in `_factors`, it would keep the short ones under that name.
+    """
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    rotary = model.model.rotary_emb
+    if getattr(rotary, "long_inv_freq", None) is None:
+        beyond = model.config.rope_parameters["original_max_position_embeddings"] + 1
+        factors, _ = ROPE_INIT_FUNCTIONS[rotary.rope_type](
+            model.config, model.device, seq_len=beyond
+        )
+        rotary.long_inv_freq = factors
 
 
 def _waiting(model: Any) -> int:
@@ -313,7 +335,7 @@ def _materialize_weights(
 
 
 @contextmanager
-def _memory_errors(message: str) -> Generator[None, None, None]:
+def memory_errors(message: str) -> Generator[None, None, None]:
     """Turn what torch raises when the memory is full into an error of ours."""
     import torch
 

@@ -5,8 +5,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from queue import Empty, SimpleQueue
 from typing import BinaryIO
@@ -15,7 +15,19 @@ from .._core.types import Chunk, Progress
 from . import messages
 from .decode import answer
 from .machine import release_memory
-from .messages import Answer, Cancel, Command, Ended, Event, Failure, Load, Needs, Proceed
+from .messages import (
+    Answer,
+    Cancel,
+    Command,
+    Ended,
+    Event,
+    Failure,
+    Load,
+    Needs,
+    Proceed,
+    Unload,
+    Unloaded,
+)
 from .seam import Loaded, Plan, Steps
 
 BUNDLE = 0.005
@@ -28,7 +40,11 @@ class _Job:
     """One answer in the worker."""
 
     def __init__(self, asked: Answer) -> None:
-        self.asked, self.at = asked, time.monotonic()
+        self.asked = asked
+        self.loaded_after: float | None = None
+        """Seconds that it waited for its model to be loaded, if it did."""
+        self.queued = 0.0
+        """Seconds that it waited in line."""
         self.cancelled = False
         self.steps: Steps | None = None
         self.news: list[Chunk | Progress] = []
@@ -37,11 +53,16 @@ class _Job:
         """Whether some of its text has been sent."""
 
 
+class _Abandoned(Exception):
+    """Nobody waits for this load any more."""
+
+
 class Worker:
     """Loads models and answers, one forward pass of one answer at a time.
 
     Everything happens in the main thread: an engine may hold Python's lock for as long as it
-    computes, so a second thread would not help. Another one only reads the pipe.
+    computes, so a second thread would not help. Another one only reads the pipe. While a model is
+    loaded, those that are here go on answering, a pass each time it reports how far it is.
     """
 
     def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
@@ -49,6 +70,7 @@ class Worker:
         self._events = events
         self._plans: dict[str, Plan] = {}
         self._models: dict[str, Loaded] = {}
+        self._to_load: deque[str] = deque()
         self._active: list[_Job] = []
         self._waiting: deque[_Job] = deque()
         threading.Thread(target=self._listen, args=(commands,), daemon=True).start()
@@ -56,10 +78,16 @@ class Worker:
     def run(self) -> None:
         """Serve until the page has gone."""
         while True:
-            self._take()
-            self._admit()
-            for job in tuple(self._active):
-                self._step(job)
+            self._turn(wait=True)
+            while self._to_load:
+                self._load(self._to_load.popleft())
+
+    def _turn(self, wait: bool) -> None:
+        """Carry out what has come, and one forward pass of each answer."""
+        self._take(wait)
+        self._admit()
+        for job in tuple(self._active):
+            self._step(job)
 
     def _listen(self, pipe: BinaryIO) -> None:
         """Read commands; when the page has ended, however it ended, so does this process."""
@@ -69,9 +97,9 @@ class Worker:
         finally:
             os._exit(0)
 
-    def _take(self) -> None:
-        """Carry out the commands that have come; wait for one while there is nothing to do."""
-        wait = not self._active and not any(map(self._can_begin, self._waiting))
+    def _take(self, wait: bool) -> None:
+        """Carry out the commands that have come; perhaps wait while there is nothing to do."""
+        wait = wait and not self._active and not any(map(self._can_begin, self._waiting))
         while True:
             try:
                 command = self._commands.get(block=wait)
@@ -80,55 +108,76 @@ class Worker:
             wait = False
             if isinstance(command, Load):
                 self._plan(command)
-            elif isinstance(command, Proceed):
-                self._proceed(command)
+            elif isinstance(command, Proceed) and command.model in self._plans:
+                if command.measure:
+                    self._measure(command.model)
+                else:
+                    self._to_load.append(command.model)
             elif isinstance(command, Answer):
                 self._waiting.append(_Job(command))
             elif isinstance(command, Cancel):
                 self._cancel(command)
-            else:
+            elif isinstance(command, Unload):
                 self._unload(command.model)
 
     def _plan(self, command: Load) -> None:
         model = command.model
-        if model in self._models:
-            self._send(messages.Loading(model, 1.0, True))
-            return
         try:
             engine = import_module(command.engine)
             self._plans[model] = engine.plan(label=command.label, **command.options)
-            self._measure(model)
         except BaseException as error:
             self._send(messages.LoadFailed(model, Failure.of(error)))
+        else:
+            self._measure(model)
 
     def _measure(self, model: str) -> None:
         plan = self._plans[model]
-        self._send(Needs(model, plan.device, plan.need, plan.free()))
-
-    def _proceed(self, command: Proceed) -> None:
-        model = command.model
         try:
-            if command.measure:
-                self._measure(model)
-                return
-            load: Callable[[Callable[[float], None]], Loaded] = self._plans[model].load
-            self._models[model] = load(
-                lambda done: self._send(messages.Loading(model, round(done, 2)))
-            )
+            needs = Needs(model, plan.device, plan.need, plan.free())
         except BaseException as error:
-            self._plans.pop(model, None)
+            del self._plans[model]
+            self._send(messages.LoadFailed(model, Failure.of(error)))
+        else:
+            self._send(needs)
+
+    def _load(self, model: str) -> None:
+        """Load a model for which there is room."""
+        if (plan := self._plans.get(model)) is None:
+            return
+        told = 0.0
+
+        def report(done: float) -> None:
+            nonlocal told
+            if round(done, 2) > told:  # a hundred reports are enough for any bar
+                told = round(done, 2)
+                self._send(messages.Loading(model, told))
+            self._turn(wait=False)
+            if self._plans.get(model) is not plan:
+                raise _Abandoned
+
+        try:
+            loaded = plan.load(report)
+        except _Abandoned:
+            release_memory()
+        except BaseException as error:
+            del self._plans[model]
             self._send(messages.LoadFailed(model, Failure.of(error)))
             release_memory()
         else:
+            self._models[model] = loaded
+            for job in self._waiting:
+                if job.asked.model == model:
+                    job.loaded_after = time.monotonic() - job.asked.at
             self._send(messages.Loading(model, 1.0, True))
 
     def _unload(self, model: str) -> None:
         """Give a model's memory back."""
-        del self._plans[model]
+        self._plans.pop(model, None)
         if loaded := self._models.pop(model, None):
             loaded.close()
             del loaded
         release_memory()
+        self._send(Unloaded(model))
 
     def _cancel(self, command: Cancel) -> None:
         for job in (*self._active, *self._waiting):
@@ -144,6 +193,7 @@ class Worker:
             if self._can_begin(job):  # each takes room of the next one
                 self._waiting.remove(job)
                 self._active.append(job)
+                job.queued = time.monotonic() - job.asked.at - (job.loaded_after or 0)
         loaded = (job for job in self._waiting if job.asked.model in self._models)
         for place, job in enumerate(loaded, 1):
             self._tell(job, Progress.in_line(place))
@@ -186,7 +236,7 @@ class Worker:
             self._end(job, Failure.of(error))
         else:
             if step is not None:
-                job.news.append(step)
+                job.news.append(_timed(step, job))
             # A step that takes as long as this one did would come too late to send it after that.
             now = time.monotonic()
             first = not job.begun and isinstance(step, Chunk)
@@ -213,6 +263,14 @@ class Worker:
             self._events.flush()
         except OSError:  # the page has gone
             os._exit(0)
+
+
+def _timed(step: Chunk | Progress, job: _Job) -> Chunk | Progress:
+    """A step with the times that its answer waited."""
+    if not isinstance(step, Chunk) or step.timings is None:
+        return step
+    timings = replace(step.timings, queued=job.queued, load=job.loaded_after)
+    return replace(step, timings=timings)
 
 
 def main() -> None:

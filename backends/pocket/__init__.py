@@ -1,14 +1,13 @@
 """The built-in demonstration models: they answer in the first second, with nothing to download."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from .._core.backend import Health, Offer, Status, check_pictures, register
+from .._core.backend import Health, Offer, Status, register
 from .._core.catalog import MODELS, ModelSpec
-from .._core.types import Chunk, Connection, GenerationParams, Message, Progress
-from .._local.host import HOST, LocalModel
+from .._core.types import Connection, GenerationParams
+from .._local.host import LocalModel
 from ..transformers import Transformers
 
 MOST_CROPS = 4
@@ -42,40 +41,15 @@ class Pocket(Transformers):
         """See `Backend.check`: it reads a few names of files, so it needs no thread."""
         return self.check_files()
 
-    async def load(self, connection: Connection | None = None) -> None:
-        """Have a process ready for the first question; see `Backend.load`."""
-        if not self.missing_packages():
-            await HOST.warm()
-
-    async def stream(
-        self,
-        model: str,
-        messages: Sequence[Message],
-        params: GenerationParams,
-        connection: Connection | None = None,
-    ) -> AsyncGenerator[Chunk | Progress, None]:
-        """Answer the conversation on this machine; see `Backend.stream`."""
-        self.check_packages()
+    def local_model(self, model: str) -> LocalModel:
+        """See `LocalBackend.local_model`: those of text run in ONNX Runtime GenAI."""
         spec = self._spec(model)
-        if _is_text(spec):
-            check_pictures(spec, messages)
-            answers = HOST.stream(_local(spec), messages, params)
-        else:
+        if not _is_text(spec):
             Transformers.check_packages()
-            answers = super().stream(model, messages, params, connection)
-        async with aclosing(answers) as steps:
-            async for step in steps:
-                yield step
-
-    async def prepare(self, model: str) -> None:
-        """Load the model, if it is not loaded yet."""
-        self.check_packages()
-        spec = self._spec(model)
-        if _is_text(spec):
-            await HOST.load(_local(spec))
-        else:
-            Transformers.check_packages()
-            await super().prepare(model)
+            return super().local_model(model)
+        folder = Path(__file__).parent / "models" / spec.key / "onnx"
+        options = {"folder": str(folder)}
+        return LocalModel(f"pocket:{spec.key}", spec.label, "backends._local.onnx_text", options)
 
     def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
         """See `Backend.crops`: at most as many as Pocket-Vision was taught to look at."""
@@ -114,10 +88,3 @@ class Pocket(Transformers):
 def _is_text(spec: ModelSpec) -> bool:
     """Whether a model runs in ONNX Runtime GenAI: a dense one that reads text alone."""
     return spec.architecture == "phi3"
-
-
-def _local(spec: ModelSpec) -> LocalModel:
-    """A text model as its worker loads it."""
-    folder = Path(__file__).parent / "models" / spec.key / "onnx"
-    options = {"folder": str(folder)}
-    return LocalModel(f"pocket:{spec.key}", spec.label, "backends._local.onnx_text", options)

@@ -173,8 +173,8 @@ def _placeholder_text(session: MoeSession, side: int, record: AnswerRecord | Non
         )
     if not backend.reports_routing:
         return (
-            "This server does not report routing. Models that run in this page's own process do, "
-            "such as the built-in Pocket-MoE."
+            "This server does not report routing. Mixtures that run on this computer do, such as "
+            "the built-in Pocket-MoE."
         )
     if session.is_running(side):
         return "The picture begins with the first token."

@@ -1,0 +1,64 @@
+"""What the backends share whose models run on this machine, each in a process of its own."""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar, TypeVar
+
+from .._core.backend import Backend, Kind, check_pictures, count_pictures
+from .._core.types import Chunk, Connection, GenerationParams, Message, Progress
+from .host import HOST, LocalModel
+from .machine import LOOKS
+
+T = TypeVar("T")
+
+
+class LocalBackend(Backend):
+    """A backend that says how each of its models is loaded; the host does the rest.
+
+    Knobs left at `None` are `chat_text.DEFAULT_PARAMS`. The stop token counts as one of the
+    answer's tokens. `Timings.prefill` and `.decode` are the worker's time, without waits in line.
+    """
+
+    kind: ClassVar[Kind] = "local"
+
+    @abstractmethod
+    def local_model(self, model: str) -> LocalModel:
+        """A model as its worker loads it. Looks at the disk.
+
+        Raises `ModelNotFoundError`, and `MissingDependencyError` if its files are not here.
+        """
+
+    async def load(self, connection: Connection | None = None) -> None:
+        """Have a process ready for the first question; see `Backend.load`."""
+        if not self.missing_packages():
+            await HOST.warm()
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Answer the conversation on this machine; see `Backend.stream`."""
+        self.check_packages()
+        check_pictures(self.spec_of(model), messages)
+        params = replace(params, num_crops=self.crops(model, params, count_pictures(messages)))
+        local = await look(partial(self.local_model, model))
+        async with aclosing(HOST.stream(local, messages, params)) as steps:
+            async for step in steps:
+                yield step
+
+    async def prepare(self, model: str) -> None:
+        """Load the model, if it is not loaded yet."""
+        self.check_packages()
+        await HOST.load(await look(partial(self.local_model, model)))
+
+
+async def look(at: Callable[[], T]) -> T:
+    """The result of a look at the disk, off the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(LOOKS, at)
