@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from .._core.errors import ContextLengthError
 from .._core.types import Chunk, FinishReason, GenerationParams, Message, Progress, Timings, Usage
 from .chat_text import DEFAULT_PARAMS, ChatText, Detokenizer, StopStrings
+from .memory_errors import memory_errors
 from .sampling import make_sampler
 from .seam import Loaded, Steps
 
@@ -20,6 +21,7 @@ def answer(model: Loaded, messages: Sequence[Message], params: GenerationParams)
     Raises `BackendError`: `ContextLengthError` if the prompt leaves no room for an answer.
     """
     with ExitStack() as held:
+        held.enter_context(memory_errors(f"The memory ran out while {model.label} answered."))
         prompt = yield from model.read(messages, params, held)
         length = len(prompt.tokens)
         most = min(most_tokens(params), prompt.context - length)

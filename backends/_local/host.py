@@ -22,6 +22,7 @@ from .._core.types import Chunk, GenerationParams, Message, Progress, TextPart
 from .._core.unicode import clean
 from . import messages
 from .machine import LOOKS, gigabytes
+from .memory_errors import HINT, tells_of_memory
 from .messages import (
     Answer,
     Cancel,
@@ -405,7 +406,7 @@ class Host:
                 "%s: the process ended with %d\n%s", labels, code, "\n".join(worker.stderr)
             )
         for state, job in waiting:
-            job.put(_ended(state.facts.label, code))
+            job.put(_ended(state.facts.label, code, "\n".join(worker.stderr)))
         self._offer_room()
 
 
@@ -423,13 +424,13 @@ def _clean(message: Message) -> Message:
     return Message(message.role, tuple(parts))
 
 
-def _ended(label: str, code: int) -> Exception:
-    """The error of an answer whose process has ended."""
+def _ended(label: str, code: int, said: str) -> Exception:
+    """The error of an answer whose process has ended, and what it said last."""
     if code == -9:  # SIGKILL, which the system sends when the memory is full
-        return OutOfMemoryError(
-            f"The system ended {label} while it answered; most likely the memory ran out.",
-            "Close other programs, or choose a smaller model.",
-        )
+        what = f"The system ended {label} while it answered; most likely the memory ran out."
+        return OutOfMemoryError(what, HINT)
+    if tells_of_memory(said):
+        return OutOfMemoryError(f"The memory ran out while {label} answered.", HINT)
     return ServerError(
         f"{label} crashed while it answered.", "Ask again: it is loaded anew. The log says more."
     )

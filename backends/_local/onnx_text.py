@@ -12,6 +12,7 @@ from .._core.types import GenerationParams, Message
 from .chat_text import ChatText
 from .decode import encode
 from .machine import free_memory, gigabytes, physical_cores
+from .memory_errors import memory_errors
 from .seam import Output, Plan, Prompt, Step
 from .sessions import SessionCache
 from .weights import damaged
@@ -154,7 +155,10 @@ def _load(folder: Path, label: str, facts: Facts, report: Callable[[float], None
         text = ChatText(folder if (folder / "tokenizer.json").is_file() else folder.parent)
         config = og.Config(str(folder))
         config.overlay(json.dumps({"model": {"decoder": {"session_options": options}}}))
-        model = og.Model(config)
+        with memory_errors(f"The memory ran out while {label} was loaded."):
+            model = og.Model(config)
+    except OutOfMemoryError:
+        raise
     except Exception as error:  # the library raises plain RuntimeError and its own OrtException
         raise damaged(label, folder) from error
     report(1.0)

@@ -13,6 +13,7 @@ from .._core.types import ExpertRouting, GenerationParams, Message
 from .chat_text import ChatText
 from .decode import encode
 from .machine import free_memory, has_native_bf16, physical_cores
+from .memory_errors import HINT, memory_errors
 from .placement import ACCELERATE, RESERVE, Placement
 from .seam import Output, Prompt, Step
 from .sessions import SessionCache
@@ -31,8 +32,6 @@ KERNELS = 64
 for one shape, and a prompt of a length that was not seen before brings one for every shape of
 layer. By themselves oneDNN keeps 1,024 and torch 1,024 more for every thread; with what they leave
 unused between them that is half a megabyte each, never given back."""
-
-_MEMORY_HINT = "Try a shorter prompt, a smaller model, or closing other programs."
 
 
 def bound_kernels() -> None:
@@ -128,9 +127,7 @@ class TorchSession:
     def feed(self, tokens: "Sequence[int] | torch.Tensor", in_prompt: bool = True) -> Output:
         """Read some more tokens, or vectors (tokens, hidden size) in their place."""
         assert self._cache is not None
-        model = self._model
-        with memory_errors(f"The memory ran out while {model.label} answered."):
-            logits, routing = model.forward(tokens, self._cache, self._long, in_prompt=in_prompt)
+        logits, routing = self._model.forward(tokens, self._cache, self._long, in_prompt=in_prompt)
         return Output(logits.float().cpu().numpy(), routing)
 
     def rewind(self, length: int) -> bool:
@@ -212,7 +209,7 @@ class TorchModel:
                 )
             except (OSError, ValueError, SafetensorError) as error:
                 if "offload_folder" in str(error):  # Accelerate would put the rest on the disk
-                    raise OutOfMemoryError(full, _MEMORY_HINT) from error
+                    raise OutOfMemoryError(full, HINT) from error
                 raise damaged(label, folder) from error
             model, info = loaded
             if info["missing_keys"]:  # they would be random numbers, and so would the answers
@@ -332,18 +329,3 @@ def _materialize_weights(
         weight.data = weight.data.to(device, dtype, copy=True)
         report(done / total)
     model.to(device)  # the buffers, in the precision they have
-
-
-@contextmanager
-def memory_errors(message: str) -> Generator[None, None, None]:
-    """Turn what torch raises when the memory is full into an error of ours."""
-    import torch
-
-    try:
-        yield
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        # On a CPU it is a plain RuntimeError.
-        full = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-        if not full:
-            raise
-        raise OutOfMemoryError(message, _MEMORY_HINT) from error
