@@ -189,6 +189,7 @@ class AnswerBuilder:
             token_source=self._token_source,
             device=self.timings.device if self.timings else None,
             shared=shared,
+            alone=_share_alone(self.timings),
         )
         return AnswerSnapshot(
             state=self.state,
@@ -229,3 +230,10 @@ class AnswerBuilder:
             self._stages[self._stage] += max(0.0, now - self._stage_since)
             self._last = now
         self._stage, self._stage_since = stage, now
+
+
+def _share_alone(timings: Timings | None) -> float | None:
+    """The part of its decoding time that an engine would have taken alone; see `Clock.alone`."""
+    if timings is None or timings.decode_alone is None or not timings.decode:
+        return None
+    return timings.decode_alone / timings.decode

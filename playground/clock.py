@@ -31,6 +31,9 @@ class Clock:
     device: str | None = None
     shared: bool = False
     """Another side of the same comparison ran on the same device at the same time."""
+    alone: float | None = None
+    """What the engine's part of `decode` would have been with the processor to itself, in times of
+    it: an estimate, 0 to 1. `None` where the engine does not tell."""
 
     @property
     def cold(self) -> bool:
@@ -43,6 +46,12 @@ class Clock:
         if self.decode <= 0 or self.tokens <= self.first_tokens:
             return None
         return (self.tokens - self.first_tokens) / self.decode
+
+    @property
+    def tokens_per_second_alone(self) -> float | None:
+        """Decoding speed as it would have been without the other side, an estimate."""
+        speed = self.tokens_per_second
+        return speed / self.alone if self.shared and self.alone and speed else None
 
 
 def estimate_tokens(text: str) -> int:

@@ -66,6 +66,7 @@ class AnswerRecord(_Record):
     total: float = 0.0
     first_token: float | None = None
     tokens_per_second: float | None = None
+    tokens_per_second_alone: float | None = None
     device: str | None = Field(default=None, max_length=MAX_NAME)
     shared_device: bool = False
     cold: bool = False
@@ -100,6 +101,7 @@ class AnswerRecord(_Record):
             total=clock.total,
             first_token=clock.first_token,
             tokens_per_second=clock.tokens_per_second,
+            tokens_per_second_alone=clock.tokens_per_second_alone,
             device=clock.device[:MAX_NAME] if clock.device else None,
             shared_device=clock.shared,
             cold=clock.cold,

@@ -42,7 +42,10 @@ def describe_numbers(record: AnswerRecord) -> Sequence[str]:
     if record.cold:
         pieces.append(f"cold start, loaded in {format_duration(record.load)}")
     if record.shared_device:
-        pieces.append("shared device")
+        alone = record.tokens_per_second_alone
+        pieces.append(
+            "shared device" + (f", alone about {_round(alone)} tokens/s" if alone else "")
+        )
     if record.language in LANGUAGES:
         pieces.append(LANGUAGES[record.language].english_name)
     return pieces
@@ -68,3 +71,8 @@ def format_duration(duration: float) -> str:
 def format_count(number: int, noun: str) -> str:
     """A number with its noun: `1 token`, `2,000 tokens`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _round(speed: float) -> str:
+    """An estimated speed in as many digits as it is good for."""
+    return f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"

@@ -52,7 +52,7 @@ class FakeSession:
 class FakeModel:
     """Says `options["text"]`, whatever it is asked."""
 
-    device, context, exact, warnings = "cpu", 4096, True, ()
+    device, threads, context, exact, warnings = "cpu", 1, 4096, True, ()
 
     def __init__(self, label: str, options: dict[str, Any]) -> None:
         self.label, self.options = label, options

@@ -49,7 +49,9 @@ def test_a_turn_a_side_could_not_answer_is_not_sent_to_it_again() -> None:
 
 
 async def test_an_ended_answer_is_written_down_with_its_numbers() -> None:
-    clock = Clock(load=2, decode=4.0, first_token=2.5, tokens=9, first_tokens=1, shared=True)
+    clock = Clock(
+        load=2, decode=4.0, first_token=2.5, tokens=9, first_tokens=1, shared=True, alone=0.25
+    )
     snapshot = AnswerSnapshot(
         "done",
         "Small language models run on a laptop and answer quickly.",
@@ -63,7 +65,7 @@ async def test_an_ended_answer_is_written_down_with_its_numbers() -> None:
         "2.0 tokens/s",
         "9 tokens",
         "cold start, loaded in 2.00 s",
-        "shared device",
+        "shared device, alone about 8.0 tokens/s",
         "English",
     ]
 

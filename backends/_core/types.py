@@ -89,6 +89,8 @@ class Timings:
     load: float | None = None
     prefill: float | None = None
     decode: float | None = None
+    decode_alone: float | None = None
+    """What `decode` would have been with the processor to itself: an estimate."""
     device: str | None = None
     """Where it ran, such as `cpu` or `cuda:0`: two answers with the same one shared it."""
 

@@ -35,6 +35,7 @@ def answer(model: Loaded, messages: Sequence[Message], params: GenerationParams)
         yield Progress("prefill", known / length)
 
         prefill = decode = 0.0  # seconds of the device's time, not of the waits in between
+        computed = 0.0  # seconds of decode that one of its threads had a core for
         token, routing = 0, ()
         for start in range(known, length, PREFILL_CHUNK):
             began = time.monotonic()
@@ -55,13 +56,15 @@ def answer(model: Loaded, messages: Sequence[Message], params: GenerationParams)
                 where = Timings(device=device) if n == 1 else None
                 yield Chunk(text, 1, time.monotonic(), None, None, where, routing, notes, warnings)
                 notes = warnings = ()
-                began = time.monotonic()
+                began, computing = time.monotonic(), time.process_time()
                 logits, routing = session.feed([token], False)
                 token = choose(logits)
                 decode += time.monotonic() - began
+                computed += (time.process_time() - computing) / model.threads
                 continue
             usage = Usage(length, n)
-            timings = Timings(prefill=prefill, decode=decode, device=device)
+            alone = min(decode, computed) if device == "cpu" else None
+            timings = Timings(prefill=prefill, decode=decode, decode_alone=alone, device=device)
             text += writer.flush()
             finish, at = finish or "length", time.monotonic()
             yield Chunk(text, 1, at, finish, usage, timings, routing, notes, warnings)

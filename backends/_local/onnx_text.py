@@ -73,8 +73,11 @@ class OnnxText:
     """Logits of a prompt in one feed and in several differ by 5e-5 (tried with 0.18.0)."""
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, label: str, model: Any, text: ChatText, facts: "Facts") -> None:
+    def __init__(
+        self, label: str, model: Any, text: ChatText, facts: "Facts", threads: int
+    ) -> None:
         self.label, self.text, self.context = label, text, facts.context
+        self.threads = threads
         self._model: Any = model
         size = facts.bytes_per_token
         # Kept conversations never take more than a quarter of what is free once it is loaded.
@@ -162,7 +165,7 @@ def _load(folder: Path, label: str, facts: Facts, report: Callable[[float], None
     except Exception as error:  # the library raises plain RuntimeError and its own OrtException
         raise damaged(label, folder) from error
     report(1.0)
-    return OnnxText(label, model, text, facts)
+    return OnnxText(label, model, text, facts, threads)
 
 
 def _library() -> Any:

@@ -65,6 +65,8 @@ class Loaded(Protocol):
     label: str
     device: str
     """Where it runs: `cpu`, `cuda:0`."""
+    threads: int
+    """Threads that it computes with, where that is a CPU."""
     context: int
     """The most tokens of a conversation, prompt and answer."""
     text: "ChatText"

@@ -22,9 +22,10 @@ _STAGE_TEXTS = {
 
 _TOOLTIPS = {
     "first token": "How long the first piece of the answer took",
-    "tokens/s": "How fast the answer was written",
     "cold start": "The model had to be loaded first: do not compare with one that was ready",
-    "shared device": "Both models ran on the same processor and slowed each other down",
+    "shared device": "Both models ran on the same processor and slowed each other down; how fast "
+    "it would have been alone is an estimate from the processor time it got",
+    "tokens/s": "How fast the answer was written",
     "weights": "How its numbers were rounded to fewer bits: smaller, faster, a little less exact",
     "waited": "Waiting for its turn, before the model began",
 }
