@@ -72,14 +72,21 @@ def _shards(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(set(index["weight_map"].values()))]
 
 
-def _count(shard: Path) -> int:
+def safetensors_header(shard: Path) -> tuple[int, dict[str, Any]]:
+    """Where the data of a file begins, and its tensors by name: kind of number, shape, place."""
     # The format: eight bytes with the header's length, then the header as JSON.
     with shard.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > _LONGEST_HEADER:
             raise ValueError(f"not a safetensors file: {shard.name}")
         header: dict[str, Any] = json.loads(file.read(length))
-    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    header.pop("__metadata__", None)
+    return 8 + length, header
+
+
+def _count(shard: Path) -> int:
+    _, tensors = safetensors_header(shard)
+    return sum(prod(tensor["shape"]) for tensor in tensors.values())
 
 
 def damaged(label: str, folder: Path) -> MissingDependencyError:
