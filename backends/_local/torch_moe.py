@@ -1,6 +1,5 @@
 """A mixture of experts in PyTorch: it answers like any other, and tells which experts worked."""
 
-import re
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -8,15 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._core.types import ExpertRouting, GenerationParams, Message
 from .chat_text import ChatText
+from .routing import RoutingReport, token_strings
 from .seam import Prompt, Step
 from .torch_model import TorchModel
 
 if TYPE_CHECKING:
     import torch
-    from tokenizers import Tokenizer
     from transformers import DynamicCache
-
-_ASCII_BYTE = re.compile(r"<0x([0-7][0-9A-F])>")
 
 Choice = tuple["torch.Tensor", "torch.Tensor"]
 """What one layer's router decided: the experts and their weights, each (tokens, 2)."""
@@ -30,8 +27,8 @@ class MoeModel(TorchModel):
     def __init__(self, label: str, model: Any, text: ChatText) -> None:
         super().__init__(label, model, text)
         self._routers = [layer.mlp.router for layer in model.model.layers]
-        self._experts: int = model.config.num_local_experts
-        self._pieces = token_strings(self.text.tokenizer, model.config.vocab_size)
+        config = model.config
+        self._report = RoutingReport(text.tokenizer, config.vocab_size, config.num_local_experts)
         freeze_rope(model.model.rotary_emb)
 
     def read(
@@ -64,31 +61,7 @@ class MoeModel(TorchModel):
         home = choices[-1][0].device
         layers = [torch.stack((experts.float(), weights)).to(home) for experts, weights in choices]
         chosen, weighed = torch.stack(layers, dim=2).tolist()
-        return tuple(
-            ExpertRouting(
-                number,
-                self._pieces[number],
-                in_prompt,
-                tuple(tuple(map(int, layer)) for layer in experts),
-                tuple(map(tuple, weights)),
-                self._experts,
-            )
-            for number, experts, weights in zip(ids, chosen, weighed, strict=True)
-        )
-
-
-def token_strings(tokenizer: "Tokenizer", size: int) -> list[str]:
-    """Each token's text by its number; bytes beyond ASCII as `<0xE4>`.
-
-    A model has more rows than its tokenizer has tokens: those that no text has are empty.
-    """
-    every = [tokenizer.id_to_token(n) or "" for n in range(size)]
-    return [_piece(text.replace("▁", " ")) for text in every]
-
-
-def _piece(text: str) -> str:
-    byte = _ASCII_BYTE.fullmatch(text)
-    return chr(int(byte[1], 16)) if byte else text
+        return self._report.of(ids, chosen, weighed, in_prompt)
 
 
 @contextmanager

@@ -1,47 +1,29 @@
 """A vision model in PyTorch: pictures become vectors, and then it reads on like any other."""
 
-import hashlib
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
-from io import BytesIO
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from .._core.errors import BadRequestError, OutOfMemoryError
-from .._core.types import GenerationParams, ImagePart, Message, Progress
-from .chat_text import ChatText, ImagePlaceholders
-from .decode import most_tokens, too_long
+from .._core.errors import OutOfMemoryError
+from .._core.types import GenerationParams
+from .chat_text import ChatText
+from .decode import most_tokens
 from .machine import gigabytes
 from .phi3_vision.crops import Layout
 from .placement import Placement
-from .seam import Prompt, Step
 from .torch_model import TorchModel, cache_bytes, free_on
+from .vision import CROPS_AT_ONCE, LONG_CONTEXT, PictureMemory, PictureReader, crops_of
 from .weights import damaged
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-LONG_CONTEXT = 32_768
-"""Tokens of prompt and answer together, where frames of a clip do not fit into less."""
 
-CROPS_AT_ONCE = 4
-"""Crops that CLIP sees in one step: about the work of 200 tokens of the prompt."""
-
-REMEMBERED = 256e6
-"""Bytes of pictures' vectors that are kept for a second question about them: about 16 pictures of
-16 crops."""
-
-
-def crops_of(params: GenerationParams, pictures: int) -> int:
-    """In how many crops at most each of so many pictures is seen: as Microsoft advises, 16 for one
-    picture and 4 for several (model card of Phi-3.5-vision-instruct)."""
-    return params.num_crops or (16 if pictures == 1 else 4)
-
-
-class VisionModel(TorchModel):
+class VisionModel(PictureReader, TorchModel):
     """A loaded Phi-3-vision. What it saw once, it remembers for the next question."""
 
     supports_device_map: ClassVar[bool] = False
@@ -49,7 +31,7 @@ class VisionModel(TorchModel):
     def __init__(self, label: str, model: Any, text: ChatText) -> None:
         super().__init__(label, model, text)
         self._processor: Any = None
-        self._seen: OrderedDict[tuple[bytes, int], torch.Tensor] = OrderedDict()
+        self._memory = PictureMemory()
         self._longest = min(LONG_CONTEXT, model.config.max_position_embeddings)
 
     @classmethod
@@ -77,72 +59,32 @@ class VisionModel(TorchModel):
         loaded._processor = Phi3VProcessor(pictures, tokenizer)
         return loaded
 
-    def read(
-        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
-    ) -> Generator[Step, None, Prompt]:
-        """The conversation as vectors; each step is at most `CROPS_AT_ONCE` crops seen.
+    def _encode(self, text: str, counts: Sequence[int]) -> list[int]:
+        return self._processor.encode(text, counts)
 
-        Within Phi-3's original window of 4,096 tokens it is read with LongRoPE's short factors. If
-        the answer may go beyond, the long ones hold from the first token on: they would for every
-        token as soon as it did.
-        """
-        tags = ImagePlaceholders(self.text.controls)
-        text = self.text.written(messages, tags)
-        pictures = [_opened(image) for image in tags.images]
-        crops = crops_of(params, len(pictures))
-        layouts = [Layout.of(*picture.size, crops) for picture in pictures]
-        ids: list[int] = self._processor.encode(text, [layout.tokens for layout in layouts])
-        long = self._longest > self.context < len(ids) + most_tokens(params)
-        context = self._longest if long else self.context
-        if len(ids) >= context:
-            raise too_long(self.label, len(ids), context)
-        if long:
-            held.enter_context(self._reserved(len(ids), params))
+    def _pixels(self, picture: "Image.Image", crops: int) -> "torch.Tensor":
+        layout = Layout.of(*picture.size, crops)
+        inputs = self._processor.image_processor([picture], num_crops=crops)
+        return inputs["pixel_values"][0][: 1 + layout.rows * layout.columns]
 
-        features: list[torch.Tensor] = []
-        for n, (image, picture) in enumerate(zip(tags.images, pictures, strict=True), 1):
-            of = f" {n} of {len(pictures)}" if len(pictures) > 1 else ""
-            seen = yield from self._see(image, picture, crops, f"looking at picture{of}")
-            features.append(seen)
-        notes = (f"{crops} crop{'s' * (crops > 1)}",) if pictures else ()
-        notes += ("long context",) if long else ()
-        return Prompt(self._embedded(ids, features), context, None, long, notes)
-
-    def _see(
-        self, image: ImagePart, picture: "Image.Image", crops: int, detail: str
-    ) -> Generator[Step, None, "torch.Tensor"]:
-        """A picture's vectors (tokens, hidden size), from memory or from CLIP."""
+    def _look(self, pixels: "torch.Tensor") -> "torch.Tensor":
         import torch
 
-        key = (hashlib.sha256(image.data).digest(), crops)
-        if (known := self._seen.get(key)) is not None:
-            self._seen.move_to_end(key)
-            return known
-        yield Progress("prefill", 0.0, detail)
-        inputs = self._processor.image_processor([_decoded(picture)], num_crops=crops)
-        layout = Layout.of(*picture.size, crops)
-        pixels = inputs["pixel_values"][0][: 1 + layout.rows * layout.columns]
-        eyes = self.model.model.vision_embed_tokens
-        features: list[torch.Tensor] = []
-        for start in range(0, len(pixels), CROPS_AT_ONCE):
-            torch.set_num_threads(self.threads)
-            with torch.inference_mode():
-                some = pixels[start : start + CROPS_AT_ONCE].to(self.model.device, self.model.dtype)
-                features.append(eyes.get_img_features(some))
-                features[-1].flatten()[0].item()  # waits for a GPU, or the steps would pile up
-            yield Progress("prefill", min(1.0, (start + len(some)) / len(pixels)), detail)
+        torch.set_num_threads(self.threads)
         with torch.inference_mode():
-            seen = eyes.lay_out(torch.cat(features), layout.rows, layout.columns)
-        self._remember(key, seen)
-        return seen
+            eyes = self.model.model.vision_embed_tokens
+            features = eyes.get_img_features(pixels.to(self.model.device, self.model.dtype))
+            features.flatten()[0].item()  # waits for a GPU, or the steps would pile up
+            return features
 
-    def _remember(self, key: tuple[bytes, int], seen: "torch.Tensor") -> None:
-        self._seen[key] = seen
-        while sum(one.nbytes for one in self._seen.values()) > REMEMBERED and len(self._seen) > 1:
-            self._seen.popitem(last=False)
+    def _lay_out(self, features: Sequence["torch.Tensor"], layout: Layout) -> "torch.Tensor":
+        import torch
 
-    def _embedded(self, ids: list[int], features: list["torch.Tensor"]) -> "torch.Tensor":
-        """The prompt as vectors: words, and pictures where `-1`, `-2`, … stand."""
+        with torch.inference_mode():
+            eyes = self.model.model.vision_embed_tokens
+            return eyes.lay_out(torch.cat([*features]), layout.rows, layout.columns)
+
+    def _embedded(self, ids: Sequence[int], features: Sequence["torch.Tensor"]) -> "torch.Tensor":
         import torch
 
         with torch.inference_mode():
@@ -181,28 +123,4 @@ _RESERVED: Counter[str] = Counter()
 """Bytes that long conversations may still take, by device."""
 _RESERVING = Lock()
 
-
-def _opened(image: ImagePart) -> "Image.Image":
-    """A picture whose size is known; its pixels are read when they are wanted."""
-    from PIL import Image
-
-    with _reading_errors():
-        return Image.open(BytesIO(image.data), formats=("PNG", "JPEG", "WEBP"))
-
-
-def _decoded(picture: "Image.Image") -> "Image.Image":
-    with _reading_errors():
-        return picture.convert("RGB")
-
-
-@contextmanager
-def _reading_errors() -> Generator[None, None, None]:
-    """Turn what Pillow raises into an error of ours."""
-    from PIL import Image
-
-    try:
-        yield
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadRequestError(
-            "A picture of this conversation cannot be read.", "Remove it and add it again."
-        ) from error
+__all__ = ["CROPS_AT_ONCE", "VisionModel", "crops_of"]

@@ -1,8 +1,8 @@
 """Writes the graphs of Pocket-MoE and Pocket-Vision: `python -m tools.pocket.export_graphs`.
 
-They are what plain ONNX Runtime answers with, without PyTorch. A graph holds no weights: each of its
-tensors is a place in the checkpoint beside it, `model.safetensors`, in bfloat16; ONNX Runtime makes
-float32 of them when it loads the graph. So a checkpoint that was trained anew needs new graphs.
+With them plain ONNX Runtime answers, without PyTorch. A graph holds no weights: each of its tensors
+is a place in the checkpoint beside it, `model.safetensors`, in bfloat16, of which ONNX Runtime makes
+float32 when it loads the graph. So a checkpoint that was trained anew needs new graphs.
 
 It wants one package that nothing else here needs: `pip install onnx==1.23.2`.
 """
@@ -263,7 +263,7 @@ def silu(graph: Graph, x: str) -> str:
 
 
 def export_vision(folder: Path) -> None:
-    """Write what reads words, what sees pictures, and the decoder that reads the vectors of both."""
+    """Write the vectors of words, those of pictures, and the decoder that reads both."""
     words = Graph(folder)
     made = embedding(words)
     words.op("Identity", made, outputs=["vectors"])
@@ -300,7 +300,7 @@ class Eyes(Graph):
         tower = f"{EMBED}.img_processor"
         patches = self.weight(f"{tower}.embeddings.patch_embedding.weight")
         x = self.op("Conv", "pixels", patches, strides=[PATCH, PATCH])
-        x = self.op("Transpose", self.reshape(x, 0, width, -1), perm=[0, 2, 1])
+        x = self.op("Transpose", self.reshape(x, 0, width, side**2), perm=[0, 2, 1])
         crops = self.op("Shape", "pixels", start=0, end=1)
         one = self.reshape(self.weight(f"{tower}.embeddings.class_embedding"), 1, 1, width)
         shape = self.op("Concat", crops, self.constant([1, width]), axis=0)
@@ -313,9 +313,9 @@ class Eyes(Graph):
         places = self.constant([1]), self.constant([side**2 + 1]), self.constant([1])
         x = self.op("Slice", x, *places)
         # Two by two patches become one token.
-        x = self.reshape(x, -1, side // 2, 2, side // 2, 2, width)
+        x = self.reshape(x, 0, side // 2, 2, side // 2, 2, width)
         x = self.op("Transpose", x, perm=[0, 1, 3, 2, 4, 5])
-        x = self.reshape(x, -1, side // 2, side // 2, 4 * width)
+        x = self.reshape(x, 0, side // 2, side // 2, 4 * width)
         self.op("Identity", self._projected(x), outputs=["seen"])
         for name, stored in (("line_end", "sub_GN"), ("separator", "glb_GN")):
             token = self.reshape(self.weight(f"{EMBED}.{stored}"), 1, 4 * width)

@@ -3,7 +3,6 @@
 # The published order of arguments is not the library's of today.
 # pyright: reportIncompatibleMethodOverride=false
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from transformers import BatchFeature
 from transformers.image_utils import ImageInput
 from transformers.processing_utils import ProcessorMixin
 
-TAG = re.compile(r"<\|image_(\d+)\|>")
+from .placeholders import check_tags, encode
 
 
 class Phi3VProcessor(ProcessorMixin):
@@ -51,7 +50,7 @@ class Phi3VProcessor(ProcessorMixin):
         prompts = [text] if isinstance(text, str) else text
         if images is None or (isinstance(images, (list, tuple)) and not images):
             for prompt in prompts:
-                _check(prompt, 0)
+                check_tags(prompt, 0)
             encoded = self.tokenizer(
                 text,
                 padding=padding,
@@ -73,13 +72,7 @@ class Phi3VProcessor(ProcessorMixin):
         Raises:
             ValueError: The prompt does not name each of so many pictures once.
         """
-        tags = _check(text, len(counts))
-        # As published: each piece is encoded by itself, with whatever the tokenizer puts before it.
-        first, *pieces = (self.tokenizer(piece).input_ids for piece in TAG.split(text)[::2])
-        ids = list(first)
-        for tag, piece in zip(tags, pieces, strict=True):
-            ids += [-tag] * counts[tag - 1] + list(piece)
-        return ids
+        return encode(text, counts, lambda piece: self.tokenizer(piece).input_ids)
 
     def calc_num_image_tokens(self, images: ImageInput) -> list[int]:
         """How many tokens each picture takes in the prompt."""
@@ -88,14 +81,3 @@ class Phi3VProcessor(ProcessorMixin):
     def calc_num_image_tokens_from_image_size(self, width: int, height: int) -> int:
         """How many tokens a picture of so many pixels takes in the prompt."""
         return self.image_processor.calc_num_image_tokens_from_image_size(width, height)
-
-
-def _check(text: str, pictures: int) -> list[int]:
-    """The numbers of a prompt's tags; `ValueError` if they are not those of so many pictures."""
-    tags = [int(tag) for tag in TAG.findall(text)]
-    if sorted(tags) != list(range(1, pictures + 1)):
-        raise ValueError(
-            "A prompt names each of its pictures once, from <|image_1|> on: "
-            f"this one names {tags or 'none'}, and {pictures} came with it."
-        )
-    return tags
