@@ -18,7 +18,7 @@ MAY_TAKE = {
     "playground": PAGE,
     "ui": PAGE,
     "examples": PAGE,
-    "tools": TESTS,
+    "tools": (*TESTS, "benchmarks/requirements.txt"),
     "tests": TESTS,
     "benchmarks": (*TESTS, "benchmarks/requirements.txt"),
 }

@@ -28,7 +28,7 @@ from backends._local import decode, torch_model, torch_vision
 from backends._local.chat_text import ImagePlaceholders
 from backends._local.phi3_vision import Phi3VForCausalLM, Phi3VProcessor
 from backends._local.phi3_vision.modeling import Phi3ImageEmbedding
-from backends._local.torch_vision import CROPS_AT_ONCE, crops_of
+from backends._local.vision import CROPS_AT_ONCE, PictureMemory, crops_of
 from backends.transformers import Transformers
 from tests import tiny
 from tests.golden.phi3_vision import checkpoint
@@ -291,17 +291,12 @@ async def test_a_broken_picture_is_said(backend):
             await ask(backend, say(ImagePart(data, "image/png"), "?"))
 
 
-def test_the_cache_is_bounded(backend, monkeypatch):
-    from backends._local.torch_vision import VisionModel
-
-    monkeypatch.setattr("backends._local.torch_vision.REMEMBERED", 1000)
-    model = VisionModel.__new__(VisionModel)
-    from collections import OrderedDict
-
-    model._seen = OrderedDict()
+def test_the_memory_of_pictures_is_bounded(monkeypatch):
+    monkeypatch.setattr("backends._local.vision.REMEMBERED", 1000)
+    memory = PictureMemory()
     for n in range(5):
-        model._remember((bytes([n]), 1), torch.zeros(100, dtype=torch.float32))
-    assert list(model._seen) == [(b"\x03", 1), (b"\x04", 1)]
+        memory.put((bytes([n]), 1), torch.zeros(100, dtype=torch.float32))
+    assert [n for n in range(5) if memory.get((bytes([n]), 1)) is not None] == [3, 4]
 
 
 def test_nothing_of_it_is_loaded_with_the_backends():

@@ -1,8 +1,8 @@
 """Writes the graphs of Pocket-MoE and Pocket-Vision: `python -m tools.pocket.export_graphs`.
 
 With them plain ONNX Runtime answers, without PyTorch. A graph holds no weights: each of its tensors
-is a place in the checkpoint beside it, `model.safetensors`, in bfloat16, of which ONNX Runtime makes
-float32 when it loads the graph. So a checkpoint that was trained anew needs new graphs.
+is a place in the checkpoint beside it, `model.safetensors`, in bfloat16, and becomes float32 when
+ONNX Runtime loads the graph. So a checkpoint that was trained anew needs new graphs.
 
 It wants one package that nothing else here needs: `pip install onnx==1.23.2`.
 """
