@@ -129,8 +129,9 @@ def preprocessing() -> tuple[list[Figure], dict[str, object]]:
     import torch
     from PIL import Image
 
-    from backends._local.phi3_vision import Phi3VImageProcessor, image_processing
-    from backends._local.phi3_vision.crops import CROP, hd_transform
+    from backends._local.phi3_vision import Phi3VImageProcessor
+    from backends._local.phi3_vision.crops import hd_transform
+    from backends._local.phi3_vision.pixels import crop_pixels
     from playground.media.pictures import PictureLimits, read_picture
 
     torch.set_num_threads(physical_cores())
@@ -149,15 +150,11 @@ def preprocessing() -> tuple[list[Figure], dict[str, object]]:
 
     whole = in_pairs(through_the_page, from_the_file)
     padded = hd_transform(picture, CROPS)
-    values = image_processing._tensor(padded)
+    mean, std = processor.image_mean, processor.image_std
     steps: Mapping[str, Callable[[], Any]] = {
         "decode": lambda: Image.open(BytesIO(data)).convert("RGB"),
         "resize and pad": lambda: hd_transform(picture, CROPS),
-        "normalise": lambda: (image_processing._tensor(padded) - 0.5) / 0.3,
-        "tile": lambda: (
-            torch.nn.functional.interpolate(values[None], (CROP, CROP), mode="bicubic"),
-            image_processing._tiles(values).contiguous(),
-        ),
+        "normalise and tile": lambda: crop_pixels(padded, mean, std),
     }
     split = {name: statistics.median(seconds(step) for _ in range(PAIRS)) for name, step in
              steps.items()}  # fmt: skip
@@ -212,6 +209,8 @@ def seeing(device: str) -> tuple[list[Figure], dict[str, object]]:
     import torch
     from PIL import Image
 
+    from backends._local.vision import PictureMemory
+
     torch.set_num_threads(physical_cores())
     file = BytesIO()
     Image.open(BytesIO(photo())).resize((1344, 1344)).save(file, "JPEG", quality=93)
@@ -219,7 +218,7 @@ def seeing(device: str) -> tuple[list[Figure], dict[str, object]]:
     params = GenerationParams(max_tokens=1, temperature=0, num_crops=CROPS)
     with tempfile.TemporaryDirectory() as folder:
         loaded = build(Path(folder), REAL if device != "cpu" else SMALL, device)
-        model, processor = loaded._model, loaded._processor
+        model, processor = loaded.model, loaded._processor
         picture = Image.open(BytesIO(image.data)).convert("RGB")
         inputs = processor("<|image_1|>\nWhat is it?", [picture]).to(device)
         inputs["pixel_values"] = inputs["pixel_values"].to(model.dtype)
@@ -244,7 +243,7 @@ def seeing(device: str) -> tuple[list[Figure], dict[str, object]]:
                 assert not isinstance(step, Chunk) or step.tokens == 1
 
         def engine() -> None:
-            loaded._seen.clear()
+            loaded._memory = PictureMemory()
             ask("What is it?")
 
         passes = [0]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .onnx_graph import Arrays, GraphModel, graph_plan, open_graph
-from .phi3_vision.crops import CROP, LINES, Layout
+from .phi3_vision.crops import CROP, LINES, Layout, hd_transform
 from .phi3_vision.pixels import crop_pixels
 from .phi3_vision.placeholders import encode
 from .seam import Plan
@@ -45,7 +45,7 @@ class OnnxVision(PictureReader, GraphModel):
         return encode(text, counts, lambda piece: self.text.tokenizer.encode(piece).ids)
 
     def _pixels(self, picture: "Image.Image", crops: int) -> "Array":
-        return crop_pixels(picture, crops, self._mean, self._std)
+        return crop_pixels(hd_transform(picture, crops), self._mean, self._std)
 
     def _look(self, pixels: "Array") -> "Array":
         """Crops into their tokens: (crops, 12, 12, hidden size)."""

@@ -20,6 +20,7 @@ from transformers.processing_utils import ImagesKwargs
 from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from .crops import CROP, Layout, hd_transform
+from .pixels import crop_pixels
 
 
 class Phi3VImagesKwargs(ImagesKwargs, total=False):
@@ -70,20 +71,13 @@ class Phi3VImageProcessor(BaseImageProcessor):
             `num_img_tokens` (images): tokens that each takes in the prompt.
         """
         most = self.num_crops if num_crops is None else num_crops
-        mean = torch.tensor(image_mean or self.image_mean).view(3, 1, 1)
-        std = torch.tensor(image_std or self.image_std).view(3, 1, 1)
+        mean, std = image_mean or self.image_mean, image_std or self.image_std
         pictures = _pictures(images)
         padded = [hd_transform(picture, most) for picture in pictures]
         pixels = torch.zeros(len(padded), most + 1, 3, CROP, CROP)
-        for k, picture in enumerate(padded):
-            values = _tensor(picture).sub_(mean).div_(std)
-            tiles = _tiles(values)
-            # The whole picture is made of the padded one, white stripes and all.
-            pixels[k, 0] = torch.nn.functional.interpolate(
-                values[None], (CROP, CROP), mode="bicubic"
-            )
-            count = tiles.shape[0] * tiles.shape[1]
-            pixels[k, 1 : 1 + count].unflatten(0, tiles.shape[:2]).copy_(tiles)
+        for values, picture in zip(pixels, padded, strict=True):
+            filled = torch.from_numpy(crop_pixels(picture, mean, std))
+            values[: len(filled)] = filled
         data = {
             "pixel_values": pixels,
             "image_sizes": [[picture.height, picture.width] for picture in padded],
@@ -110,15 +104,3 @@ def _pictures(images: ImageInput) -> list[Image.Image]:
         raise ValueError("A picture must be a PIL image, an array or a tensor.")
     found = (to_pil_image(picture) for picture in pictures)
     return [picture if picture.mode == "RGB" else picture.convert("RGB") for picture in found]
-
-
-def _tensor(picture: Image.Image) -> torch.Tensor:
-    """A picture's pixels from 0 to 1: (3, height, width)."""
-    flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    lines = flat.view(picture.height, picture.width, 3).permute(2, 0, 1)
-    return lines.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-
-
-def _tiles(values: torch.Tensor) -> torch.Tensor:
-    """(3, rows * 336, columns * 336) as (rows, columns, 3, 336, 336), without a copy."""
-    return values.unflatten(2, (-1, CROP)).unflatten(1, (-1, CROP)).permute(1, 3, 0, 2, 4)
