@@ -16,7 +16,7 @@ from ._core.catalog import MODELS, Modality, ModelSpec
 from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
 from ._core.types import Connection, GenerationParams, Message, Progress
 from ._core.unicode import clean
-from ._local import download, torch_engine, torch_model, torch_vision, weights
+from ._local import download, torch_engine, torch_model, vision, weights
 from ._local.backend import LocalBackend, look
 from ._local.chat_text import has_system_slot
 from ._local.host import LocalModel
@@ -113,7 +113,7 @@ class Transformers(LocalBackend):
     def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
         """See `Backend.crops`: as the visitor says, else 16 for one picture and 4 for several."""
         sees = self._spec(model).architecture == "phi3_v"
-        return torch_vision.crops_of(params, pictures) if sees else None
+        return vision.crops_of(params, pictures) if sees else None
 
     def snippet(
         self,

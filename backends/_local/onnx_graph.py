@@ -84,6 +84,7 @@ class GraphModel:
     """A loaded checkpoint with the graph `decoder.onnx`; see `seam.Loaded`."""
 
     device = "cpu"
+    threads = 1
     exact = True
     """Logits of a prompt in one feed and in several differ by 1e-5 (tried with 1.31.1)."""
     warnings: tuple[str, ...] = ()

@@ -11,21 +11,31 @@ from .._local.host import LocalModel
 from ..transformers import Transformers
 
 MOST_CROPS = 4
+_MODELS = Path(__file__).parent / "models"
 _SPECS = tuple(spec for spec in MODELS.values() if spec.family == "Pocket")
+
+
+_ENGINES = {
+    "phi3": ("backends._local.onnx_text", "onnx", "onnx/model.onnx.data"),
+    "phi3_v": ("backends._local.onnx_vision", "", "model.safetensors"),
+    "phimoe": ("backends._local.onnx_moe", "", "model.safetensors"),
+}
+"""By architecture: the engine, the folder that it reads below the model's own, and its weights."""
 
 
 @register
 class Pocket(Transformers):
     """The Pocket models, whose weights come with the program: one lesson each and little else.
 
-    Not Microsoft models. They go through the same code as the real Phi models: those of text in
-    ONNX Runtime GenAI, int4, each in a process of its own, the others in PyTorch.
+    Not Microsoft models, but whole ones: with real weights, a real tokenizer and the architectures
+    of Phi. They run in ONNX Runtime, each in a process of its own. Their programs, what is known
+    of them and how their tokens are counted is as with the real ones in Transformers.
     """
 
     id: ClassVar[str] = "pocket"
     label: ClassVar[str] = "Pocket (built in)"
-    requires: ClassVar[tuple[str, ...]] = ("onnxruntime_genai", "tokenizers")
-    install: ClassVar[str] = "pip install onnxruntime-genai tokenizers"
+    requires: ClassVar[tuple[str, ...]] = ("onnxruntime_genai", "onnxruntime", "tokenizers")
+    install: ClassVar[str] = "pip install onnxruntime-genai onnxruntime tokenizers"
     no_weights: ClassVar[Status] = Status(
         "not installed",
         "The files of the built-in models are missing: fetch Phi Playground again, with "
@@ -42,14 +52,11 @@ class Pocket(Transformers):
         return self.check_files()
 
     def local_model(self, model: str) -> LocalModel:
-        """See `LocalBackend.local_model`: those of text run in ONNX Runtime GenAI."""
+        """See `LocalBackend.local_model`."""
         spec = self._spec(model)
-        if not _is_text(spec):
-            Transformers.check_packages()
-            return super().local_model(model)
-        folder = Path(__file__).parent / "models" / spec.key / "onnx"
-        options = {"folder": str(folder)}
-        return LocalModel(f"pocket:{spec.key}", spec.label, "backends._local.onnx_text", options)
+        engine, folder, _ = _ENGINES[spec.architecture or ""]
+        options = {"folder": str(_MODELS / spec.key / folder)}
+        return LocalModel(f"{self.id}:{spec.key}", spec.label, engine, options)
 
     def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
         """See `Backend.crops`: at most as many as Pocket-Vision was taught to look at."""
@@ -65,26 +72,12 @@ class Pocket(Transformers):
 
     def checkpoint(self, spec: ModelSpec) -> Path | None:
         """The folder beside this file that holds the model."""
-        folder = Path(__file__).parent / "models" / spec.key
-        weights = "onnx/model.onnx.data" if _is_text(spec) else "model.safetensors"
+        _, _, weights = _ENGINES[spec.architecture or ""]
+        folder = _MODELS / spec.key
         return folder if (folder / weights).is_file() else None
 
     def _offer(self, spec: ModelSpec) -> Offer:
         """A model as it stands: here or not. It fits into any memory, and is never downloaded."""
-        here = self.checkpoint(spec) is not None
-        ready = Status("ready", "On this machine.", "ready_local")
-        kind = type(self) if _is_text(spec) else Transformers
-        status = kind.without_packages() or (ready if here else self.no_weights)
+        here = Status("ready", "On this machine.", "ready_local")
+        status = here if self.checkpoint(spec) else self.no_weights
         return Offer(self.model_id(spec), spec, status)
-
-    def check_files(self) -> Health:
-        """See `Transformers.check_files`: each model needs the packages of its own engine."""
-        offers = sorted(map(self._offer, self.specs()), key=lambda offer: not offer.status.ready)
-        ready = Status("ready", "Runs on this machine.", "ready_local")
-        first = offers[0].status
-        return Health(self.without_packages() or (ready if first.ready else first), offers)
-
-
-def _is_text(spec: ModelSpec) -> bool:
-    """Whether a model runs in ONNX Runtime GenAI: a dense one that reads text alone."""
-    return spec.architecture == "phi3"
