@@ -11,17 +11,25 @@ PY     = $(VENV)/bin/python
 # that broke off is taken up again, one that stands is left alone. A new NVIDIA driver counts.
 checksum   = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 nvidia     = $(if $(wildcard /proc/driver/nvidia /usr/lib/wsl/lib/nvidia-smi),-nvidia)
-PAGE_READY = $(VENV)/page-$(call checksum,requirements.txt tools/install.py)$(nvidia)
-TEST_READY = $(VENV)/test-$(call checksum,requirements.txt tests/requirements.txt tests/requirements-alone.txt)
+LIGHT      = requirements-light.txt
+FULL       = $(LIGHT) requirements.txt
+TESTS      = $(FULL) tests/requirements.txt tests/requirements-alone.txt
+PAGE_READY = $(VENV)/page-$(call checksum,$(LIGHT) tools/install.py)
+FULL_READY = $(VENV)/full-$(call checksum,$(FULL) tools/install.py)$(nvidia)
+TEST_READY = $(VENV)/test-$(call checksum,$(TESTS))
 
-.PHONY: help run dev test test-quick lint bench space
+.PHONY: help run full dev test test-quick lint bench space
 
 help: ## say what can be made
 	@echo 'make TARGET, for example: make run PORT=8000 HOST=0.0.0.0'
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
-run: $(PAGE_READY) ## start the page on this machine
+# Where everything was installed once, everything is kept up to date.
+run: $(if $(wildcard $(VENV)/full-*),$(FULL_READY),$(PAGE_READY)) ## start the page on this machine
 	@$(PY) app.py --host $(HOST) --port $(PORT) $(ARGS)
+
+full: $(FULL_READY) ## install PyTorch too: Transformers, for Phi-3-vision and Phi-3.5-MoE
+	@test -e $(FULL_READY)
 
 dev: $(TEST_READY) ## start the page, and anew whenever one of its files changes
 	@$(PY) -m watchfiles --filter default --sigint-timeout 5 \
@@ -66,12 +74,17 @@ $(PY):
 
 $(PAGE_READY): $(PY)
 	@rm -f $(VENV)/page-*
-	@$(PY) tools/install.py $@
+	@$(PY) tools/install.py light $@
 
-$(TEST_READY): $(PAGE_READY)
+$(FULL_READY): $(PAGE_READY)
+	@for stamp in $(VENV)/full-[0-9]*; do test ! -e $$stamp || mv $$stamp $(VENV)/full-before; done
+	@$(PY) tools/install.py full $@
+	@test ! -e $@ || rm -f $(VENV)/full-before
+
+$(TEST_READY): $(FULL_READY)
 	@rm -f $(VENV)/test-*
 	@$(PY) -m pip --disable-pip-version-check install --quiet --no-compile --no-warn-conflicts \
-	  -r tests/requirements.txt -c requirements.txt
+	  -r tests/requirements.txt -c requirements-light.txt
 	@$(PY) -m pip --disable-pip-version-check install --quiet --no-compile --no-deps \
 	  -r tests/requirements-alone.txt
 	@touch $@

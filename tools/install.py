@@ -1,9 +1,12 @@
-"""Install requirements.txt; on a Linux machine without an NVIDIA card, PyTorch without CUDA.
+"""Install what `make run` needs, without PyTorch, or everything.
+
+    python tools/install.py light STAMP     requirements-light.txt
+    python tools/install.py full STAMP      the rest of requirements.txt: PyTorch, and what needs it
+
+The file STAMP is written only when everything is in place.
 
 On Linux, plain pip brings PyTorch with all of CUDA: 2.7 GB to download, 4.9 GB on disk, for a
 card that most laptops do not have. Measured ways around it: benchmarks/results/install.md.
-
-    python tools/install.py STAMP      the file STAMP is written only when everything is in place
 """
 
 import importlib.metadata
@@ -18,7 +21,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
+ROOT = Path(__file__).resolve().parent.parent
+LIGHT = ROOT / "requirements-light.txt"
+EVERYTHING = ROOT / "requirements.txt"
 CUDA_PACKAGES = ("nvidia", "cuda", "triton")
 
 # What the CUDA build of torch 2.13.0 asks the loader for, and never calls where there is no card.
@@ -31,27 +36,65 @@ CUDA_LIBRARIES = (
 CUDA_RUNTIME = "nvidia-cuda-runtime==13.0.96"
 
 
-def main(stamp: str) -> int:
+class BrokenOff(Exception):
+    """pip failed: no network, no room on the disk."""
+
+
+def main(part: str, stamp: str) -> int:
     if importlib.util.find_spec("pip") is None:  # made by uv, or broken off
         subprocess.run([sys.executable, "-m", "ensurepip"], capture_output=True)
-    pins = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    torch = next(pin for pin in pins if pin.startswith("torch=="))
-    with tempfile.TemporaryDirectory() as folder:
-        rest = Path(folder, "rest.txt")
-        rest.write_text("\n".join(pin for pin in pins if pin != torch), encoding="utf-8")
-        print("Installing Phi Playground. This takes a few minutes, once.", flush=True)
-        if not pip("--quiet", "-r", str(rest)):
-            print("The installation broke off. Run the same command again: it goes on from here.")
-            return 1
+    try:
+        in_place = install_light() if part == "light" else install_rest()
+    except BrokenOff:
+        print("The installation broke off. Run the same command again: it goes on from here.")
+        return 1
+    if in_place:
+        Path(stamp).touch()
+    return 0
+
+
+def install_light() -> bool:
+    """The page, and ONNX Runtime for its models."""
+    print("Installing Phi Playground. This takes a minute, once.", flush=True)
+    if not pip("--quiet", "-r", str(LIGHT)):
+        raise BrokenOff
+    return True
+
+
+def install_rest() -> bool:
+    """PyTorch, and what needs it, into a place that has the light part. False without PyTorch."""
+    torch, *others = heavy_pins()
+    if not built_for_this_machine(torch):
+        print("PyTorch has no build for this machine: `make run` has everything that works here.")
+        return True
+    print("Installing PyTorch and Transformers. This takes a few minutes, once.", flush=True)
+    if not pip("--quiet", *others, "-c", str(LIGHT)):
+        raise BrokenOff
+    torch = torch.partition(";")[0].strip()
     if not any(torch_runs(torch) for _ in attempts(torch)):
         uninstall("torch")
         print(
-            "PyTorch could not be installed: the page works, but without models on this machine.\n"
-            f"The next start tries again. By hand: {sys.executable} -m pip install {torch}"
+            "PyTorch could not be installed: the page works, but without Transformers.\n"
+            f"`make full` tries again. By hand: {sys.executable} -m pip install {torch}"
         )
-        return 0
-    Path(stamp).touch()
-    return 0
+        return False
+    print("Transformers works now: Phi-3-vision, Phi-3.5-MoE and every Phi in bf16. `make run`.")
+    return True
+
+
+def heavy_pins() -> list[str]:
+    """What requirements.txt has beyond the light file, PyTorch first."""
+    lines = EVERYTHING.read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith(("#", "-r "))]
+    return sorted(pins, key=lambda pin: not pin.startswith("torch=="))
+
+
+def built_for_this_machine(pin: str) -> bool:
+    """True if the marker behind a pin says so, or there is none."""
+    from packaging.requirements import Requirement  # it comes with the light file
+
+    marker = Requirement(pin).marker
+    return marker is None or marker.evaluate()
 
 
 def attempts(torch: str) -> Iterator[None]:
@@ -70,7 +113,7 @@ def attempts(torch: str) -> Iterator[None]:
     yield
     # 3. Only the default index is reachable: the CUDA build without CUDA.
     pip("--no-deps", torch, CUDA_RUNTIME)
-    install_light_dependencies()
+    install_other_dependencies()
     stand_in_for_cuda()
     yield
 
@@ -86,10 +129,10 @@ def install_with_uv(torch: str) -> None:
         rehearsal = subprocess.run([*command, "--dry-run"], env=environment, capture_output=True)
         if rehearsal.returncode == 0:
             subprocess.run(command, env=environment)
-            install_light_dependencies()
+            install_other_dependencies()
 
 
-def install_light_dependencies() -> None:
+def install_other_dependencies() -> None:
     """What PyTorch needs besides CUDA."""
     try:
         needed = importlib.metadata.requires("torch") or []
