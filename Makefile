@@ -29,7 +29,7 @@ run: $(if $(wildcard $(VENV)/full-*),$(FULL_READY),$(PAGE_READY)) ## start the p
 	@$(PY) app.py --host $(HOST) --port $(PORT) $(ARGS)
 
 full: $(FULL_READY) ## install PyTorch too: Transformers, for Phi-3-vision and Phi-3.5-MoE
-	@test -e $(FULL_READY)
+	@test -e $(FULL_READY) && echo 'Everything that runs on this machine is here. Start the page: make run'
 
 dev: $(TEST_READY) ## start the page, and anew whenever one of its files changes
 	@$(PY) -m watchfiles --filter default --sigint-timeout 5 \

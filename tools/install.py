@@ -65,7 +65,7 @@ def install_rest() -> bool:
     """PyTorch, and what needs it, into a place that has the light part. False without PyTorch."""
     torch, *others = heavy_pins()
     if not built_for_this_machine(torch):
-        print("PyTorch has no build for this machine: `make run` has everything that works here.")
+        print("PyTorch has no build for this machine: Transformers does not work here.")
         return True
     print("Installing PyTorch and Transformers. This takes a few minutes, once.", flush=True)
     if not pip("--quiet", *others, "-c", str(LIGHT)):
@@ -78,7 +78,7 @@ def install_rest() -> bool:
             f"`make full` tries again. By hand: {sys.executable} -m pip install {torch}"
         )
         return False
-    print("Transformers works now: Phi-3-vision, Phi-3.5-MoE and every Phi in bf16. `make run`.")
+    print("Transformers works now: Phi-3-vision, Phi-3.5-MoE and every Phi in bf16.")
     return True
 
 
