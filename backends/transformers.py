@@ -2,50 +2,46 @@
 
 import asyncio
 import os
+import platform
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from ._core.backend import Health, Offer, Status, count_pictures, register
+from ._core.backend import Offer, Status, register
 from ._core.catalog import MODELS, Modality, ModelSpec
-from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
-from ._core.types import Connection, GenerationParams, Message, Progress
-from ._core.unicode import clean
-from ._local import download, torch_engine, torch_model, vision, weights
-from ._local.backend import LocalBackend, look
-from ._local.chat_text import has_system_slot
+from ._core.errors import MissingDependencyError
+from ._core.types import Connection, Progress
+from ._local import download, torch_engine, weights
+from ._local.checkpoints import CheckpointBackend
 from ._local.host import LocalModel
-from ._local.machine import free_memory, gigabytes, has_gpu, has_native_bf16, total_memory
+from ._local.machine import gigabytes, has_gpu, total_memory
 from ._local.placement import ACCELERATE, ModelSize, Placement, gpu_memory, place
-from ._local.snippet import snippet_context
-from ._snippets import Source, render
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 _NATIVE = tuple(
     spec for spec in MODELS.values() if spec.hub_id and spec.architecture in torch_engine.CLASSES
 )
 
-_PORT = (
-    "Run it in the folder of Phi Playground: backends/_local/phi3_vision is what runs this model "
-    "on today's Transformers."
-)
+_NO_BUILD = {("win32", "ARM64"), ("darwin", "x86_64")}
+"""Systems and machines for which PyTorch 2.13 has no wheel: Windows on ARM, Intel Macs."""
 
 
 @register
-class Transformers(LocalBackend):
+class Transformers(CheckpointBackend):
     """The Phi models in PyTorch, mixture of experts too: exact, and open to inspection."""
 
     id: ClassVar[str] = "transformers"
     label: ClassVar[str] = "Transformers"
     requires: ClassVar[tuple[str, ...]] = ("torch", "transformers")
-    install: ClassVar[str] = "pip install torch transformers"
+    install: ClassVar[str] = (
+        "make full" if sys.platform != "win32" else r".venv\Scripts\pip install -r requirements.txt"
+    )
+    install_size: ClassVar[float] = (
+        (2.8e9 if has_gpu() else 0.6e9) if sys.platform == "linux" else 0.15e9
+    )
     downloads_from: ClassVar[str] = "the Hugging Face Hub"
     reports_routing: ClassVar[bool] = True
     no_weights: ClassVar[Status] = Status(
@@ -53,38 +49,34 @@ class Transformers(LocalBackend):
         "None of its models is on this machine yet. Choose one to download it.",
         "no_weights",
     )
-    """How it is where none of its models is."""
+
+    @classmethod
+    def without_packages(cls) -> Status | None:
+        """See `Backend.without_packages`; for some machines there are none to install."""
+        status = super().without_packages()
+        if status is None or (sys.platform, platform.machine()) not in _NO_BUILD:
+            return status
+        return Status(
+            "not installed",
+            "There is no PyTorch for this kind of computer any more. ONNX Runtime, Ollama and "
+            "servers run the same models."
+            if sys.platform == "win32"
+            else "There is no PyTorch for this kind of computer any more. Ollama and servers run "
+            "the same models.",
+            "no_build",
+        )
 
     def specs(self) -> Sequence[ModelSpec]:
         """The catalog's models that it offers."""
         return _NATIVE
 
-    def model_id(self, spec: ModelSpec) -> str:
-        """Its id for a model: what `stream` takes."""
-        return spec.hub_id or spec.key
-
     def checkpoint(self, spec: ModelSpec) -> Path | None:
         """The folder with the model's config, tokenizer and weights; `None` if it is not here."""
         return weights.find(spec.hub_id) if spec.hub_id else None
 
-    async def check(self, connection: Connection | None = None) -> Health:
-        """Ready if the packages and at least one model are here; see `Backend.check`."""
-        return await look(self.check_files)
-
-    def check_files(self) -> Health:
-        """The same, blocking: without the packages no model is ready, wherever its files are."""
-        offers = [self._offer(spec) for spec in self.specs()]
-        if without := self.without_packages():
-            return Health(
-                without, [replace(one, status=without, download_size=None) for one in offers]
-            )
-        offers.sort(key=lambda offer: not offer.status.ready)
-        here = Status("ready", "Runs on this machine.", "ready_local")
-        return Health(here if offers[0].status.ready else self.no_weights, offers)
-
     def local_model(self, model: str) -> LocalModel:
         """A model as its worker loads it; see `LocalBackend.local_model`."""
-        spec = self._spec(model)
+        spec = self.spec(model)
         if (folder := self.checkpoint(spec)) is None:
             raise MissingDependencyError(
                 f"{spec.label} is not on this machine.",
@@ -101,51 +93,6 @@ class Transformers(LocalBackend):
             hint=partial(self._fitting, spec.modalities),
         )
 
-    async def count_tokens(self, model: str, text: str) -> int | None:
-        """Tokens of `text`, by the model's own tokenizer; `None` if its file is not here."""
-        folder = await asyncio.to_thread(self.checkpoint, self._spec(model))
-        if folder is None or not (file := folder / "tokenizer.json").is_file():
-            return None
-        return await asyncio.to_thread(
-            lambda: len(_tokenizer(file).encode(clean(text), add_special_tokens=False))
-        )
-
-    def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
-        """See `Backend.crops`: as the visitor says, else 16 for one picture and 4 for several."""
-        sees = self._spec(model).architecture == "phi3_v"
-        return vision.crops_of(params, pictures) if sees else None
-
-    def snippet(
-        self,
-        model: str,
-        messages: Sequence[Message],
-        params: GenerationParams,
-        connection: Connection | None = None,
-    ) -> str | None:
-        """The same request with Transformers' own `generate`; see `Backend.snippet`."""
-        try:
-            spec = self._spec(model)
-            folder = self.checkpoint(spec)
-            context = snippet_context(
-                messages, params, system_slot=folder is None or has_system_slot(folder)
-            )
-        except BackendError:
-            return None
-        name, note = self.snippet_source(spec)
-        sees, placement = spec.architecture == "phi3_v", self._placement(spec)
-        return render(
-            "transformers",
-            title=f"{spec.label} · {self.label}",
-            install=self.install,
-            notes=[note, _PORT] if sees and spec.hub_id else [note],
-            name=name,
-            dtype=_snippet_dtype(spec),
-            accelerate=ACCELERATE if placement and placement.uses_device_map else None,
-            sees=sees,
-            num_crops=self.crops(model, params, count_pictures(messages)),
-            **context,
-        )
-
     def snippet_source(self, spec: ModelSpec) -> tuple[str, str]:
         """The name or folder that a snippet loads a model by, and a note about it."""
         size = gigabytes(spec.weights_size)
@@ -155,22 +102,19 @@ class Transformers(LocalBackend):
         self, model: str, connection: Connection | None = None
     ) -> AsyncGenerator[Progress, None]:
         """Fetch a model into the Hugging Face cache; see `Backend.download`."""
-        spec = self._spec(model)
+        spec = self.spec(model)
         if spec.hub_id is None or await asyncio.to_thread(self.checkpoint, spec):
             return
         async with aclosing(download.download(spec.hub_id, spec.label)) as steps:
             async for step in steps:
                 yield step
 
-    def _spec(self, model: str) -> ModelSpec:
-        for spec in self.specs():
-            if self.model_id(spec) == model:
-                return spec
-        raise ModelNotFoundError(
-            f"{self.label} has no model called {model}.", "Choose another one.", model=model
-        )
+    def accelerate(self, spec: ModelSpec) -> str | None:
+        """See `CheckpointBackend.accelerate`."""
+        placement = self._placement(spec)
+        return ACCELERATE if placement and placement.uses_device_map else None
 
-    def _offer(self, spec: ModelSpec) -> Offer:
+    def offer(self, spec: ModelSpec) -> Offer:
         """A model as it stands: here or not, and whether this machine's memory can hold it."""
         folder = self.checkpoint(spec)
         size = None if folder else spec.weights_size
@@ -241,18 +185,3 @@ def _instead(spec: ModelSpec) -> str:
         "are. A llama.cpp server can run a 4-bit file of it, but does not tell its routing. The "
         "built-in Pocket-MoE is of the same kind, and tells it."
     )
-
-
-def _snippet_dtype(spec: ModelSpec) -> str:
-    """The number format of the page's own answers, as a snippet says it: see `best_dtype`."""
-    if has_gpu() or sys.platform == "darwin":
-        return "auto"
-    wide = not has_native_bf16() and spec.parameters * 4 < free_memory()
-    return Source("torch.float32") if wide or spec.parameters < torch_model.SMALL else "auto"
-
-
-@lru_cache(maxsize=8)
-def _tokenizer(file: Path) -> "Tokenizer":
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_file(str(file))

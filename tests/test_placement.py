@@ -66,7 +66,7 @@ def offer(monkeypatch, tmp_path):
         monkeypatch.setattr("backends.transformers.has_gpu", lambda: bool(gpus))
         monkeypatch.setattr("backends.transformers.total_memory", lambda: memory * GB)
         monkeypatch.setattr("backends.transformers.gpu_memory", lambda: tuple(g * GB for g in gpus))
-        return Transformers()._offer(MODELS["phi-3.5-moe"])
+        return Transformers().offer(MODELS["phi-3.5-moe"])
 
     return offer
 

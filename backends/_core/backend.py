@@ -83,6 +83,8 @@ class Backend(ABC):
     """Import names of the packages it needs beyond Python."""
     install: ClassVar[str] = ""
     """The command that installs them."""
+    install_size: ClassVar[float] = 0
+    """Bytes that this downloads, about, where they are many."""
     retired: ClassVar[Retirement | None] = None
     help: ClassVar[str] = ""
     """How to get it, in a sentence."""
@@ -107,9 +109,10 @@ class Backend(ABC):
         """The status of every model while packages are missing; `None` if none is."""
         if not (missing := cls.missing_packages()):
             return None
+        size = f", a download of about {cls.install_size / 1e9:.1f} GB" if cls.install_size else ""
         return Status(
             "not installed",
-            f"Needs {' and '.join(missing)}. Install with: {cls.install}",
+            f"Needs {' and '.join(missing)}{size}. Install with: {cls.install}",
             "missing_packages",
             {"packages": missing, "install": cls.install},
         )

@@ -7,8 +7,8 @@ from typing import ClassVar
 from .._core.backend import Health, Offer, Status, register
 from .._core.catalog import MODELS, ModelSpec
 from .._core.types import Connection, GenerationParams
+from .._local.checkpoints import CheckpointBackend
 from .._local.host import LocalModel
-from ..transformers import Transformers
 
 MOST_CROPS = 4
 _MODELS = Path(__file__).parent / "models"
@@ -24,12 +24,11 @@ _ENGINES = {
 
 
 @register
-class Pocket(Transformers):
+class Pocket(CheckpointBackend):
     """The Pocket models, whose weights come with the program: one lesson each and little else.
 
     Not Microsoft models, but whole ones: with real weights, a real tokenizer and the architectures
-    of Phi. They run in ONNX Runtime, each in a process of its own. Their programs, what is known
-    of them and how their tokens are counted is as with the real ones in Transformers.
+    of Phi. They run in ONNX Runtime, each in a process of its own.
     """
 
     id: ClassVar[str] = "pocket"
@@ -53,14 +52,14 @@ class Pocket(Transformers):
 
     def local_model(self, model: str) -> LocalModel:
         """See `LocalBackend.local_model`."""
-        spec = self._spec(model)
+        spec = self.spec(model)
         engine, folder, _ = _ENGINES[spec.architecture or ""]
         options = {"folder": str(_MODELS / spec.key / folder)}
         return LocalModel(f"{self.id}:{spec.key}", spec.label, engine, options)
 
     def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
         """See `Backend.crops`: at most as many as Pocket-Vision was taught to look at."""
-        sees = self._spec(model).architecture == "phi3_v"
+        sees = self.spec(model).architecture == "phi3_v"
         return min(params.num_crops or MOST_CROPS, MOST_CROPS) if sees else None
 
     def snippet_source(self, spec: ModelSpec) -> tuple[str, str]:
@@ -76,7 +75,7 @@ class Pocket(Transformers):
         folder = _MODELS / spec.key
         return folder if (folder / weights).is_file() else None
 
-    def _offer(self, spec: ModelSpec) -> Offer:
+    def offer(self, spec: ModelSpec) -> Offer:
         """A model as it stands: here or not. It fits into any memory, and is never downloaded."""
         here = Status("ready", "On this machine.", "ready_local")
         status = here if self.checkpoint(spec) else self.no_weights
