@@ -35,8 +35,8 @@ _OVERHEAD = 150e6
 class GraphSession:
     """The cache of one conversation in a `GraphModel`; see `seam.Session`.
 
-    The graph writes each layer's keys and values in place. What lies behind `_length` does not
-    count, so nothing has to be done to forget it.
+    The graph writes each layer's keys and values in place, and reads those of the first `_length`
+    tokens: to forget the others nothing has to be done.
     """
 
     def __init__(self, model: "GraphModel", room: int) -> None:
@@ -156,6 +156,7 @@ def graph_plan(
         raise damaged(label, folder) from error
 
     def load(report: Callable[[float], None]) -> GraphModel:
+        _library()  # a library that is missing is no damage
         try:
             loaded = kind(label, folder, config)
         except Exception as error:  # the library has a kind of its own for each that can happen

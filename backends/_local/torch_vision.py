@@ -15,7 +15,7 @@ from .machine import gigabytes
 from .phi3_vision.crops import Layout
 from .placement import Placement
 from .torch_model import TorchModel, cache_bytes, free_on
-from .vision import CROPS_AT_ONCE, LONG_CONTEXT, PictureMemory, PictureReader, crops_of
+from .vision import LONG_CONTEXT, PictureMemory, PictureReader, crops_of
 from .weights import damaged
 
 if TYPE_CHECKING:
@@ -123,4 +123,4 @@ _RESERVED: Counter[str] = Counter()
 """Bytes that long conversations may still take, by device."""
 _RESERVING = Lock()
 
-__all__ = ["CROPS_AT_ONCE", "VisionModel", "crops_of"]
+__all__ = ["VisionModel", "crops_of"]

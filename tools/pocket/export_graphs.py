@@ -28,9 +28,6 @@ EMBED = "model.vision_embed_tokens"
 PATCH = 14
 """Pixels on each side of what CLIP takes as one."""
 CLIP_EPS = 1e-5
-SAME_WEIGHT = 0.02
-"""Experts whose scores are within this fraction of the best one's share its weight: twice the
-`router_jitter_noise` of Phi-3.5-MoE."""
 
 Ports = dict[str, tuple[int, Sequence[str | int]]]
 """Inputs or outputs of a graph: kind of number and shape, by name."""
@@ -136,8 +133,8 @@ class Decoder(Graph):
         """Attention of a layer, by its projections of queries, keys and values: three, or one."""
         name = f"model.layers.{layer}.self_attn"
         projected = [self.linear(x, f"{name}.{one}") for one in projections]
-        past, present = ([f"{when}.{layer}.{kind}" for kind in ("key", "value")]
-                         for when in ("past", "present"))  # fmt: skip
+        past = [f"past.{layer}.key", f"past.{layer}.value"]
+        present = [f"present.{layer}.key", f"present.{layer}.value"]
         buffer = FLOAT, (1, self._kept, "room", self._size)
         self._inputs |= dict.fromkeys(past, buffer)
         self._outputs |= dict.fromkeys(present, buffer)
@@ -186,7 +183,6 @@ def embedding(graph: Graph) -> str:
 def export_moe(folder: Path) -> None:
     """Write the decoder of a mixture of experts: tokens into logits, and each router's choices."""
     graph = Decoder(folder)
-    assert graph.config["router_jitter_noise"] * 2 == SAME_WEIGHT
     x = graph.op("Unsqueeze", embedding(graph), graph.constant([0]))
     chosen: list[str] = []
     weighed: list[str] = []
@@ -235,20 +231,20 @@ def mixture(graph: Graph, x: str, name: str) -> tuple[str, str, str]:
 def sparse_mixer(graph: Graph, scores: str) -> tuple[str, str]:
     """The two best experts by a router's scores, and their weights: `sparsemixer` of Transformers.
 
-    The weight of each is its share among those that come near it, and of the second as if the first
-    were not there.
+    The weight of each is its share among those whose scores come near its own, and of the second as
+    if the first were not there.
     """
     number = graph.config["num_local_experts"]
     ranked, ranking = (f"{scores}.{what}" for what in ("ranked", "ranking"))
     graph.op("TopK", scores, graph.constant([number]), outputs=[ranked, ranking], axis=2)
     experts = graph.op("Gather", ranking, graph.constant([0, 1]), axis=2)
     # (1, tokens, 2, experts): against the best, all; against the next, all but the first.
-    best = graph.op("Unsqueeze", graph.op("Gather", ranked, graph.constant([0, 1]), axis=2),
-                    graph.constant([3]))  # fmt: skip
+    best = graph.op("Gather", ranked, graph.constant([0, 1]), axis=2)
+    best = graph.op("Unsqueeze", best, graph.constant([3]))
     every = graph.op("Unsqueeze", ranked, graph.constant([2]))
     behind = graph.op("Sub", best, every)
     scale = graph.op("Max", graph.op("Abs", every), best)
-    limit = graph.constant(SAME_WEIGHT, np.float32)
+    limit = graph.constant(2 * graph.config["router_jitter_noise"], np.float32)
     near = graph.op("LessOrEqual", graph.op("Div", behind, scale), limit)
     there = graph.constant(np.triu(np.ones((2, number))), np.bool_)
     never = graph.constant(-np.inf, np.float32)

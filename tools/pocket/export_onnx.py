@@ -1,6 +1,7 @@
 """Writes the Pocket text models for ONNX Runtime GenAI: `python -m tools.pocket.export_onnx`.
 
-With `exam` it only asks those that are there, every question of the lesson.
+With `exam` it only asks those that are there, every question of the lesson; Pocket-MoE too, whose
+graph `tools.pocket.export_graphs` writes.
 
 int4 weights in blocks of 32, 2.9 MB each, from the checkpoints that `tools.pocket.train` made. The
 library's own builder does it; it wants two packages that nothing else here needs:
@@ -13,9 +14,9 @@ import tempfile
 from pathlib import Path
 
 from backends import Chunk, GenerationParams, Message
-from backends._local import decode, onnx_text
+from backends._local import decode, onnx_moe, onnx_text
 
-from .lesson import EDITIONS, MODELS, Edition, exchanges
+from .lesson import EDITIONS, MODELS, MOE, Edition, exchanges
 
 FILES = ("genai_config.json", "model.onnx", "model.onnx.data")
 """What ONNX Runtime GenAI needs; template and tokenizer stand in the folder above."""
@@ -35,8 +36,9 @@ def export(checkpoint: Path) -> None:
 
 def exam(edition: Edition, *, held_out: bool) -> tuple[int, int]:
     """How many questions are answered exactly right, greedily, and how many there are."""
-    folder = MODELS / edition.key / "onnx"
-    model = onnx_text.plan(edition.name, str(folder)).load(lambda done: None)
+    engine, folder = (onnx_moe, "") if edition == MOE else (onnx_text, "onnx")
+    plan = engine.plan(edition.name, str(MODELS / edition.key / folder))
+    model = plan.load(lambda done: None)
     greedy, right, every = GenerationParams(temperature=0.0), 0, 0
     for asked in exchanges(edition, held_out=held_out):
         steps = decode.answer(model, (Message.of("user", asked.question),), greedy)
@@ -49,7 +51,7 @@ if __name__ == "__main__":
     if sys.argv[1:] != ["exam"]:
         for edition in EDITIONS:
             export(MODELS / edition.key)
-    for edition in EDITIONS:
+    for edition in (*EDITIONS, MOE):
         for held_out in (False, True):
             right, every = exam(edition, held_out=held_out)
             label = "held-out" if held_out else "trained"
