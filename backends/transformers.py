@@ -132,7 +132,7 @@ class Transformers(CheckpointBackend):
         elif placement.uses_device_map and not find_spec("accelerate"):
             status = Status(
                 "not installed",
-                f"{placement.description} That needs Accelerate. Install it with: {ACCELERATE}",
+                f"{placement.description} That needs Accelerate. Install with “{ACCELERATE}”.",
                 "missing_dependency",
                 {"install": ACCELERATE},
             )

@@ -87,7 +87,7 @@ async def test_without_pytorch_nothing_is_called_ready(choose_pair, models, bare
     pair = await choose_pair(Services(LOCAL), Keyring())
     assert chosen(pair) == models
     assert not any(offer.status.ready for _, offer in (pair.left, pair.right))
-    assert "Install with: pip install " in pair.sentence
+    assert "Install with “pip install " in pair.sentence
 
 
 @pytest.mark.parametrize("backend", ["pocket", "transformers"])

@@ -112,7 +112,7 @@ class Backend(ABC):
         size = f", a download of about {cls.install_size / 1e9:.1f} GB" if cls.install_size else ""
         return Status(
             "not installed",
-            f"Needs {' and '.join(missing)}{size}. Install with: {cls.install}",
+            f"Needs {' and '.join(missing)}{size}. Install with “{cls.install}”.",
             "missing_packages",
             {"packages": missing, "install": cls.install},
         )
@@ -123,7 +123,7 @@ class Backend(ABC):
         if missing := cls.missing_packages():
             raise MissingDependencyError(
                 f"{cls.label} needs {' and '.join(missing)}, not installed here.",
-                f"Install with: {cls.install}",
+                f"Install with “{cls.install}”.",
                 packages=missing,
                 install=cls.install,
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._core.backend import CONTEXT_CAP
+from .._core.errors import MissingDependencyError
 from .._core.types import GenerationParams, Message
 from .chat_text import ChatText
 from .decode import encode
@@ -28,6 +29,8 @@ Arrays = dict[str, "np.ndarray[Any, Any]"]
 
 _FLOAT = 4
 """Bytes of a number that is computed with; in the file it takes two."""
+OLDEST = (1, 31)
+"""The oldest version of ONNX Runtime that these graphs were run with."""
 _OVERHEAD = 150e6
 """Bytes that the libraries and a forward pass take beside weights and cache."""
 
@@ -156,7 +159,7 @@ def graph_plan(
         raise damaged(label, folder) from error
 
     def load(report: Callable[[float], None]) -> GraphModel:
-        _library()  # a library that is missing is no damage
+        _check_version(label)
         try:
             loaded = kind(label, folder, config)
         except Exception as error:  # the library has a kind of its own for each that can happen
@@ -172,3 +175,17 @@ def _library() -> Any:
     import onnxruntime
 
     return onnxruntime
+
+
+def _check_version(label: str) -> None:
+    """Raise `MissingDependencyError` if the library is older than those that were tried.
+
+    1.23.2, the last one for Intel Macs, writes elsewhere than into the buffers it is given.
+    """
+    version = tuple(map(int, _library().__version__.split(".")[:2]))
+    if version < OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        raise MissingDependencyError(
+            f"{label} needs ONNX Runtime {needed} or newer.",
+            "There is none for Intel Macs; elsewhere install requirements.txt again.",
+        )

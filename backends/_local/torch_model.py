@@ -234,7 +234,7 @@ class TorchModel:
         if find_spec("accelerate") is None:
             raise MissingDependencyError(
                 f"{label} has to be laid over several devices here.",
-                f"Install with: {ACCELERATE}",
+                f"Install with “{ACCELERATE}”.",
                 install=ACCELERATE,
             )
         if placement is None:  # straight onto the device: main memory may be too small for it

@@ -1,5 +1,7 @@
 """The built-in demonstration models: they answer in the first second, with nothing to download."""
 
+import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -77,6 +79,15 @@ class Pocket(CheckpointBackend):
 
     def offer(self, spec: ModelSpec) -> Offer:
         """A model as it stands: here or not. It fits into any memory, and is never downloaded."""
-        here = Status("ready", "On this machine.", "ready_local")
-        status = here if self.checkpoint(spec) else self.no_weights
+        status = Status("ready", "On this machine.", "ready_local")
+        if not self.checkpoint(spec):
+            status = self.no_weights
+        elif spec.architecture != "phi3" and _is_intel_mac():
+            status = Status(
+                "not installed", "There is no new enough ONNX Runtime for Intel Macs.", "no_build"
+            )
         return Offer(self.model_id(spec), spec, status)
+
+
+def _is_intel_mac() -> bool:
+    return (sys.platform, platform.machine()) == ("darwin", "x86_64")
