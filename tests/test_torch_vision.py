@@ -244,29 +244,30 @@ async def test_what_does_not_fit_is_refused_before_it_is_looked_at(backend, seen
     assert seen == []
 
 
-async def test_memory_of_one_long_answer_is_not_there_for_another(backend, monkeypatch):
+async def test_memory_of_one_long_answer_is_not_there_for_another(backend, inline, monkeypatch):
     images = [picture(336, 336, seed) for seed in range(14)]  # 4,382 tokens: a long answer
     question, params = say(*images, "?"), GenerationParams(max_tokens=50, num_crops=1)
-    reserved = torch_vision._RESERVED
     monkeypatch.setattr("backends._local.torch_vision.free_on", lambda device: 10**9)
     async with aclosing(backend.stream(PHI, question, params)) as first:
         async for step in first:
             if isinstance(step, Chunk):
                 break
-        need = reserved["cpu"]
+        (model,) = inline.models.values()
+        need = model.promised
         assert need > 0
         monkeypatch.setattr("backends._local.torch_vision.free_on", lambda device: need * 3 // 2)
         with pytest.raises(OutOfMemoryError, match="is free"):
             await ask(backend, question, params)
     again = await ask(backend, question, replace(params, max_tokens=1))
-    assert again[-1].finish_reason and reserved["cpu"] == 0
+    assert again[-1].finish_reason and model.promised == 0
 
 
-async def test_memory_is_given_back_when_looking_fails(backend, monkeypatch):
+async def test_memory_is_given_back_when_looking_fails(backend, inline):
     broken = say(*[picture(336, 336, seed) for seed in range(2)], half(picture(900, 900)), "?")
     with pytest.raises(BadRequestError, match="cannot be read"):
         await ask(backend, broken, GenerationParams(max_tokens=2, num_crops=16))
-    assert torch_vision._RESERVED["cpu"] == 0
+    (model,) = inline.models.values()
+    assert model.promised == 0
 
 
 async def test_a_checkpoint_without_its_picture_settings_is_damaged(backend, tmp_path):

@@ -17,8 +17,7 @@ from .chat_text import ChatText
 from .decode import encode
 from .machine import free_memory
 from .seam import Output, Plan, Prompt, Step
-from .sessions import SessionCache
-from .torch_model import cache_bytes
+from .sessions import SessionCache, cache_bytes
 from .weights import damaged
 
 if TYPE_CHECKING:

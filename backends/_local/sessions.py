@@ -1,8 +1,9 @@
 """Sessions that are kept between turns: the next one reads only what is new."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from .seam import Session
 
@@ -103,6 +104,14 @@ class Lease:
         else:
             self.resumable = False
         return output
+
+
+def cache_bytes(config: Mapping[str, Any], tokens: int, width: int) -> int:
+    """Bytes that keys and values of so many tokens take, each number in `width` bytes."""
+    heads = config["num_attention_heads"]
+    size = config.get("head_dim") or config["hidden_size"] // heads
+    kept = config.get("num_key_value_heads") or heads
+    return 2 * config["num_hidden_layers"] * kept * size * tokens * width
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -10,6 +10,7 @@ from . import torch_model, weights
 from .machine import free_memory, total_memory
 from .placement import ModelSize, Placement, place
 from .seam import Plan
+from .sessions import cache_bytes
 from .torch_model import TorchModel
 from .torch_moe import MoeModel
 from .torch_vision import VisionModel
@@ -41,14 +42,14 @@ def plan(label: str, folder: str, active_parameters: float) -> Plan:
     kind = CLASSES.get(config.get("model_type"), TorchModel)
     tokens = min(CONTEXT_CAP, config.get("max_position_embeddings", CONTEXT_CAP))
     # The number format depends on where it goes, and where it goes on how wide its numbers are.
-    need = parameters * 2 + torch_model.cache_bytes(config, tokens, 2) + OVERHEAD
+    need = parameters * 2 + cache_bytes(config, tokens, 2) + OVERHEAD
     layers = config["num_hidden_layers"]
     size = ModelSize(need, 2 * active_parameters, layers, kind.supports_device_map)
     placement, gpus = placed(size)
     device = torch_model.device_for(placement, gpus)
     dtype = torch_model.best_dtype(device, parameters)
     width = 4 if dtype == "float32" else 2
-    per_answer = torch_model.cache_bytes(config, tokens, width)
+    per_answer = cache_bytes(config, tokens, width)
     need = int(parameters * width + per_answer + OVERHEAD)
     multi_device = placement if placement and placement.uses_device_map else None
     return Plan(

@@ -1,7 +1,7 @@
 """A causal language model in PyTorch: loaded with progress, answering a forward pass at a time."""
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from .machine import free_memory, has_native_bf16, physical_cores
 from .memory_errors import HINT, memory_errors
 from .placement import ACCELERATE, RESERVE, Placement
 from .seam import Output, Prompt, Step
-from .sessions import SessionCache
+from .sessions import SessionCache, cache_bytes
 from .weights import damaged
 
 if TYPE_CHECKING:
@@ -105,14 +105,6 @@ def _room(placement: Placement) -> dict[int | str, float]:
         n: max(0.0, free_on(f"cuda:{n}") - RESERVE) for n in range(placement.gpus)
     }
     return room if placement.where == "multi_gpu" else {**room, "cpu": free_memory() - RESERVE}
-
-
-def cache_bytes(config: Mapping[str, Any], tokens: int, width: int) -> int:
-    """Bytes that keys and values of so many tokens take, each number in `width` bytes."""
-    heads = config["num_attention_heads"]
-    size = config.get("head_dim") or config["hidden_size"] // heads
-    kept = config.get("num_key_value_heads") or heads
-    return 2 * config["num_hidden_layers"] * kept * size * tokens * width
 
 
 class TorchSession:

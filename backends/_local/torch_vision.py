@@ -1,10 +1,8 @@
 """A vision model in PyTorch: pictures become vectors, and then it reads on like any other."""
 
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .._core.errors import OutOfMemoryError
@@ -14,8 +12,9 @@ from .decode import most_tokens
 from .machine import gigabytes
 from .phi3_vision.crops import Layout
 from .placement import Placement
-from .torch_model import TorchModel, cache_bytes, free_on
-from .vision import LONG_CONTEXT, PictureMemory, PictureReader, crops_of
+from .sessions import cache_bytes
+from .torch_model import TorchModel, free_on
+from .vision import LONG_CONTEXT, PictureMemory, PictureReader
 from .weights import damaged
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ class VisionModel(PictureReader, TorchModel):
         super().__init__(label, model, text)
         self._processor: Any = None
         self._memory = PictureMemory()
+        self.promised = 0
+        """Bytes that the long conversations of this moment may still take."""
         self._longest = min(LONG_CONTEXT, model.config.max_position_embeddings)
 
     @classmethod
@@ -98,29 +99,19 @@ class VisionModel(PictureReader, TorchModel):
     def _reserved(self, tokens: int, params: GenerationParams) -> Generator[None, None, None]:
         """Memory for a long conversation; refused beforehand where it would run out half-way."""
         length = min(tokens + most_tokens(params), self._longest)
-        config, width = self.model.config.to_dict(), self.model.dtype.itemsize
-        device, need = str(self.model.device), cache_bytes(config, length, width)
-        with _RESERVING:
-            # What others took of theirs already counts twice: too careful, but never too late.
-            free = free_on(device) - _RESERVED[device]
-            if need > free:
-                raise OutOfMemoryError(
-                    f"A conversation of {tokens:,} tokens needs {gigabytes(need)} of memory beside "
-                    f"{self.label}; {gigabytes(max(0, free))} is free.",
-                    "Take fewer frames or pictures, fewer crops, or close other programs.",
-                    need=need,
-                    free=free,
-                )
-            _RESERVED[device] += need
+        need = cache_bytes(self.model.config.to_dict(), length, self.model.dtype.itemsize)
+        # What others took of theirs already counts twice: too careful, but never too late.
+        free = free_on(self.device) - self.promised
+        if need > free:
+            raise OutOfMemoryError(
+                f"A conversation of {tokens:,} tokens needs {gigabytes(need)} of memory beside "
+                f"{self.label}; {gigabytes(max(0, free))} is free.",
+                "Take fewer frames or pictures, fewer crops, or close other programs.",
+                need=need,
+                free=free,
+            )
+        self.promised += need
         try:
             yield
         finally:
-            with _RESERVING:
-                _RESERVED[device] -= need
-
-
-_RESERVED: Counter[str] = Counter()
-"""Bytes that long conversations may still take, by device."""
-_RESERVING = Lock()
-
-__all__ = ["VisionModel", "crops_of"]
+            self.promised -= need
