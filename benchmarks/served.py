@@ -54,14 +54,15 @@ class Served:
         times = psutil.Process(self._process.pid).cpu_times()
         return times.user + times.system
 
-    def memory(self) -> float:
-        """Megabytes of memory that the process and its children hold.
+    def memory(self, *, alone: bool = False) -> float:
+        """Megabytes of memory that the process holds, and its children unless `alone`.
 
         Where the system tells them apart, without files that are only mapped: it drops and reads
         those as it pleases.
         """
         process = psutil.Process(self._process.pid)
-        infos = [one.memory_info() for one in (process, *process.children(recursive=True))]
+        others = [] if alone else process.children(recursive=True)
+        infos = [one.memory_info() for one in (process, *others)]
         return sum(info.rss - getattr(info, "shared", 0) for info in infos) / 1e6
 
     def due(self, end: str) -> dict[str, dict[str, Any]]:
