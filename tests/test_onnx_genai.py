@@ -106,6 +106,33 @@ async def test_broken_files_are_said_in_a_sentence(tmp_path: Path, broken: str) 
     assert "download the model again" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"type": "brandnew"}, "is no text model that this ONNX Runtime GenAI knows"),
+        ({"type": "whisper"}, "is no text model that this ONNX Runtime GenAI knows"),
+        ({"provider": "cuda"}, "is built for another kind of processor"),
+        ({}, "has no chat template"),
+    ],
+)
+async def test_a_folder_that_is_whole_but_does_not_run_here_says_why(
+    tmp_path: Path, change: dict[str, str], said: str
+) -> None:
+    folder = lay_out(tmp_path / "models" / "own")
+    config = json.loads((folder / "genai_config.json").read_text())
+    if "type" in change:
+        config["model"]["type"] = change["type"]
+    if "provider" in change:
+        options = {"provider_options": [{change["provider"]: {}}]}
+        config["model"]["decoder"]["session_options"] = options
+    (folder / "genai_config.json").unlink()  # a link to the built-in one
+    (folder / "genai_config.json").write_text(json.dumps(config))
+    if not change:
+        (folder / "chat_template.jinja").unlink()
+    with pytest.raises(MissingDependencyError, match=said):
+        await text_of("own")
+
+
 async def test_a_download_fetches_the_one_folder_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core.backend import CONTEXT_CAP
-from .._core.errors import OutOfMemoryError
+from .._core.errors import MissingDependencyError, OutOfMemoryError
 from .._core.types import GenerationParams, Message
 from .chat_text import ChatText
 from .decode import encode
@@ -163,7 +163,7 @@ def _load(folder: Path, label: str, facts: Facts, report: Callable[[float], None
     except OutOfMemoryError:
         raise
     except Exception as error:  # the library raises plain RuntimeError and its own OrtException
-        raise damaged(label, folder) from error
+        raise _unreadable(label, folder, str(error)) from error
     report(1.0)
     return OnnxText(label, model, text, facts, threads)
 
@@ -173,3 +173,19 @@ def _library() -> Any:
     import onnxruntime_genai
 
     return onnxruntime_genai
+
+
+def _unreadable(label: str, folder: Path, said: str) -> MissingDependencyError:
+    """The error of a folder that cannot be loaded, by what the library said."""
+    if "chat template" in said:
+        what = f"{label} has no chat template that can be read, so nothing can be asked."
+        hint = "Put its chat_template.jinja beside its tokenizer.json."
+        return MissingDependencyError(what, hint)
+    if "nsupported model_type" in said or "model package" in said:
+        what = f"{label} is no text model that this ONNX Runtime GenAI knows."
+        return MissingDependencyError(what, "Choose another model.")
+    if "interface not available" in said or "xecution provider" in said:
+        what = f"{label} is built for another kind of processor than is set up here."
+        hint = "Take its folder for a CPU, or install the package of ONNX Runtime GenAI for it."
+        return MissingDependencyError(what, hint)
+    return damaged(label, folder)
