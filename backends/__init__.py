@@ -47,6 +47,7 @@ from ._core.types import (
     Timings,
     Usage,
 )
+from ._local.capacity import Capacity, capacity
 from ._local.phi3_vision.crops import CROP, Layout
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "BackendError",
     "BackendTimeoutError",
     "BadRequestError",
+    "Capacity",
     "Chunk",
     "Connection",
     "ContentFilterError",
@@ -91,6 +93,7 @@ __all__ = [
     "TextPart",
     "Timings",
     "Usage",
+    "capacity",
     "known_model",
     "register",
 ]

@@ -24,7 +24,7 @@ from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundErr
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from ._local import onnx_text, weights
 from ._local.chat_text import has_system_slot
-from ._local.download import ONNX, download
+from ._local.download import ONNX, download, kept_size
 from ._local.host import HOST, LocalModel
 from ._local.machine import LOOKS, gigabytes, total_memory
 from ._local.snippet import snippet_context
@@ -45,6 +45,8 @@ class Build:
     folder: str
     size: int
     """Bytes of a download, about (the Hub's listing, 2026-11-20)."""
+    table: int = 32_064 * 3_072 * 4
+    """Bytes of the embeddings, in float32 in all of them: one row of them is read for a token."""
     context: int | None = None
     """Tokens that prompt and answer may be, if that is less than the folder says."""
 
@@ -58,7 +60,9 @@ BUILDS = (
     ),
     Build("phi-3-mini-128k", "microsoft/Phi-3-mini-128k-instruct-onnx", _CPU, 2_720_000_000),
     # It can turn to nonsense beyond half of its context: microsoft/onnxruntime-genai#552.
-    Build("phi-3-mini-4k", "microsoft/Phi-3-mini-4k-instruct-onnx", _CPU, 2_700_000_000, 2047),
+    Build(
+        "phi-3-mini-4k", "microsoft/Phi-3-mini-4k-instruct-onnx", _CPU, 2_700_000_000, context=2047
+    ),
 )
 """What Microsoft publishes for a processor."""
 
@@ -232,7 +236,15 @@ def _offer(build: Build, folder: Path | None) -> Offer:
     else:
         sentence = f"Not on this machine yet: a download of about {gigabytes(build.size)}, in int4."
         status = Status("not installed", sentence, "not_downloaded", {"size": build.size})
-    return Offer(build.repository, spec, status, None if folder else build.size)
+    return Offer(
+        build.repository,
+        spec,
+        status,
+        download_size=None if folder else build.size,
+        kept_size=0 if folder else min(build.size, kept_size(build.repository)),
+        memory=need,
+        bytes_per_token=build.size - build.table,
+    )
 
 
 def _own(name: str, folder: Path) -> Offer:

@@ -23,6 +23,8 @@ class Hub:
         """Bytes of a file after which it hangs up, and is out of order from then on."""
         self.hold_at: int | None = None
         """Bytes of a file after which it sends no more, until `go_on` is set."""
+        self.swapped: str | None = None
+        """A file that comes as another one of the same size."""
         self.held, self.go_on = threading.Event(), threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -53,7 +55,8 @@ class Hub:
 
     def _facts(self, name: str) -> dict:
         data = self.files[name]
-        facts = {"size": len(data), "blobId": hashlib.sha1(data).hexdigest()}
+        blob_id = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        facts = {"size": len(data), "blobId": blob_id}
         if name.endswith((".safetensors", ".onnx.data")):
             sha256 = hashlib.sha256(data).hexdigest()
             facts["lfs"] = {"sha256": sha256, "oid": sha256, "size": len(data), "pointerSize": 1}
@@ -86,6 +89,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def _file(self, name: str, body: bool) -> None:
             data, span = hub.files[name], self.headers.get("Range")
+            if name == hub.swapped:
+                data = data[::-1]
             start = int(span.removeprefix("bytes=").split("-")[0]) if span else 0
             headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hub.etag(name)}"'}
             if span:

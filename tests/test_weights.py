@@ -11,7 +11,7 @@ import pytest
 
 from backends import AuthenticationError, BackendConnectionError, ModelNotFoundError, OutOfDiskError
 from backends._local import weights
-from backends._local.download import download
+from backends._local.download import Rate, download, kept_size, progress_detail
 from tests import tiny
 from tests.hub import Hub
 
@@ -227,3 +227,59 @@ async def test_a_model_that_is_gone_is_told_apart(cache, hub):
     hub.repo = "microsoft/another"
     with pytest.raises(ModelNotFoundError):
         await fetch()
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "per_second", "text"),
+    [
+        (0, 2_780_000_000, None, "0.0 of 2.8 GB"),
+        (1_200_000_000, 2_780_000_000, 14e6, "1.2 of 2.8 GB · 14 MB/s · 2 min left"),
+        (2_700_000_000, 2_780_000_000, 2.04e6, "2.7 of 2.8 GB · 2.0 MB/s · 40 s left"),
+        (2_770_000_000, 2_780_000_000, 14e6, "2.8 of 2.8 GB · 14 MB/s · under 10 s left"),
+        (0, 7_640_000_000, 1e6, "0.0 of 7.6 GB · 1.0 MB/s · 2 h 10 min left"),
+        (0, 7_640_000_000, 2.1e6, "0.0 of 7.6 GB · 2.1 MB/s · 1 h left"),
+        (1_200_000_000, 2_780_000_000, 0.0, "1.2 of 2.8 GB · 0.0 MB/s"),
+        (2_780_000_000, 2_780_000_000, 14e6, "2.8 of 2.8 GB · checking"),
+        (12_000_000, 24_000_000, None, "12 of 24 MB"),
+    ],
+)
+def test_a_download_says_how_fast_it_is_and_how_long_it_takes(done, total, per_second, text):
+    assert progress_detail(done, total, per_second) == text
+
+
+def test_the_rate_is_that_of_the_last_seconds():
+    rate = Rate()
+    assert rate.per_second is None
+    rate.add(100.0, 5_000)  # what was kept of an earlier try did not come just now
+    rate.add(101.0, 5_100)
+    assert rate.per_second is None, "too early to say"
+    rate.add(102.0, 5_200)
+    assert rate.per_second == 100
+    for second in range(103, 140):
+        rate.add(second, 5_200)
+    assert rate.per_second == 0, "it stands still"
+    for second in range(140, 160):
+        rate.add(second, 5_200 + 30 * (second - 139))
+    assert rate.per_second == 30
+
+
+@pytest.mark.parametrize("broken", ["config.json", "tokenizer.json"])
+async def test_a_small_file_of_the_right_size_that_is_another_is_refused(cache, hub, broken):
+    hub.swapped = broken
+    with pytest.raises(BackendConnectionError, match="broke off"):
+        await fetch()
+    assert weights.find(REPO) is None
+    hub.swapped = None
+    await fetch()
+    assert weights.find(REPO) is not None
+
+
+async def test_what_came_in_part_counts_as_kept(cache, hub):
+    assert kept_size(REPO) == 0
+    hub.break_at = 12_000_000
+    with pytest.raises(BackendConnectionError):
+        await fetch()
+    assert kept_size(REPO) == 10_485_760, "a piece of the library, which writes them whole"
+    hub.status = 200
+    await fetch()
+    assert kept_size(REPO) == 0

@@ -55,6 +55,12 @@ class Offer:
     status: Status
     download_size: int | None = None
     """Bytes that `download` would fetch; `None` if there is nothing to fetch."""
+    kept_size: int = 0
+    """Bytes of those that came before and need not be fetched again."""
+    memory: int | None = None
+    """Bytes of main memory that it takes while it answers; `None` where that is not known."""
+    bytes_per_token: int | None = None
+    """Bytes of weights that are read for each token; `None` where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
