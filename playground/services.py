@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from backends import Backend
 
 from .admission import AdmissionQueue
+from .downloads import Downloads
 from .health import HealthMonitor
 from .limits import LOCAL, Limits
 
@@ -19,6 +20,8 @@ class Services:
     """Comparisons that are being watched at this moment."""
     preparing: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     """Backend and model of those that are being loaded because somebody types."""
+    downloads: Downloads = field(default_factory=Downloads)
+    """Models that are being fetched."""
 
     def __post_init__(self) -> None:
         self.health = HealthMonitor(self.limits)

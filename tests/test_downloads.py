@@ -1,0 +1,97 @@
+"""One download for all who want a model: watched by many, or by nobody, ended by one."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from backends import BackendConnectionError, Connection, Progress
+from playground.downloads import Download, Downloads
+from tests.fakes import Scripted
+
+
+class Far(Scripted):
+    """Comes step by step, as the test says; a step may be an error."""
+
+    id = "far"
+
+    def __init__(self) -> None:
+        self.steps: asyncio.Queue[float | Exception | None] = asyncio.Queue()
+        self.begun, self.closed = 0, 0
+
+    async def download(
+        self, model: str, connection: Connection | None = None
+    ) -> AsyncGenerator[Progress, None]:
+        self.begun += 1
+        try:
+            while (step := await self.steps.get()) is not None:
+                if isinstance(step, Exception):
+                    raise step
+                yield Progress("downloading", step)
+        finally:
+            self.closed += 1
+
+
+async def seen(download: Download) -> list[float | None]:
+    return [step.fraction async for step in download.steps()]
+
+
+async def test_two_pages_show_one_download() -> None:
+    far, downloads = Far(), Downloads()
+    first, second = downloads.start(far, "a"), downloads.start(far, "a")
+    assert first is second and downloads.find(far, "a") is first
+    watching = [asyncio.ensure_future(seen(first)) for _ in range(2)]
+    for fraction in (0.25, 0.5):  # before they look for the first time, and while they wait
+        far.steps.put_nowait(fraction)
+        while first.progress.fraction != fraction:
+            await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    far.steps.put_nowait(None)
+    assert await asyncio.gather(*watching) == [[0.25, 0.5]] * 2
+    assert far.begun == 1 and first.ended and not first.error and not first.cancelled
+    assert downloads.find(far, "a") is None
+
+
+async def test_it_goes_on_while_nobody_looks() -> None:
+    far = Far()
+    download = Downloads().start(far, "a")
+    watching = asyncio.ensure_future(seen(download))
+    await asyncio.sleep(0)
+    watching.cancel()
+    far.steps.put_nowait(0.5)
+    far.steps.put_nowait(None)
+    assert (await seen(download))[-1] in (None, 0.5)
+    assert download.ended and not download.cancelled
+
+
+async def test_cancel_ends_it_for_all_and_closes_it() -> None:
+    far, downloads = Far(), Downloads()
+    download = downloads.start(far, "a")
+    watching = [asyncio.ensure_future(seen(download)) for _ in range(2)]
+    far.steps.put_nowait(0.5)
+    while download.progress.fraction is None:
+        await asyncio.sleep(0)
+    download.cancel()
+    await asyncio.gather(*watching)
+    assert download.cancelled and far.closed == 1
+    assert downloads.start(far, "a") is not download
+
+
+async def test_a_failure_is_kept_and_a_bug_surfaces() -> None:
+    far, downloads = Far(), Downloads()
+    far.steps.put_nowait(BackendConnectionError("The line broke.", "Try again."))
+    failed = downloads.start(far, "a")
+    await seen(failed)
+    assert str(failed.error) == "The line broke. Try again."
+    far.steps.put_nowait(RuntimeError("ours"))
+    with pytest.raises(RuntimeError, match="ours"):
+        await seen(downloads.start(far, "a"))
+
+
+async def test_another_machine_is_another_download() -> None:
+    far, downloads = Far(), Downloads()
+    here, there = downloads.start(far, "a"), downloads.start(far, "a", Connection("http://b"))
+    assert here is not there
+    for one in (here, there):
+        one.cancel()
