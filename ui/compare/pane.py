@@ -26,6 +26,7 @@ class Pane:
     state: gr.HTML
     download: gr.Button
     confirm: gr.Button
+    retry: gr.Button
     cancel: gr.Button
     conversation: gr.Chatbot
     live: gr.Markdown
@@ -72,6 +73,9 @@ def build_pane(view: str, side: str, backends: list[tuple[str, str]], extras: Pa
                 t("download_confirm"), size="sm", visible=False, variant="primary", scale=0,
                 elem_id=f"{view}-confirm-{side}",
             )  # fmt: skip
+            retry = gr.Button(
+                t("try_again"), size="sm", visible=False, elem_id=f"{view}-retry-{side}", scale=0
+            )
             cancel = gr.Button(
                 t("cancel"), size="sm", visible=False, elem_id=f"{view}-cancel-{side}", scale=0
             )
@@ -106,6 +110,7 @@ def build_pane(view: str, side: str, backends: list[tuple[str, str]], extras: Pa
         state,
         download,
         confirm,
+        retry,
         cancel,
         conversation,
         live,

@@ -48,7 +48,7 @@ class ViewRestore:
 
     def _connect(self, trigger: Any) -> Any:
         view = self.view
-        outputs = [view.intro, *view.form, view.params.box, *view.view_outputs]
+        outputs = [*view.intro_outputs, *view.form, view.params.box, *view.view_outputs]
         outputs += view.examples.outputs if view.examples else []
         outputs += [x for p in view.pickers for x in p.outputs]
         # Session and keyring are outputs, or Gradio would never delete them.
@@ -72,10 +72,10 @@ class ViewRestore:
         await session.prerender(session.conversation)
         session.render_status_lines()
         updates = view.render(session) | {
-            view.intro: f"<p>{pair.sentence}</p>",
             view.session: session,
             view.keyring: keyring,
         }
+        updates |= await view.render_intro(session, pair, (left, right))
         if view.examples:
             updates |= view.examples.select_language(request.headers.get("accept-language", ""))
         for picker, (backend, model) in zip(view.pickers, (left, right), strict=True):

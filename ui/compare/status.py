@@ -144,11 +144,9 @@ def _next_step_html(health: BackendHealth | None, offer: Offer | None, status: S
 
 def _offer_sentence(offer: Offer) -> str:
     parameters = f"{format_parameters(offer.spec.parameters)} parameters"
-    if offer.spec.lifecycle == "demonstration":
-        return (
-            f"A demonstration with {parameters}: knows this lesson and little else. "
-            "Not a Microsoft model."
-        )
+    if offer.spec.lifecycle == "demonstration":  # the view's first sentence calls it so
+        knows = "shapes, colours and digits" if "image" in offer.spec.modalities else "this lesson"
+        return f"{parameters}: {knows} and little else."
     return (f"{parameters}. " if offer.spec.parameters else "") + offer.status.message
 
 

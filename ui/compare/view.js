@@ -52,6 +52,8 @@
     part("settings").addEventListener("click", (event) => {
       if (event.target.closest(".settings > button")) setTimeout(() => part("settings").scrollIntoView({ block: "end" }), 120);
     });
+    // What follows the opening, and may take long.
+    phi.when(() => root.querySelector(".state[data-state]"), () => part("follow")?.click());
     // Gradio has a live region of its own, for progress that this page says in words.
     document.querySelectorAll(".sr-only[aria-live]").forEach((node) => node.setAttribute("aria-live", "off"));
   });

@@ -16,6 +16,7 @@ from ..events import PRIVATE, Updates
 from ..texts import t
 from .chat import to_chatbot, turn_of
 from .composer import build_composer, notice_html
+from .default_pair import DefaultPair
 from .examples import Examples
 from .form import Form
 from .pane import build_pane
@@ -74,7 +75,9 @@ class CompareView(Generic[S]):
 
     def _build(self) -> None:
         name = self.name
-        self.intro = gr.HTML(elem_id=f"{name}-opening", elem_classes="opening")
+        with gr.Row(elem_classes="opening"):
+            self.intro = gr.HTML(elem_id=f"{name}-opening")
+            self.build_beside_intro()
         gr.HTML(
             _side_switch_html(name), elem_id=f"{name}-sides", elem_classes="sides", padding=False
         )
@@ -89,6 +92,9 @@ class CompareView(Generic[S]):
                 self.examples.build(name)
             self.params = build_params(name, self.limits)
         self.composer = build_composer(name, self.placeholder_key, self.build_above_prompt)
+
+    def build_beside_intro(self) -> None:
+        """Add buttons beside the sentence above the panes; here there are none."""
 
     def build_above_prompt(self) -> None:
         """Add inputs that belong to a prompt; here there are none."""
@@ -106,6 +112,17 @@ class CompareView(Generic[S]):
         """See `PaneExtras`; here it adds nothing."""
 
     # ── What the events read and write ─────────────────────────────────────────────────────────
+
+    @property
+    def intro_outputs(self) -> list[Any]:
+        """The components that `render_intro` updates."""
+        return [self.intro]
+
+    async def render_intro(
+        self, session: S, pair: DefaultPair, choices: Sequence[tuple[str, str]]
+    ) -> Updates:
+        """Say what the view opens with; `choices` are backend and model of each side."""
+        return {self.intro: f"<p>{pair.sentence}</p>"}
 
     @property
     def form_type(self) -> type[Form]:

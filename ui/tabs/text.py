@@ -1,5 +1,7 @@
 """The Text tab: two models, one prompt."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import gradio as gr
@@ -7,13 +9,65 @@ import gradio as gr
 from playground.examples import load_examples
 from playground.services import Services
 
-from ..compare.default_pair import default_text_pair
+from ..compare.default_pair import OPENING_TIMEOUT, DefaultPair, default_text_pair
 from ..compare.examples import Examples
+from ..compare.real_models import RealModels
 from ..compare.restore import ViewRestore
+from ..compare.session import Session
+from ..compare.starters import Starters
 from ..compare.view import CompareView
+from ..events import Updates
 
 EXAMPLE_LANGUAGES = ("en", "es", "zh", "ar")
 _EXAMPLES = {code: load_examples(code) for code in EXAMPLE_LANGUAGES}
+
+
+class TextView(CompareView[Session]):
+    """The comparison of models of text, with the way to the real ones beside its first sentence."""
+
+    def build_beside_intro(self) -> None:
+        """Add the button that gets the real models."""
+        self.real = RealModels(self.name, self.services, self.intro)
+
+    def build_above_prompt(self) -> None:
+        """Add prompts to start with."""
+        assert self.examples
+        self.starters = Starters(self.name, self.examples)
+
+    def _connect(self) -> None:
+        super()._connect()
+        self.real.connect(self.keyring, self.pickers)
+        self.starters.connect(self.pickers, self.on_example, self.session, self.example_outputs)
+
+    @property
+    def intro_outputs(self) -> list[Any]:
+        """See `CompareView`."""
+        return self.real.outputs
+
+    @property
+    def view_outputs(self) -> list[Any]:
+        """See `CompareView`."""
+        return [*super().view_outputs, *self.starters.outputs]
+
+    async def render_intro(
+        self, session: Session, pair: DefaultPair, choices: Sequence[tuple[str, str]]
+    ) -> Updates:
+        """See `CompareView`. What is not known at once is said when the page has opened."""
+        left, right = choices
+        try:
+            async with asyncio.timeout(OPENING_TIMEOUT):
+                updates = await self.real.render(session.keyring, left, right)
+        except TimeoutError:
+            updates = await super().render_intro(session, pair, choices)
+        updates |= self.starters.show_for(left, right)
+        if self.examples and self.starters.are_for(left, right):
+            updates[self.examples.box] = gr.Accordion(open=False)  # they begin with the same
+        return updates
+
+    def render(self, session: Session) -> Updates:
+        """See `CompareView`: prompts to start with go once something was asked."""
+        asked = bool(session.conversation.turns)
+        return super().render(session) | self.starters.show(not asked)
 
 
 class TextTab:
@@ -23,7 +77,7 @@ class TextTab:
     LABEL: ClassVar[str] = "tab_text"
 
     def __init__(self, services: Services, keyring: gr.State) -> None:
-        self.view = CompareView(self.ID, services, keyring, Examples(_EXAMPLES))
+        self.view = TextView(self.ID, services, keyring, Examples(_EXAMPLES))
         self.pickers = self.view.pickers
         self._restore = ViewRestore(self.view, default_text_pair)
 

@@ -1,0 +1,77 @@
+"""A row of prompts above the prompt box, which the built-in models answer well."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from backends import REGISTRY
+
+from ..events import PRIVATE, Updates
+from ..texts import EN
+from .examples import Examples
+from .pickers import Pickers
+
+MOST = 4
+"""Prompts in the row: what stands in one line beside its label."""
+
+
+class Starters:
+    """The first examples in the visitor's language, while a built-in model is chosen and nothing
+    was asked. Each of the two conditions hides a box of its own.
+    """
+
+    def __init__(self, view: str, examples: Examples[Any]) -> None:
+        """Build the row; its buttons follow the language of `examples`."""
+        self._examples = examples
+        with (
+            gr.Column(visible=False, elem_id=f"{view}-starters") as self._box,
+            gr.Row(elem_classes="starters") as self._row,
+        ):
+            gr.HTML(f"<p>{EN['pocket_knows']}</p>", elem_classes="label")
+            chips = [
+                gr.Button(size="sm", elem_classes="chip", elem_id=f"{view}-starter-{n}")
+                for n in range(MOST)
+            ]
+        examples.mirror(chips)
+        self._chips = chips
+
+    def connect(
+        self,
+        pickers: Sequence[Pickers],
+        on_example: Callable[[Any, Any], Awaitable[Updates]],
+        session: gr.State,
+        outputs: Sequence[Any],
+    ) -> None:
+        """Call `on_example` when a button is clicked; it updates `outputs`."""
+        self._examples.connect_chips(self._chips, on_example, session, outputs)
+        inputs = [one for picker in pickers for one in (picker.pane.backend, picker.pane.model)]
+        gr.on(
+            [picker.pane.model.change for picker in pickers], self._on_choice, inputs, self._box,
+            queue=False, trigger_mode="always_last", **PRIVATE,
+        )  # fmt: skip
+
+    @property
+    def outputs(self) -> list[Any]:
+        """The components that `show` and `show_for` update."""
+        return [self._box, self._row]
+
+    def show(self, visible: bool) -> Updates:
+        """Show them while nothing was asked."""
+        return {self._row: gr.Row(visible=visible)}
+
+    def are_for(self, *choices: tuple[str, str]) -> bool:
+        """True if one of these models, by backend and name, is built in."""
+        return any(
+            backend in REGISTRY
+            and bool(model)
+            and REGISTRY[backend].spec_of(model).lifecycle == "demonstration"
+            for backend, model in choices
+        )
+
+    def show_for(self, *choices: tuple[str, str]) -> Updates:
+        """Show them if they are for one of these models."""
+        return {self._box: gr.Column(visible=self.are_for(*choices))}
+
+    async def _on_choice(self, *chosen: str) -> Updates:
+        return self.show_for((chosen[0], chosen[1]), (chosen[2], chosen[3]))
