@@ -125,7 +125,7 @@ async def test_the_pickers_show_a_late_model_and_fill_in_once_its_check_is_there
     late.set()
     known = [await shown.services.health.check(POCKET, keyring)]
     for model in ("pocket-3", None):  # chosen already, or nothing could be
-        told = picker.on_health(known, "pocket", model, opened[pane.state])
+        told = picker.on_health(known, keyring, "pocket", model, opened[pane.state])
         assert 'data-state="ready"' in told[pane.state]
         assert ("Pocket-3", "pocket-3") in told[pane.model].choices
     assert told[pane.model].value in {offer.model for offer in known[0].offers}

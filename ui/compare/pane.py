@@ -28,6 +28,8 @@ class Pane:
     confirm: gr.Button
     retry: gr.Button
     cancel: gr.Button
+    watch: gr.Button
+    """Hidden; clicked by the page's script when a download is to be shown."""
     conversation: gr.Chatbot
     live: gr.Markdown
     line: gr.HTML
@@ -79,6 +81,7 @@ def build_pane(view: str, side: str, backends: list[tuple[str, str]], extras: Pa
             cancel = gr.Button(
                 t("cancel"), size="sm", visible=False, elem_id=f"{view}-cancel-{side}", scale=0
             )
+        watch = gr.Button(visible="hidden", elem_id=f"{view}-watch-{side}")
         extras.build_below_model(side)
         conversation = gr.Chatbot(
             label=t(f"conversation_{side}"), show_label=False, container=False, height="auto",
@@ -112,6 +115,7 @@ def build_pane(view: str, side: str, backends: list[tuple[str, str]], extras: Pa
         confirm,
         retry,
         cancel,
+        watch,
         conversation,
         live,
         line,

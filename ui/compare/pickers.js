@@ -51,4 +51,17 @@
       if (!picking()) view.release()?.click();
     }, 50)); // Gradio may be about to ask for another backend that was chosen meanwhile
   });
+
+  // A state's row that begins to show a download is kept up to date until that has ended.
+  phi.parts.push((view) => ["left", "right"].forEach((side) => {
+    const row = view.part(`state-${side}`);
+    let busy = false;
+    const look = () => {
+      const now = Boolean(row.querySelector("[data-state=busy]"));
+      if (now && !busy) view.part(`watch-${side}`)?.click();
+      busy = now;
+    };
+    new MutationObserver(look).observe(row, { childList: true, subtree: true });
+    look();
+  }));
 }

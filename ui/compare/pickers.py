@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -24,6 +24,21 @@ NONE_LISTED = "No models listed"
 """The only row of an empty list; `pickers.js` knows that it cannot be chosen."""
 
 
+@dataclass(frozen=True)
+class _Row:
+    """What a state's row shows instead of a state: a question, a download, or why that failed."""
+
+    chosen: str
+    """The model that was chosen then: if another one is, a question or a failure goes."""
+    download: Download | None = None
+    failed: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """True while a download is shown that has not failed."""
+        return self.download is not None and not self.failed
+
+
 class Pickers:
     """The pickers of one pane and the download of its model."""
 
@@ -33,8 +48,10 @@ class Pickers:
         """Connect a pane's pickers, which offer the models that read `modality`."""
         self.pane, self.services, self.modality = pane, services, modality
         self.limits, self.monitor = services.limits, services.health
-        self._shown: WeakKeyDictionary[Keyring, Download] = WeakKeyDictionary()
-        """By keyring (one a page): the download that is shown on this side, or that failed."""
+        self._rows: WeakKeyDictionary[Keyring, _Row] = WeakKeyDictionary()
+        """By keyring (one a page). Not read back from the page: what that has may be older."""
+        self._came: WeakKeyDictionary[Keyring, tuple[str, str]] = WeakKeyDictionary()
+        """By keyring: backend and model that a download has chosen, until the page says so too."""
         self.selection = selection = [keyring, pane.backend, pane.model]
         buttons = [pane.download, pane.confirm, pane.retry, pane.cancel]
         self.outputs = [*selection[1:], pane.state, *buttons]
@@ -47,18 +64,22 @@ class Pickers:
         for ended in (choosing.success, choosing.failure):  # `then` would not come after a failure
             ended(None, js=f"() => phi.picking('{pane.id}', -1)", api_visibility="private")
         pane.model.change(
-            self.show_state, [*selection, pane.state], self.outputs, queue=False, **PRIVATE
+            self.show_state, selection, self.outputs, queue=False, preprocess=False, **PRIVATE
         )
         pane.download.click(self.ask_to_download, selection, self.outputs, queue=False, **PRIVATE)
-        rest = {"concurrency_limit": None, "trigger_mode": "multiple", **PRIVATE}
-        self.downloaded = pane.confirm.click(self.download_model, selection, self.outputs, **rest)
-        follow = f"{pane.id.split('-pane-')[0]}-follow"
-        pane.retry.click(
-            self.download_model, selection, self.outputs,
-            # What else is said of downloads follows this one, too.
-            js="(...picked) => { setTimeout(() => document.getElementById("
-            f"'{follow}')?.click(), 500); return picked; }}", **rest,
+        self.begun = gr.on(
+            [pane.confirm.click, pane.retry.click], self.begin, selection, self.outputs,
+            queue=False, **PRIVATE,
         )  # fmt: skip
+        # Clicked by the page's script when the row begins to show a download (pickers.js).
+        # The page leaves steps out when it is late: each has to tell all, and the end is none.
+        watched = pane.watch.click(
+            self.watch, keyring, [pane.state, *buttons], concurrency_limit=None,
+            trigger_mode="multiple", **PRIVATE,
+        )  # fmt: skip
+        self.downloaded = watched.then(
+            self.on_download_end, keyring, self.outputs, queue=False, **PRIVATE
+        )
         pane.cancel.click(self.cancel, selection, self.outputs, queue=False, **PRIVATE)
 
     async def prepare(self, keyring: Keyring, backend: str, model: str) -> None:
@@ -79,15 +100,14 @@ class Pickers:
         Leaving the list with Tab fires the event for the same backend again: then the model stays.
         """
         health = await self._health(keyring, backend)
-        if (download := self._shown.get(keyring)) and download.ended:
-            del self._shown[keyring]  # it failed; what counts now is another model
         typed = bool(health and health.backend.accepts_custom_models)
         # A name that another backend offers is that one's, not typed.
         keeps = typed and not self.monitor.offered_elsewhere(model, than=backend)
         choices = _choices(health, model if keeps else "")
         if model not in [value for _, value in choices]:
             model = choices[0][1] if choices else ""
-        return self._model_updates(health, choices, model, busy=self._is_busy(keyring))
+        self._came.pop(keyring, None)
+        return self._model_updates(health, choices, model, self._row_stays(keyring, model))
 
     async def show_selection(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Show the backend and the model that a view opens with, even if its check is late."""
@@ -99,22 +119,21 @@ class Pickers:
         health: BackendHealth | None,
         choices: list[tuple[str, str]],
         model: str,
-        busy: bool = False,
+        row_stays: bool = False,
     ) -> Updates:
         typed = bool(health and health.backend.accepts_custom_models)
         return {
             self.pane.model: _dropdown(
                 choices, value=model or None, allow_custom_value=typed, filterable=typed
             ),
-            **({} if busy else self._state_updates(health, model)),
+            **({} if row_stays else self._state_updates(health, model)),
         }
 
-    async def show_state(
-        self, keyring: Keyring, backend: str, model: str, shown_state: str | None
-    ) -> Updates:
+    async def show_state(self, keyring: Keyring, backend: object, model: object) -> Updates:
         """Show the chosen model's state, and the download button if it can be downloaded."""
-        # What the page had when it asked may be older than what it was sent since.
-        if self._is_busy(keyring) or _stays(model, shown_state):
+        if not isinstance(backend, str) or not isinstance(model, str | None):
+            return gr.skip()
+        if self._is_late(keyring, backend, model) or self._row_stays(keyring, model):
             return gr.skip()
         return self._state_updates(await self._health(keyring, backend), model or "")
 
@@ -141,14 +160,19 @@ class Pickers:
             **self._show_buttons(*([self.pane.download] if fetchable else [])),
         }
 
-    def _is_busy(self, keyring: Keyring) -> bool:
-        """True if this side of a page shows a download that is running."""
-        download = self._shown.get(keyring)
-        return download is not None and not download.ended
+    def _is_late(self, keyring: Keyring, backend: str, model: str | None) -> bool:
+        """True if a page asks about what was chosen before a download chose something else."""
+        came = self._came.get(keyring)
+        if came == (backend, model):
+            del self._came[keyring]
+        return keyring in self._came
 
-    def shows(self, keyring: Keyring, download: Download) -> bool:
-        """True if this side of a page shows a download."""
-        return self._shown.get(keyring) is download
+    def _row_stays(self, keyring: Keyring, model: str | None) -> bool:
+        """True if there is a question, download or failure that a choice does not close."""
+        row = self._rows.get(keyring)
+        if row and not row.busy and row.chosen != (model or ""):
+            del self._rows[keyring]
+        return keyring in self._rows
 
     def _show_buttons(self, *shown: gr.Button) -> Updates:
         """Show these buttons of the state's row, and no others."""
@@ -162,10 +186,19 @@ class Pickers:
         return [self.pane.backend, self.pane.model, self.pane.state]
 
     def on_health(
-        self, every: list[BackendHealth], backend: str, model: str | None, shown_state: str | None
+        self,
+        every: list[BackendHealth],
+        keyring: Keyring,
+        backend: str,
+        model: str | None,
+        shown_state: str | None,
     ) -> Updates:
         """Update the lists and the selected model's state after a health check."""
-        if not shown_state:  # the view is not open yet; opening it will render the state
+        if not shown_state or not isinstance(
+            model, str | None
+        ):  # the view is not open yet; opening it will render the state
+            return {}
+        if self._is_late(keyring, backend, model):
             return {}
         known = next((one for one in every if one.backend.id == backend), None)
         health = self._filter_modality(known)
@@ -179,16 +212,15 @@ class Pickers:
             self.pane.model: _dropdown(choices, **selected),
         }
         state = self._state_updates(health, model or "")
-        # An unchanged state is not sent, since it could overwrite a question that is being sent at
-        # the same time.
-        if _stays(model, shown_state) or state[self.pane.state] == shown_state:
+        if keyring in self._rows or state[self.pane.state] == shown_state:
             return updates
         return updates | state
 
     async def cancel(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Close a question, or end the download that is shown; what came so far is kept."""
-        if download := self._shown.pop(keyring, None):
-            download.cancel()
+        row = self._rows.pop(keyring, None)
+        if row and row.download:
+            row.download.cancel()
         return await self.refresh(keyring, backend, model)
 
     async def refresh(self, keyring: Keyring, backend: str, model: str) -> Updates:
@@ -207,7 +239,7 @@ class Pickers:
         offer = await find_offer(self.monitor, backend, model, keyring)
         if offer is None or not offer.download_size or self.limits.public:
             return gr.skip()
-        self._shown.pop(keyring, None)
+        self._rows[keyring] = _Row(model)
         chosen, typed = REGISTRY[backend], keyring.connection(backend)
         where = f", onto the machine at {typed.base_url}" if typed and typed.base_url else ""
         room = ""
@@ -216,79 +248,90 @@ class Pickers:
         size = gigabytes(offer.download_size)
         question = f"Download {offer.spec.label}? {size} from {chosen.downloads_from}{where}.{room}"
         return {
-            self.pane.state: f'<p class="state" data-state="ask" data-model="{escape(model)}">'
-            f"<b>{escape(question)}</b></p>",
+            self.pane.state: f'<p class="state" data-state="ask"><b>{escape(question)}</b></p>',
             **self._show_buttons(self.pane.confirm, self.pane.cancel),
         }
 
-    async def download_model(
-        self, keyring: Keyring, backend: str, model: str
-    ) -> AsyncGenerator[Updates, None]:
+    async def begin(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Fetch the chosen model, or the one whose download failed here."""
+        row = self._rows.get(keyring)
         if self.limits.public:
-            return
-        if failed := self._shown.get(keyring):
-            download = self.start(failed.backend.id, failed.model, keyring)
+            return gr.skip()
+        if row and row.download:
+            backend, name = row.download.backend.id, row.download.model
         else:
             offer = await find_offer(self.monitor, backend, model, keyring)
             if offer is None or not offer.download_size:
-                return
-            download = self.start(backend, model, keyring)
-        async with aclosing(self.follow(keyring, download, (backend, model))) as updates:
-            async for update in updates:
-                yield update
+                return gr.skip()
+            name = model
+        return self.fetch(keyring, backend, name, model)
 
-    def start(self, backend: str, model: str, keyring: Keyring) -> Download:
-        """Begin a download, or join one that another page began."""
-        return self.services.downloads.start(REGISTRY[backend], model, keyring.connection(backend))
+    def fetch(self, keyring: Keyring, backend: str, model: str, chosen: str) -> Updates:
+        """Begin a download, or join one that another page began, and show it in the row."""
+        connection = keyring.connection(backend)
+        download = self.services.downloads.start(REGISTRY[backend], model, connection)
+        return self.show_download(keyring, download, chosen)
 
-    async def follow(
-        self, keyring: Keyring, download: Download, chosen: tuple[str, str]
-    ) -> AsyncGenerator[Updates, None]:
-        """Show a download in the state's row until it ends; choose its model when that is there.
+    def show_download(self, keyring: Keyring, download: Download, chosen: str) -> Updates:
+        """Show a download until it ends; from then on its model is chosen.
 
-        It goes on if the page is closed. `chosen` are backend and model that are chosen meanwhile:
-        if it is these that are fetched, no others can be chosen before that has ended.
+        It goes on if the page is closed. `chosen` is the model that is chosen meanwhile: if it is
+        the one that is fetched, no other can be chosen before that has ended.
         """
-        pane, (backend, model) = self.pane, (download.backend.id, download.model)
-        label = download.backend.spec_of(model).label
-        locked = chosen == (backend, model)
-        self._shown[keyring] = download
-        yield {
-            pane.backend: gr.Dropdown(interactive=not locked),
-            pane.model: gr.Dropdown(interactive=not locked),
-            **self._show_buttons(pane.cancel),
-            pane.state: _progress_html(label, download.progress),
+        pane = self.pane
+        self._rows[keyring] = _Row(chosen, download)
+        free = chosen != download.model
+        return {
+            pane.backend: gr.Dropdown(interactive=free),
+            pane.model: gr.Dropdown(interactive=free),
+            **self._progress(download),
         }
-        async with aclosing(download.steps()) as steps:
-            async for step in steps:
-                if self._shown.get(keyring) is not download:
+
+    def _progress(self, download: Download) -> Updates:
+        label = download.backend.spec_of(download.model).label
+        return {
+            self.pane.state: _progress_html(label, download.progress),
+            **self._show_buttons(self.pane.cancel),
+        }
+
+    async def watch(self, keyring: Keyring) -> AsyncGenerator[Updates, None]:
+        """Show how far the download of this side is, until it has ended or is not shown."""
+        row = self._rows.get(keyring)
+        if row is None or row.download is None:
+            return
+        async with aclosing(row.download.steps()) as steps:
+            async for _ in steps:
+                if self._rows.get(keyring) is not row:
                     return  # Cancel has drawn the row
-                yield {pane.state: _progress_html(label, step)}
+                yield self._progress(row.download)
+
+    async def on_download_end(self, keyring: Keyring) -> Updates:
+        """Choose the model that came, or say why it did not."""
+        row, pane = self._rows.get(keyring), self.pane
+        if row is None or not row.busy or row.download is None or not row.download.ended:
+            return gr.skip()
+        download = row.download
         self.monitor.invalidate(download.backend, keyring)
-        if self._shown.get(keyring) is not download:
-            return
-        unlocked: Updates = {
-            pane.backend: gr.Dropdown(interactive=True),
-            pane.model: gr.Dropdown(interactive=True),
-        }
         why = "It was cancelled on another page." if download.cancelled else download.error
-        if why:  # it is kept: Try again asks for it once more
-            yield {
-                **unlocked,
+        if why:
+            self._rows[keyring] = _Row(row.chosen, download, failed=True)  # for Try again
+            label = download.backend.spec_of(download.model).label
+            return {
+                pane.backend: gr.Dropdown(interactive=True),
+                pane.model: gr.Dropdown(interactive=True),
+                pane.state: _failure_html(label, str(why)),
                 **self._show_buttons(pane.retry),
-                pane.state: _failure_html(label, str(why), chosen[1]),
             }
-            return
-        del self._shown[keyring]
-        updates = await self.show_selection(keyring, backend, model)
-        yield {**updates, pane.backend: gr.Dropdown(value=backend, interactive=True)}
-
-
-def _stays(model: str | None, shown_state: str | None) -> bool:
-    """True if a state's row shows a download, or a question or failure while `model` is chosen."""
-    shown = shown_state or ""
-    return 'data-state="busy"' in shown or f'data-model="{escape(model or "")}"' in shown
+        del self._rows[keyring]
+        backend, model = download.backend.id, download.model
+        if row.chosen != model:
+            self._came[keyring] = (backend, model)
+        health = await self._health(keyring, backend)
+        return {
+            pane.backend: gr.Dropdown(value=backend, interactive=True),
+            pane.model: _dropdown(_choices(health, model), value=model, interactive=True),
+            **self._state_updates(health, model),
+        }
 
 
 def _choices(health: BackendHealth | None, model: str) -> list[tuple[str, str]]:
@@ -321,10 +364,9 @@ def _progress_html(label: str, step: Progress) -> str:
     return f'<p class="state" data-state="busy">{escape(text)}{bar}</p>'
 
 
-def _failure_html(label: str, why: str, chosen: str) -> str:
-    """Return a failure's words; they stay while the model that is `chosen` now is not changed."""
+def _failure_html(label: str, why: str) -> str:
     named = why if label in why else f"{label}: {why}"
     return (
-        f'<p class="state" data-state="failed" data-model="{escape(chosen)}" role="alert">'
+        f'<p class="state" data-state="failed" role="alert">'
         f'<b><i aria-hidden="true"></i>Not downloaded</b> <span>{escape(named)}</span></p>'
     )

@@ -1,10 +1,7 @@
 """The way from the built-in demonstrations to real Phi models: a button, a question, downloads."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from html import escape
-from weakref import WeakKeyDictionary, WeakSet
 
 import gradio as gr
 
@@ -38,20 +35,17 @@ class RealModels:
     def __init__(self, view: str, services: Services, sentence: gr.HTML) -> None:
         """Build the buttons; `sentence` stands beside them."""
         self.services, self.sentence = services, sentence
-        self._asking: WeakSet[Keyring] = WeakSet()
-        """The keyrings (one a page) of those who are being asked whether to download."""
-        self._choices: WeakKeyDictionary[Keyring, list[Choice]] = WeakKeyDictionary()
-        """What is chosen on pages that show downloads, as far as it was heard of."""
         self.get = gr.Button(visible=False, size="sm", scale=0, elem_id=f"{view}-get")
+        self.other_ways = gr.HTML(
+            _OTHER_WAYS, elem_id=f"{view}-other-ways", elem_classes="more", visible=False
+        )
+        self.question = gr.HTML(visible=False, elem_id=f"{view}-question", elem_classes="question")
         self.confirm = gr.Button(
             t("download_confirm"), size="sm", scale=0, visible=False, variant="primary",
             elem_id=f"{view}-get-confirm",
         )  # fmt: skip
         self.cancel = gr.Button(
             t("cancel"), size="sm", scale=0, visible=False, elem_id=f"{view}-get-cancel"
-        )
-        self.other_ways = gr.HTML(
-            _OTHER_WAYS, elem_id=f"{view}-other-ways", elem_classes="more", visible=False
         )
         # Clicked by the page's script once the view has opened: a listener of its own, since
         # others that follow the opening would wait for the end of the downloads.
@@ -60,25 +54,28 @@ class RealModels:
     @property
     def outputs(self) -> list[gr.Component]:
         """The components that `render` updates."""
-        return [self.sentence, self.get, self.confirm, self.cancel, self.other_ways]
+        return [self.sentence, self.get, self.other_ways]
 
     def connect(self, keyring: gr.State, pickers: Sequence[Pickers]) -> None:
         """Connect the buttons; `pickers` are those of both sides."""
         self.pickers = pickers
         inputs: list[gr.Component] = [keyring]
         inputs += [one for picker in pickers for one in (picker.pane.backend, picker.pane.model)]
-        every = [*self.outputs, *(one for picker in pickers for one in picker.outputs)]
-        self.get.click(self.ask, inputs, every, queue=False, **PRIVATE)
-        self.cancel.click(self.decline, inputs, self.outputs, queue=False, **PRIVATE)
-        rest = {"concurrency_limit": None, "trigger_mode": "multiple", **PRIVATE}
-        self.follow.click(self.go_on, inputs, every, **rest)
-        self.confirm.click(self.download, inputs, every, **rest).then(
-            None, js="() => document.getElementById('recheck')?.click()",
-            api_visibility="private",
-        )  # fmt: skip
+        asking = [self.question, self.confirm, self.cancel]
+        every = [*self.outputs, *asking, *(one for picker in pickers for one in picker.outputs)]
+        # Not preprocessed: Gradio would refuse a model that is chosen while the list changes.
+        self.get.click(self.ask, inputs, every, queue=False, preprocess=False, **PRIVATE)
+        self.cancel.click(self.decline, None, every, queue=False, **PRIVATE)
+        for button, handler in ((self.confirm, self.download), (self.follow, self.on_open)):
+            button.click(handler, inputs, every, queue=False, preprocess=False, **PRIVATE)
+        for picker in pickers:
+            for event in (picker.begun, picker.downloaded):
+                event.then(
+                    self.on_choice, inputs, self.outputs, queue=False, preprocess=False, **PRIVATE
+                )
         gr.on(
             [picker.pane.model.change for picker in pickers], self.on_choice, inputs, self.outputs,
-            queue=False, trigger_mode="always_last", **PRIVATE,
+            queue=False, trigger_mode="always_last", preprocess=False, **PRIVATE,
         )  # fmt: skip
 
     # ── What is said and offered ───────────────────────────────────────────────────────────────
@@ -106,15 +103,23 @@ class RealModels:
             return self._show(sentence, button_label(proposal, has))
         return self._show(f"{sentence}{escape(proposal.reason)}", ways=True)
 
-    def _show(
-        self, sentence: str, label: str = "", *, ways: bool = False, asking: bool = False
-    ) -> Updates:
+    def _show(self, sentence: str, label: str = "", *, ways: bool = False) -> Updates:
         return {
             self.sentence: f"<p>{sentence}</p>",
             self.get: gr.Button(label, visible=True) if label else gr.Button(visible=False),
-            self.confirm: gr.Button(visible=asking),
-            self.cancel: gr.Button(visible=asking),
             self.other_ways: gr.HTML(visible=ways or bool(label)),
+        }
+
+    def _question(self, html: str) -> Updates:
+        """Show a question in the place of everything else (`page.css` hides it), or close it.
+
+        The question has components of its own: what was rendered before it was asked may come
+        after it.
+        """
+        return {
+            self.question: gr.HTML(f"<p>{html}</p>", visible=bool(html)),
+            self.confirm: gr.Button(visible=bool(html)),
+            self.cancel: gr.Button(visible=bool(html)),
         }
 
     async def _side(self, keyring: Keyring, backend: str, model: str) -> Side | None:
@@ -147,14 +152,13 @@ class RealModels:
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
 
-    async def on_choice(self, keyring: Keyring, *chosen: str) -> Updates:
-        """Another model was chosen: say what is compared now, unless a question is open."""
-        self._choices[keyring] = _pairs(chosen)
-        if keyring in self._asking or not all(chosen):
+    async def on_choice(self, keyring: Keyring, *chosen: object) -> Updates:
+        """Another model was chosen: say what is compared now."""
+        if not all(chosen):
             return gr.skip()
         return await self.render(keyring, *_pairs(chosen))
 
-    async def ask(self, keyring: Keyring, *chosen: str) -> Updates:
+    async def ask(self, keyring: Keyring, *chosen: object) -> Updates:
         """Ask whether to download; if all is here by now, choose it."""
         proposal, has = await self._proposal(keyring, measure=False)
         if not proposal.missing or self.services.limits.public:
@@ -164,83 +168,52 @@ class RealModels:
                 choices[model.side] = _choice(model)
                 updates |= await self._choose(keyring, model)
             return updates | await self.render(keyring, *choices)
-        self._asking.add(keyring)
         what, facts = question(proposal, has)
-        return self._show(f"<b>{escape(what)}</b> {escape(facts)}", asking=True)
+        return self._question(f"<b>{escape(what)}</b> {escape(facts)}")
 
     async def _choose(self, keyring: Keyring, model: RealModel) -> Updates:
         picker, (backend, name) = self.pickers[model.side], _choice(model)
         updates = await picker.show_selection(keyring, backend, name)
         return {**updates, picker.pane.backend: backend}
 
-    async def decline(self, keyring: Keyring, *chosen: str) -> Updates:
+    async def decline(self) -> Updates:
         """Close the question."""
-        self._asking.discard(keyring)
-        return await self.render(keyring, *_pairs(chosen))
+        return self._question("")
 
-    async def download(self, keyring: Keyring, *chosen: str) -> AsyncGenerator[Updates, None]:
-        """Fetch what is missing, both at once, and choose each when it is there."""
-        self._asking.discard(keyring)
+    async def download(self, keyring: Keyring, *chosen: object) -> Updates:
+        """Fetch what is missing, both at once; each is chosen when it is there."""
+        updates, choices = self._question(""), _pairs(chosen)
+        if self.services.limits.public:
+            return updates
         proposal, _ = await self._proposal(keyring, measure=False)
-        if not self.services.limits.public:
-            downloads = {
-                model.side: self.pickers[model.side].start(*_choice(model), keyring)
-                for model in proposal.missing
-            }
-            async with aclosing(self._follow(keyring, downloads, _pairs(chosen))) as steps:
-                async for updates in steps:
-                    yield updates
+        for model in proposal.missing:
+            backend, name = _choice(model)
+            picker, now = self.pickers[model.side], choices[model.side][1]
+            updates |= picker.fetch(keyring, backend, name, now)
+        return updates | await self.render(keyring, *choices)
 
-    async def go_on(self, keyring: Keyring, *chosen: str) -> AsyncGenerator[Updates, None]:
-        """After the view has opened: say the speed, show what is being fetched already."""
+    async def on_open(self, keyring: Keyring, *chosen: object) -> Updates:
+        """After the view has opened: say the speed, and show what is being fetched already."""
         choices = _pairs(chosen)
         if self.services.limits.public or not all(chosen):
-            return
+            return gr.skip()
         updates = await self.render(keyring, *choices, measure=True)
-        if keyring not in self._asking:  # meanwhile the button may have been pressed
-            yield updates
         downloads = self._running(keyring, (await self._proposal(keyring, measure=False))[0])
         for side, (backend, model) in enumerate(choices):
-            known = REGISTRY[backend]
-            own = self.services.downloads.find(known, model, keyring.connection(backend))
+            if backend not in REGISTRY:
+                continue
+            own = self.services.downloads.find(
+                REGISTRY[backend], model, keyring.connection(backend)
+            )
             downloads |= {side: own} if own else {}
-        if downloads:
-            async with aclosing(self._follow(keyring, downloads, choices)) as steps:
-                async for updates in steps:
-                    yield updates
-
-    async def _follow(
-        self, keyring: Keyring, downloads: Mapping[int, Download], choices: list[Choice]
-    ) -> AsyncGenerator[Updates, None]:
-        """Show downloads, each on its side, until all have ended; `choices` are those before."""
-        self._choices[keyring] = choices
-        yield await self.render(keyring, *choices)
-        rows = [self._row(keyring, side, download) for side, download in downloads.items()]
-        async with aclosing(_merged(*rows)) as steps:
-            async for updates in steps:
-                yield updates
-
-    async def _row(
-        self, keyring: Keyring, side: int, download: Download
-    ) -> AsyncGenerator[Updates, None]:
-        """Show a download on its side, unless it is shown there; then say what is left."""
-        picker = self.pickers[side]
-        if picker.shows(keyring, download):
-            async for _ in download.steps():
-                pass
-        else:
-            chosen = self._choices[keyring][side]
-            async with aclosing(picker.follow(keyring, download, chosen)) as steps:
-                async for updates in steps:
-                    yield updates
-        if not (download.cancelled or download.error):
-            self._choices[keyring][side] = (download.backend.id, download.model)
-        if keyring not in self._asking:
-            yield await self.render(keyring, *self._choices[keyring])
+        for side, download in downloads.items():
+            updates |= self.pickers[side].show_download(keyring, download, choices[side][1])
+        return updates
 
 
-def _pairs(chosen: Sequence[str]) -> list[Choice]:
-    left_backend, left_model, right_backend, right_model = chosen
+def _pairs(chosen: Sequence[object]) -> list[Choice]:
+    texts = (one if isinstance(one, str) else "" for one in chosen)
+    left_backend, left_model, right_backend, right_model = texts
     return [(left_backend, left_model), (right_backend, right_model)]
 
 
@@ -250,27 +223,3 @@ def _choice(model: RealModel) -> Choice:
 
 def _lower(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:]
-
-
-async def _merged(*streams: AsyncGenerator[Updates, None]) -> AsyncGenerator[Updates, None]:
-    """Yield what several streams yield, as it comes. Closing it closes them."""
-    came: asyncio.Queue[Updates | None] = asyncio.Queue()
-
-    async def read(stream: AsyncGenerator[Updates, None]) -> None:
-        try:
-            async with aclosing(stream):
-                async for updates in stream:
-                    came.put_nowait(updates)
-        finally:
-            came.put_nowait(None)
-
-    tasks = [asyncio.ensure_future(read(stream)) for stream in streams]
-    try:
-        for _ in tasks:
-            while (updates := await came.get()) is not None:
-                yield updates
-        for task in tasks:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -48,7 +48,7 @@ class Starters:
         inputs = [one for picker in pickers for one in (picker.pane.backend, picker.pane.model)]
         gr.on(
             [picker.pane.model.change for picker in pickers], self._on_choice, inputs, self._box,
-            queue=False, trigger_mode="always_last", **PRIVATE,
+            queue=False, trigger_mode="always_last", preprocess=False, **PRIVATE,
         )  # fmt: skip
 
     @property
@@ -73,5 +73,7 @@ class Starters:
         """Show them if they are for one of these models."""
         return {self._box: gr.Column(visible=self.are_for(*choices))}
 
-    async def _on_choice(self, *chosen: str) -> Updates:
-        return self.show_for((chosen[0], chosen[1]), (chosen[2], chosen[3]))
+    async def _on_choice(self, *chosen: object) -> Updates:
+        texts = (one if isinstance(one, str) else "" for one in chosen)
+        left_backend, left, right_backend, right = texts
+        return self.show_for((left_backend, left), (right_backend, right))

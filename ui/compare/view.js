@@ -4,7 +4,7 @@
   phi.parts = [];
   phi.views = {}; // those that have begun, by name
 
-  const NEEDED = ["prompt", "composer", "settings", "line-left", "line-right", "answer-left", "answer-right",
+  const NEEDED = ["state-left", "state-right", "prompt", "composer", "settings", "line-left", "line-right", "answer-left", "answer-right",
     "conversation-left", "conversation-right"];
   const begun = new Set();
   phi.begin = (name) => {

@@ -45,7 +45,11 @@ class HealthWatch:
         checked = trigger(check, self.keyring, self.models.outputs, queue=False, **PRIVATE)
         watched = [one for picker in self.pickers for one in picker.watched]
         outputs = [one for picker in self.pickers for one in picker.outputs]
-        checked.then(self.update_pickers, [self.keyring, *watched], outputs, queue=False, **PRIVATE)
+        # Not preprocessed: Gradio would refuse a model that is chosen while its list changes.
+        checked.then(
+            self.update_pickers, [self.keyring, *watched], outputs, queue=False, preprocess=False,
+            **PRIVATE,
+        )  # fmt: skip
 
     async def check(self, keyring: Keyring, refresh: frozenset[str] = frozenset()) -> Updates:
         """Check the backends, without the cache for those in `refresh`; update the Models tab."""
@@ -61,5 +65,5 @@ class HealthWatch:
         updates: Updates = {}
         rest = iter(watched)
         for picker in self.pickers:
-            updates |= picker.on_health(every, *(next(rest) for _ in picker.watched))
+            updates |= picker.on_health(every, keyring, *(next(rest) for _ in picker.watched))
         return updates or gr.skip()
