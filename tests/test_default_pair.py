@@ -3,20 +3,31 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 
-from backends import REGISTRY
+from backends import MODELS, REGISTRY, Capacity, Health, Offer, Status
 from playground import health
+from playground.examples import load_examples
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from playground.services import Services
 from ui.compare.default_pair import default_moe_pair, default_text_pair, default_vision_pair
+from ui.compare.examples import Examples
 from ui.compare.view import CompareView
+from ui.tabs.text import TextView
 
+GB = 1_000_000_000
+LAPTOP = Capacity(16 * GB, 9 * GB, (), 74 * GB)
+BIG_GPU = replace(LAPTOP, gpus=(24 * GB,))
+READY = Status("ready", "On this machine.", "ready_local")
+EXAMPLES = load_examples("en")
+PHI = "microsoft/Phi-3.5-mini-instruct-onnx"
+PHIS = ("phi-3-mini-128k", "phi-3.5-mini")
 PAIRS = [
     (default_text_pair, ["pocket-3", "pocket-3.5"]),
     (default_vision_pair, ["pocket-vision", "pocket-vision"]),
@@ -108,6 +119,65 @@ async def test_missing_weights_are_said_and_not_offered_as_a_download(
     assert "files of the built-in models are missing" in pair.sentence
     assert {offer.download_size for offer in (await POCKET.check()).offers} == {None}
     assert not (await POCKET.check()).status.ready
+
+
+def has(monkeypatch: pytest.MonkeyPatch, backend: str, *keys: str) -> None:
+    """A backend has these models, ready to answer."""
+    offers = [Offer(key, MODELS[key], READY) for key in keys]
+
+    async def check(connection: Any = None) -> Health:
+        return Health(READY, offers)
+
+    monkeypatch.setattr(REGISTRY[backend], "check", check)
+
+
+@pytest.mark.parametrize(
+    ("machine", "backends", "expected"),
+    [
+        (LAPTOP, ("onnx_genai", "ollama", "transformers"), "onnx_genai"),
+        (BIG_GPU, ("ollama", "transformers"), "ollama"),
+        (BIG_GPU, ("transformers",), "transformers"),
+        (replace(LAPTOP, memory=24 * GB), ("transformers",), "transformers"),
+        (LAPTOP, ("transformers",), "pocket"),
+        (LAPTOP, (), "pocket"),
+    ],
+    ids=["int4", "Ollama", "a GPU", "much memory", "little memory", "nothing"],
+)
+async def test_the_best_place_that_has_both_is_opened_with(
+    machine: Capacity, backends: tuple[str, ...], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def look(**_: Any) -> Capacity:
+        return machine
+
+    monkeypatch.setattr("ui.compare.default_pair.capacity", look)
+    for backend in backends:
+        has(monkeypatch, backend, *PHIS)
+    pair = await default_text_pair(Services(LOCAL), Keyring())
+    assert {health.backend.id for health, _ in (pair.left, pair.right)} == {expected}
+    places = {"ollama": "your Ollama has both", "pocket": "Two tiny built-in demonstrations"}
+    assert places.get(expected, "both are on this computer") in pair.sentence
+
+
+async def test_one_real_model_is_compared_with_a_built_in_one(monkeypatch) -> None:
+    has(monkeypatch, "onnx_genai", "phi-3.5-mini")
+    pair = await default_text_pair(Services(LOCAL), Keyring())
+    assert chosen(pair) == ["pocket-3", "phi-3.5-mini"]
+    assert pair.sentence.strip() == (
+        "<b>Pocket-3</b> is a tiny built-in demonstration, not a Microsoft model."
+    )
+
+
+async def test_a_public_page_offers_no_download() -> None:
+    services = Services(PUBLIC)
+    pair = await default_text_pair(services, Keyring())
+    assert pair.sentence.endswith("For the real Phi models, run this page on your own computer.")
+    with gr.Blocks():
+        real = TextView("text", services, gr.State(Keyring()), Examples({"en": EXAMPLES})).real
+    chosen = ("pocket", "pocket-3", "pocket", "pocket-3.5")
+    updates = await real.render(Keyring(), *zip(*[iter(chosen)] * 2, strict=True))
+    assert updates[real.sentence] == f"<p>{pair.sentence}</p>" and not updates[real.get].visible
+    await real.download(Keyring(), *chosen)
+    assert services.downloads.find(REGISTRY["onnx_genai"], PHI) is None
 
 
 def view() -> CompareView:
