@@ -10,6 +10,7 @@ from backends._local import capacity
 from backends._local.host import HOST
 from tests.hub import Hub
 from tests.pages import SERVICES, Visitor
+from tests.test_accessibility import KNOWN, findings
 from tests.test_onnx_genai import MINI_128K, PHI, lay_out
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -111,7 +112,9 @@ async def test_one_press_gets_both_real_models(
     await page.click("#text-get")
     await visitor.sees("#text-question", "Download Phi-3-mini (2.7 GB) and Phi-3.5-mini (2.8 GB)")
     await expect(page.locator("#text-opening")).to_be_hidden()
+    await expect(page.locator("#text-get-confirm")).to_be_focused()
     assert hub.asked == []
+    assert await findings(visitor) <= KNOWN
     await page.click("#text-get-cancel")
     await page.click("#text-get")
     await page.click("#text-get-confirm")
@@ -119,6 +122,7 @@ async def test_one_press_gets_both_real_models(
         await visitor.sees(f"#text-state-{side}", f"Downloading {name}: ")
         await visitor.sees(f"#text-state-{side}", " · 10 of ")
     await visitor.sees("#text-opening", "Getting Phi-3-mini and Phi-3.5-mini.")
+    assert await findings(visitor) <= KNOWN
 
     again = await open_page(context, served)  # as after a reload
     for side in ("left", "right"):
@@ -158,6 +162,7 @@ async def test_one_side_fails_in_words_and_tries_again(
     await visitor.sees("#text-opening", "Pocket-3 is a tiny built-in demonstration")
     await visitor.sees("#text-get", "Get Phi-3-mini (2.7 GB, about 12 tokens/s here)")
     await visitor.sees("#text-state-left", "The download of Phi-3-mini-128k broke off.")
+    assert await findings(visitor) <= KNOWN
     hub.away = set()
     await page.click("#text-retry-left")
     await has_chosen(visitor, "Phi-3-mini-128k", "Phi-3.5-mini")
@@ -177,8 +182,12 @@ async def test_cancel_ends_one_side_and_keeps_what_came(
     await page.click("#text-get-confirm")
     for side in ("left", "right"):
         await visitor.sees(f"#text-state-{side}", " · 10 of ")
+    other = await open_page(context, served)
+    await other.sees("#text-state-left", " · 10 of ")
     await page.click("#text-cancel-left")
     await visitor.sees("#text-state-left", "this lesson and little else")
+    await other.sees("#text-state-left", "Phi-3-mini-128k: It was cancelled on another page.")
+    await other.page.wait_for_selector("#text-retry-left", state="visible")
     await visitor.sees("#text-state-right", "Downloading Phi-3.5-mini: ")
     await visitor.sees("#text-opening", "Getting Phi-3.5-mini.")
     hub.hold_at = None
@@ -189,7 +198,7 @@ async def test_cancel_ends_one_side_and_keeps_what_came(
     await has_chosen(visitor, "Phi-3-mini-128k", "Phi-3.5-mini")
     spans = [span for name, span in hub.asked if name == f"{MINI_128K.folder}/z.onnx.data"]
     assert spans == [None, f"bytes={PIECE}-"]
-    assert visitor.faults == []
+    assert visitor.faults == other.faults == []
 
 
 async def test_pocket_says_what_it_knows_while_nothing_was_asked(

@@ -117,7 +117,7 @@ class RealModels:
         after it.
         """
         return {
-            self.question: gr.HTML(f"<p>{html}</p>", visible=bool(html)),
+            self.question: gr.HTML(f'<p role="alert">{html}</p>', visible=bool(html)),
             self.confirm: gr.Button(visible=bool(html)),
             self.cancel: gr.Button(visible=bool(html)),
         }

@@ -46,6 +46,9 @@
       if (!button) return;
       if (button.id === `${name}-undo`) phi.announce("Taken back");
       if (button.id === `${name}-clear`) phi.announce("Cleared");
+      if (button.id === `${name}-get`) { // the keyboard goes along to the question
+        phi.when(() => part("get-confirm") || !part("get"), () => part("get-confirm")?.focus());
+      }
       setTimeout(settle, 500);
     });
     // Opened settings come out from under the prompt box.
