@@ -67,7 +67,8 @@ def _facts(name: str, data: bytes) -> dict:
     return facts
 
 
-def _etag(name: str, data: bytes) -> str:
+def etag(name: str, data: bytes) -> str:
+    """What the Hub calls a file's content, and the cache its file."""
     facts = _facts(name, data)
     return facts["lfs"]["sha256"] if "lfs" in facts else facts["blobId"]
 
@@ -102,7 +103,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def _file(self, files: dict[str, bytes], name: str, body: bool) -> None:
             data, span = files[name], self.headers.get("Range")
-            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{_etag(name, data)}"'}
+            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{etag(name, data)}"'}
             if name == hub.swapped:
                 data = data[::-1]
             start = int(span.removeprefix("bytes=").split("-")[0]) if span else 0

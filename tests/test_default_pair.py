@@ -167,17 +167,48 @@ async def test_one_real_model_is_compared_with_a_built_in_one(monkeypatch) -> No
     )
 
 
+POCKETS = ("pocket", "pocket-3", "pocket", "pocket-3.5")
+
+
+def text_view(services: Services) -> TextView:
+    with gr.Blocks():
+        return TextView("text", services, gr.State(Keyring()), Examples({"en": EXAMPLES}))
+
+
 async def test_a_public_page_offers_no_download() -> None:
     services = Services(PUBLIC)
     pair = await default_text_pair(services, Keyring())
     assert pair.sentence.endswith("For the real Phi models, run this page on your own computer.")
-    with gr.Blocks():
-        real = TextView("text", services, gr.State(Keyring()), Examples({"en": EXAMPLES})).real
-    chosen = ("pocket", "pocket-3", "pocket", "pocket-3.5")
-    updates = await real.render(Keyring(), *zip(*[iter(chosen)] * 2, strict=True))
+    real = text_view(services).real
+    updates = await real.on_choice(Keyring(), *POCKETS)
     assert updates[real.sentence] == f"<p>{pair.sentence}</p>" and not updates[real.get].visible
-    await real.download(Keyring(), *chosen)
+    await real.download(Keyring(), *POCKETS)
     assert services.downloads.find(REGISTRY["onnx_genai"], PHI) is None
+
+
+async def test_what_does_not_fit_is_said_and_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look(**_: Any) -> Capacity:
+        return replace(LAPTOP, memory=4 * GB)
+
+    monkeypatch.setattr("ui.compare.real_models.capacity", look)
+    real = text_view(Services(LOCAL)).real
+    updates = await real.on_choice(Keyring(), *POCKETS)
+    assert "Phi-3.5-mini needs 3.8 GB of memory" in updates[real.sentence]
+    assert not updates[real.get].visible and updates[real.other_ways].visible
+
+
+async def test_what_is_here_by_now_is_chosen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    has(monkeypatch, "onnx_genai", *PHIS)
+    shown, keyring = text_view(Services(LOCAL)), Keyring()
+    real, panes = shown.real, shown.panes
+    assert (await real.on_choice(keyring, *POCKETS))[real.get].value == (
+        "Compare Phi-3-mini with Phi-3.5-mini"
+    )
+    updates = await real.ask(keyring, *POCKETS)
+    assert [updates[pane.model].value for pane in panes] == [*PHIS]
+    assert [updates[pane.backend] for pane in panes] == ["onnx_genai"] * 2
+    assert "both are on this computer" in updates[real.sentence]
+    assert real.question not in updates
 
 
 def view() -> CompareView:

@@ -107,6 +107,7 @@ def test_what_does_not_fit_is_said_with_numbers(has: Capacity, words: str) -> No
 def test_one_of_two_says_what_the_other_would_need() -> None:
     proposal = offered(replace(HAS, memory=8 * GB))
     assert "Phi-3-mini and Phi-3.5-mini together need 7.5 GB of memory" in proposal.reason
+    assert question(proposal, HAS)[1].endswith(proposal.reason)
 
 
 def test_what_came_already_needs_no_disk() -> None:

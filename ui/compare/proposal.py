@@ -190,6 +190,8 @@ def question(proposal: Proposal, has: Capacity) -> tuple[str, str]:
             f"{gigabytes(memory)} of memory; {gigabytes(has.free_memory)} is free now: close other "
             "programs before you ask."
         )
+    if proposal.reason:
+        parts.append(proposal.reason)
     return f"Download {named} from {source}?", " ".join(parts)
 
 

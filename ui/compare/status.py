@@ -145,7 +145,7 @@ def _next_step_html(health: BackendHealth | None, offer: Offer | None, status: S
 def _offer_sentence(offer: Offer) -> str:
     parameters = f"{format_parameters(offer.spec.parameters)} parameters"
     if offer.spec.lifecycle == "demonstration":  # the view's first sentence calls it so
-        knows = "shapes, colours and digits" if "image" in offer.spec.modalities else "this lesson"
+        knows = "shapes, colours, digits" if "image" in offer.spec.modalities else "this lesson"
         return f"{parameters}: {knows} and little else."
     return (f"{parameters}. " if offer.spec.parameters else "") + offer.status.message
 
