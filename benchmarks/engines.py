@@ -6,6 +6,10 @@ the library's own builder (`benchmarks/requirements.txt` has what it wants). Mea
 - tokens per second through `playground.Run`, the pipe and the worker, divided by those of the bare
   decode loop in this process; pairs, who goes first swapped each time;
 - two models at once, each in its worker: both together divided by one alone, and one's share;
+- bytes of weights that are read for a token times tokens per second, divided by the bytes per
+  second that are read from memory in the same run: how much of what the memory gives is used;
+- the speed that each of two says it would have had alone, divided by that of one that was;
+- the eighth turn's first token of a conversation divided by the first turn's;
 - the longest time for which this process's event loop could not run while its worker loaded the
   model, read a long prompt and answered.
 """
@@ -17,12 +21,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from backends import Backend, Chunk, Connection, GenerationParams, Health, Message, Progress, Status
-from backends._local import decode, onnx_text
+from backends import Chunk, Connection, GenerationParams, Health, Message, Status
+from backends._local import bandwidth, decode, onnx_text
+from backends._local.backend import LocalBackend
 from backends._local.host import HOST, LocalModel
 from benchmarks.local import write_tokenizer
 from benchmarks.machine import Figure, machine, write
@@ -33,6 +38,9 @@ PAIRS, TOKENS, LONG = 5, 96, 1500
 """Pairs of runs, tokens of an answer, and words of the long prompt."""
 HELLO = (Message.of("user", "How does a small language model differ from a large one?"),)
 PARAMS = GenerationParams(max_tokens=TOKENS, temperature=0.0)
+EMBEDDINGS = 32_064 * 3_072 * 4
+"""Bytes of the table of embeddings, float32: one row of it is read for a token."""
+TURNS = 8
 
 
 def build(folder: Path) -> Path:
@@ -60,10 +68,10 @@ def build(folder: Path) -> Path:
     return folder / "int4"
 
 
-class Six(Backend):
+class Six(LocalBackend):
     """The same folder under two names: two models, each in a process of its own."""
 
-    id, label, kind = "six", "Six layers", "local"
+    id, label = "six", "Six layers"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,19 +80,10 @@ class Six(Backend):
         """Always ready."""
         return Health(Status("ready", "Ready."))
 
-    async def stream(
-        self,
-        model: str,
-        messages: Sequence[Message],
-        params: GenerationParams,
-        connection: Connection | None = None,
-    ) -> AsyncGenerator[Chunk | Progress, None]:
-        """Answer in the worker of this name."""
+    def local_model(self, model: str) -> LocalModel:
+        """See `LocalBackend.local_model`."""
         options = {"folder": str(self.folder)}
-        local = LocalModel(model, model, "backends._local.onnx_text", options)
-        async with aclosing(HOST.stream(local, messages, params)) as steps:
-            async for step in steps:
-                yield step
+        return LocalModel(model, model, "backends._local.onnx_text", options)
 
 
 def bare(folder: Path) -> Callable[[], float]:
@@ -113,6 +112,25 @@ def speed(answer: AnswerSnapshot) -> float:
     """Its tokens per second."""
     assert answer.clock.tokens_per_second is not None
     return answer.clock.tokens_per_second
+
+
+async def turns(backend: Six, topic: str) -> list[float]:
+    """Seconds to the first token of each turn of a conversation."""
+    talk: list[Message] = []
+    took: list[float] = []
+    for n in range(TURNS):
+        question = f"Of {topic}, question {n}: " + "how does it differ from the last one? " * 4
+        talk.append(Message.of("user", question))
+        text, asked, first = "", time.perf_counter(), 0.0
+        # One token: random weights write what is split into others when it is read again.
+        async with aclosing(backend.stream("one", talk, GenerationParams(1, 0.0))) as steps:
+            async for step in steps:
+                if isinstance(step, Chunk):
+                    first = first or time.perf_counter() - asked
+                    text += step.text
+        took.append(first)
+        talk.append(Message.of("assistant", text))
+    return took
 
 
 async def longest_pause(backend: Six) -> float:
@@ -157,10 +175,14 @@ def main() -> None:
                     pair[side] = speed(asyncio.run(compare(backend, "one"))[0])
             ratios.append(pair["run"] / pair["loop"])
             alone.append(pair["run"])
-        together = [
-            [speed(one) for one in asyncio.run(compare(backend, "one", "two"))] for _ in ratios
-        ]
+        reads = [bandwidth.measure()]
+        pairs = [asyncio.run(compare(backend, "one", "two")) for _ in ratios]
+        together = [[speed(one) for one in pair] for pair in pairs]
+        said = [one.clock.tokens_per_second_alone or 0.0 for pair in pairs for one in pair]
+        reads.append(bandwidth.measure())
+        talks = [asyncio.run(turns(backend, topic)) for topic in ("mice", "bread", "rivers")]
         pause = asyncio.run(longest_pause(backend))
+        weights = sum(file.stat().st_size for file in folder.glob("model.onnx*")) - EMBEDDINGS
     one = statistics.median(alone)
     both = statistics.median(left + right for left, right in together)
     share = statistics.median(left / (left + right) for left, right in together)
@@ -172,6 +194,15 @@ def main() -> None:
             at_least=0.97,
         ),
         Figure("tokens/s of one alone", one),
+        Figure("bytes read from memory, measured alone", max(reads) / 1e9, "GB/s"),
+        Figure("share of it that decoding uses", one * weights / max(reads), at_least=0.8),
+        Figure("speed alone as one of two says / as measured", statistics.median(said) / one, "x"),
+        Figure(
+            f"first token of turn {TURNS} / of turn 1",
+            statistics.median(talk[-1] / talk[0] for talk in talks),
+            "x",
+            at_most=1.3,
+        ),
         Figure("two at once, together / one alone", both / one, "x", at_least=0.95),
         Figure("share of the first of two", share, "", at_most=0.55, at_least=0.45),
         Figure(
@@ -182,7 +213,8 @@ def main() -> None:
         ),
     ]
     print(*figures, sep="\n")
-    write("engines", before, figures, {"pairs": ratios, "together": together})
+    measured = {"pairs": ratios, "together": together, "turns": talks, "reads": reads}
+    write("engines", before, figures, measured)
     HOST.close()
 
 
