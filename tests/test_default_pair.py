@@ -216,6 +216,14 @@ def view() -> CompareView:
         return CompareView("text", Services(), gr.State(Keyring()))
 
 
+@pytest.mark.parametrize("backend", REGISTRY)
+async def test_typing_before_a_model_is_chosen_loads_nothing(backend: str) -> None:
+    picker = view().pickers[0]
+    for model in (None, ""):
+        await picker.prepare(Keyring(), backend, model)
+    assert picker.services.preparing == set()
+
+
 async def test_the_pickers_show_a_late_model_and_fill_in_once_its_check_is_there(late) -> None:
     shown, keyring = view(), Keyring()
     picker = shown.pickers[0]

@@ -82,11 +82,16 @@ class Pickers:
         )
         pane.cancel.click(self.cancel, selection, self.outputs, queue=False, **PRIVATE)
 
-    async def prepare(self, keyring: Keyring, backend: str, model: str) -> None:
-        """Let the model load while a prompt is typed. Errors are left to the request itself."""
+    async def prepare(self, keyring: Keyring, backend: str, model: str | None) -> None:
+        """Let the model load while a prompt is typed. Errors are left to the request itself.
+
+        `model` is `None` while the list of the chosen backend is still on its way.
+        """
+        if self.limits.public or backend not in REGISTRY or not model:
+            return
         which, preparing = (backend, model), self.services.preparing
-        if self.limits.public or backend not in REGISTRY or which in preparing:
-            return  # it is loading already, perhaps for another visitor
+        if which in preparing:  # it is loading already, perhaps for another visitor
+            return
         preparing.add(which)
         try:
             with suppress(BackendError):
