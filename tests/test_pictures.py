@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, PngImagePlugin
 
 from backends import BadRequestError, ImagePart
+from playground.media import pictures
 from playground.media.filetypes import detect_type
 from playground.media.pictures import (
     MAX_SIDE,
@@ -445,6 +446,12 @@ def test_what_breaks_off_is_refused(format: str) -> None:
     for part in (0.9, 0.5, 0.1):
         error = refused(data[: int(len(data) * part)], "half")
         assert error.values["reason"] == "damaged", part
+
+
+def test_a_sound_heic_is_not_called_damaged_where_its_decoder_is_missing(monkeypatch) -> None:
+    monkeypatch.setitem(pictures._DECODERS, "heif", ("no_such_decoder", "HeifImageFile"))
+    with pytest.raises(BadRequestError, match="of a kind that is not read here"):
+        read_picture((DATA / "turned.heic").read_bytes(), "turned.heic", LIMITS)
 
 
 def test_a_heic_that_breaks_off_is_refused() -> None:

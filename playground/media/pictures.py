@@ -133,7 +133,8 @@ def read_picture_unless(
     try:
         bare = strip_metadata(kind.id, data)
         image = _open(kind.id, bare.data)
-    except UnsupportedFileError as error:
+    # A decoder may be missing: pi_heif has no wheel for Windows on ARM.
+    except (UnsupportedFileError, ModuleNotFoundError) as error:
         raise _unsupported_error(name, kind) from error
     except Exception as error:  # decoders of others raise anything
         raise damaged_file_error(name, kind) from error
