@@ -125,7 +125,7 @@ class TorchSession:
     def rewind(self, length: int) -> bool:
         """Forget all but the first `length` tokens; not where a sliding window forgot some."""
         assert self._cache is not None
-        if self._model.model.config.sliding_window is not None:
+        if self._model.forgets:
             return False
         self._cache.crop(length - self._cache.get_seq_length())
         return True
@@ -154,11 +154,13 @@ class TorchModel:
         self.exact = model.dtype == torch.float32
         small = model.num_parameters() < SMALL
         self.threads = 1 if small else physical_cores()
-        window: int | None = model.config.sliding_window
+        window: int | None = getattr(model.config, "sliding_window", None)  # Llama has none
         if window is not None and window >= self.context:
             # Never reached under the cap, and attention without one is cheaper. Phi-3-mini-4k's
             # window of 2,047 tokens is reached, so it stays: it is part of that model.
-            model.config.sliding_window = None
+            model.config.sliding_window = window = None
+        self.forgets = window is not None
+        """Whether its attention reaches no further than a window, and its cache neither."""
         per_token = cache_bytes(model.config.to_dict(), 1, model.dtype.itemsize)
         self.sessions = SessionCache(
             lambda _, long: TorchSession(self, long), per_token, per_token * self.context
