@@ -74,11 +74,15 @@ def plan(label: str, **options: Any) -> Plan:
     """How the worker loads it."""
     if options.get("missing"):
         raise MissingDependencyError("There is no such model.", "Choose another one.")
+    if library := options.get("library"):
+        raise ImportError(f"{library}: cannot open shared object file", name=library)
     print("a library that prints to standard output")
 
     def load(report) -> FakeModel:
         if options.get("load_hangs"):
             time.sleep(3600)
+        if options.get("load_crashes"):
+            os.kill(os.getpid(), getattr(signal, options["load_crashes"]))
         report(0.5)
         go_on = options.get("load_until")
         while go_on and not Path(go_on).exists():

@@ -196,6 +196,18 @@ async def test_a_model_that_cannot_be_loaded_says_why(host: Host, model) -> None
     assert caught.value.hint == "Choose another one." and host.loaded() == ()
 
 
+async def test_a_library_that_does_not_load_is_said(host: Host, model) -> None:
+    with pytest.raises(MissingDependencyError, match=r"libomp\.so\.5 does not load here") as caught:
+        await said(host, model(library="libomp.so.5"))
+    assert "Ollama" in caught.value.hint and host.loaded() == ()
+
+
+async def test_a_processor_that_is_too_old_is_said(host: Host, model) -> None:
+    with pytest.raises(MissingDependencyError, match="needs a newer processor"):
+        await said(host, model(load_crashes="SIGILL"))
+    assert host.loaded() == ()
+
+
 async def test_room_is_made_by_unloading_who_was_used_least_recently(
     host: Host, model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from .._core.errors import OutOfMemoryError, ServerError
+from .._core.errors import MissingDependencyError, OutOfMemoryError, ServerError
 from .._core.types import Chunk, GenerationParams, Message, Progress, TextPart
 from .._core.unicode import clean
 from . import messages
@@ -429,6 +429,11 @@ def _ended(label: str, code: int, said: str) -> Exception:
     if code == -9:  # SIGKILL, which the system sends when the memory is full
         what = f"The system ended {label} while it answered; most likely the memory ran out."
         return OutOfMemoryError(what, HINT)
+    if code == -4:  # SIGILL: an instruction that this processor does not know
+        return MissingDependencyError(
+            f"{label} needs a newer processor than this one.",
+            "Ollama or a server may run the same model here.",
+        )
     if tells_of_memory(said):
         return OutOfMemoryError(f"The memory ran out while {label} answered.", HINT)
     return ServerError(

@@ -111,8 +111,15 @@ class Failure:
     values: dict[str, Any] = Field(default_factory=dict)
 
     @classmethod
-    def of(cls, error: BaseException) -> "Failure":
-        """What crosses the pipe of an error."""
+    def of(cls, error: BaseException, label: str = "") -> "Failure":
+        """What crosses the pipe of an error; `label` is the model's, where it was loaded."""
+        if isinstance(error, ImportError):
+            error = errors.MissingDependencyError(
+                f"{label} cannot run: {error.name or 'a library'} does not load here "
+                f"({str(error).partition('; ')[0]}).",
+                "Install the requirements again. If the system or the processor is too old for "
+                "it, Ollama or a server may run the same model.",
+            )
         if isinstance(error, BackendError):
             return cls(error.code, error.message, error.hint, error.values)
         import traceback

@@ -68,6 +68,7 @@ class Worker:
     def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._events = events
+        self._labels: dict[str, str] = {}
         self._plans: dict[str, Plan] = {}
         self._models: dict[str, Loaded] = {}
         self._to_load: deque[str] = deque()
@@ -121,12 +122,12 @@ class Worker:
                 self._unload(command.model)
 
     def _plan(self, command: Load) -> None:
-        model = command.model
+        model, self._labels[command.model] = command.model, command.label
         try:
             engine = import_module(command.engine)
             self._plans[model] = engine.plan(label=command.label, **command.options)
         except BaseException as error:
-            self._send(messages.LoadFailed(model, Failure.of(error)))
+            self._send(messages.LoadFailed(model, Failure.of(error, self._labels[model])))
         else:
             self._measure(model)
 
@@ -136,7 +137,7 @@ class Worker:
             needs = Needs(model, plan.device, plan.need, plan.free())
         except BaseException as error:
             del self._plans[model]
-            self._send(messages.LoadFailed(model, Failure.of(error)))
+            self._send(messages.LoadFailed(model, Failure.of(error, self._labels[model])))
         else:
             self._send(needs)
 
@@ -161,7 +162,7 @@ class Worker:
             release_memory()
         except BaseException as error:
             del self._plans[model]
-            self._send(messages.LoadFailed(model, Failure.of(error)))
+            self._send(messages.LoadFailed(model, Failure.of(error, self._labels[model])))
             release_memory()
         else:
             self._models[model] = loaded
