@@ -68,6 +68,13 @@ def format_duration(duration: float) -> str:
     return f"{int(duration // 60)} min {int(duration % 60)} s"
 
 
+def format_bytes(count: float) -> str:
+    """A number of bytes as people write it: `54 MB`, `7.6 GB`, `74 GB`."""
+    if count < 1e9:
+        return f"{count / 1e6:.0f} MB"
+    return f"{count / 1e9:.0f} GB" if count >= 2e10 else f"{count / 1e9:.1f} GB"
+
+
 def format_count(number: int, noun: str) -> str:
     """A number with its noun: `1 token`, `2,000 tokens`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

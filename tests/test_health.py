@@ -12,6 +12,7 @@ from playground.health import HealthMonitor, backends_for
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from tests.fakes import READY, SPEC, Scripted
+from ui.tabs.models.cards import card_html
 
 
 class Far(Scripted):
@@ -229,3 +230,10 @@ def test_backends_stand_by_nearness_and_name_whoever_is_imported_first(monkeypat
     assert [backend.id for backend in backends_for(LOCAL)] == before
     kinds = [turned[key].kind for key in before]
     assert kinds == sorted(kinds, key=["local", "server", "hosted"].index)
+
+
+def test_a_card_tells_what_is_in_memory(monkeypatch) -> None:
+    pocket = REGISTRY["pocket"]
+    assert "In memory" not in card_html(REGISTRY["ollama"], None)
+    monkeypatch.setattr(pocket, "in_memory", lambda: [("Pocket-3", 54e6), ("<b>", 3.41e9)])
+    assert "In memory: Pocket-3 (54 MB), &lt;b&gt; (3.4 GB)" in card_html(pocket, None)

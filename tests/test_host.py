@@ -410,3 +410,11 @@ def test_the_page_imports_no_engine() -> None:
         "assert not engines & sys.modules.keys(), engines & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1], check=True)
+
+
+async def test_what_is_in_memory_is_told_by_backend(host: Host, model) -> None:
+    await host.load(model("fake:one", bytes=100_000_000))
+    await host.load(model("other:two"))
+    ((label, size),) = host.in_memory("fake")
+    assert label == "Fake:One" and size > 100_000_000
+    assert host.in_memory("nobody") == []

@@ -178,6 +178,10 @@ class Backend(ABC):
         """
         return
 
+    def in_memory(self) -> Sequence[tuple[str, int]]:
+        """The models that it holds in this machine's memory now: label and bytes. Optional."""
+        return ()
+
     async def count_tokens(self, model: str, text: str) -> int | None:
         """How many tokens `text` is to this model, or `None` if that cannot be told here."""
         return None

@@ -27,7 +27,7 @@ class LocalBackend(Backend):
 
     @abstractmethod
     def local_model(self, model: str) -> LocalModel:
-        """A model as its worker loads it. Looks at the disk.
+        """A model as its worker loads it; its key begins with the backend's id. Looks at the disk.
 
         Raises `ModelNotFoundError`, and `MissingDependencyError` if its files are not here.
         """
@@ -52,6 +52,10 @@ class LocalBackend(Backend):
         async with aclosing(HOST.stream(local, messages, params)) as steps:
             async for step in steps:
                 yield step
+
+    def in_memory(self) -> Sequence[tuple[str, int]]:
+        """See `Backend.in_memory`."""
+        return HOST.in_memory(self.id)
 
     async def prepare(self, model: str) -> None:
         """Load the model, if it is not loaded yet."""

@@ -235,6 +235,13 @@ class Host:
         except psutil.Error:
             return 0
 
+    def in_memory(self, backend: str) -> list[tuple[str, int]]:
+        """The models of a backend that are loaded: label, and bytes that its process holds."""
+        with self._lock:
+            loaded = [one.facts for one in self._models.values() if one.loaded]
+        ours = [one for one in loaded if one.key.startswith(f"{backend}:")]
+        return [(one.label, self.memory(one.key)) for one in ours]
+
     def unload(self, key: str) -> bool:
         """Give a model's memory back. False if it answers somebody, or is not loaded."""
         with self._lock:

@@ -13,11 +13,11 @@ from backends import REGISTRY, BackendError, Modality, Progress, capacity
 from playground.downloads import Download
 from playground.health import BackendHealth
 from playground.keyring import Keyring
+from playground.numbers import format_bytes
 from playground.services import Services
 
 from ..events import PRIVATE, Updates
 from .pane import Pane
-from .proposal import gigabytes
 from .status import backend_choices, find_offer, health_of, model_choices, offer_of, state_html
 
 NONE_LISTED = "No models listed"
@@ -249,8 +249,8 @@ class Pickers:
         where = f", onto the machine at {typed.base_url}" if typed and typed.base_url else ""
         room = ""
         if chosen.kind == "local":
-            room = f" {gigabytes((await capacity()).free_disk)} is free on this disk."
-        size = gigabytes(offer.download_size)
+            room = f" {format_bytes((await capacity()).free_disk)} is free on this disk."
+        size = format_bytes(offer.download_size)
         question = f"Download {offer.spec.label}? {size} from {chosen.downloads_from}{where}.{room}"
         return {
             self.pane.state: f'<p class="state" data-state="ask"><b>{escape(question)}</b></p>',

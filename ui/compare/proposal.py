@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from backends import Capacity, Offer
 from playground.health import BackendHealth
+from playground.numbers import format_bytes
 
 FAMILIES = (("phi-3-mini", "Phi-3-mini"), ("phi-3.5-mini", "Phi-3.5-mini"))
 """What the Text tab is about, by side: the beginning of catalog keys, and the name."""
@@ -136,14 +137,14 @@ def _why_not(models: Sequence[RealModel], has: Capacity) -> str:
     if not fit_memory([one.offer for one in models], has):
         memory = _memory([one.offer for one in models])
         return (
-            f"{names}{together} {need} {gigabytes(memory)} of memory beside {gigabytes(_SYSTEM)} "
-            f"for the system; this computer has {gigabytes(has.memory)}."
+            f"{names}{together} {need} {format_bytes(memory)} of memory beside "
+            f"{format_bytes(_SYSTEM)} for the system; this computer has {format_bytes(has.memory)}."
         )
     if not _fits_disk(models, has):
         missing = sum(one.missing_size for one in models)
         return (
-            f"{names} {need} {gigabytes(missing)} on the disk; {gigabytes(has.free_disk)} is free. "
-            "Make room, or point HF_HOME to a larger disk."
+            f"{names} {need} {format_bytes(missing)} on the disk; {format_bytes(has.free_disk)} "
+            "is free. Make room, or point HF_HOME to a larger disk."
         )
     return ""
 
@@ -172,14 +173,14 @@ def question(proposal: Proposal, has: Capacity) -> tuple[str, str]:
     """What is asked before anything is fetched, and what to know: disk, speed, memory."""
     missing = proposal.missing
     named = " and ".join(
-        f"{one.name} ({gigabytes(one.offer.download_size or 0)})" for one in missing
+        f"{one.name} ({format_bytes(one.offer.download_size or 0)})" for one in missing
     )
     source = missing[0].backend.backend.downloads_from
     kept = sum(one.offer.kept_size for one in missing)
     parts: list[str] = []
     if kept >= 5e7:
-        parts.append(f"{gigabytes(kept)} of it came before.")
-    parts.append(f"{gigabytes(has.free_disk)} is free on this disk.")
+        parts.append(f"{format_bytes(kept)} of it came before.")
+    parts.append(f"{format_bytes(has.free_disk)} is free on this disk.")
     if speed := speed_of(missing, has):
         halves = ", half of that while both do" if len(proposal.models) > 1 else ""
         parts.append(f"One writes {speed} here{halves}.")
@@ -187,8 +188,8 @@ def question(proposal: Proposal, has: Capacity) -> tuple[str, str]:
     if memory > has.free_memory:
         parts.append(
             f"{'Together they need' if len(proposal.models) > 1 else 'It needs'} "
-            f"{gigabytes(memory)} of memory; {gigabytes(has.free_memory)} is free now: close other "
-            "programs before you ask."
+            f"{format_bytes(memory)} of memory; {format_bytes(has.free_memory)} is free now: close "
+            "other programs before you ask."
         )
     if proposal.reason:
         parts.append(proposal.reason)
@@ -204,14 +205,9 @@ def speed_of(models: Sequence[RealModel], has: Capacity) -> str:
     return f"about {_rounded(speed)} tokens/s" if speed else ""
 
 
-def gigabytes(count: float) -> str:
-    """A number of bytes for people: `7.6 GB`, `74 GB`."""
-    return f"{count / 1e9:.0f} GB" if count >= 2e10 else f"{count / 1e9:.1f} GB"
-
-
 def _sizes(models: Sequence[RealModel]) -> str:
     """`2.8 GB`, `2 × 7.6 GB`, `2.7 + 2.8 GB`."""
-    sizes = [gigabytes(one.offer.download_size or 0) for one in models]
+    sizes = [format_bytes(one.offer.download_size or 0) for one in models]
     if len(sizes) > 1 and len(set(sizes)) == 1:
         return f"{len(sizes)} × {sizes[0]}"
     return " + ".join([*(size.removesuffix(" GB") for size in sizes[:-1]), sizes[-1]])

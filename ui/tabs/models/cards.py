@@ -7,6 +7,7 @@ from html import escape
 from backends import MODELS, Backend, ModelSpec, Offer, Status
 from playground.health import BackendHealth
 from playground.languages import LANGUAGES
+from playground.numbers import format_bytes
 
 from ...compare.status import badge_html, format_parameters, state_class
 
@@ -31,7 +32,8 @@ def card_html(backend: Backend, health: BackendHealth | None) -> str:
         f'<header class="state" data-state="{state_class(status)}"><h3>{escape(backend.label)}</h3>'
         f"{badge_html(status)}{checked_at}</header>"
         f"<p>{_with_links(sentence)}{_retirement(backend, status)}</p>"
-        f'{_ready_models(health)}<p class="kind">{_KINDS[backend.kind]}</p>'
+        f"{_ready_models(health)}{_loaded_models(backend)}"
+        f'<p class="kind">{_KINDS[backend.kind]}</p>'
         f"{_setup_details(backend, status)}"
     )
 
@@ -44,6 +46,12 @@ def _ready_models(health: BackendHealth | None) -> str:
     labels = list(dict.fromkeys(offer.spec.label for offer in ready))
     more = f" and {len(labels) - _MAX_NAMES} more" if len(labels) > _MAX_NAMES else ""
     return f'<p class="names">Can answer: {escape(", ".join(labels[:_MAX_NAMES]))}{more}</p>'
+
+
+def _loaded_models(backend: Backend) -> str:
+    """Return the models that a backend holds in this machine's memory, with their size."""
+    held = [f"{label} ({format_bytes(size)})" for label, size in backend.in_memory()]
+    return f'<p class="names">In memory: {escape(", ".join(held))}</p>' if held else ""
 
 
 def _is_ready(offer: Offer) -> bool:
