@@ -167,6 +167,30 @@ async def test_one_real_model_is_compared_with_a_built_in_one(monkeypatch) -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("onnx", "torch", "expected"),
+    [
+        (("phi-3-vision", "phi-3.5-vision"), (), ["phi-3-vision", "phi-3.5-vision"]),
+        ((), ("phi-3-vision", "phi-3.5-vision"), ["phi-3-vision", "phi-3.5-vision"]),
+        (("phi-3.5-vision",), ("phi-3.5-vision",), ["phi-3.5-vision"] * 2),  # in 4 and 16 crops
+        (("phi-3.5-vision",), (), ["pocket-vision", "phi-3.5-vision"]),
+        ((), (), ["pocket-vision"] * 2),
+    ],
+)
+async def test_the_vision_tab_opens_with_what_is_here(
+    monkeypatch: pytest.MonkeyPatch,
+    onnx: tuple[str, ...],
+    torch: tuple[str, ...],
+    expected: list[str],
+) -> None:
+    has(monkeypatch, "onnx_genai", *onnx)
+    has(monkeypatch, "transformers", *torch)
+    pair = await default_vision_pair(Services(LOCAL), Keyring())
+    assert chosen(pair) == expected
+    crops = pair.settings.get("left_crops"), pair.settings.get("right_crops")
+    assert (crops != (None, None)) == (expected[0] == expected[1]), "a model compared with itself"
+
+
 POCKETS = ("pocket", "pocket-3", "pocket", "pocket-3.5")
 
 

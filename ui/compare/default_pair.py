@@ -108,25 +108,33 @@ async def _capacity() -> Capacity | None:
 async def default_vision_pair(services: Services, keyring: Keyring) -> DefaultPair:
     """Choose Phi-3-vision and Phi-3.5-vision if ready; if one is, compare it with itself.
 
-    If neither is, compare the built-in one with itself: in 1 crop and in 4.
+    ONNX Runtime cuts pictures as it likes: one model there is compared with the built-in one. If
+    neither is ready, compare that one with itself: in 1 crop and in 4.
     """
-    here = await services.health.check(REGISTRY["transformers"], keyring)
     families = ("phi-3-vision", "phi-3.5-vision")
-    sides = _ready_sides(here, families)
-    if len(sides) == 2:
-        left, right = sides
+    found = [
+        _ready_sides(await services.health.check(REGISTRY[backend], keyring), families)
+        for backend in ("onnx_genai", "transformers")
+    ]
+    if both := next((sides for sides in found if len(sides) == 2), None):
+        left, right = both
         return DefaultPair(left, right, _comparison(left, right, "both are on this computer"))
-    if sides:
-        (one,) = sides
+    in_onnx, in_torch = found
+    if in_torch:
+        (one,) = in_torch
         sentence = (
             f"Comparing <b>{escape(one[1].spec.label)}</b> with itself: the left side sees a "
             "picture in up to 4 crops, the right side in up to 16."
         )
         return DefaultPair(one, one, sentence, {"left_crops": "4", "right_crops": "16"})
     one = await _pocket(services, "pocket-vision")
+    if in_onnx:
+        (real,) = in_onnx
+        sentence = _comparison(one, real, "the first is a tiny built-in demonstration")
+        return DefaultPair(one, real, sentence)
     sentence = _BUILT_IN_VISION + _why_not_ready(one)
     sentence += _alternatives(
-        services.limits, f"for Phi-3.5-vision, {_DOWNLOAD.format('Transformers')}"
+        services.limits, f"for Phi-3.5-vision, {_DOWNLOAD.format('ONNX Runtime')}"
     )
     return DefaultPair(
         one, one, sentence, {"left_crops": "1", "right_crops": "4", "temperature": "0"}
