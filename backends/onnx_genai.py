@@ -22,7 +22,7 @@ from ._core.backend import (
 from ._core.catalog import MODELS, ModelSpec, known_model
 from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
-from ._local import onnx_text, weights
+from ._local import onnx_providers, onnx_text, weights
 from ._local.chat_text import has_system_slot
 from ._local.download import ONNX, download, kept_size
 from ._local.host import HOST, LocalModel
@@ -49,6 +49,13 @@ class Build:
     """Bytes of the embeddings, in float32 in all of them: one row of them is read for a token."""
     context: int | None = None
     """Tokens that prompt and answer may be, if that is less than the folder says."""
+    gpu: bool = False
+    """Whether it is made for a GPU; else it is for a CPU."""
+
+    @property
+    def model(self) -> str:
+        """The backend's id for it."""
+        return f"{self.repository}/gpu" if self.gpu else self.repository
 
 
 BUILDS = (
@@ -63,8 +70,28 @@ BUILDS = (
     Build(
         "phi-3-mini-4k", "microsoft/Phi-3-mini-4k-instruct-onnx", _CPU, 2_700_000_000, context=2047
     ),
+    # An estimate from its shape: 200,064 rows of 3,072 in float32, and its other 3.22 billion
+    # weights and these rows once more in 4 bits, with a float32 for each 32 of them. The same
+    # gives 2.72 GB for Phi-3-mini-128k, as listed.
+    Build(
+        "phi-4-mini",
+        "microsoft/Phi-4-mini-instruct-onnx",
+        _CPU,
+        4_860_000_000,
+        table=200_064 * 3_072 * 4,
+    ),
 )
-"""What Microsoft publishes for a processor."""
+"""What Microsoft publishes for a CPU."""
+GPU_BUILDS = (
+    Build(
+        "phi-3.5-mini",
+        "microsoft/Phi-3.5-mini-instruct-onnx",
+        "gpu/gpu-int4-awq-block-128",
+        2_300_000_000,
+        gpu=True,
+    ),
+)
+"""What it publishes for a GPU, offered where the library has a package for one."""
 
 
 @register
@@ -87,7 +114,7 @@ class OnnxGenAI(Backend):
         return await _look(self._check)
 
     def _check(self) -> Health:
-        offers = [_offer(build, folder) for build in BUILDS for folder in [_find(build)]]
+        offers = [_offer(build, folder) for build in _builds() for folder in [_find(build)]]
         offers += [_own(name, folder) for name, folder in _own_folders()]
         if without := self.without_packages():
             return Health(without, [Offer(one.model, one.spec, without) for one in offers])
@@ -175,7 +202,17 @@ async def _look(at: Callable[[], T]) -> T:
 
 
 def _build(model: str) -> Build | None:
-    return next((build for build in BUILDS if build.repository == model), None)
+    return next((build for build in (*BUILDS, *GPU_BUILDS) if build.model == model), None)
+
+
+def _builds() -> tuple[Build, ...]:
+    """Those that this machine has the packages for."""
+    return BUILDS + (GPU_BUILDS if _gpu() else ())
+
+
+def _gpu() -> onnx_providers.Provider | None:
+    """What a GPU can be used by here, if the library has a package for it."""
+    return next((one for one in onnx_providers.installed() if one.kind == "gpu"), None)
 
 
 def _find(build: Build) -> Path | None:
@@ -189,7 +226,7 @@ def _own_folders() -> Iterator[tuple[str, Path]]:
     if not (root := os.environ.get("PHI_MODELS_DIR")):
         return
     top = Path(root).expanduser()
-    known = {folder for build in BUILDS if (folder := _find(build))}
+    known = {folder for build in (*BUILDS, *GPU_BUILDS) if (folder := _find(build))}
     # At most as deep as a repository's own folders: the disk may be large.
     configs = (one for n in range(1, 5) for one in top.glob("/".join(["*"] * n + [_CONFIG])))
     for config in sorted(configs):
@@ -213,6 +250,13 @@ def _local(model: str) -> LocalModel:
             f"ONNX Runtime has no model called {model}.", "Choose another one.", model=model
         )
     options = {"folder": str(folder), "context": build.context if build else None}
+    if build and build.gpu:
+        if not (gpu := _gpu()):
+            raise MissingDependencyError(
+                f"ONNX Runtime has no package for a GPU on this machine, and {label} is for one.",
+                "Choose its build for a CPU.",
+            )
+        options["provider"] = gpu.name
     return LocalModel(f"onnx:{folder}", label, "backends._local.onnx_text", options, hint=_hint)
 
 
@@ -232,19 +276,26 @@ def _offer(build: Build, folder: Path | None) -> Offer:
             {"need": need, "total": total_memory()},
         )
     elif folder:
-        status = Status("ready", "On this machine, in int4.", "ready_local")
+        status = Status("ready", f"On this machine, in int4{_processor(build)}.", "ready_local")
     else:
-        sentence = f"Not on this machine yet: a download of about {gigabytes(build.size)}, in int4."
+        size = f"a download of about {gigabytes(build.size)}"
+        sentence = f"Not on this machine yet: {size}, in int4{_processor(build)}."
         status = Status("not installed", sentence, "not_downloaded", {"size": build.size})
     return Offer(
-        build.repository,
+        build.model,
         spec,
         status,
         download_size=None if folder else build.size,
         kept_size=0 if folder else min(build.size, kept_size(build.repository)),
         memory=need,
-        bytes_per_token=build.size - build.table,
+        bytes_per_token=None if build.gpu else build.size - build.table,
     )
+
+
+def _processor(build: Build) -> str:
+    """What a status says of the processor that a build is for, if it is not the usual one."""
+    gpu = _gpu() if build.gpu else None
+    return f", for {gpu.label}: not tried by us" if gpu else ""
 
 
 def _own(name: str, folder: Path) -> Offer:

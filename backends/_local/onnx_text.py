@@ -13,6 +13,7 @@ from .chat_text import ChatText
 from .decode import encode
 from .machine import free_memory, gigabytes, physical_cores
 from .memory_errors import memory_errors
+from .onnx_providers import provider_failed, use_provider
 from .seam import Output, Plan, Prompt, Step
 from .sessions import SessionCache
 from .weights import damaged
@@ -40,19 +41,25 @@ class OnnxSession:
                 need=size,
                 free=free,
             )
-        og = _library()
+        og = library()
         params = og.GeneratorParams(model)
         params.set_search_options(max_length=room, do_sample=False)
         self._generator: Any = og.Generator(model, params)
 
-    def feed(self, tokens: Sequence[int], in_prompt: bool = True) -> Output:
+    def feed(self, tokens: Any, in_prompt: bool = True) -> Output:
         """Read some more tokens."""
         import numpy as np
 
         assert self._generator is not None
-        self._generator.append_tokens(np.array(tokens, dtype=np.int32))
+        self._give(tokens)
         logits = np.asarray(self._generator.get_logits())
         return Output(logits.reshape(-1, logits.shape[-1])[-1].astype(np.float32, copy=False))
+
+    def _give(self, tokens: Any) -> None:
+        """Have the library compute some more tokens."""
+        import numpy as np
+
+        self._generator.append_tokens(np.array(tokens, dtype=np.int32))
 
     def rewind(self, length: int) -> bool:
         """Forget all but the first `length` tokens."""
@@ -68,7 +75,6 @@ class OnnxSession:
 class OnnxText:
     """A loaded folder of ONNX Runtime GenAI; see `seam.Loaded`."""
 
-    device = "cpu"
     exact = True
     """Logits of a prompt in one feed and in several differ by 5e-5 (tried with 0.18.0)."""
     warnings: tuple[str, ...] = ()
@@ -78,13 +84,13 @@ class OnnxText:
     ) -> None:
         self.label, self.text, self.context = label, text, facts.context
         self.threads = threads
+        self.device = str(model.device_type).lower()
         self._model: Any = model
+        self._facts = facts
         size = facts.bytes_per_token
         # Kept conversations never take more than a quarter of what is free once it is loaded.
         budget = min(2 * facts.context * size, free_memory() / 4)
-        self.sessions = SessionCache(
-            lambda room, _: OnnxSession(model, room, room * size), size, budget
-        )
+        self.sessions = SessionCache(lambda room, _: self._open(room), size, budget)
 
     def read(
         self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
@@ -93,6 +99,10 @@ class OnnxText:
         yield from ()
         tokens = encode(self, messages)
         return Prompt(tokens, self.context, tokens)
+
+    def _open(self, room: int) -> OnnxSession:
+        """A session with memory for so many tokens. Raises `OutOfMemoryError`."""
+        return OnnxSession(self._model, room, room * self._facts.bytes_per_token)
 
     def close(self) -> None:
         """Give its memory back."""
@@ -109,47 +119,91 @@ class Facts:
         ]
         decoder = model["decoder"]
         self.type: str = model["type"]
-        self.context: int = min(context or CONTEXT_CAP, CONTEXT_CAP, int(model["context_length"]))
-        files = folder.glob(f"{decoder['filename']}*")
+        self.longest = int(model["context_length"])
+        """Tokens of the model's full window."""
+        self.context: int = min(context or CONTEXT_CAP, CONTEXT_CAP, self.longest)
+        files = [file for name in _graphs(model) for file in folder.glob(f"{name}*")]
         self.weights = sum(file.stat().st_size for file in files)
-        """Bytes of the decoder's graph and weights."""
+        """Bytes of its graphs and their weights."""
+        self.vocabulary = int(model.get("vocab_size", 0))
         heads = decoder["num_key_value_heads"] * decoder["head_size"]
         # Keys and values in float32: what int4 models for a processor compute with.
         self.bytes_per_token = 2 * 4 * heads * decoder["num_hidden_layers"]
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether configuration, tokenizer, graph and weights are there."""
+    """Whether configuration, tokenizer, graphs and weights are there."""
     try:
         config = json.loads((folder / "genai_config.json").read_text("utf-8"))
-        graph = folder / str(config["model"]["decoder"]["filename"])
-        inside = graph.stat().st_size > 1_000_000  # a small graph has its weights beside it
-    except (OSError, ValueError, KeyError, TypeError):
+        graphs = [folder / name for name in _graphs(config["model"])]
+        # A small graph has its weights beside it.
+        small = [graph for graph in graphs if graph.stat().st_size <= 1_000_000]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return (folder / "tokenizer.json").is_file() and (
-        inside or graph.with_name(f"{graph.name}.data").is_file()
+    return (folder / "tokenizer.json").is_file() and all(
+        graph.with_name(f"{graph.name}.data").is_file() for graph in small
     )
 
 
-def plan(label: str, folder: str, context: int | None = None) -> Plan:
-    """How to load a folder. Raises `MissingDependencyError` if it is damaged or incomplete."""
+def model_type(folder: Path) -> str | None:
+    """What `genai_config.json` says a folder is, such as `phi3` or `phi3v`."""
+    try:
+        return json.loads((folder / "genai_config.json").read_text("utf-8"))["model"]["type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _graphs(model: Any) -> list[str]:
+    """The names of a model's graphs: one of text, three of a model with eyes."""
+    parts = [model["decoder"], *(model[name] for name in ("embedding", "vision") if name in model)]
+    return [str(part["filename"]) for part in parts]
+
+
+def plan(label: str, folder: str, context: int | None = None, provider: str | None = None) -> Plan:
+    """How to load a folder, by an execution provider if one is named.
+
+    Raises `MissingDependencyError` if it is damaged or incomplete.
+    """
+    return plan_of(OnnxText, label, folder, context, _USUAL_TOKENS, provider)
+
+
+def plan_of(
+    engine: type[OnnxText],
+    label: str,
+    folder: str,
+    context: int | None,
+    usual: int,
+    provider: str | None = None,
+) -> Plan:
+    """How to load a folder with one of the engines, for conversations of `usual` tokens.
+
+    Of a GPU the library does not tell the memory: as much of the main memory is asked for.
+    Raises `MissingDependencyError` if it is damaged or incomplete.
+    """
     path = Path(folder)
     try:
         facts = Facts(path, context)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(label, path) from error
-    cache = min(facts.context, _USUAL_TOKENS) * facts.bytes_per_token
+    cache = min(facts.context, usual) * facts.bytes_per_token
     return Plan(
-        device="cpu",
+        device=provider or "cpu",
         need=int(facts.weights + cache + _OVERHEAD),
         per_answer=cache,
         free=free_memory,
-        load=lambda report: _load(path, label, facts, report),
+        load=lambda report: _load(engine, path, label, facts, provider, report),
     )
 
 
-def _load(folder: Path, label: str, facts: Facts, report: Callable[[float], None]) -> OnnxText:
-    og = _library()
+def _load(
+    engine: type[OnnxText],
+    folder: Path,
+    label: str,
+    facts: Facts,
+    provider: str | None,
+    report: Callable[[float], None],
+) -> OnnxText:
+    og = library()
 
     threads = 1 if facts.weights < SMALL else physical_cores()
     options = {"intra_op_num_threads": threads, "session.intra_op.allow_spinning": "0"}
@@ -158,17 +212,21 @@ def _load(folder: Path, label: str, facts: Facts, report: Callable[[float], None
         text = ChatText(folder if (folder / "tokenizer.json").is_file() else folder.parent)
         config = og.Config(str(folder))
         config.overlay(json.dumps({"model": {"decoder": {"session_options": options}}}))
+        if provider:
+            use_provider(og, config, provider)
         with memory_errors(f"The memory ran out while {label} was loaded."):
-            model = og.Model(config)
+            loaded = engine(label, og.Model(config), text, facts, threads)
     except OutOfMemoryError:
         raise
     except Exception as error:  # the library raises plain RuntimeError and its own OrtException
+        if provider:
+            raise provider_failed(label, provider, error) from error
         raise _unreadable(label, folder, str(error)) from error
     report(1.0)
-    return OnnxText(label, model, text, facts, threads)
+    return loaded
 
 
-def _library() -> Any:
+def library() -> Any:
     """The library: a compiled module without types."""
     import onnxruntime_genai
 
