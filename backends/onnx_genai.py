@@ -22,7 +22,7 @@ from ._core.backend import (
 from ._core.catalog import MODELS, ModelSpec, known_model
 from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
-from ._local import onnx_providers, onnx_text, weights
+from ._local import onnx_pictures, onnx_providers, onnx_text, vision, weights
 from ._local.chat_text import has_system_slot
 from ._local.download import ONNX, download, kept_size
 from ._local.host import HOST, LocalModel
@@ -49,6 +49,8 @@ class Build:
     """Bytes of the embeddings, in float32 in all of them: one row of them is read for a token."""
     context: int | None = None
     """Tokens that prompt and answer may be, if that is less than the folder says."""
+    engine: str = "onnx_text"
+    """The module of `_local` that loads it."""
     gpu: bool = False
     """Whether it is made for a GPU; else it is for a CPU."""
 
@@ -80,6 +82,24 @@ BUILDS = (
         4_860_000_000,
         table=200_064 * 3_072 * 4,
     ),
+    # Beside the embeddings, what sees is not read for a token: half a GB, by the two sizes listed.
+    Build(
+        "phi-3.5-vision",
+        "microsoft/Phi-3.5-vision-instruct-onnx",
+        _CPU,
+        3_220_000_000,
+        table=32_064 * 3_072 * 4 + 500_000_000,
+        engine="onnx_pictures",
+    ),
+    # An estimate: of the same shape as Phi-3.5-vision.
+    Build(
+        "phi-3-vision",
+        "microsoft/Phi-3-vision-128k-instruct-onnx",
+        _CPU,
+        3_220_000_000,
+        table=32_064 * 3_072 * 4 + 500_000_000,
+        engine="onnx_pictures",
+    ),
 )
 """What Microsoft publishes for a CPU."""
 GPU_BUILDS = (
@@ -96,7 +116,7 @@ GPU_BUILDS = (
 
 @register
 class OnnxGenAI(Backend):
-    """The Phi text models in int4, and any folder with a `genai_config.json`.
+    """The Phi models in int4, of text and with eyes, and any folder with a `genai_config.json`.
 
     Folders of one's own lie anywhere below `PHI_MODELS_DIR`. Each model has a process of its own.
     Knobs left at `None` are `chat_text.DEFAULT_PARAMS`.
@@ -154,6 +174,11 @@ class OnnxGenAI(Backend):
         build = _build(model)
         return MODELS[build.key] if build else known_model(model)
 
+    def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
+        """See `Backend.crops`: the library's own reader of pictures has one number for all."""
+        build = _build(model)
+        return onnx_pictures.CROPS if build and build.engine == "onnx_pictures" else None
+
     def snippet(
         self,
         model: str,
@@ -169,6 +194,9 @@ class OnnxGenAI(Backend):
             context = snippet_context(messages, params, system_slot=slot)
         except BackendError:
             return None
+        images = context["image_files"]
+        if any(name.endswith(".webp") for name in images):  # the library reads no such file
+            return None
         notes: list[str] = []
         if build:
             fetch = f"hf download {build.repository} --include '{build.folder}/*' --local-dir ."
@@ -183,7 +211,9 @@ class OnnxGenAI(Backend):
             most=build.context if build and build.context else CONTEXT_CAP,
             max_tokens=knobs.pop("max_new_tokens"),
             knobs=knobs,
-            **{name: context[name] for name in ("messages", "escaped", "seed")},
+            images=images,
+            longest=vision.LONG_CONTEXT,
+            **{name: context[name] for name in ("messages", "escaped", "pictures", "seed")},
         )
 
     def download(
@@ -257,7 +287,13 @@ def _local(model: str) -> LocalModel:
                 "Choose its build for a CPU.",
             )
         options["provider"] = gpu.name
-    return LocalModel(f"onnx:{folder}", label, "backends._local.onnx_text", options, hint=_hint)
+    engine = build.engine if build else _engine(folder)
+    return LocalModel(f"onnx:{folder}", label, f"backends._local.{engine}", options, hint=_hint)
+
+
+def _engine(folder: Path) -> str:
+    """The module that loads a folder of one's own."""
+    return "onnx_pictures" if onnx_text.model_type(folder) == "phi3v" else "onnx_text"
 
 
 def _hint(free: int) -> str:
@@ -266,7 +302,7 @@ def _hint(free: int) -> str:
 
 def _offer(build: Build, folder: Path | None) -> Offer:
     """One of Microsoft's builds as it stands: here or not, and whether memory can hold it."""
-    spec, need = MODELS[build.key], build.size + onnx_text.WORKSPACE
+    spec, need = MODELS[build.key], build.size + _workspace(build)
     if need > total_memory():
         status = Status(
             "unreachable",
@@ -290,6 +326,12 @@ def _offer(build: Build, folder: Path | None) -> Offer:
         memory=need,
         bytes_per_token=None if build.gpu else build.size - build.table,
     )
+
+
+def _workspace(build: Build) -> int:
+    """Bytes that it takes beside its weights for an answer of usual length."""
+    sees = build.engine == "onnx_pictures"
+    return onnx_pictures.WORKSPACE if sees else onnx_text.WORKSPACE
 
 
 def _processor(build: Build) -> str:

@@ -37,9 +37,10 @@ def answer(model: Loaded, messages: Sequence[Message], params: GenerationParams)
         prefill = decode = 0.0  # seconds of the device's time, not of the waits in between
         computed = 0.0  # seconds of decode that one of its threads had a core for
         token, routing = 0, ()
-        for start in range(known, length, PREFILL_CHUNK):
+        chunk = length if prompt.undivided else PREFILL_CHUNK
+        for start in range(known, length, chunk):
             began = time.monotonic()
-            end = min(start + PREFILL_CHUNK, length)
+            end = min(start + chunk, length)
             logits, routing = session.feed(prompt.tokens[start:end])
             if end == length:
                 token = choose(logits)

@@ -57,6 +57,8 @@ class Prompt:
     """Whether it is read with LongRoPE's long factors, from its first token on."""
     notes: tuple[str, ...] = ()
     """What a reader of the answer should know about it, in a few words."""
+    undivided: bool = False
+    """Whether it is read in one forward pass, where an engine cannot read it in several."""
 
 
 class Loaded(Protocol):

@@ -37,6 +37,7 @@ def snippet_context(
         "messages": talk,
         "escaped": any("\u2060" in turn["content"] for turn in talk),
         "images": [Source(f"Image.open({quoted(files[image])})") for image in write.images],
+        "image_files": [files[image] for image in write.images],
         "pictures": list(files.values()),
         "stop_tokens": list(STOP_TOKENS),
         "seed": params.seed % 2**32 if samples and params.seed is not None else None,

@@ -78,7 +78,7 @@ class PictureReader(ABC):
         """
         tags = ImagePlaceholders(self.text.controls)
         text = self.text.written(messages, tags)
-        pictures = [_opened(image) for image in tags.images]
+        pictures = [opened(image) for image in tags.images]
         crops = crops_of(params, len(pictures))
         layouts = [Layout.of(*picture.size, crops) for picture in pictures]
         ids = self._encode(text, [layout.tokens for layout in layouts])
@@ -106,7 +106,7 @@ class PictureReader(ABC):
         if (known := self._memory.get(key)) is not None:
             return known
         yield Progress("prefill", 0.0, detail)
-        pixels = self._pixels(_decoded(picture), crops)
+        pixels = self._pixels(decoded(picture), crops)
         features: list[Any] = []
         for start in range(0, len(pixels), CROPS_AT_ONCE):
             some = pixels[start : start + CROPS_AT_ONCE]
@@ -141,15 +141,19 @@ class PictureReader(ABC):
         return nullcontext()
 
 
-def _opened(image: ImagePart) -> "Image.Image":
-    """A picture whose size is known; its pixels are read when they are wanted."""
+def opened(image: ImagePart) -> "Image.Image":
+    """A picture whose size is known; its pixels are read when they are wanted.
+
+    Raises `BadRequestError` if it is none.
+    """
     from PIL import Image
 
     with _reading_errors():
         return Image.open(BytesIO(image.data), formats=("PNG", "JPEG", "WEBP"))
 
 
-def _decoded(picture: "Image.Image") -> "Image.Image":
+def decoded(picture: "Image.Image") -> "Image.Image":
+    """Its pixels. Raises `BadRequestError` if they cannot be read."""
     with _reading_errors():
         return picture.convert("RGB")
 
