@@ -1,36 +1,24 @@
 """ONNX Runtime GenAI on this machine: Microsoft's own int4 builds of the Phi models."""
 
-import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
-from ._core.backend import (
-    CONTEXT_CAP,
-    Backend,
-    Health,
-    Kind,
-    Offer,
-    Status,
-    check_pictures,
-    register,
-)
+from ._core.backend import CONTEXT_CAP, Health, Offer, Status, register
 from ._core.catalog import MODELS, ModelSpec, known_model
 from ._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
-from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
+from ._core.types import Connection, GenerationParams, Message, Progress
 from ._local import onnx_pictures, onnx_providers, onnx_text, vision, weights
+from ._local.backend import LocalBackend, look
 from ._local.chat_text import has_system_slot
 from ._local.download import ONNX, download, kept_size
-from ._local.host import HOST, LocalModel
-from ._local.machine import LOOKS, gigabytes, total_memory
+from ._local.host import LocalModel
+from ._local.machine import gigabytes, total_memory
 from ._local.snippet import snippet_context
 from ._snippets import render
 
-T = TypeVar("T")
 _CONFIG = "genai_config.json"
 _CPU = "cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4"
 
@@ -115,23 +103,21 @@ GPU_BUILDS = (
 
 
 @register
-class OnnxGenAI(Backend):
+class OnnxGenAI(LocalBackend):
     """The Phi models in int4, of text and with eyes, and any folder with a `genai_config.json`.
 
     Folders of one's own lie anywhere below `PHI_MODELS_DIR`. Each model has a process of its own.
-    Knobs left at `None` are `chat_text.DEFAULT_PARAMS`.
     """
 
     id: ClassVar[str] = "onnx_genai"
     label: ClassVar[str] = "ONNX Runtime"
-    kind: ClassVar[Kind] = "local"
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime_genai", "tokenizers")
     install: ClassVar[str] = "pip install onnxruntime-genai tokenizers"
     downloads_from: ClassVar[str] = "the Hugging Face Hub"
 
     async def check(self, connection: Connection | None = None) -> Health:
         """Ready if the package and at least one model are here; see `Backend.check`."""
-        return await _look(self._check)
+        return await look(self._check)
 
     def _check(self) -> Health:
         offers = [_offer(build, folder) for build in _builds() for folder in [_find(build)]]
@@ -144,30 +130,33 @@ class OnnxGenAI(Backend):
         sentence = "None of its models is on this machine yet. Choose one to download it."
         return Health(Status("not installed", sentence, "no_weights"), offers)
 
-    async def load(self, connection: Connection | None = None) -> None:
-        """Have a process ready for the first question; see `Backend.load`."""
-        if not self.missing_packages():
-            await HOST.warm()
-
-    async def stream(
-        self,
-        model: str,
-        messages: Sequence[Message],
-        params: GenerationParams,
-        connection: Connection | None = None,
-    ) -> AsyncGenerator[Chunk | Progress, None]:
-        """Answer the conversation on this machine; see `Backend.stream`."""
-        self.check_packages()
-        check_pictures(self.spec_of(model), messages)
-        local = await _look(partial(_local, model))
-        async with aclosing(HOST.stream(local, messages, params)) as steps:
-            async for step in steps:
-                yield step
-
-    async def prepare(self, model: str) -> None:
-        """Load the model, if it is not loaded yet."""
-        self.check_packages()
-        await HOST.load(await _look(partial(_local, model)))
+    def local_model(self, model: str) -> LocalModel:
+        """See `LocalBackend.local_model`."""
+        build = _build(model)
+        folder = _find(build) if build else dict(_own_folders()).get(model)
+        label = MODELS[build.key].label if build else known_model(model).label
+        if folder is None and build:
+            raise MissingDependencyError(
+                f"{label} is not on this machine.",
+                f"Download it first (about {gigabytes(build.size)}), or choose another model.",
+                model=model,
+            )
+        if folder is None:
+            raise ModelNotFoundError(
+                f"ONNX Runtime has no model called {model}.", "Choose another one.", model=model
+            )
+        options = {"folder": str(folder), "context": build.context if build else None}
+        if build and build.gpu:
+            if not (gpu := _gpu()):
+                raise MissingDependencyError(
+                    f"{label} is built for a GPU, and ONNX Runtime has no package for one here.",
+                    "Choose its build for a CPU.",
+                )
+            options["provider"] = gpu.name
+        engine = build.engine if build else _engine(folder)
+        return LocalModel(
+            f"{self.id}:{folder}", label, f"backends._local.{engine}", options, hint=_hint
+        )
 
     def spec_of(self, model: str) -> ModelSpec:
         """What is known about a model by its repository, or its folder's name."""
@@ -226,11 +215,6 @@ class OnnxGenAI(Backend):
         return download(build.repository, MODELS[build.key].label, build.folder, ONNX)
 
 
-async def _look(at: Callable[[], T]) -> T:
-    """The result of a look at the disk, off the event loop."""
-    return await asyncio.get_running_loop().run_in_executor(LOOKS, at)
-
-
 def _build(model: str) -> Build | None:
     return next((build for build in (*BUILDS, *GPU_BUILDS) if build.model == model), None)
 
@@ -262,33 +246,6 @@ def _own_folders() -> Iterator[tuple[str, Path]]:
     for config in sorted(configs):
         if config.parent not in known and onnx_text.is_complete(config.parent):
             yield config.parent.relative_to(top).as_posix(), config.parent
-
-
-def _local(model: str) -> LocalModel:
-    """A model as its worker loads it. Raises `BackendError` if it is not here."""
-    build = _build(model)
-    folder = _find(build) if build else dict(_own_folders()).get(model)
-    label = MODELS[build.key].label if build else known_model(model).label
-    if folder is None and build:
-        raise MissingDependencyError(
-            f"{label} is not on this machine.",
-            f"Download it first (about {gigabytes(build.size)}), or choose another model.",
-            model=model,
-        )
-    if folder is None:
-        raise ModelNotFoundError(
-            f"ONNX Runtime has no model called {model}.", "Choose another one.", model=model
-        )
-    options = {"folder": str(folder), "context": build.context if build else None}
-    if build and build.gpu:
-        if not (gpu := _gpu()):
-            raise MissingDependencyError(
-                f"ONNX Runtime has no package for a GPU on this machine, and {label} is for one.",
-                "Choose its build for a CPU.",
-            )
-        options["provider"] = gpu.name
-    engine = build.engine if build else _engine(folder)
-    return LocalModel(f"onnx:{folder}", label, f"backends._local.{engine}", options, hint=_hint)
 
 
 def _engine(folder: Path) -> str:

@@ -68,8 +68,9 @@ async def compares(visitor: Visitor) -> None:
     """Both real models answer."""
     await visitor.ask("What is a mixture of experts?")
     for side, name in (("left", "Phi-3-mini-128k"), ("right", "Phi-3.5-mini")):
-        await visitor.sees(f"#text-line-{side}", name)  # once it has ended
-        assert "tokens/s" in await visitor.text(f"#text-line-{side}")
+        await visitor.sees(f"#text-line-{side}", " in all")  # it has ended
+        line = await visitor.text(f"#text-line-{side}")
+        assert name in line and "tokens/s" in line
         answer = await visitor.text(f"#text-pane-{side}")
         assert "a router sends each token to a few specialised networks" in answer
 
