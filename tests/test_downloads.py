@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
+import gradio as gr
 import pytest
 
-from backends import BackendConnectionError, Connection, Progress
+from backends import REGISTRY, BackendConnectionError, Connection, Progress
 from playground.downloads import Download, Downloads
+from playground.keyring import Keyring
+from playground.services import Services
 from tests.fakes import Scripted
+from ui.compare.pickers import Pickers
+from ui.compare.view import CompareView
 
 
 class Far(Scripted):
@@ -97,3 +102,41 @@ async def test_another_machine_is_another_download() -> None:
     assert here is not there
     for one in (here, there):
         one.cancel()
+
+
+@pytest.fixture
+def picker(monkeypatch: pytest.MonkeyPatch) -> Pickers:
+    """The left side's pickers of a page of its own."""
+    monkeypatch.setitem(REGISTRY, Far.id, Far())
+    with gr.Blocks():
+        return CompareView("text", Services(), gr.State(Keyring())).pickers[0]
+
+
+async def test_a_row_that_is_shown_again_is_watched_to_the_end(picker: Pickers) -> None:
+    """As when the page's opening, which looks at the machine first, comes after the press."""
+    far, keyring = REGISTRY[Far.id], Keyring()
+    assert isinstance(far, Far)
+    picker.fetch(keyring, Far.id, "phi", "pocket-3")
+    download = picker.services.downloads.find(far, "phi")
+    assert download
+    watching = picker.watch(keyring)
+    await anext(watching)
+    picker.show_download(keyring, download, "pocket-3")
+    far.steps.put_nowait(0.5)
+    assert "50 %" in (await anext(watching))[picker.pane.state]
+    far.steps.put_nowait(None)
+    assert [step async for step in watching] == [] and download.ended
+    updates = await picker.on_download_end(keyring, "pocket", "pocket-3")
+    assert updates[picker.pane.model].value == "phi"
+
+
+async def test_a_step_that_comes_after_cancel_drew_is_drawn_over(picker: Pickers) -> None:
+    far, keyring = REGISTRY[Far.id], Keyring()
+    picker.fetch(keyring, Far.id, "phi", "pocket-3")
+    watching = picker.watch(keyring)
+    await anext(watching)  # on its way to the page
+    await picker.cancel(keyring, "pocket", "pocket-3")
+    assert [step async for step in watching] == []
+    updates = await picker.on_download_end(keyring, "pocket", "pocket-3")
+    assert 'data-state="ready"' in updates[picker.pane.state]
+    assert picker.services.downloads.find(far, "phi") is None

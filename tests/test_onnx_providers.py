@@ -133,7 +133,7 @@ async def ask(model: str) -> str:
 async def test_without_the_package_a_build_for_a_gpu_is_refused(
     packages: set[str], here: None
 ) -> None:
-    with pytest.raises(MissingDependencyError, match="no package for a GPU"):
+    with pytest.raises(MissingDependencyError, match="no package for one here"):
         await ask(GPU.model)
 
 

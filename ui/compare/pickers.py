@@ -78,8 +78,9 @@ class Pickers:
             trigger_mode="multiple", **PRIVATE,
         )  # fmt: skip
         self.downloaded = watched.then(
-            self.on_download_end, keyring, self.outputs, queue=False, **PRIVATE
-        )
+            self.on_download_end, selection, self.outputs, queue=False, preprocess=False,
+            **PRIVATE,
+        )  # fmt: skip
         pane.cancel.click(self.cancel, selection, self.outputs, queue=False, **PRIVATE)
 
     async def prepare(self, keyring: Keyring, backend: str, model: str | None) -> None:
@@ -283,8 +284,9 @@ class Pickers:
         It goes on if the page is closed. `chosen` is the model that is chosen meanwhile: if it is
         the one that is fetched, no other can be chosen before that has ended.
         """
-        pane = self.pane
-        self._rows[keyring] = _Row(chosen, download)
+        pane, row = self.pane, self._rows.get(keyring)
+        if not (row and row.busy and row.download is download):  # else it is shown and watched
+            self._rows[keyring] = _Row(chosen, download)
         free = chosen != download.model
         return {
             pane.backend: gr.Dropdown(interactive=free),
@@ -310,9 +312,17 @@ class Pickers:
                     return  # Cancel has drawn the row
                 yield self._progress(row.download)
 
-    async def on_download_end(self, keyring: Keyring) -> Updates:
-        """Choose the model that came, or say why it did not."""
+    async def on_download_end(
+        self, keyring: Keyring, backend: object = None, chosen: object = None
+    ) -> Updates:
+        """Choose the model that came, or say why it did not.
+
+        If it was cancelled here, its last step may have come after what Cancel drew: the state of
+        the chosen model is drawn once more.
+        """
         row, pane = self._rows.get(keyring), self.pane
+        if row is None:
+            return await self.show_state(keyring, backend, chosen)
         if row is None or not row.busy or row.download is None or not row.download.ended:
             return gr.skip()
         download = row.download
