@@ -50,9 +50,9 @@ def build(services: Services) -> gr.Blocks:
                     tab = tab_type(services, keyring)
                     pickers += tab.pickers
                     opening.append(tab.open_on(page, place))
-            with _place(ModelsTab.ID, ModelsTab.LABEL):
+            with _place(ModelsTab.ID, ModelsTab.LABEL) as place:
                 models_tab = ModelsTab(services.limits, keyring)
-        HealthWatch(services, keyring, models_tab, pickers).connect(opening)
+        HealthWatch(services, keyring, models_tab, pickers).connect(opening, place.select)
     page.queue(max_size=256, default_concurrency_limit=None, api_open=False)
     return page
 

@@ -25,8 +25,13 @@ class HealthWatch:
         self.limits, self.monitor = services.limits, services.health
         self.keyring, self.models, self.pickers = keyring, models, pickers
 
-    def connect(self, opened: Sequence[Any]) -> None:
-        """Check on every trigger from now on; `opened` are the events that open the tabs."""
+    def connect(self, opened: Sequence[Any], shown: Any) -> None:
+        """Check on every trigger from now on.
+
+        `opened` are the events that open the other tabs, `shown` the one that shows this one: what
+        is in memory changes without a check.
+        """
+        shown(self.check, self.keyring, self.models.outputs, queue=False, **PRIVATE)
         everything = frozenset(card.backend.id for card in self.models.cards)
         for event in opened:
             self._check_on(event.then)
