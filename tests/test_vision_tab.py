@@ -14,6 +14,7 @@ from playwright.async_api import BrowserContext, expect
 
 from backends import TextPart
 from playground.examples.vision import picture_bytes
+from tests.browser import PATIENCE
 from tests.pages import Puppet, Visitor
 from ui.tabs.vision.view import VisionView
 
@@ -271,7 +272,7 @@ async def test_more_files_at_once_while_others_are_read(visitor: Visitor, monkey
 
     def slow(self, path, name, *rest):
         if name == "slow.png":
-            held.wait(20)
+            held.wait(PATIENCE)
         return real(self, path, name, *rest)
 
     monkeypatch.setattr(VisionView, "_read_upload", slow)
