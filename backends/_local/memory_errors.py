@@ -5,9 +5,13 @@ from contextlib import contextmanager
 
 from .._core.errors import OutOfMemoryError
 
-_WORDS = ("out of memory", "bad_alloc", "bad allocation", "allocate", "memory allocation")
-"""Of PyTorch (`CUDA out of memory`, `can't allocate memory`), C++ (`std::bad_alloc`), ONNX Runtime
-(`Could not allocate`, `Failed to allocate memory`), Rust (`memory allocation of … failed`)."""
+_WORDS = (
+    *("out of memory", "allocate memory", "not enough memory"),  # PyTorch, ONNX Runtime
+    *("bad_alloc", "bad allocation"),  # C++
+    "could not allocate the",  # ONNX Runtime GenAI, of its cache
+    "memory allocation of",  # Rust
+)
+"""Whole phrases: what a process said before it crashed may speak of allocations, too."""
 
 HINT = "Try a shorter prompt, a smaller model, or closing other programs."
 
