@@ -23,7 +23,7 @@ from benchmarks.served import Served, free_port
 from benchmarks.visitors import Visitor, client_of, config_of
 
 PAIRS = 7
-ENGINES = ("torch", "transformers", "onnxruntime_genai")
+ENGINES = ("torch", "transformers", "onnxruntime_genai", "openvino")
 
 _EMPTY = """
 import sys

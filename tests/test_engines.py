@@ -21,6 +21,7 @@ from backends import (
     Progress,
 )
 from backends._local.host import Host, LocalModel
+from tests import openvino_pocket
 from tests.browser import PATIENCE
 
 POCKET = Path(__file__).parents[1] / "backends" / "pocket" / "models" / "pocket-3.5"
@@ -32,6 +33,9 @@ ENGINES = {
     ),
 }
 """One model, Pocket-3.5, as each engine reads it."""
+if openvino_pocket.INSTALLED:
+    folder = {"folder": str(openvino_pocket.FOLDER)}
+    ENGINES["openvino"] = ("backends._local.openvino_text", folder)
 GREEDY = GenerationParams(temperature=0.0)
 LESSON = Path(__file__).parents[1] / "tools" / "pocket" / "dialogues"
 
@@ -48,7 +52,13 @@ LONG = "word " * 1700
 """3,400 tokens."""
 
 
-@pytest.fixture(params=["onnx", pytest.param("torch", marks=pytest.mark.engine)])
+@pytest.fixture(
+    params=[
+        "onnx",
+        pytest.param("torch", marks=pytest.mark.engine),
+        pytest.param("openvino", marks=openvino_pocket.needs_openvino),
+    ]
+)
 def model(request: pytest.FixtureRequest) -> LocalModel:
     engine, options = ENGINES[request.param]
     return LocalModel(request.param, "Pocket-3.5", engine, options)
@@ -57,6 +67,8 @@ def model(request: pytest.FixtureRequest) -> LocalModel:
 @pytest.fixture(scope="module", autouse=True)
 def host() -> Iterator[Host]:
     """The engines stay loaded from test to test: what one leaves behind, the next one meets."""
+    if openvino_pocket.INSTALLED:
+        openvino_pocket.pocket()
     host = Host()
     yield host
     host.close()

@@ -12,6 +12,7 @@ ENGINES = {
     "transformers",
     "onnxruntime",
     "onnxruntime_genai",
+    "openvino",
     "tokenizers",
     "safetensors",
     "huggingface_hub",

@@ -401,12 +401,12 @@ def test_the_page_imports_no_engine() -> None:
         "    hello, params = [Message.of('user', 'Hello')], GenerationParams(max_tokens=2)\n"
         "    return [step async for step in REGISTRY['pocket'].stream(model, hello, params)]\n"
         "async def everything():\n"
-        "    for name in ('pocket', 'onnx_genai', 'transformers'):\n"
+        "    for name in ('pocket', 'onnx_genai', 'openvino', 'transformers'):\n"
         "        await REGISTRY[name].check()\n"
         "    for model in ('pocket-3', 'pocket-vision', 'pocket-moe'):\n"
         "        assert (await answer(model))[-1]\n"
         "asyncio.run(everything())\n"
-        "engines = {'torch', 'transformers', 'onnxruntime', 'onnxruntime_genai'}\n"
+        "engines = {'torch', 'transformers', 'onnxruntime', 'onnxruntime_genai', 'openvino'}\n"
         "assert not engines & sys.modules.keys(), engines & sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1], check=True)

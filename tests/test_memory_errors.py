@@ -14,6 +14,9 @@ SAID = (
     "Could not allocate the key-value cache buffer of shape: [1, 4, 3072, 64]",
     "Failed to allocate memory for requested buffer of size 1073741824",
     "memory allocation of 262144 bytes failed",
+    "[CPU] Transpose node with name 'Transpose_73' can't alloc",
+    "PlainTensor call posix_memalign failed: 12",
+    "Failed to allocate 1070080 bytes of memory",
 )
 OTHER = ("a bug", "allocated 3 sessions", "the allocator is ready", "cannot allocate a port")
 

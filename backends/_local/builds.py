@@ -80,7 +80,7 @@ class BuildBackend(LocalBackend, Generic[B]):
     def _check(self) -> Health:
         builds = filter(self.is_offered, self.builds())
         offers = [self.offer(build, self.find(build)) for build in builds]
-        offers += [_own(name, folder) for name, folder in self.own_folders()]
+        offers += [self.own_offer(*own) for own in self.own_folders()]
         if without := self.without_packages():
             return Health(without, [Offer(one.model, one.spec, without) for one in offers])
         offers.sort(key=lambda offer: not offer.status.ready)
@@ -116,6 +116,11 @@ class BuildBackend(LocalBackend, Generic[B]):
             memory=need,
             bytes_per_token=build.size - build.table,
         )
+
+    def own_offer(self, name: str, folder: Path) -> Offer:
+        """A model in a folder of one's own, by its path below `PHI_MODELS_DIR`."""
+        status = Status("ready", f"On this machine: {folder}", "ready_local")
+        return Offer(name, known_model(name), status)
 
     def build(self, model: str) -> B | None:
         """A build by the backend's id for it."""
@@ -176,9 +181,3 @@ class BuildBackend(LocalBackend, Generic[B]):
 def closing_helps(free: int) -> str:
     """What to do where memory is short; see `LocalModel.hint`."""
     return "Close other programs, or choose a built-in Pocket model."
-
-
-def _own(name: str, folder: Path) -> Offer:
-    """A model in a folder of one's own."""
-    status = Status("ready", f"On this machine: {folder}", "ready_local")
-    return Offer(name, known_model(name), status)

@@ -28,6 +28,8 @@ SAFETENSORS = (".safetensors", ".json", ".jinja", "tokenizer.model", "merges.txt
 """Ends of the names of the files that a checkpoint needs: safetensors only, no code."""
 ONNX = (".onnx", ".onnx.data", ".json", ".jinja", "tokenizer.model")
 """The same of a folder for ONNX Runtime GenAI."""
+OPENVINO = ("openvino_model.xml", "openvino_model.bin", ".json", ".jinja")
+"""The same of a model for OpenVINO, of which the tokenizer is not read as one of its models."""
 
 _SPARE = 200e6
 """Bytes to leave free on the disk."""

@@ -10,6 +10,7 @@ _WORDS = (
     *("bad_alloc", "bad allocation"),  # C++
     "could not allocate the",  # ONNX Runtime GenAI, of its cache
     "memory allocation of",  # Rust
+    *("can't alloc", "posix_memalign failed", "bytes of memory"),  # OpenVINO
 )
 """Whole phrases: what a process said before it crashed may speak of allocations, too."""
 

@@ -11,11 +11,11 @@ from .._core.errors import MissingDependencyError, OutOfMemoryError
 from .._core.types import GenerationParams, Message
 from .chat_text import ChatText
 from .decode import encode
-from .machine import free_memory, gigabytes, physical_cores
+from .machine import free_memory, physical_cores
 from .memory_errors import memory_errors
 from .onnx_providers import provider_failed, use_provider
 from .seam import Output, Plan, Prompt, Step
-from .sessions import SessionCache
+from .sessions import SessionCache, check_room
 from .weights import damaged
 
 SMALL = 50e6
@@ -33,14 +33,7 @@ class OnnxSession:
     """A generator of ONNX Runtime GenAI, used for its logits alone; see `seam.Session`."""
 
     def __init__(self, model: Any, room: int, size: int) -> None:
-        if size > (free := free_memory()):
-            raise OutOfMemoryError(
-                f"A conversation of {room:,} tokens needs {gigabytes(size)} of memory here; "
-                f"{gigabytes(free)} is free.",
-                "Shorten it, ask for fewer tokens, or close other programs.",
-                need=size,
-                free=free,
-            )
+        check_room(room, size, free_memory())
         og = library()
         params = og.GeneratorParams(model)
         params.set_search_options(max_length=room, do_sample=False)

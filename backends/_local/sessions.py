@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._core.errors import OutOfMemoryError
+from .machine import gigabytes
 from .seam import Session
 
 LEAST_KEPT = 16
@@ -112,6 +114,18 @@ def cache_bytes(config: Mapping[str, Any], tokens: int, width: int) -> int:
     size = config.get("head_dim") or config["hidden_size"] // heads
     kept = config.get("num_key_value_heads") or heads
     return 2 * config["num_hidden_layers"] * kept * size * tokens * width
+
+
+def check_room(tokens: int, need: int, free: int) -> None:
+    """Raise `OutOfMemoryError` if a conversation needs more bytes than are free."""
+    if need > free:
+        raise OutOfMemoryError(
+            f"A conversation of {tokens:,} tokens needs {gigabytes(need)} of memory here; "
+            f"{gigabytes(free)} is free.",
+            "Shorten it, ask for fewer tokens, or close other programs.",
+            need=need,
+            free=free,
+        )
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:
