@@ -16,7 +16,7 @@ from ._local.chat_text import has_system_slot
 from ._local.download import OPENVINO
 from ._local.host import LocalModel
 from ._local.snippet import snippet_context
-from ._snippets import Source, render
+from ._snippets import Source, quoted, render
 
 VERSION = "2026.4.1"
 """What was tried."""
@@ -132,7 +132,7 @@ class OpenVino(BuildBackend[OpenVinoBuild]):
             notes = [f"Fetch it first: hf download {build.repository} --local-dir {name}"]
         knobs = context["knobs"]
         if context["stop"]:
-            knobs["stop_strings"] = Source(f"set({context['stop']!r})")
+            knobs["stop_strings"] = Source(f"{{{', '.join(map(quoted, context['stop']))}}}")
         return render(
             "openvino_genai",
             title=f"{self.spec_of(model).label} · {self.label}",

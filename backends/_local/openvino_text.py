@@ -43,25 +43,6 @@ _CACHE_WIDTH = 2
 """Bytes of each number in keys and values."""
 
 
-def options(device: str, threads: int) -> dict[str, Any]:
-    """How a model is computed on a device.
-
-    On a processor in float32, which is what it takes by itself unless it has instructions for less:
-    one text everywhere. Keys and values in float16: they change logits by 0.06 of 35 in
-    SmolLM2-135M, the library's 8 bits by 1.2, which changes words, and float32 takes twice the
-    memory. Threads are not tied to cores, where they would wait behind other models' threads.
-    """
-    chosen: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-    if device == "CPU":
-        chosen |= {
-            "INFERENCE_NUM_THREADS": threads,
-            "ENABLE_CPU_PINNING": False,
-            "INFERENCE_PRECISION_HINT": "f32",
-            "KV_CACHE_PRECISION": "f16",
-        }
-    return chosen
-
-
 class OpenVinoSession:
     """A request of a compiled model, with the states of one conversation; see `seam.Session`."""
 
@@ -120,13 +101,13 @@ class OpenVinoText:
     warnings: tuple[str, ...] = ()
 
     def __init__(
-        self, label: str, compiled: Any, text: ChatText, facts: "Facts", threads: int, device: str
+        self, label: str, compiled: Any, text: ChatText, facts: "Facts", axes: Mapping[str, int]
     ) -> None:
         self.label, self.text, self.context = label, text, facts.context
-        self.threads, self.device = threads, device.lower()
+        self.threads, self.device = facts.threads, facts.device.lower()
         self._compiled: Any = compiled
         self._inputs: set[str] = {port.any_name for port in compiled.inputs}
-        self._axes = facts.axes
+        self._axes = axes
         self._size = facts.bytes_per_token
         # Kept conversations never take more than a quarter of what is free once it is loaded.
         budget = min(2 * facts.context * self._size, free_memory() / 4)
@@ -152,17 +133,39 @@ class OpenVinoText:
 
 
 class Facts:
-    """What the files of a model say of it. Raises `OSError`, `ValueError` or `KeyError`."""
+    """What the files of a model say of it, and how it is computed.
 
-    def __init__(self, folder: Path, context: int | None = None) -> None:
+    Raises `OSError`, `ValueError`, `KeyError`, `TypeError` or `AttributeError`.
+    """
+
+    def __init__(self, folder: Path, context: int | None, device: str) -> None:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
         longest = int(config["max_position_embeddings"])
         self.context: int = min(context or CONTEXT_CAP, CONTEXT_CAP, longest)
         self.weights = (folder / WEIGHTS).stat().st_size
         """Bytes of its weights."""
         self.bytes_per_token = cache_bytes(config, 1, _CACHE_WIDTH)
-        self.axes: dict[str, int] = {}
-        """The axis of tokens in each of its states; known once the model has been read."""
+        self.device = device
+        self.threads = 1 if self.weights < SMALL else physical_cores()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How OpenVINO computes it.
+
+        On a processor in float32, which is what it takes by itself unless there are instructions
+        for less: one text everywhere. Keys and values in float16: they change logits by 0.06 of 35
+        in SmolLM2-135M, the library's 8 bits by 1.2, which changes words, and float32 takes twice
+        the memory. Threads are not tied to cores: there they would wait for another model's.
+        """
+        chosen: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if self.device == "CPU":
+            chosen |= {
+                "INFERENCE_NUM_THREADS": self.threads,
+                "ENABLE_CPU_PINNING": False,
+                "INFERENCE_PRECISION_HINT": "f32",
+                "KV_CACHE_PRECISION": "f16",
+            }
+        return chosen
 
 
 def is_complete(folder: Path) -> bool:
@@ -183,7 +186,7 @@ def plan(label: str, folder: str, context: int | None = None, device: str = "CPU
     if not (path / "tokenizer.json").is_file() and (path / OWN_TOKENIZER).is_file():
         raise no_tokenizer(label)
     try:
-        facts = Facts(path, context)
+        facts = Facts(path, context, device)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(label, path) from error
     cache = min(facts.context, _USUAL_TOKENS) * facts.bytes_per_token
@@ -192,7 +195,7 @@ def plan(label: str, folder: str, context: int | None = None, device: str = "CPU
         need=int(facts.weights + cache + _OVERHEAD),
         per_answer=cache,
         free=free_memory,
-        load=lambda report: _load(path, label, facts, device, report),
+        load=lambda report: _load(path, label, facts, report),
     )
 
 
@@ -204,16 +207,13 @@ def no_tokenizer(label: str) -> MissingDependencyError:
     )
 
 
-def _load(
-    folder: Path, label: str, facts: Facts, device: str, report: Callable[[float], None]
-) -> OpenVinoText:
-    threads = 1 if facts.weights < SMALL else physical_cores()
+def _load(folder: Path, label: str, facts: Facts, report: Callable[[float], None]) -> OpenVinoText:
     try:
         text = ChatText(folder)
         with memory_errors(f"The memory ran out while {label} was loaded."):
             core = _library().Core()
             model = core.read_model(folder / MODEL, folder / WEIGHTS)
-            facts.axes = _token_axes(label, model)
+            axes = _token_axes(label, model)
             _only_last(model)
     except BackendError:
         raise
@@ -222,15 +222,15 @@ def _load(
     report(0.2)  # to compile it takes longer, and nothing is told meanwhile
     try:
         with memory_errors(f"The memory ran out while {label} was loaded."):
-            compiled = core.compile_model(model, device, options(device, threads))
+            compiled = core.compile_model(model, facts.device, facts.options)
     except BackendError:
         raise
     except Exception as error:
-        if device == "CPU":
+        if facts.device == "CPU":
             raise damaged(label, folder) from error
-        raise _device_failed(label, device, error) from error
+        raise _device_failed(label, facts.device, error) from error
     report(1.0)
-    return OpenVinoText(label, compiled, text, facts, threads, device)
+    return OpenVinoText(label, compiled, text, facts, axes)
 
 
 def _token_axes(label: str, model: Any) -> dict[str, int]:

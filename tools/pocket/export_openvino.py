@@ -168,10 +168,14 @@ class Decoder:
 
     def _visibility(self) -> Node:
         """0 where a token sees another, else minus infinity: (conversations, 1, tokens, all)."""
-        op, zero = self.op, self.op.constant(np.int64(0))
-        total = op.gather(op.shape_of(self._mask), op.constant(np.int64(1)), zero)
-        places = op.range(zero, total, op.constant(np.int64(1)), "i64")
-        before = op.less_equal(places, op.unsqueeze(self._positions, self._ints(1, 3)))
+        op, zero, one = self.op, *(self.op.constant(np.int64(n)) for n in (0, 1))
+        total = op.gather(op.shape_of(self._mask), one, zero)
+        new = op.gather(op.shape_of(self._ids), one, zero)
+        places = op.range(zero, total, one, "i64")
+        own = op.unsqueeze(
+            op.range(op.subtract(total, new), total, one, "i64"), self._ints(0, 1, 3)
+        )
+        before = op.less_equal(places, own)
         there = op.convert(op.unsqueeze(self._mask, self._ints(1, 2)), "boolean")
         seen = op.logical_and(before, there)
         return op.select(seen, op.constant(np.float32(0)), op.constant(np.float32(-np.inf)))
@@ -202,7 +206,8 @@ class Decoder:
         return self.op.constant(np.array(values, np.int64))
 
     def _input(self, shape: list[int], kind: Any, name: str) -> Node:
-        node = self.op.parameter(shape, kind, name)
+        node = self.op.parameter(shape, kind)
+        node.set_friendly_name(name)
         node.output(0).set_names({name})
         return node
 
