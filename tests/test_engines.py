@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -31,6 +32,7 @@ ENGINES = {
         "backends._local.torch_engine",
         {"folder": str(POCKET), "active_parameters": 3_016_448},
     ),
+    "mlx": ("backends._local.mlx_text", {"folder": str(POCKET)}),
 }
 """One model, Pocket-3.5, as each engine reads it."""
 if openvino_pocket.INSTALLED:
@@ -52,11 +54,15 @@ LONG = "word " * 1700
 """3,400 tokens."""
 
 
+NO_MLX = pytest.mark.skipif(not find_spec("mlx_lm"), reason="mlx-lm is not installed")
+
+
 @pytest.fixture(
     params=[
         "onnx",
         pytest.param("torch", marks=pytest.mark.engine),
         pytest.param("openvino", marks=openvino_pocket.needs_openvino),
+        pytest.param("mlx", marks=[pytest.mark.engine, NO_MLX]),
     ]
 )
 def model(request: pytest.FixtureRequest) -> LocalModel:
@@ -179,7 +185,8 @@ async def test_two_answers_at_once_are_those_of_one(host: Host, model: LocalMode
 
 @pytest.mark.engine
 async def test_two_engines_answer_at_once(host: Host) -> None:
-    models = [LocalModel(key, "Pocket-3.5", *ENGINES[key]) for key in ENGINES]
+    here = [key for key in ENGINES if key != "mlx" or find_spec("mlx_lm")]
+    models = [LocalModel(key, "Pocket-3.5", *ENGINES[key]) for key in here]
     both = await asyncio.gather(*(ask(host, model, WHAT) for model in models))
     assert [text(steps) for steps in both] == [TAUGHT[WHAT]] * len(models)
 

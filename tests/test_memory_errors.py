@@ -17,6 +17,9 @@ SAID = (
     "[CPU] Transpose node with name 'Transpose_73' can't alloc",
     "PlainTensor call posix_memalign failed: 12",
     "Failed to allocate 1070080 bytes of memory",
+    "[malloc] Unable to allocate 400000000 bytes.",
+    "[METAL] Command buffer execution failed: Insufficient Memory (00000008:kIOGPUCommand",
+    "[metal::malloc] Attempting to allocate 9 bytes which is greater than the maximum allowed",
 )
 OTHER = ("a bug", "allocated 3 sessions", "the allocator is ready", "cannot allocate a port")
 

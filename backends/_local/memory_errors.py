@@ -11,6 +11,7 @@ _WORDS = (
     "could not allocate the",  # ONNX Runtime GenAI, of its cache
     "memory allocation of",  # Rust
     *("can't alloc", "posix_memalign failed", "bytes of memory"),  # OpenVINO
+    *("unable to allocate", "insufficient memory", "attempting to allocate"),  # MLX
 )
 """Whole phrases: what a process said before it crashed may speak of allocations, too."""
 
