@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ._core.backend import Offer, Status, register
 from ._core.errors import BackendError
@@ -138,7 +138,8 @@ class Mlx(BuildBackend[MlxBuild]):
             return None
         if context["images"]:
             return None
-        changes = _changes(folder) if folder else {}
+        config = _config(folder) if folder else {}
+        changes = mlx_text.config_changes(config)
         scaling = changes.pop("rope_scaling", None)
         knobs = context["knobs"]
         return render(
@@ -153,6 +154,7 @@ class Mlx(BuildBackend[MlxBuild]):
             long_factors=mlx_text.has_long_factors(scaling)
             if folder
             else bool(build and build.has_long_factors),
+            nested=not config.get("rope_scaling") and "rope_parameters" in config,
             max_tokens=knobs["max_new_tokens"],
             knobs={
                 name: knobs[key]
@@ -168,9 +170,9 @@ def _is_apple_silicon() -> bool:
     return (sys.platform, platform.machine()) == ("darwin", "arm64")
 
 
-def _changes(folder: Path) -> dict[str, object]:
-    """What mlx-lm is told of a folder; see `mlx_text.config_changes`."""
+def _config(folder: Path) -> dict[str, Any]:
+    """A folder's `config.json`; empty if it cannot be read."""
     try:
-        return mlx_text.config_changes(mlx_text.read_config(folder))
+        return mlx_text.read_config(folder)
     except (OSError, ValueError):
         return {}

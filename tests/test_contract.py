@@ -75,7 +75,8 @@ async def test_a_missing_package_names_its_install_line(backend: Backend, monkey
 
 
 @every_local_backend
-async def test_an_unknown_model_is_said_so(backend: Backend) -> None:
+async def test_an_unknown_model_is_said_so(backend: Backend, monkeypatch) -> None:
+    monkeypatch.setattr(type(backend), "requires", ())  # whatever is installed
     stream = backend.stream("no-such-model", (Message.of("user", "Hi"),), GenerationParams())
     with pytest.raises(ModelNotFoundError) as caught:
         await anext(stream)

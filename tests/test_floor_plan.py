@@ -17,6 +17,8 @@ ENGINES = {
     "safetensors",
     "huggingface_hub",
     "accelerate",
+    "mlx",
+    "mlx_lm",
 }
 PHI3_VISION = ROOT / "backends" / "_local" / "phi3_vision"
 """Classes of models, as Transformers holds them; importing the folder itself loads none of them."""
