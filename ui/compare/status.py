@@ -20,6 +20,7 @@ _STATE_LABELS = {
     "not_pulled": "Not here yet",
     "missing_dependency": "Not installed",
     "missing_packages": "Not installed",
+    "no_build": "Not for this computer",
     "untried": "Not tried yet",
 }
 

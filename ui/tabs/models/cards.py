@@ -73,7 +73,7 @@ def _retirement(backend: Backend, status: Status) -> str:
 def _setup_details(backend: Backend, status: Status) -> str:
     """Return how to enable a backend: packages, variables, where to get it."""
     lines: list[str] = []
-    if backend.missing_packages():
+    if backend.missing_packages() and status.code != "no_build":
         lines.append(f"Install: <code>{escape(backend.install)}</code>")
     if backend.help:
         lines.append(_with_links(backend.help))
