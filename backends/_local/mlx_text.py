@@ -67,23 +67,27 @@ class MlxSession:
         import numpy as np
 
         mx = _package("mlx.core")
-        self._grow(len(tokens))
+        grew = self._grow(len(tokens))
         logits = self._model(mx.array(tokens)[None], cache=self._cache)[0, -1]
         # NumPy has no bfloat16.
         output = Output(np.array(logits.astype(mx.float32)))
         self._length += len(tokens)
-        if in_prompt:  # what this pass worked in: the next one is of another shape
+        if in_prompt or grew:  # MLX keeps what it gave back, and the next pass is of another shape
             mx.clear_cache()
         return output
 
-    def _grow(self, new: int) -> None:
-        """Ask for the memory of a forward pass of `new` tokens. Raises `OutOfMemoryError`."""
+    def _grow(self, new: int) -> bool:
+        """Ask for the memory of a forward pass of `new` tokens. Raises `MemoryError`.
+
+        Returns whether the cache is larger after it.
+        """
         length, facts = self._length + new, self._facts
         need = new * facts.bytes_of_a_pass + new * length * facts.bytes_per_score
-        if length > self._held:
+        if grows := length > self._held:
             self._held = self._length + -(-new // _STEP) * _STEP
             need += self._held * facts.bytes_per_token
         self._make_room(need)
+        return grows
 
     def rewind(self, length: int) -> bool:
         """Forget all but the first `length` tokens. A window of some models cannot."""
