@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ._core.backend import Kind, Offer, Status, register
 from ._core.catalog import MODELS, ModelSpec
 from ._core.errors import BackendError, ModelNotFoundError, RetiredError, ServerError
-from ._core.types import Chunk, Connection, GenerationParams, Message
+from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from ._remote.chat_completions import ChatCompletions, ChatRequest
 from ._remote.endpoint import Endpoint, normalize_url, silence_timeout, timed_out
 from ._remote.errors import ErrorResponse
@@ -166,7 +166,7 @@ class NvidiaNIM(ChatCompletions):
 
     async def _stream_once(
         self, endpoint: Endpoint, request: ChatRequest
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> AsyncGenerator[Chunk | Progress, None]:
         """See `ChatCompletions._stream_once`; remembers whether the model answered."""
         at = endpoint.url, request.model
         unknown = True

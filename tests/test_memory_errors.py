@@ -20,6 +20,8 @@ SAID = (
     "[malloc] Unable to allocate 400000000 bytes.",
     "[METAL] Command buffer execution failed: Insufficient Memory (00000008:kIOGPUCommand",
     "[metal::malloc] Attempting to allocate 9 bytes which is greater than the maximum allowed",
+    "ggml_aligned_malloc: insufficient memory (attempted to allocate 1440.00 MB)",
+    "alloc_tensor_range: failed to allocate buffer of size 1509949440",
 )
 OTHER = ("a bug", "allocated 3 sessions", "the allocator is ready", "cannot allocate a port")
 

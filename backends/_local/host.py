@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -25,10 +25,12 @@ from .machine import LOOKS, gigabytes
 from .memory_errors import HINT, tells_of_memory
 from .messages import (
     Answer,
+    Borrow,
     Cancel,
     Command,
     Ended,
     Event,
+    Lent,
     Load,
     LoadFailed,
     Loading,
@@ -73,16 +75,20 @@ class LocalModel:
     """Which models would fit into so many bytes, in a sentence."""
 
 
+_Item = Chunk | Progress | Lent | Exception | None
+"""What comes of an answer: steps, the error that ended it, `None` at its end."""
+
+
 class _Job:
     """One answer on its way from a worker to whoever asked for it."""
 
     def __init__(self) -> None:
         self.number = next(_job_numbers)
-        self.items: asyncio.Queue[Chunk | Progress | Exception | None] = asyncio.Queue()
+        self.items: asyncio.Queue[_Item] = asyncio.Queue()
         self.ended = False
         self._loop = asyncio.get_running_loop()
 
-    def put(self, *items: Chunk | Progress | Exception | None) -> None:
+    def put(self, *items: _Item) -> None:
         """Hand over steps, the error that ended the answer, or `None` at its end."""
         self.ended = self.ended or any(
             item is None or isinstance(item, Exception) for item in items
@@ -90,7 +96,7 @@ class _Job:
         with suppress(RuntimeError):  # its loop has closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._take, items)
 
-    def _take(self, items: Sequence[Chunk | Progress | Exception | None]) -> None:
+    def _take(self, items: Sequence[_Item]) -> None:
         for item in items:
             self.items.put_nowait(item)
 
@@ -194,14 +200,38 @@ class Host:
         job = _Job()
         talk = tuple(map(_clean, conversation))
         answer = Answer(job.number, model.key, talk, params, time.monotonic())
-        # In a thread: to start a process takes some milliseconds, and so do large pictures.
-        loop = asyncio.get_running_loop()
-        state = await loop.run_in_executor(LOOKS, self._begin, model, job, answer)
-        try:
+        async with self._asking(model, job, answer):
             while (item := await job.items.get()) is not None:
                 if isinstance(item, Exception):
                     raise item
-                yield item
+                if not isinstance(item, Lent):
+                    yield item
+
+    async def lend(self, model: LocalModel) -> AsyncGenerator[Progress | Lent, None]:
+        """Load a model whose engine is a server, if it has to be; then say where it is asked.
+
+        It is kept for this caller until the iterator is closed. After `Lent` only the end of its
+        process comes, as the error that it is to an answer. Raises `BackendError`.
+        """
+        job = _Job()
+        borrow = Borrow(job.number, model.key, time.monotonic())
+        async with self._asking(model, job, borrow):
+            while (item := await job.items.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                if not isinstance(item, Chunk):
+                    yield item
+
+    @asynccontextmanager
+    async def _asking(
+        self, model: LocalModel, job: _Job, command: Answer | Borrow
+    ) -> AsyncGenerator[None, None]:
+        """Have a worker begin, and stop at the end."""
+        # In a thread: to start a process takes some milliseconds, and so do large pictures.
+        loop = asyncio.get_running_loop()
+        state = await loop.run_in_executor(LOOKS, self._begin, model, job, command)
+        try:
+            yield
         finally:
             self._leave(state, job)
 
@@ -261,7 +291,7 @@ class Host:
             for worker in (*workers, *([self._spare] if self._spare else [])):
                 worker.end()
 
-    def _begin(self, model: LocalModel, job: _Job, answer: Answer) -> _Model:
+    def _begin(self, model: LocalModel, job: _Job, command: Answer | Borrow) -> _Model:
         with self._lock:
             state = self._models.get(model.key)
             if state is None:
@@ -271,7 +301,7 @@ class Host:
             if not state.loaded:
                 job.put(Progress("loading", 0.0))
             state.jobs[job.number] = job
-            state.worker.send(answer)
+            state.worker.send(command)
         return state
 
     def _worker_for(self, model: LocalModel) -> _Worker:
@@ -321,7 +351,7 @@ class Host:
     # ── What workers say; on the threads that read from them ───────────────────────────────────
 
     def _on_event(self, worker: _Worker, event: Event) -> None:
-        if isinstance(event, Steps | Ended):
+        if isinstance(event, Steps | Lent | Ended):
             with self._lock:
                 states = [state for state in worker.models.values() if event.job in state.jobs]
                 job = states[0].jobs[event.job] if states else None
@@ -329,6 +359,8 @@ class Host:
                     del states[0].jobs[event.job]
             if job and isinstance(event, Steps):
                 job.put(*event.steps)
+            elif job and isinstance(event, Lent):
+                job.put(event)
             elif job and isinstance(event, Ended):
                 job.put(event.failure.error if event.failure else None)
             return

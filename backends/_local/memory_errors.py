@@ -12,6 +12,7 @@ _WORDS = (
     "memory allocation of",  # Rust
     *("can't alloc", "posix_memalign failed", "bytes of memory"),  # OpenVINO
     *("unable to allocate", "insufficient memory", "attempting to allocate"),  # MLX
+    "failed to allocate buffer",  # llama.cpp, which also says “insufficient memory”
 )
 """Whole phrases: what a process said before it crashed may speak of allocations, too."""
 

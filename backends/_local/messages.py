@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 from .._core import errors
 from .._core.errors import BackendError
 from .._core.types import Chunk, GenerationParams, Message, Progress
+from .seam import Served
 
 # Pictures are bytes: in JSON they stand as base64.
 _BYTES = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
@@ -52,6 +53,17 @@ class Answer:
 
 
 @dataclass(frozen=True, config=_BYTES)
+class Borrow:
+    """Keep a model that is a server for whoever asks it, until that is cancelled."""
+
+    job: int
+    model: str
+    at: float
+    """When it was asked for, as `Answer.at`."""
+    kind: Literal["borrow"] = "borrow"
+
+
+@dataclass(frozen=True, config=_BYTES)
 class Unload:
     """Give a model's memory back; nobody is being answered by it."""
 
@@ -61,13 +73,13 @@ class Unload:
 
 @dataclass(frozen=True, config=_BYTES)
 class Cancel:
-    """Stop an answer."""
+    """Stop an answer, or give a borrowed model back."""
 
     job: int
     kind: Literal["cancel"] = "cancel"
 
 
-Command = Annotated[Load | Proceed | Answer | Cancel | Unload, Field(discriminator="kind")]
+Command = Annotated[Load | Proceed | Answer | Borrow | Cancel | Unload, Field(discriminator="kind")]
 """What the page sends."""
 
 
@@ -134,6 +146,19 @@ class Failure:
 
 
 @dataclass(frozen=True, config=_BYTES)
+class Lent:
+    """A borrowed model is free to be asked, and where."""
+
+    job: int
+    served: Served
+    queued: float
+    """Seconds that it was waited for in line."""
+    load: float | None
+    """Seconds that it was waited for while it was loaded; `None` if it was there."""
+    kind: Literal["lent"] = "lent"
+
+
+@dataclass(frozen=True, config=_BYTES)
 class Ended:
     """An answer has ended; `failure` tells why, if not by itself."""
 
@@ -160,7 +185,7 @@ class Unloaded:
 
 
 Event = Annotated[
-    Needs | Loading | Steps | Ended | LoadFailed | Unloaded, Field(discriminator="kind")
+    Needs | Loading | Steps | Lent | Ended | LoadFailed | Unloaded, Field(discriminator="kind")
 ]
 """What a worker sends."""
 

@@ -1,8 +1,8 @@
-"""The seam between an engine and the decode loop: an engine reads tokens and gives logits."""
+"""The seams of engines: most read tokens and give logits; one is a whole server, asked as such."""
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .._core.types import Chunk, ExpertRouting, GenerationParams, Message, Progress
@@ -89,6 +89,35 @@ class Loaded(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Served:
+    """Where a model is asked whose engine is a whole server: on loopback, with a key of its own."""
+
+    url: str
+    key: str = field(repr=False)
+    device: str
+    """Where it runs, as `Loaded.device`."""
+    controls: tuple[str, ...] = ()
+    """Its control tokens, longest first: no text of a visitor may hold one."""
+    system_slot: bool = True
+    """Whether its chat template has a place for a system prompt."""
+
+
+@dataclass
+class Serving:
+    """A model in memory in an engine that reads conversations itself: a server in this process."""
+
+    served: Served
+    answers: int
+    """So many it gives at once."""
+    server: Any
+    """Ends when it is let go of."""
+
+    def close(self) -> None:
+        """End the server, and give its memory back."""
+        self.server = None
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a model gets into memory. Made in the worker, so it may import an engine."""
@@ -101,5 +130,5 @@ class Plan:
     """Bytes that every further answer may take."""
     free: Callable[[], int]
     """Bytes that are free on the device now."""
-    load: Callable[[Callable[[float], None]], Loaded]
+    load: Callable[[Callable[[float], None]], Loaded | Serving]
     """Load it, reporting the fraction that is done."""

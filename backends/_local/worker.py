@@ -17,18 +17,20 @@ from .decode import answer
 from .machine import release_memory
 from .messages import (
     Answer,
+    Borrow,
     Cancel,
     Command,
     Ended,
     Event,
     Failure,
+    Lent,
     Load,
     Needs,
     Proceed,
     Unload,
     Unloaded,
 )
-from .seam import Loaded, Plan, Steps
+from .seam import Loaded, Plan, Serving, Steps
 
 BUNDLE = 0.005
 """Seconds for which the steps of an answer are gathered before they cross the pipe."""
@@ -37,9 +39,9 @@ MAX_ACTIVE = 4
 
 
 class _Job:
-    """One answer in the worker."""
+    """One answer in the worker, or one user of a model that is a server."""
 
-    def __init__(self, asked: Answer) -> None:
+    def __init__(self, asked: Answer | Borrow) -> None:
         self.asked = asked
         self.loaded_after: float | None = None
         """Seconds that it waited for its model to be loaded, if it did."""
@@ -70,9 +72,11 @@ class Worker:
         self._events = events
         self._labels: dict[str, str] = {}
         self._plans: dict[str, Plan] = {}
-        self._models: dict[str, Loaded] = {}
+        self._models: dict[str, Loaded | Serving] = {}
         self._to_load: deque[str] = deque()
         self._active: list[_Job] = []
+        self._lent: list[_Job] = []
+        """Those who ask a server, which computes on threads of its own."""
         self._waiting: deque[_Job] = deque()
         threading.Thread(target=self._listen, args=(commands,), daemon=True).start()
 
@@ -114,7 +118,7 @@ class Worker:
                     self._measure(command.model)
                 else:
                     self._to_load.append(command.model)
-            elif isinstance(command, Answer):
+            elif isinstance(command, Answer | Borrow):
                 self._waiting.append(_Job(command))
             elif isinstance(command, Cancel):
                 self._cancel(command)
@@ -181,6 +185,9 @@ class Worker:
         self._send(Unloaded(model))
 
     def _cancel(self, command: Cancel) -> None:
+        for job in [job for job in self._lent if job.asked.job == command.job]:
+            self._lent.remove(job)
+            self._send(Ended(command.job))
         for job in (*self._active, *self._waiting):
             if job.asked.job == command.job:
                 job.cancelled = True
@@ -193,11 +200,24 @@ class Worker:
         for job in [job for job in self._waiting if self._can_begin(job)]:
             if self._can_begin(job):  # each takes room of the next one
                 self._waiting.remove(job)
-                self._active.append(job)
                 job.queued = time.monotonic() - job.asked.at - (job.loaded_after or 0)
+                self._begin(job)
         loaded = (job for job in self._waiting if job.asked.model in self._models)
         for place, job in enumerate(loaded, 1):
             self._tell(job, Progress.in_line(place))
+
+    def _begin(self, job: _Job) -> None:
+        """Begin an answer, or lend a server."""
+        if not isinstance(job.asked, Borrow):
+            self._active.append(job)
+            return
+        model = self._models[job.asked.model]
+        if isinstance(model, Serving):
+            self._lent.append(job)
+            self._send(Lent(job.asked.job, model.served, job.queued, job.loaded_after))
+        else:
+            fault = TypeError(f"{self._labels[job.asked.model]} is no server")
+            self._send(Ended(job.asked.job, Failure.of(fault)))
 
     def _can_begin(self, job: _Job) -> bool:
         """Whether a waiting answer could begin now, or end."""
@@ -206,12 +226,13 @@ class Worker:
             return True
         if model not in self._models:
             return False
-        beside = sum(one.asked.model == model for one in self._active)
+        beside = sum(one.asked.model == model for one in (*self._active, *self._lent))
         if not beside:
             return True
-        plan = self._plans[model]
+        plan, loaded = self._plans[model], self._models[model]
+        most = loaded.answers if isinstance(loaded, Serving) else MAX_ACTIVE
         # Answers that run may still grow to full length, so room is asked for all of them.
-        return beside < MAX_ACTIVE and plan.free() >= plan.per_answer * (beside + 1)
+        return beside < most and plan.free() >= plan.per_answer * (beside + 1)
 
     def _tell(self, job: _Job, progress: Progress) -> None:
         """Send progress at once, if it is news."""
@@ -221,15 +242,18 @@ class Worker:
 
     def _step(self, job: _Job) -> None:
         """One forward pass of one answer."""
-        if job.cancelled or not job.asked.messages:  # or it only waited for the model
+        asked = job.asked
+        if isinstance(asked, Borrow) or job.cancelled or not asked.messages:  # or it only waited
             self._end(job)
             return
         began = time.monotonic()
         try:
             if job.steps is None:
-                asked = job.asked
                 job.news.clear()
-                job.steps = answer(self._models[asked.model], asked.messages, asked.params)
+                loaded = self._models[asked.model]
+                if isinstance(loaded, Serving):
+                    raise TypeError(f"{self._labels[asked.model]} is asked at its server")
+                job.steps = answer(loaded, asked.messages, asked.params)
             step = next(job.steps)
         except StopIteration:
             self._end(job)

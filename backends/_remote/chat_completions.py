@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._core.backend import (
@@ -91,10 +92,13 @@ class ChatCompletions(RemoteBackend):
     install: ClassVar[str] = "pip install openai"
     fallback_models: ClassVar[tuple[str, ...]] = ()
     """Model ids that are shown when the server cannot be asked for its list."""
+    uses_proxies: ClassVar[bool] = True
+    """Whether requests go through the proxies that the environment names."""
 
     def __init__(self) -> None:
         self.clients: ClientCache[openai.AsyncOpenAI] = ClientCache(
-            _build_client, close=lambda client: client.close()
+            partial(_build_client, uses_proxies=self.uses_proxies),
+            close=lambda client: client.close(),
         )
         """The SDK's clients, by base URL."""
 
@@ -128,6 +132,10 @@ class ChatCompletions(RemoteBackend):
         """The models of a server that answers, in any order; `listed` as above."""
         ready = Status("ready", "The server has it.", "ready_listed")
         return [Offer(model, self.spec_of(model), ready) for model in listed or ()]
+
+    def reader(self, url: str) -> "StreamReader":
+        """What reads the events of a response from this base URL."""
+        return StreamReader(self.label, self.device_of(url))
 
     def map_error(self, model: str, response: ErrorResponse) -> BackendError:
         """The error for an error response of this service."""
@@ -260,9 +268,9 @@ class ChatCompletions(RemoteBackend):
 
     async def _stream_once(
         self, endpoint: Endpoint, request: ChatRequest
-    ) -> AsyncGenerator[Chunk, None]:
-        """Send one request and yield the chunks of its response. Raises `BackendError` only."""
-        reader = _StreamReader(self.label, self.device_of(endpoint.url))
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Send one request and yield the steps of its response. Raises `BackendError` only."""
+        reader = self.reader(endpoint.url)
         import openai
 
         async with self.clients.use(endpoint.url) as client:
@@ -279,8 +287,8 @@ class ChatCompletions(RemoteBackend):
                     events = await self.await_deferred_stream(client, events)
                 async with events:
                     async for event in events:
-                        if chunk := reader.read(event):
-                            yield chunk
+                        if step := reader.read(event):
+                            yield step
                 yield reader.end()
             except openai.OpenAIError as error:
                 raise self._map_sdk_error(request, error, endpoint, reader.begun) from error
@@ -353,7 +361,7 @@ _LIST_REQUEST = ChatRequest("", {})
 """Stands for a request of the list in `_map_sdk_error`."""
 
 
-class _StreamReader:
+class StreamReader:
     """Turns the events of a stream into chunks; tolerates missing and malformed fields."""
 
     def __init__(self, label: str, device: str | None) -> None:
@@ -363,8 +371,12 @@ class _StreamReader:
         self._filtered: tuple[str, ...] = ()
         self.begun = False
 
-    def read(self, event: Any) -> Chunk | None:
+    def read(self, event: Any) -> Chunk | Progress | None:
         """The chunk with an event's text; `None` if it has none."""
+        return self.read_text(event)
+
+    def read_text(self, event: Any) -> Chunk | None:
+        """The same, of what every server of this protocol sends."""
         at = time.monotonic()
         if not isinstance(event, dict):
             return None
@@ -447,7 +459,7 @@ def _parse_model_ids(listed: Any) -> list[str] | None:
     return names[:MAX_LISTED_MODELS]
 
 
-def _build_client(url: str) -> "openai.AsyncOpenAI":
+def _build_client(url: str, uses_proxies: bool) -> "openai.AsyncOpenAI":
     import openai
 
     timeout = openai.Timeout(silence_timeout(), connect=CONNECT_TIMEOUT)
@@ -457,6 +469,9 @@ def _build_client(url: str) -> "openai.AsyncOpenAI":
         max_retries=0,
         timeout=timeout,
         http_client=openai.DefaultAsyncHttpxClient(
-            timeout=timeout, follow_redirects=False, event_hooks={"request": [replace_sdk_headers]}
+            timeout=timeout,
+            follow_redirects=False,
+            event_hooks={"request": [replace_sdk_headers]},
+            trust_env=uses_proxies,
         ),
     )

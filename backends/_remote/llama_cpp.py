@@ -1,0 +1,110 @@
+"""llama.cpp's server, as a worker of ours runs it: what it takes and tells beyond the protocol.
+
+Names of fields: `tools/server/README.md` in ggml-org/llama.cpp, and `xllamacpp` 2026.10.11549, with
+which each was tried.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, cast
+
+from .._core.backend import Kind
+from .._core.errors import BackendError, ContextLengthError
+from .._core.types import Chunk, GenerationParams, Message, Progress, Timings, Usage
+from .chat_completions import ChatCompletions, StreamReader
+from .endpoint import parse_count
+from .errors import ErrorResponse
+
+_SEEDS = 2**32 - 1
+"""How many there are: one more would be its word for none."""
+
+
+class LlamaCppServer(ChatCompletions):
+    """A llama.cpp server on loopback. All knobs of a request are to be set: it has others."""
+
+    id: ClassVar[str] = "llama_cpp"
+    label: ClassVar[str] = "llama.cpp"
+    kind: ClassVar[Kind] = "server"
+    uses_proxies: ClassVar[bool] = False
+
+    def body(
+        self, model: str, messages: Sequence[Message], params: GenerationParams
+    ) -> dict[str, Any]:
+        """See `ChatCompletions.body`."""
+        extra: dict[str, Any] = {
+            # As our own engines draw: by temperature, then top-k, then top-p, and nothing else.
+            "samplers": ["temperature", "top_k", "top_p"],
+            "top_k": params.top_k,
+            # What was read is used again, unless the same text is to come again: the same
+            # prompt in other pieces gives logits that differ a little.
+            "cache_prompt": params.seed is None,
+            "reasoning_format": "none",  # what a model thinks is part of its text
+            "return_progress": True,
+            "timings_per_token": True,
+        }
+        if params.seed is not None:
+            extra["seed"] = params.seed % _SEEDS
+        return super().body(model, messages, params) | extra
+
+    def reader(self, url: str) -> StreamReader:
+        """See `ChatCompletions.reader`."""
+        return LlamaCppReader(self.label, self.device_of(url))
+
+    def map_error(self, model: str, response: ErrorResponse) -> BackendError:
+        """See `ChatCompletions.map_error`; a prompt that is too long says its length."""
+        error = super().map_error(model, response)
+        body = cast("dict[str, Any]", response.body) if isinstance(response.body, dict) else {}
+        told = body.get("error", body)
+        if isinstance(error, ContextLengthError) and isinstance(told, dict):
+            told = cast("dict[str, Any]", told)
+            error.values["tokens"] = parse_count(told.get("n_prompt_tokens"))
+            error.values["context"] = parse_count(told.get("n_ctx"))
+        return error
+
+
+class LlamaCppReader(StreamReader):
+    """Reads how far a prompt is, and the server's own clock and counts, from its events."""
+
+    def __init__(self, label: str, device: str | None) -> None:
+        super().__init__(label, device)
+        self._timings: dict[str, Any] = {}
+        self._told = 0
+        """Tokens of the answer that the chunks so far told of."""
+
+    def read(self, event: Any) -> Chunk | Progress | None:
+        """See `StreamReader.read`."""
+        if not isinstance(event, dict):
+            return None
+        event = cast("dict[str, Any]", event)
+        if isinstance(timings := event.get("timings"), dict):
+            self._timings = cast("dict[str, Any]", timings)
+        chunk = self.read_text(event)
+        if chunk is not None:
+            return replace(chunk, tokens=self._new_tokens())
+        if isinstance(progress := event.get("prompt_progress"), dict):
+            progress = cast("dict[str, Any]", progress)
+            total, done = (parse_count(progress.get(name)) for name in ("total", "processed"))
+            if total and done is not None:
+                return Progress("prefill", min(1.0, done / total))
+        return None
+
+    def end(self) -> Chunk:
+        """See `StreamReader.end`."""
+        chunk = super().end()
+        prefill, decode = (self._seconds(name) for name in ("prompt_ms", "predicted_ms"))
+        timings = replace(chunk.timings or Timings(), prefill=prefill, decode=decode)
+        return replace(chunk, tokens=self._new_tokens(chunk.usage), timings=timings)
+
+    def _new_tokens(self, usage: Usage | None = None) -> int | None:
+        """Tokens since the last chunk: some give no text, others half a character."""
+        made = parse_count(self._timings.get("predicted_n"))
+        if usage and usage.output_tokens is not None:
+            made = usage.output_tokens
+        if made is None:
+            return None
+        new, self._told = max(0, made - self._told), max(made, self._told)
+        return new
+
+    def _seconds(self, name: str) -> float | None:
+        value = self._timings.get(name)
+        return value / 1000 if isinstance(value, int | float) and value >= 0 else None

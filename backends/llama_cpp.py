@@ -1,0 +1,307 @@
+"""llama.cpp on this machine: GGUF files, also those that other programs have fetched."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
+from typing import ClassVar, cast
+
+from ._core.backend import CONTEXT_CAP, Health, Offer, Status, check_pictures, register
+from ._core.catalog import MODELS, ModelSpec, known_model
+from ._core.errors import (
+    BackendConnectionError,
+    ContextLengthError,
+    MissingDependencyError,
+    ModelNotFoundError,
+)
+from ._core.types import Chunk, Connection, GenerationParams, Message, Progress, Role, Timings
+from ._core.unicode import clean
+from ._local import gguf, llama_server
+from ._local.backend import LocalBackend, look
+from ._local.chat_text import DEFAULT_PARAMS, escape_control_tokens, to_template_messages
+from ._local.decode import most_tokens, too_long
+from ._local.download import download, kept_size
+from ._local.host import HOST, LocalModel
+from ._local.machine import gigabytes, total_memory
+from ._local.messages import Lent
+from ._local.sampling import GREEDY_BELOW
+from ._local.seam import Served
+from ._remote.llama_cpp import LlamaCppServer
+
+_PATIENCE = 5.0
+"""Seconds in which the end of a process is heard of, once its server has hung up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A GGUF file in a repository on the Hugging Face Hub."""
+
+    key: str
+    """Of the model in the catalog."""
+    repository: str
+    file: str
+    size: int
+    """Bytes of the file, about."""
+    per_token: int
+    """Bytes of keys and values of one token, in 16 bits."""
+
+    @property
+    def model(self) -> str:
+        """The backend's id for it: where it lies in the Hub's cache, and in LM Studio's folder."""
+        return f"{self.repository}/{self.file}"
+
+
+DOWNLOADS = (
+    Download(
+        "phi-3-mini-4k",
+        "microsoft/Phi-3-mini-4k-instruct-gguf",
+        "Phi-3-mini-4k-instruct-q4.gguf",
+        2_390_000_000,
+        per_token=2 * 2 * 32 * 32 * 96,
+    ),
+)
+"""What Microsoft publishes as GGUF in 4 bits; its model card names the size."""
+
+
+@register
+class LlamaCpp(LocalBackend):
+    """Any GGUF file that chats, Phi or not, in a process of its own.
+
+    Looked for below `PHI_MODELS_DIR`, and where the Hugging Face Hub's clients, LM Studio, Ollama
+    and llama.cpp itself keep theirs. What is found is only read. The same seed gives the same text
+    where an answer is computed alone; beside another one, a sum may round differently.
+    """
+
+    id: ClassVar[str] = "llama_cpp"
+    label: ClassVar[str] = "llama.cpp"
+    requires: ClassVar[tuple[str, ...]] = ("xllamacpp", "openai")
+    install: ClassVar[str] = "pip install xllamacpp==2026.10.11549"
+    downloads_from: ClassVar[str] = "the Hugging Face Hub"
+
+    def __init__(self) -> None:
+        self._server = LlamaCppServer()
+
+    async def check(self, connection: Connection | None = None) -> Health:
+        """Ready if the package and at least one file are here; see `Backend.check`."""
+        return await look(self._check)
+
+    def _check(self) -> Health:
+        found = gguf.find()
+        offers = [_own(one) for one in found]
+        offers += [_offer(one) for one in DOWNLOADS if not _found(one, found)]
+        if without := self.without_packages():
+            return Health(without, [Offer(one.model, one.spec, without) for one in offers])
+        offers.sort(key=lambda offer: not offer.status.ready)
+        if offers[0].status.ready:
+            return Health(Status("ready", "Runs on this machine.", "ready_local"), offers)
+        sentence = "None of its models is on this machine yet. Choose one to download it."
+        return Health(Status("not installed", sentence, "no_weights"), offers)
+
+    async def load(self, connection: Connection | None = None) -> None:
+        """Have a process and the client ready; see `Backend.load`."""
+        if not self.missing_packages():
+            await asyncio.gather(super().load(), asyncio.to_thread(import_module, "openai"))
+
+    def local_model(self, model: str) -> LocalModel:
+        """See `LocalBackend.local_model`."""
+        found = gguf.find()
+        published = next((one for one in DOWNLOADS if one.model == model), None)
+        one = next((one for one in found if one.model == model), None)
+        one = one or (_found(published, found) if published else None)
+        if one is None and published:
+            raise MissingDependencyError(
+                f"{MODELS[published.key].label} is not on this machine.",
+                f"Download it first (about {gigabytes(published.size)}), or choose another model.",
+                model=model,
+            )
+        if one is None:
+            raise ModelNotFoundError(
+                f"{self.label} has no model called {model}.", "Choose another one.", model=model
+            )
+        return LocalModel(
+            f"{self.id}:{one.file}",
+            _spec(one).label,
+            "backends._local.llama_server",
+            {"file": str(one.file)},
+            hint=lambda free: "Close other programs, or choose a smaller file.",
+        )
+
+    def spec_of(self, model: str) -> ModelSpec:
+        """What is known about a model by its file: its name guesses at the catalogue's."""
+        found = next((one for one in gguf.find() if one.model == model), None)
+        return _spec(found) if found else _text_only(known_model(model))
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Answer the conversation on this machine; see `Backend.stream`."""
+        self.check_packages()
+        check_pictures(await look(partial(self.spec_of, model)), messages)
+        local = await look(partial(self.local_model, model))
+        async with aclosing(HOST.lend(local)) as steps:
+            async for step in steps:
+                if isinstance(step, Lent):
+                    break
+                yield step
+            else:
+                return
+            try:
+                async with aclosing(self._ask(local.label, step, messages, params)) as answer:
+                    async for one in answer:
+                        yield one
+            except BackendConnectionError:
+                # Its server hung up: most likely its process has ended, whose reason says more.
+                await _end_of(steps)
+                raise
+
+    async def _ask(
+        self, label: str, lent: Lent, messages: Sequence[Message], params: GenerationParams
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """The answer of a server that was lent. Raises `BackendError`."""
+        served = lent.served
+        where = Connection(served.url, served.key)
+        steps = self._server.stream(label, _prepared(served, messages), _explicit(params), where)
+        first = True
+        async with aclosing(steps):
+            try:
+                async for step in steps:
+                    if isinstance(step, Chunk):
+                        timings = step.timings or (Timings() if first else None)
+                        first = False
+                        if timings:
+                            timings = replace(timings, device=served.device)
+                        if step.finish_reason and timings:
+                            timings = replace(timings, queued=lent.queued, load=lent.load)
+                        step = replace(step, timings=timings)
+                    yield step
+            except ContextLengthError as error:
+                tokens, context = (error.values.get(name) for name in ("tokens", "context"))
+                if isinstance(tokens, int) and isinstance(context, int):
+                    raise too_long(label, tokens, context) from error
+                raise
+
+    def download(
+        self, model: str, connection: Connection | None = None
+    ) -> AsyncGenerator[Progress, None]:
+        """Fetch a file into the Hugging Face cache; see `Backend.download`."""
+        one = next((one for one in DOWNLOADS if one.model == model), None)
+        if one is None:
+            raise ModelNotFoundError(f"{model} cannot be downloaded.", "Choose another one.")
+        return download(one.repository, MODELS[one.key].label, kinds=(one.file,))
+
+
+async def _end_of(steps: AsyncGenerator[Progress | Lent, None]) -> None:
+    """Wait a little for the end of a process that was lent. Raises the error that it is."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            async for _ in steps:
+                pass
+    except TimeoutError:
+        return
+
+
+def _prepared(served: Served, messages: Sequence[Message]) -> list[Message]:
+    """A conversation as the model's template takes it, without control tokens in its texts."""
+    talk = to_template_messages(
+        messages,
+        system_slot=served.system_slot,
+        write=lambda message: escape_control_tokens(clean(message.text), served.controls),
+    )
+    return [Message.of(cast("Role", turn["role"]), turn["content"]) for turn in talk]
+
+
+def _explicit(params: GenerationParams) -> GenerationParams:
+    """The same with every knob set, as our own engines set them."""
+    temperature, top_p, top_k = (
+        getattr(DEFAULT_PARAMS, name) if getattr(params, name) is None else getattr(params, name)
+        for name in ("temperature", "top_p", "top_k")
+    )
+    return replace(
+        params,
+        max_tokens=most_tokens(params),
+        temperature=0.0 if temperature < GREEDY_BELOW else temperature,
+        top_p=top_p,
+        top_k=top_k,
+        stop=tuple(text for text in params.stop if text),
+    )
+
+
+def _found(published: Download, found: Sequence[gguf.Found]) -> gguf.Found | None:
+    """A published file, wherever it lies on this machine."""
+    return next((one for one in found if one.file.name == published.file), None)
+
+
+def _spec(found: gguf.Found) -> ModelSpec:
+    """What is known about a file: as the catalogue knows it, if its name is that of a model."""
+    header = found.header
+    for name in (found.model, header.name):
+        if (spec := known_model(name)).key in MODELS:
+            return _text_only(spec)
+    return ModelSpec(
+        key=found.model,
+        label=found.title,
+        family="",
+        parameters=header.parameters,
+        active_parameters=header.active_parameters,
+        context=header.context,
+        languages=(),
+        modalities=("text",),
+        licence="",
+        source="",
+        architecture=header.architecture,
+    )
+
+
+def _text_only(spec: ModelSpec) -> ModelSpec:
+    """The same model as it reads without what sees, which is in a file of its own."""
+    return spec if spec.modalities == ("text",) else replace(spec, modalities=("text",))
+
+
+def _too_large(need: int) -> Status | None:
+    """That so many bytes are more than this machine has, if they are."""
+    if need <= total_memory():
+        return None
+    return Status(
+        "unreachable",
+        f"Too large for this machine: needs {gigabytes(need)} of memory, it has "
+        f"{gigabytes(total_memory())}.",
+        "too_large",
+        {"need": need, "total": total_memory()},
+    )
+
+
+def _own(found: gguf.Found) -> Offer:
+    """A file on this machine."""
+    need = llama_server.need(found.header)
+    kind = f", in {found.header.file_type}" if found.header.file_type else ""
+    ready = Status("ready", f"On this machine{kind}: {found.file}", "ready_local")
+    return Offer(
+        found.model,
+        _spec(found),
+        _too_large(need) or ready,
+        memory=need,
+        bytes_per_token=found.header.read_per_token,
+    )
+
+
+def _offer(one: Download) -> Offer:
+    """A file that can be fetched."""
+    spec = MODELS[one.key]
+    need = llama_server.need_of(one.size, CONTEXT_CAP * one.per_token, 32_064)
+    sentence = f"Not on this machine yet: a download of about {gigabytes(one.size)}, in 4 bits."
+    missing = Status("not installed", sentence, "not_downloaded", {"size": one.size})
+    return Offer(
+        one.model,
+        spec,
+        _too_large(need) or missing,
+        download_size=one.size,
+        kept_size=min(one.size, kept_size(one.repository)),
+        memory=need,
+        bytes_per_token=one.size,
+    )
