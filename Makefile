@@ -18,7 +18,13 @@ PAGE_READY = $(VENV)/page-$(call checksum,$(LIGHT) tools/install.py)
 FULL_READY = $(VENV)/full-$(call checksum,$(FULL) tools/install.py)$(nvidia)
 TEST_READY = $(VENV)/test-$(call checksum,$(TESTS))
 
-.PHONY: help run full dev test test-quick lint bench space
+# Engines that nobody needs: in a folder of their own, so that all else is tested without them.
+ENGINES       = build/engines
+ENGINE_PINS   = tests/requirements-engines.txt
+ENGINES_READY = $(ENGINES)/ready-$(call checksum,$(ENGINE_PINS))
+ENGINE_TESTS  = $(wildcard $(addprefix tests/test_,engines.py gguf.py llama_cpp*.py openvino*.py mlx*.py))
+
+.PHONY: help run full dev test test-quick test-engines lint bench space
 
 help: ## say what can be made
 	@echo 'make TARGET, for example: make run PORT=8000 HOST=0.0.0.0'
@@ -41,6 +47,9 @@ test: $(TEST_READY) ## run all tests, in a real browser too
 
 test-quick: $(TEST_READY) ## run the tests that need no browser and no PyTorch, in a minute
 	$(PY) -m pytest -n auto -m 'not live and not browser and not engine' $(ARGS)
+
+test-engines: $(TEST_READY) $(ENGINES_READY) ## run the tests of engines that the page can do without
+	PYTHONPATH='$(CURDIR)/$(ENGINES)' $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ENGINE_TESTS) $(ARGS)
 
 lint: $(TEST_READY) ## check style and types
 	$(PY) -m ruff check .
@@ -80,6 +89,12 @@ $(FULL_READY): $(PAGE_READY)
 	@for stamp in $(VENV)/full-[0-9]*; do test ! -e $$stamp || mv $$stamp $(VENV)/full-before; done
 	@$(PY) tools/install.py full $@
 	@test ! -e $@ || rm -f $(VENV)/full-before
+
+$(ENGINES_READY): $(TEST_READY)
+	@rm -rf $(ENGINES) && mkdir -p $(ENGINES)
+	@$(PY) -m pip --disable-pip-version-check install --quiet --no-compile --no-deps \
+	  --target $(ENGINES) -r $(ENGINE_PINS)
+	@touch $@
 
 $(TEST_READY): $(FULL_READY)
 	@rm -f $(VENV)/test-*

@@ -12,6 +12,7 @@ from ._core.backend import CONTEXT_CAP, Health, Offer, Status, check_pictures, r
 from ._core.catalog import MODELS, ModelSpec, known_model
 from ._core.errors import (
     BackendConnectionError,
+    BackendError,
     ContextLengthError,
     MissingDependencyError,
     ModelNotFoundError,
@@ -20,16 +21,25 @@ from ._core.types import Chunk, Connection, GenerationParams, Message, Progress,
 from ._core.unicode import clean
 from ._local import gguf, llama_server
 from ._local.backend import LocalBackend, look
-from ._local.chat_text import DEFAULT_PARAMS, escape_control_tokens, to_template_messages
+from ._local.chat_text import (
+    DEFAULT_PARAMS,
+    ChatTemplate,
+    escape_control_tokens,
+    to_template_messages,
+)
 from ._local.decode import most_tokens, too_long
 from ._local.download import download, kept_size
-from ._local.host import HOST, LocalModel
+from ._local.host import HOST, Host, LocalModel
 from ._local.machine import gigabytes, total_memory
 from ._local.messages import Lent
 from ._local.sampling import GREEDY_BELOW
 from ._local.seam import Served
+from ._local.snippet import snippet_context
 from ._remote.llama_cpp import LlamaCppServer
+from ._snippets import render
 
+_OURS = ("model", "cache_prompt", "return_progress", "timings_per_token")
+"""Of a request, what a program that only wants the text does without."""
 _PATIENCE = 5.0
 """Seconds in which the end of a process is heard of, once its server has hung up."""
 
@@ -82,13 +92,15 @@ class LlamaCpp(LocalBackend):
 
     def __init__(self) -> None:
         self._server = LlamaCppServer()
+        self._specs: dict[str, ModelSpec] = {}
+        """What is known about files that were found, by their models' names."""
 
     async def check(self, connection: Connection | None = None) -> Health:
         """Ready if the package and at least one file are here; see `Backend.check`."""
         return await look(self._check)
 
     def _check(self) -> Health:
-        found = gguf.find()
+        found = self._find()
         offers = [_own(one) for one in found]
         offers += [_offer(one) for one in DOWNLOADS if not _found(one, found)]
         if without := self.without_packages():
@@ -106,7 +118,7 @@ class LlamaCpp(LocalBackend):
 
     def local_model(self, model: str) -> LocalModel:
         """See `LocalBackend.local_model`."""
-        found = gguf.find()
+        found = self._find()
         published = next((one for one in DOWNLOADS if one.model == model), None)
         one = next((one for one in found if one.model == model), None)
         one = one or (_found(published, found) if published else None)
@@ -130,8 +142,13 @@ class LlamaCpp(LocalBackend):
 
     def spec_of(self, model: str) -> ModelSpec:
         """What is known about a model by its file: its name guesses at the catalogue's."""
-        found = next((one for one in gguf.find() if one.model == model), None)
-        return _spec(found) if found else _text_only(known_model(model))
+        return self._specs.get(model) or _text_only(known_model(model))
+
+    def _find(self) -> list[gguf.Found]:
+        """Every file on this machine. Looks at the disk."""
+        found = gguf.find()
+        self._specs = {one.model: _spec(one) for one in found}
+        return found
 
     async def stream(
         self,
@@ -142,9 +159,17 @@ class LlamaCpp(LocalBackend):
     ) -> AsyncGenerator[Chunk | Progress, None]:
         """Answer the conversation on this machine; see `Backend.stream`."""
         self.check_packages()
-        check_pictures(await look(partial(self.spec_of, model)), messages)
         local = await look(partial(self.local_model, model))
-        async with aclosing(HOST.lend(local)) as steps:
+        check_pictures(self.spec_of(model), messages)
+        async with aclosing(self.answer(HOST, local, messages, params)) as steps:
+            async for step in steps:
+                yield step
+
+    async def answer(
+        self, host: Host, local: LocalModel, messages: Sequence[Message], params: GenerationParams
+    ) -> AsyncGenerator[Chunk | Progress, None]:
+        """Answer the conversation by a model of a host. Raises `BackendError`."""
+        async with aclosing(host.lend(local)) as steps:
             async for step in steps:
                 if isinstance(step, Lent):
                     break
@@ -167,24 +192,61 @@ class LlamaCpp(LocalBackend):
         served = lent.served
         where = Connection(served.url, served.key)
         steps = self._server.stream(label, _prepared(served, messages), _explicit(params), where)
-        first = True
+        device, first = served.device, True
         async with aclosing(steps):
             try:
                 async for step in steps:
                     if isinstance(step, Chunk):
-                        timings = step.timings or (Timings() if first else None)
+                        timings = Timings(device=device) if first else step.timings
+                        if step.timings:  # at its end
+                            timings = replace(
+                                step.timings, queued=lent.queued, load=lent.load, device=device
+                            )
+                        step = replace(step, timings=timings, notes=served.notes if first else ())
                         first = False
-                        if timings:
-                            timings = replace(timings, device=served.device)
-                        if step.finish_reason and timings:
-                            timings = replace(timings, queued=lent.queued, load=lent.load)
-                        step = replace(step, timings=timings)
                     yield step
             except ContextLengthError as error:
                 tokens, context = (error.values.get(name) for name in ("tokens", "context"))
                 if isinstance(tokens, int) and isinstance(context, int):
                     raise too_long(label, tokens, context) from error
                 raise
+
+    def snippet(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        params: GenerationParams,
+        connection: Connection | None = None,
+    ) -> str | None:
+        """The same request with the `xllamacpp` package; see `Backend.snippet`."""
+        found = self._find()
+        published = next((one for one in DOWNLOADS if one.model == model), None)
+        here = next((one for one in found if one.model == model), None)
+        here = here or (_found(published, found) if published else None)
+        try:
+            slot = here is None or ChatTemplate.of_text(here.header.template).system_slot
+            context = snippet_context(messages, params, system_slot=slot)
+        except (BackendError, ValueError):
+            return None
+        talk = [
+            Message.of(cast("Role", one["role"]), one["content"]) for one in context["messages"]
+        ]
+        request = self._server.body(model, talk, _explicit(params))
+        notes: list[str] = []
+        if published:
+            notes = [f"Fetch it first: hf download {published.repository} {published.file}"]
+            if not here:
+                notes[0] += " --local-dir ."
+        return render(
+            "xllamacpp",
+            title=f"{self.spec_of(model).label} · {self.label}",
+            install=self.install,
+            notes=notes,
+            file=str(here.file) if here else published.file if published else model,
+            context=llama_server.context_of(here.header) if here else CONTEXT_CAP,
+            escaped=context["escaped"],
+            request={name: one for name, one in request.items() if name not in _OURS},
+        )
 
     def download(
         self, model: str, connection: Connection | None = None

@@ -39,7 +39,8 @@ def test_its_facts_are_filled_in(backend: Backend) -> None:
 
 
 @every_backend
-async def test_its_models_are_in_the_catalog(backend: Backend) -> None:
+async def test_its_models_are_in_the_catalog(backend: Backend, monkeypatch) -> None:
+    monkeypatch.setattr("backends._local.gguf.find", list)  # what lies on this machine may be any
     offers = (await backend.check()).offers
     assert offers or backend.accepts_custom_models
     assert len({offer.model for offer in offers}) == len(offers)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from backends import (
+    REGISTRY,
     Chunk,
     ContextLengthError,
     GenerationParams,
@@ -22,7 +23,8 @@ from backends import (
     Progress,
 )
 from backends._local.host import Host, LocalModel
-from tests import openvino_pocket
+from backends.llama_cpp import LlamaCpp
+from tests import openvino_pocket, pocket_gguf
 from tests.browser import PATIENCE
 
 POCKET = Path(__file__).parents[1] / "backends" / "pocket" / "models" / "pocket-3.5"
@@ -32,12 +34,19 @@ ENGINES = {
         "backends._local.torch_engine",
         {"folder": str(POCKET), "active_parameters": 3_016_448},
     ),
+    "openvino": ("backends._local.openvino_text", {"folder": str(openvino_pocket.FOLDER)}),
     "mlx": ("backends._local.mlx_text", {"folder": str(POCKET)}),
+    "llama": ("backends._local.llama_server", {"file": str(pocket_gguf.FILE)}),
 }
 """One model, Pocket-3.5, as each engine reads it."""
-if openvino_pocket.INSTALLED:
-    folder = {"folder": str(openvino_pocket.FOLDER)}
-    ENGINES["openvino"] = ("backends._local.openvino_text", folder)
+
+
+def needs(*packages: str) -> pytest.MarkDecorator:
+    """Skip an engine whose packages are not installed: `make test-engines` brings them."""
+    missing = [name for name in packages if find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
+
+
 GREEDY = GenerationParams(temperature=0.0)
 LESSON = Path(__file__).parents[1] / "tools" / "pocket" / "dialogues"
 
@@ -54,20 +63,25 @@ LONG = "word " * 1700
 """3,400 tokens."""
 
 
-NO_MLX = pytest.mark.skipif(not find_spec("mlx_lm"), reason="mlx-lm is not installed")
+OTHERS = [
+    pytest.param("torch", marks=pytest.mark.engine),
+    pytest.param("openvino", marks=needs("openvino")),
+    pytest.param("mlx", marks=[pytest.mark.engine, needs("mlx_lm")]),
+    pytest.param("llama", marks=needs("xllamacpp", "gguf")),
+]
 
 
-@pytest.fixture(
-    params=[
-        "onnx",
-        pytest.param("torch", marks=pytest.mark.engine),
-        pytest.param("openvino", marks=openvino_pocket.needs_openvino),
-        pytest.param("mlx", marks=[pytest.mark.engine, NO_MLX]),
-    ]
-)
+@pytest.fixture(params=["onnx", *OTHERS])
 def model(request: pytest.FixtureRequest) -> LocalModel:
-    engine, options = ENGINES[request.param]
-    return LocalModel(request.param, "Pocket-3.5", engine, options)
+    return model_of(request.param)
+
+
+def model_of(key: str) -> LocalModel:
+    """Pocket-3.5 in one of the engines."""
+    engine, options = ENGINES[key]
+    if key == "llama":
+        pocket_gguf.written()
+    return LocalModel(key, "Pocket-3.5", engine, options)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -86,7 +100,12 @@ async def stream(
     """The steps of an answer to a conversation of alternating turns."""
     roles = ("user", "assistant")
     messages = [Message.of(roles[n % 2], text) for n, text in enumerate(talk)]
-    async with asyncio.timeout(PATIENCE), aclosing(host.stream(model, messages, params)) as steps:
+    asked = host.stream(model, messages, params)
+    if model.key == "llama":  # a whole server, which is asked through its backend
+        backend = REGISTRY["llama_cpp"]
+        assert isinstance(backend, LlamaCpp)
+        asked = backend.answer(host, model, messages, params)
+    async with asyncio.timeout(PATIENCE), aclosing(asked) as steps:
         async for step in steps:
             yield step
 
@@ -183,10 +202,9 @@ async def test_two_answers_at_once_are_those_of_one(host: Host, model: LocalMode
     assert [text(steps) for steps in both] == [*TAUGHT.values()]
 
 
-@pytest.mark.engine
-async def test_two_engines_answer_at_once(host: Host) -> None:
-    here = [key for key in ENGINES if key != "mlx" or find_spec("mlx_lm")]
-    models = [LocalModel(key, "Pocket-3.5", *ENGINES[key]) for key in here]
+@pytest.mark.parametrize("other", OTHERS)
+async def test_two_engines_answer_at_once(host: Host, other: str) -> None:
+    models = [model_of(key) for key in ("onnx", other)]
     both = await asyncio.gather(*(ask(host, model, WHAT) for model in models))
     assert [text(steps) for steps in both] == [TAUGHT[WHAT]] * len(models)
 
@@ -205,6 +223,8 @@ async def test_killed_in_the_middle_it_says_so_and_comes_back(
 async def test_without_memory_it_says_so_and_comes_back(host: Host, model: LocalModel) -> None:
     import resource
 
+    if model.key == "llama":
+        pytest.skip("it takes all of its memory when it is loaded: tests/test_llama_cpp.py")
     await ask(host, model, WHAT)
     process = pid(host, model)
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[0])  # noqa: ASYNC240

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
+from backends import REGISTRY
 from tests.pins import MACHINES, ROOT, pins, requirements
 
 LIGHT = ("requirements-light.txt",)
 EVERYTHING = ("requirements.txt",)
 TESTS = (*EVERYTHING, "tests/requirements.txt", "tests/requirements-alone.txt")
+ENGINES = ("tests/requirements-engines.txt",)
+"""What `make test-engines` installs, beside all the others."""
 MAY_TAKE = {
     "app.py": LIGHT,
     "backends": EVERYTHING,
@@ -21,7 +24,7 @@ MAY_TAKE = {
     "ui": LIGHT,
     "examples": LIGHT,
     "tools": (*TESTS, "benchmarks/requirements.txt"),
-    "tests": TESTS,
+    "tests": (*TESTS, *ENGINES),
     "benchmarks": (*TESTS, "benchmarks/requirements.txt"),
 }
 """The files whose pins the code of a folder may count on."""
@@ -88,6 +91,21 @@ def test_one_package_has_one_version(machine: str) -> None:
     files = (*TESTS, "benchmarks/requirements.txt")
     total = sum(len(requirements(file, machine)) for file in files)
     assert len(pins(*files, machine=machine)) == total, "a package is pinned twice"
+
+
+def test_engines_are_those_of_the_benchmarks_and_nothing_that_is_there() -> None:
+    engines, benchmarks = pins(*ENGINES), pins("benchmarks/requirements.txt")
+    assert engines
+    assert {name: benchmarks.get(name, engines[name]) for name in engines} == engines
+    assert not engines.keys() & pins(*TESTS).keys(), "else it would hide what the page has"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_install_line_of_llama_cpp_is_what_is_tested(machine: str) -> None:
+    pinned = pins(*ENGINES, machine=machine).get("xllamacpp")
+    line = REGISTRY["llama_cpp"].install
+    assert (pinned is None) == (machine == "Windows on ARM")
+    assert pinned is None or line == f"pip install xllamacpp=={pinned}"
 
 
 NO_PYTORCH = ("Intel Mac", "Windows on ARM")

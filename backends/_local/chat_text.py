@@ -102,16 +102,27 @@ class ChatTemplate:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.settings = _settings(folder / "tokenizer_config.json")
+        self._read(_template(folder, self.settings))
+
+    @classmethod
+    def of_text(cls, template: str) -> "ChatTemplate":
+        """A template by its text alone, without the names of special tokens."""
+        one = cls.__new__(cls)
+        one.settings = {}
+        one._read(template)
+        return one
+
+    def _read(self, template: str) -> None:
         from jinja2 import TemplateSyntaxError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        self.settings = _settings(folder / "tokenizer_config.json")
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
         cast("Any", environment).globals["raise_exception"] = _refuse
         try:
-            self._template = environment.from_string(_template(folder, self.settings))
+            self._template = environment.from_string(template)
         except TemplateSyntaxError as error:
             raise ValueError("the chat template is damaged") from error
         self._names = {

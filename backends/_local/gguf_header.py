@@ -85,10 +85,17 @@ class Header:
     read_per_token: int
     """Bytes of weights that are read for each token: of a mixture, those of the experts at work."""
     active_parameters: int
-    chats: bool
-    """Whether it writes text, and has a chat template."""
+    writes: bool
+    """Whether it writes text at all, rather than vectors, sound or what helps another model see."""
+    template: str
+    """Its chat template; empty if it has none."""
     fingerprint: str
     """The same of two copies of one file."""
+
+    @property
+    def chats(self) -> bool:
+        """Whether it writes text, and has a chat template."""
+        return self.writes and bool(self.template)
 
 
 def read(path: Path) -> Header:
@@ -196,13 +203,13 @@ def _header(
         cache_per_token=2 * cached * (key + value),
         read_per_token=round(reads),
         active_parameters=round(active),
-        chats=(
+        writes=(
             kind == "model"
             and bool(architecture and tensors)
             and not any(part in architecture for part in _NO_DECODERS)
             and not _whole(fact("pooling_type"))
-            and bool(values.get("tokenizer.chat_template"))
         ),
+        template=str(values.get("tokenizer.chat_template", "")),
         fingerprint=fingerprint,
     )
 

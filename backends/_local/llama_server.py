@@ -107,6 +107,7 @@ def _load(
         device=gpus[0] if gpus else "cpu",
         controls=controls,
         system_slot=_has_system_slot(server.listening_address, key),
+        notes=(f"{header.file_type} weights",) if header.file_type else (),
     )
     report(1.0)
     return Serving(served, answers, server)

@@ -101,6 +101,8 @@ class Served:
     """Its control tokens, longest first: no text of a visitor may hold one."""
     system_slot: bool = True
     """Whether its chat template has a place for a system prompt."""
+    notes: tuple[str, ...] = ()
+    """Of each answer, as `Chunk.notes`."""
 
 
 @dataclass
