@@ -342,7 +342,7 @@ def _own(found: gguf.Found) -> Offer:
     """A file on this machine."""
     need = llama_server.need(found.header)
     kind = f", in {found.header.file_type}" if found.header.file_type else ""
-    ready = Status("ready", f"On this machine{kind}: {found.file}", "ready_local")
+    ready = Status("ready", f"On this machine{kind}, {found.place}.", "ready_local")
     return Offer(
         found.model,
         _spec(found),

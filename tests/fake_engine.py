@@ -11,7 +11,7 @@ import numpy as np
 from backends import MissingDependencyError
 from backends._local.chat_text import ChatText
 from backends._local.decode import encode
-from backends._local.seam import Output, Plan, Prompt
+from backends._local.seam import Output, Plan, Prompt, Served, Serving
 from backends._local.sessions import SessionCache
 
 POCKET = Path(__file__).parents[1] / "backends" / "pocket" / "models" / "pocket-3.5"
@@ -78,7 +78,7 @@ def plan(label: str, **options: Any) -> Plan:
         raise ImportError(f"{library}: cannot open shared object file", name=library)
     print("a library that prints to standard output")
 
-    def load(report) -> FakeModel:
+    def load(report) -> FakeModel | Serving:
         if options.get("load_hangs"):
             time.sleep(3600)
         if options.get("load_crashes"):
@@ -88,6 +88,9 @@ def plan(label: str, **options: Any) -> Plan:
         while go_on and not Path(go_on).exists():
             time.sleep(0.001)
             report(0.5)
+        if "serves" in options:
+            served = Served("http://127.0.0.1:1/v1", "a key", "cpu", ("<|end|>",))
+            return Serving(served, options["serves"], object())
         return FakeModel(label, options)
 
     free = Path(options["free"]) if "free" in options else None

@@ -190,6 +190,14 @@ def test_every_place_is_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         *("deep/er/own.GGUF", "microsoft/Phi-3-gguf/phi.gguf", "someone/phi/lm.gguf"),
         *("someone/phi/old.gguf", "cached.gguf", "ollama/phi3:mini"),
     ]
+    assert [(one.title, one.place) for one in gguf.find()] == [
+        ("own", "below PHI_MODELS_DIR"),
+        ("phi", "in the Hugging Face cache"),
+        ("lm", "fetched by LM Studio"),
+        ("old", "fetched by LM Studio"),
+        ("cached", "fetched by llama.cpp"),
+        ("phi3:mini", "fetched by Ollama"),
+    ]
 
 
 def test_variables_and_settings_say_where_else(tmp_path: Path, monkeypatch) -> None:

@@ -24,6 +24,8 @@ from backends import (
 )
 from backends._local import host as host_module
 from backends._local.host import Host, LocalModel
+from backends._local.messages import Lent
+from backends._local.seam import Served
 from backends._local.worker import MAX_ACTIVE
 from tests.browser import PATIENCE
 
@@ -353,6 +355,64 @@ async def test_a_second_answer_waits_while_memory_is_short(
     await first_text(second)
     await first.aclose()
     await second.aclose()
+
+
+async def test_a_server_is_lent_and_kept_until_it_is_given_back(host: Host, model) -> None:
+    server = model(serves=2)
+    steps = host.lend(server)
+    async with asyncio.timeout(PATIENCE):
+        *loading, lent = [await anext(steps) for _ in range(3)]
+    assert [step.stage for step in loading if isinstance(step, Progress)] == ["loading"] * 2
+    assert isinstance(lent, Lent) and lent.load and lent.queued >= 0
+    assert lent.served == Served("http://127.0.0.1:1/v1", "a key", "cpu", ("<|end|>",))
+    assert "a key" not in repr(lent)
+    assert not host.unload("fake")
+    await steps.aclose()
+    await until(lambda: host.unload("fake"))
+
+
+async def test_a_server_is_lent_to_as_many_as_it_takes(host: Host, model) -> None:
+    server = model(serves=2)
+    await host.load(server)
+    first, second, third = (host.lend(server) for _ in range(3))
+    for steps in (first, second):
+        lent = await anext(steps)
+        assert isinstance(lent, Lent) and lent.load is None
+    assert await anext(third) == Progress("queued", detail="1st in line")
+    await first.aclose()
+    async with asyncio.timeout(PATIENCE):
+        assert isinstance(await anext(third), Lent)
+    for steps in (second, third):
+        await steps.aclose()
+
+
+async def test_who_borrowed_a_server_hears_of_its_end(host: Host, model) -> None:
+    steps = host.lend(model(serves=2))
+    async for step in steps:
+        if isinstance(step, Lent):
+            os.kill(host._models["fake"].worker.process.pid, signal.SIGKILL)
+            break
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(OutOfMemoryError, match="most likely the memory ran out"):
+            await anext(steps)
+    assert host.loaded() == ()
+
+
+async def test_a_load_that_nobody_borrows_any_more_is_given_up(host: Host, model) -> None:
+    steps = host.lend(model(serves=2, load_hangs=True))
+    assert isinstance(await anext(steps), Progress)
+    pid = host._models["fake"].worker.process.pid
+    await steps.aclose()
+    await until(lambda: not alive(pid))
+    assert host.loaded() == ()
+
+
+async def test_a_server_is_not_fed_and_an_engine_is_not_lent(host: Host, model) -> None:
+    with pytest.raises(RuntimeError, match="Server is asked at its server"):
+        await said(host, model("server", serves=2))
+    with pytest.raises(RuntimeError, match="Fake is no server"):
+        async for _ in host.lend(model()):
+            pass
 
 
 async def test_a_spare_worker_is_taken(host: Host, model) -> None:

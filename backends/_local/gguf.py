@@ -37,6 +37,8 @@ class Found:
     file: Path
     """The first of its files."""
     header: Header
+    place: str
+    """Whose file it is, in words."""
 
     @property
     def title(self) -> str:
@@ -50,7 +52,7 @@ def find() -> list[Found]:
     """Every model on this machine that chats, each once, wherever it lies. Looks at the disk."""
     found: dict[str, Found] = {}
     prints: set[str] = set()
-    for name, file in _files():
+    for place, name, file in _files():
         try:
             header = gguf_header.read(file)
         except (OSError, GGUFError):
@@ -59,22 +61,27 @@ def find() -> list[Found]:
             continue
         prints.add(header.fingerprint)
         model = name if name not in found else str(file)
-        found[model] = Found(model, file, header)
+        found[model] = Found(model, file, header, place)
     return [*found.values()]
 
 
-def _files() -> Iterator[tuple[str, Path]]:
-    """Files that may be models, each with a name for it; the visitor's own folder first."""
+def _files() -> Iterator[tuple[str, str, Path]]:
+    """Files that may be models: place, a name, and the file; the visitor's own folder first."""
     if own := os.environ.get("PHI_MODELS_DIR"):
-        yield from _below(Path(own).expanduser())
+        for name, file in _below(Path(own).expanduser()):
+            yield "below PHI_MODELS_DIR", name, file
     for folder in _hub_snapshots():
         repository = folder.parent.parent.name.removeprefix("models--").replace("--", "/", 1)
         for name, file in _below(folder, 2):
-            yield f"{repository}/{name}", file
-    for place in dict.fromkeys([*_lm_studio(), llama_cache()]):
-        yield from _below(place)
+            yield "in the Hugging Face cache", f"{repository}/{name}", file
+    for folder in dict.fromkeys(_lm_studio()):
+        for name, file in _below(folder):
+            yield "fetched by LM Studio", name, file
+    for name, file in _below(llama_cache()):
+        yield "fetched by llama.cpp", name, file
     for store in _ollama_stores():
-        yield from _ollama(store)
+        for name, file in _ollama(store):
+            yield "fetched by Ollama", name, file
 
 
 def _below(folder: Path, deepest: int = _DEEPEST) -> Iterator[tuple[str, Path]]:
