@@ -15,8 +15,8 @@ VALUES: dict[str, Any] = {
     "phi3.block_count": 2,
     "phi3.attention.head_count": 3,
     "phi3.attention.head_count_kv": 1,
-    "tokenizer.ggml.tokens": ["<unk>", "<s>", "</s>", "<|end|>", "a", "b"],
-    "tokenizer.ggml.token_type": [2, 3, 3, 4, 1, 3],
+    "tokenizer.ggml.tokens": ["<unk>", "<s>", "</s>", "<|end|>", "\n\n", "b"],
+    "tokenizer.ggml.token_type": [2, 3, 3, 4, 4, 3],
     "tokenizer.chat_template": CHAT,
 }
 """What a small model that chats says of itself."""

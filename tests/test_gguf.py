@@ -74,6 +74,18 @@ def test_layers_may_differ_in_their_heads(tmp_path: Path) -> None:
     assert header.cache_per_token == 2 * (1 + 3) * (8 + 4)
 
 
+def test_a_long_vocabulary_is_passed_over(tmp_path: Path) -> None:
+    """In pieces, whose ends fall anywhere; some texts are longer than a piece."""
+    last = write(tmp_path / "b.gguf", {}, (), tokenizer__ggml__tokens=["x" * 65_525, ""])
+    whole = last.read_bytes()
+    last.write_bytes(whole.rstrip(b"\0") + b"\0" * 8)  # it ends with its last text, of no length
+    assert gguf_header.read(last).vocabulary == 2
+    for tokens in (["x" * (n % 40) for n in range(20_000)], ["y" * 70_000] * 3, ["z" * 65_528] * 3):
+        file = write(tmp_path / "a.gguf", tokenizer__ggml__tokens=tokens)
+        assert gguf_header.read(file).vocabulary == len(tokens)
+        assert gguf_header.read(file).chats, "what follows is read too"
+
+
 def test_control_tokens_are_read_longest_first(tmp_path: Path) -> None:
     assert gguf_header.control_tokens(write(tmp_path / "a.gguf")) == ["<|end|>", "</s>", "<s>"]
 

@@ -139,7 +139,9 @@ async def test_a_file_is_offered_by_its_name_with_its_memory(places: Path) -> No
     assert health.status.ready
     offers = {offer.model: offer for offer in health.offers}
     odd = offers["mine/odd-Q4_0.gguf"]
-    assert odd.status.ready and odd.status.message == "On this machine, in Q4_0, below PHI_MODELS_DIR."
+    assert (
+        odd.status.ready and odd.status.message == "On this machine, in Q4_0, below PHI_MODELS_DIR."
+    )
     assert (odd.spec.label, odd.spec.modalities) == ("odd-Q4_0", ("text",))
     assert odd.spec.parameters == 64 * 6 + 64 * 32 and odd.spec.architecture == "phi3"
     assert odd.memory and odd.memory > 150_000_000 and odd.bytes_per_token

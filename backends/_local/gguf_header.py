@@ -45,8 +45,8 @@ _FILE_TYPES = {
 
 _NO_DECODERS = ("bert", "clip", "t5encoder", "wavtokenizer", "whisper", "embed")
 """In the names of architectures that write no text."""
-_CONTROL_TOKENS = (3, 4)
-"""Kinds of tokens that no text may turn into: control tokens, and those a maker added."""
+_CONTROL, _ADDED = 3, 4
+"""Kinds of tokens: those that steer a model, and those that were added, such as two line ends."""
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 
 
@@ -135,7 +135,10 @@ def parts(path: Path) -> list[Path]:
 
 
 def control_tokens(path: Path) -> list[str]:
-    """The tokens that a text must not turn into, longest first; single letters are left out."""
+    """The tokens that a text must not turn into, longest first; single letters are left out.
+
+    Some files have what steers a chat among the tokens that were added.
+    """
     with path.open("rb") as file:
         values, _, _ = _metadata(_Reader(file, path.stat().st_size), lists=True)
     tokens: list[Any] = _list(values.get("tokenizer.ggml.tokens"))
@@ -143,7 +146,9 @@ def control_tokens(path: Path) -> list[str]:
     controls = {
         token
         for token, kind in zip(tokens, kinds, strict=False)
-        if kind in _CONTROL_TOKENS and isinstance(token, str) and len(token) > 1
+        if isinstance(token, str)
+        and len(token) > 1
+        and (kind == _CONTROL or (kind == _ADDED and token[:2] == "<|" and token[-2:] == "|>"))
     }
     return sorted(controls, key=len, reverse=True)
 
@@ -280,9 +285,27 @@ class _Reader:
             raise GGUFError(f"it has a list of kind {kind}")
         if keep:
             return [self.text() for _ in range(count)]
-        for _ in range(count):
-            self.bytes(self.count(_LONGEST_TEXT))
+        self.skip_texts(count)
         return count
+
+    def skip_texts(self, count: int) -> None:
+        """Pass over a list of texts: half a million in some vocabularies."""
+        length_of, data, at = struct.Struct("<Q").unpack_from, b"", 0
+        for _ in range(count):
+            if at + 8 > len(data):
+                data, at = data[at:] + self.bytes(self._some(8 - len(data) + at)), 0
+            at += 8 + length_of(data, at)[0]
+            if at > len(data):
+                if at - len(data) > _LONGEST_TEXT:
+                    raise GGUFError("it has a text that is too long")
+                self.bytes(at - len(data))
+                data, at = b"", 0
+        self._file.seek(at - len(data), 1)
+        self.place += at - len(data)
+
+    def _some(self, least: int) -> int:
+        """As many bytes as are read at once, at least so many."""
+        return max(least, min(1 << 16, self._size - self.place))
 
 
 def _metadata(reader: _Reader, lists: bool = False) -> tuple[dict[str, Any], list[Tensor], int]:
