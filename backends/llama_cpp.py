@@ -1,6 +1,8 @@
 """llama.cpp on this machine: GGUF files, also those that other programs have fetched."""
 
 import asyncio
+import platform
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -72,7 +74,7 @@ DOWNLOADS = (
         per_token=2 * 2 * 32 * 32 * 96,
     ),
 )
-"""What Microsoft publishes as GGUF in 4 bits; its model card names the size."""
+"""What Microsoft publishes as GGUF in 4 bits: 2.39 GB, by its model card."""
 
 
 @register
@@ -81,7 +83,8 @@ class LlamaCpp(LocalBackend):
 
     Looked for below `PHI_MODELS_DIR`, and where the Hugging Face Hub's clients, LM Studio, Ollama
     and llama.cpp itself keep theirs. What is found is only read. The same seed gives the same text
-    where an answer is computed alone; beside another one, a sum may round differently.
+    where an answer is computed alone; beside another one, a sum may round differently. On a Mac's
+    GPU, or with a build of `xllamacpp` for another one, layers go there by themselves: not tried.
     """
 
     id: ClassVar[str] = "llama_cpp"
@@ -94,6 +97,19 @@ class LlamaCpp(LocalBackend):
         self._server = LlamaCppServer()
         self._specs: dict[str, ModelSpec] = {}
         """What is known about files that were found, by their models' names."""
+
+    @classmethod
+    def without_packages(cls) -> Status | None:
+        """See `Backend.without_packages`; for Windows on ARM there is none to install."""
+        status = super().without_packages()
+        if status is None or (sys.platform, platform.machine()) != ("win32", "ARM64"):
+            return status
+        return Status(
+            "not installed",
+            "There is no xllamacpp for Windows on ARM. Ollama and llama.cpp's own server run the "
+            "same files.",
+            "no_build",
+        )
 
     async def check(self, connection: Connection | None = None) -> Health:
         """Ready if the package and at least one file are here; see `Backend.check`."""

@@ -26,7 +26,6 @@ from .gguf_header import GGUFError, Header
 from .machine import free_memory, physical_cores
 from .memory_errors import HINT, tells_of_memory
 from .seam import Plan, Served, Serving
-from .weights import damaged
 
 SMALL = 50e6
 """Bytes of weights up to which one core computes as fast as several, as of `onnx_text.SMALL`."""
@@ -66,7 +65,7 @@ def plan(label: str, file: str) -> Plan:
         header = gguf_header.read(path)
         controls = tuple(gguf_header.control_tokens(path))
     except (OSError, GGUFError) as error:
-        raise damaged(label, path) from error
+        raise _unreadable(label, path) from error
     # Never more than a quarter of what is free for the answers beside the first one.
     beside = free_memory() / 4 / max(1, context_of(header) * header.cache_per_token)
     answers = 1 + min(MOST_ANSWERS - 1, int(beside))
@@ -169,12 +168,17 @@ def _failed(label: str, path: Path, said: str) -> Exception:
     """The error of a server that did not start, by what it said."""
     if tells_of_memory(said):
         return OutOfMemoryError(f"The memory ran out while {label} was loaded.", HINT)
-    if "unknown model architecture" in said:
-        return MissingDependencyError(
-            f"{label} is of a kind that this version of llama.cpp does not know.",
-            "Choose another model, or install a newer xllamacpp.",
-        )
-    return damaged(label, path)
+    return _unreadable(label, path)
+
+
+def _unreadable(label: str, path: Path) -> MissingDependencyError:
+    """The error of a file that llama.cpp does not load. It may be another program's."""
+    return MissingDependencyError(
+        f"The file of {label} is damaged, incomplete, or of a kind that this version of llama.cpp "
+        "does not know.",
+        "Choose another model, or fetch this one again.",
+        file=str(path),
+    )
 
 
 def _has_system_slot(address: str, key: str) -> bool:
