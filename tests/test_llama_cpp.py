@@ -214,6 +214,17 @@ def test_memory_is_for_as_many_answers_as_a_quarter_of_what_is_free_holds(
     assert [(need - llama_server.need(header)) // cache for need in needs.values()] == [0, 1, 2, 3]
 
 
+def test_a_large_cache_leaves_room_for_other_models(tmp_path: Path, monkeypatch) -> None:
+    """Of Phi-3-mini's shape an answer takes 1.6 GB: two of them, however much is free."""
+    mini = {"embedding_length": 3072, "block_count": 32, "attention__head_count": 32}
+    shape = {f"phi3__{name}": value for name, value in mini.items()}
+    file = write(tmp_path / "a.gguf", **shape, phi3__attention__head_count_kv=32)
+    monkeypatch.setattr(llama_server, "free_memory", lambda: 10**12)
+    header = llama_server.gguf_header.read(file)
+    assert header.cache_per_token == 393_216
+    assert llama_server.plan("Mine", str(file)).need == llama_server.need(header, 2)
+
+
 @pytest.mark.parametrize("broken", [b"", b"GGUF", b"no such thing", None])
 def test_a_broken_file_is_said_in_a_sentence(tmp_path: Path, broken: bytes | None) -> None:
     if broken is not None:

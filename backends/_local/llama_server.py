@@ -31,6 +31,8 @@ SMALL = 50e6
 """Bytes of weights up to which one core computes as fast as several, as of `onnx_text.SMALL`."""
 MOST_ANSWERS = 4
 """Answers that it gives at once, where the memory allows so many."""
+_MOST_BESIDE = 2e9
+"""Bytes that all answers beside the first one take at most: they are taken when it is loaded."""
 _OVERHEAD = 150e6
 """Bytes that the library takes beside weights, cache and logits."""
 _SPARE_THREADS = 4
@@ -67,7 +69,8 @@ def plan(label: str, file: str) -> Plan:
     except (OSError, GGUFError) as error:
         raise _unreadable(label, path) from error
     # Never more than a quarter of what is free for the answers beside the first one.
-    beside = free_memory() / 4 / max(1, context_of(header) * header.cache_per_token)
+    room = min(free_memory() / 4, _MOST_BESIDE)
+    beside = room // max(1, context_of(header) * header.cache_per_token)
     answers = 1 + min(MOST_ANSWERS - 1, int(beside))
     return Plan(
         device="cpu",
@@ -127,7 +130,10 @@ def _params(library: Any, path: Path, header: Header, answers: int, key: str, ha
     params.cache_ram_mib = 0  # what was read is kept where it is, and nowhere else
     params.n_threads_http = answers + _SPARE_THREADS
     params.force_pure_content_parser = True  # what a model writes is its text, all of it
-    params.fit_params = has_gpu  # how many layers fit there; else it only reads the file twice
+    if not has_gpu:
+        # Mapped, weights that it lays out anew would be in memory twice: all of a file in Q4_0.
+        params.load_mode = library.llama_load_mode.LLAMA_LOAD_MODE_NONE
+        params.fit_params = False  # nothing to find out: it would only read the file's header again
     for cpu in (params.cpuparams, params.cpuparams_batch):
         cpu.n_threads = 1 if header.size < SMALL else physical_cores()
         cpu.poll = 0  # threads that spin take the cores of other models
