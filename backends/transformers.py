@@ -182,6 +182,6 @@ def _instead(spec: ModelSpec) -> str:
         return ""
     return (
         " Transformers cannot load it in 4 bits: the usual quantisers leave its experts as they "
-        "are. A llama.cpp server can run a 4-bit file of it, but does not tell its routing. The "
+        "are. llama.cpp can run a 4-bit file of it, but does not tell its routing. The "
         "built-in Pocket-MoE is of the same kind, and tells it."
     )

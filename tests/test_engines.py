@@ -81,14 +81,14 @@ def model_of(key: str) -> LocalModel:
     engine, options = ENGINES[key]
     if key == "llama":
         pocket_gguf.written()
+    if key == "openvino":
+        openvino_pocket.pocket()
     return LocalModel(key, "Pocket-3.5", engine, options)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def host() -> Iterator[Host]:
     """The engines stay loaded from test to test: what one leaves behind, the next one meets."""
-    if openvino_pocket.INSTALLED:
-        openvino_pocket.pocket()
     host = Host()
     yield host
     host.close()
