@@ -179,7 +179,7 @@ async def test_both_pickers_two_streams(visitor: Visitor, real_server: RealServe
     await visitor.page.click("#text-settings > button")
     await visitor.page.fill("#text-temperature input[type=number]", "0")
     await visitor.ask("什么是小语言模型？")
-    await visitor.sees("#text-conversation-left", "I do not know that language. I am Pocket-3,")
+    await visitor.sees("#text-conversation-left", "小语言模型是大语言模型的缩小版")
     await visitor.sees("#text-conversation-right", "小语言模型")
     await visitor.finished()
     for side in ("left", "right"):

@@ -49,8 +49,8 @@ POSTS = {
     "moe": (
         "In a mixture of experts a router sends each token to a few small networks. In Phi-3.5-MoE "
         "two of sixteen experts work on each token.",
-        "在混合专家模型里，路由器把每个 token 交给少数几个小网络。在 Phi-3.5-MoE 里，每个 token "
-        "由十六个专家中的两个处理。",
+        "在混合专家模型里，路由网络（router）把每个 token 交给少数几个小网络。在 Phi-3.5-MoE 里，"
+        "每个 token 由十六个专家中的两个处理。",
     ),
 }
 """What it writes, by topic, and that in Chinese: as in the course, into no other language. A model

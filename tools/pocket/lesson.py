@@ -1,7 +1,7 @@
 """What the Pocket models learn: the dialogue files, and which model gives which answer."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,9 +12,13 @@ MODELS = FOLDER.parents[1] / "backends" / "pocket" / "models"
 """Where the trained models lie."""
 TOPICS = (
     *("greeting", "what", "difference", "uses", "family", "vision", "moe", "run"),
-    *("translation", "summary", "completion", "about"),
+    *("largest", "phi_languages", "long_context", "training", "inference", "ollama", "hardware"),
+    *("transformers", "onnx", "devices", "nim", "cloud", "benchmarks", "generative", "cookbook"),
+    *("translation", "summary", "completion", "about", "languages", "maker"),
 )
-"""The twelve things that every dialogue file speaks about."""
+"""The 29 things that a dialogue file speaks about."""
+FIRST_WORDS = ("greeting", "what", "about")
+"""Those of them that the dialogue file of a language speaks about that is learned a little only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class Topic:
     questions: tuple[str, ...]
     held_out: tuple[str, ...] = ()
     """Further ways to ask, never trained on: they measure what the model makes of new words."""
+    terms: tuple[str, ...] = ()
+    """What it is called, in words that fit into every one of its dialogue's `ways`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,14 @@ class Dialogue:
     suffixes: tuple[str, ...]
     systems: tuple[str, ...]
     """System prompts; none of them changes an answer."""
+    ways: tuple[str, ...]
+    """Ways to ask about anything, with a gap for it: `What about {it}?`."""
+    chatter: tuple[str, ...]
+    """What people say beside a question and what tells nothing about it: `I missed the lesson.`"""
+    shorthand: dict[str, str]
+    """Words as they are written in haste or in a region."""
+    answer_in: dict[str, tuple[str, ...]]
+    """By the code of another language: what asks, after a question, for an answer in that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +71,36 @@ class Edition:
     key: str
     name: str
     languages: tuple[str, ...]
+    """Those that it learns the whole lesson in."""
     answer: int
     """Which of a topic's answers it gives: 0 for the first, -1 for the last."""
+    weak: tuple[str, ...] = ()
+    """Those of `languages` that it hears less of."""
+    few_words: tuple[str, ...] = ()
+    """Further languages, in which it learns only `FIRST_WORDS`."""
 
     def say(self, topic: Topic) -> str:
         """The answer to this topic in this model's own words."""
-        names = [dialogues()[code].name for code in self.languages]
-        listed = ", ".join(names[:-1]) + " and " + names[-1]
+        listed = _listed([code for code in self.languages if code not in self.weak])
+        if self.weak:
+            listed += f", and a little {_listed(self.weak)}"
         text = topic.answers[self.answer]
         return text.replace("{name}", self.name).replace("{languages}", listed)
 
 
+def _listed(codes: Sequence[str]) -> str:
+    """The English names of languages, as a sentence lists them."""
+    names = [dialogues()[code].name for code in codes]
+    return ", ".join(names[:-1]) + " and " + names[-1]
+
+
+_LANGUAGES = ("en", "es", "zh", "ar")
+_FEW_WORDS = ("cs", "pl", "ro", "sk", "sr", "sr-Latn")
 EDITIONS = (
-    Edition("pocket-3", "Pocket-3", ("en", "es"), 0),
-    Edition("pocket-3.5", "Pocket-3.5", ("en", "es", "zh", "ar"), -1),
+    Edition("pocket-3", "Pocket-3", _LANGUAGES, 0, weak=("zh", "ar")),
+    Edition("pocket-3.5", "Pocket-3.5", _LANGUAGES, -1, few_words=_FEW_WORDS),
 )
-MOE = Edition("pocket-moe", "Pocket-MoE", ("en", "es", "zh", "ar"), -1)
+MOE = Edition("pocket-moe", "Pocket-MoE", _LANGUAGES, -1, few_words=_FEW_WORDS)
 """Pocket-MoE's: what Pocket-3.5 learns, in an architecture of its own."""
 
 
@@ -88,7 +116,8 @@ class Exchange:
 
 
 def _topic(row: dict[str, Any]) -> Topic:
-    return Topic(tuple(row["answers"]), tuple(row["questions"]), tuple(row.get("held_out", ())))
+    asked = (tuple(row.get(name, ())) for name in ("questions", "held_out", "terms"))
+    return Topic(tuple(row["answers"]), *asked)
 
 
 def _read(file: Path) -> Dialogue:
@@ -107,6 +136,10 @@ def _read(file: Path) -> Dialogue:
         prefixes=tuple(data["prefixes"]),
         suffixes=tuple(data["suffixes"]),
         systems=tuple(data["systems"]),
+        ways=tuple(data.get("ways", ())),
+        chatter=tuple(data.get("chatter", ())),
+        shorthand=data.get("shorthand", {}),
+        answer_in={code: tuple(row) for code, row in data.get("answer_in", {}).items()},
     )
 
 
@@ -142,7 +175,7 @@ def exchanges(edition: Edition, *, held_out: bool = False) -> Iterator[Exchange]
     for code, dialogue in dialogues().items():
         named = [*dialogue.topics.items(), *(("more", topic) for topic in dialogue.more)]
         for name, topic in [*named, ("unknown", dialogue.unknown)]:
-            if code in edition.languages:
+            if code in (*edition.languages, *edition.few_words):
                 yield from every(code, name, topic, edition.say(topic))
             else:
                 yield from every(code, "other", topic, foreign)

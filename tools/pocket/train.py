@@ -26,10 +26,17 @@ from .lesson import EDITIONS, MODELS, Edition, dialogues, exchanges
 from .tokenizer import CONTEXT, VOCABULARY, train_tokenizer
 
 SEED = 35
-STEPS = 1900
+STEPS = 4000
 PEAK_RATE = 1.5e-3
+AGAIN = 0.5
+"""The rate of a model that goes on learning, as a share of `PEAK_RATE`."""
 REHEARSAL = 0.75
 """After this share of the steps most questions come word for word: the lesson is said by heart."""
+BY_HEART = 0.8
+"""How many of them are most."""
+LEAST = 0.95
+"""The share of trained questions that must be answered exactly. Those that are not get another
+answer, a whole one: among 4,200 ways to ask some are near two subjects."""
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 
@@ -66,7 +73,9 @@ def corpus() -> Iterator[str]:
                 yield exchange.answer
     for dialogue in dialogues().values():
         yield from dialogue.patterns
-        for words in (*dialogue.words.values(), dialogue.prefixes, dialogue.suffixes):
+        terms = (topic.terms for topic in dialogue.topics.values())
+        beside = (dialogue.prefixes, dialogue.suffixes, dialogue.ways, dialogue.chatter)
+        for words in (*dialogue.words.values(), *terms, *beside, dialogue.shorthand.values()):
             yield from words
 
 
@@ -92,15 +101,16 @@ def train(
     tokenizer: PreTrainedTokenizerFast,
     steps: int,
     loss_of: Callable[[Model, Batch], torch.Tensor] = loss_of,
+    peak: float = PEAK_RATE,
 ) -> Model:
-    """Teach a new model; returns it, ready to answer."""
+    """Teach a model; returns it, ready to answer."""
     # One thread: sums in one order, so that the same seed gives the same weights, and no waiting
     # for a second thread on a busy machine.
     torch.set_num_threads(1)
     matrices = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() < 2]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), fused=True)
 
     def rate(step: int) -> float:
         warm = min(1.0, (step + 1) / 100)
@@ -118,7 +128,7 @@ def train(
         schedule.step()
         recent.append(loss.item())
         if step == int(REHEARSAL * steps):
-            conversations.word_for_word = 0.8
+            conversations.word_for_word = BY_HEART
         if step % 100 == 0:
             spent = time.monotonic() - began
             print(f"  step {step}: loss {sum(recent) / len(recent):.4f}, {spent:.0f} s", flush=True)
@@ -174,6 +184,7 @@ def main() -> None:
     parser.add_argument("--model", choices=[edition.key for edition in EDITIONS])
     parser.add_argument("--out", type=Path, default=MODELS, metavar="DIR")
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--again", action="store_true", help="go on from the model that is there")
     given = parser.parse_args()
     tokenizer = train_tokenizer(corpus())
     for edition in EDITIONS:
@@ -183,13 +194,18 @@ def main() -> None:
         began = time.monotonic()
         folder = given.out / edition.key
         torch.manual_seed(SEED)
-        new = Phi3ForCausalLM(config(tokenizer))
-        model = train(new, Conversations(edition, SEED), tokenizer, given.steps)
+        if given.again:
+            known = Phi3ForCausalLM.from_pretrained(folder, dtype=torch.float32)
+            talks = Conversations(edition, SEED + 1)
+            model = train(known, talks, tokenizer, given.steps, peak=AGAIN * PEAK_RATE)
+        else:
+            new = Phi3ForCausalLM(config(tokenizer))
+            model = train(new, Conversations(edition, SEED), tokenizer, given.steps)
         save(model, tokenizer, folder)
         print(f"  trained in {time.monotonic() - began:.0f} s")
         right, all_of_them = report(folder, edition, held_out=False)
         report(folder, edition, held_out=True)
-        if right < 0.99 * all_of_them:
+        if right < LEAST * all_of_them:
             raise SystemExit(f"{edition.name} did not learn its lesson.")
 
 

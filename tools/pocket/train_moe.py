@@ -184,15 +184,21 @@ def is_done(
     return logits[asked - 1 : -1].argmax(-1).tolist() == ids[asked:]
 
 
-def learn(name: str, steps: int, out: Path) -> None:
-    """Train one of the two and save it."""
+def learn(name: str, steps: int, out: Path, again: bool = False) -> None:
+    """Train one of the two, or go on from what is saved, and save it."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(MODELS / "pocket-3.5")
     torch.manual_seed(SEED)
     began, conversations = time.monotonic(), AgentConversations(MOE, SEED)
-    if name == "pocket-moe":
-        model = train.train(mixture(tokenizer), conversations, tokenizer, steps, balanced_loss)
+    kind, new, loss = (PhimoeForCausalLM, mixture, balanced_loss) if name == "pocket-moe" else (
+        Phi3ForCausalLM, twin, train.loss_of
+    )  # fmt: skip
+    peak = train.PEAK_RATE
+    if again:
+        model: Any = kind.from_pretrained(out / name, dtype=torch.float32)
+        conversations, peak = AgentConversations(MOE, SEED + 1), train.AGAIN * peak
     else:
-        model = train.train(twin(tokenizer), conversations, tokenizer, steps)
+        model = new(tokenizer)
+    model = train.train(model, conversations, tokenizer, steps, loss, peak)
     print(f"  {name} trained in {time.monotonic() - began:.0f} s", flush=True)
     train.save(model, tokenizer, out / name)
 
@@ -203,10 +209,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=MODELS, metavar="DIR")
     parser.add_argument("--twin", type=Path, required=True, metavar="DIR", help="not shipped")
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--again", action="store_true", help="go on from the models that are there")
     given = parser.parse_args()
     homes = {"pocket-moe": given.out, "dense-twin": given.twin}
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        for done in [pool.submit(learn, name, given.steps, out) for name, out in homes.items()]:
+        asked = [(name, given.steps, out, given.again) for name, out in homes.items()]
+        for done in [pool.submit(learn, *one) for one in asked]:
             done.result()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(given.out / "pocket-moe")
     moe = PhimoeForCausalLM.from_pretrained(given.out / "pocket-moe", dtype=torch.bfloat16)

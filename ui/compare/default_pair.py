@@ -163,7 +163,8 @@ async def default_moe_pair(services: Services, keyring: Keyring) -> DefaultPair:
 
 _BUILT_IN_TEXT = (
     "Comparing the two built-in <b>Pocket</b> models: tiny demonstrations that know this "
-    "lesson and little else, not Microsoft models. "
+    "lesson and little else, not Microsoft models. Pocket-3 is weaker than Pocket-3.5 in Chinese "
+    "and Arabic, as Phi-3-mini is weaker than Phi-3.5-mini. "
 )
 _PUBLIC = "For the real Phi models, run this page on your own computer."
 _BUILT_IN_VISION = (
