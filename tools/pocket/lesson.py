@@ -43,7 +43,7 @@ class Dialogue:
     own_name: str
     topics: dict[str, Topic]
     more: tuple[Topic, ...]
-    """Questions beside the twelve: thanks, goodbyes, the page's example prompts."""
+    """Questions beside the topics: thanks, goodbyes, the page's example prompts."""
     unknown: Topic
     """What the lesson does not cover."""
     patterns: tuple[str, ...]
