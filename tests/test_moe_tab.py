@@ -355,7 +355,7 @@ async def test_the_tab_opens_on_the_built_in_mixture_and_its_routing_is_real(vis
         await visitor.page.wait_for_selector(done, timeout=3 * PATIENCE * 1000)
     await visitor.finished()
     written = await tokens(visitor).all_inner_texts()
-    assert written[-1] == "<|end|>" and " router" in written
+    assert written[-1] == "<|end|>" and " token" in written
     opened = from_file((await saved(visitor)).decode())
     assert opened.model == "Pocket-MoE" and len(opened.routing) == len(written)
     routing = opened.routing

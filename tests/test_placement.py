@@ -75,7 +75,7 @@ def test_what_is_too_large_is_said_with_numbers_and_what_there_is_instead(offer)
     status = offer(24).status
     assert (status.state, status.code) == ("unreachable", "too_large")
     assert "needs 84.0 GB of memory, it has 24.0 GB." in status.message
-    assert "Pocket-MoE" in status.message and "server" in status.message
+    assert "Pocket-MoE" in status.message and "llama.cpp" in status.message
     assert "24.0 GB and a GPU of 24.0 GB" in offer(24, 24).status.message
 
 
