@@ -23,12 +23,11 @@ from .._core.errors import MissingDependencyError, OutOfMemoryError
 from . import gguf_header
 from .decode import PREFILL_CHUNK
 from .gguf_header import GGUFError, Header
-from .machine import free_memory, physical_cores
+from .machine import free_memory
 from .memory_errors import HINT, tells_of_memory
 from .seam import Plan, Served, Serving
+from .text_model import threads_for
 
-SMALL = 50e6
-"""Bytes of weights up to which one core computes as fast as several, as of `onnx_text.SMALL`."""
 MOST_ANSWERS = 4
 """Answers that it gives at once, where the memory allows so many."""
 _MOST_BESIDE = 2e9
@@ -135,7 +134,7 @@ def _params(library: Any, path: Path, header: Header, answers: int, key: str, ha
         params.load_mode = library.llama_load_mode.LLAMA_LOAD_MODE_NONE
         params.fit_params = False  # nothing to find out: it would only read the file's header again
     for cpu in (params.cpuparams, params.cpuparams_batch):
-        cpu.n_threads = 1 if header.size < SMALL else physical_cores()
+        cpu.n_threads = threads_for(header.size)
         cpu.poll = 0  # threads that spin take the cores of other models
     return params
 

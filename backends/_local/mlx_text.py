@@ -1,8 +1,7 @@
 """A text model in Apple's MLX, behind the seam: an MLX build, or a plain checkpoint."""
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from math import prod
 from mmap import mmap
@@ -10,15 +9,14 @@ from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 from .._core.backend import CONTEXT_CAP
-from .._core.errors import MissingDependencyError, OutOfMemoryError
-from .._core.types import GenerationParams, Message
+from .._core.errors import MissingDependencyError
 from . import weights
 from .chat_text import ChatText
-from .decode import encode
-from .machine import free_memory, gigabytes, release_memory
+from .machine import free_memory, release_memory
 from .memory_errors import memory_errors, tells_of_memory
-from .seam import Output, Plan, Prompt, Step
-from .sessions import SessionCache, cache_bytes
+from .seam import Output, Plan
+from .sessions import cache_bytes, check_room
+from .text_model import USUAL_TOKENS, TextModel
 from .weights import damaged, safetensors_header
 
 SMALL = 50e6
@@ -30,8 +28,6 @@ its cache in 16 bits (0.6 GB of Phi-3.5-mini's) and what a forward pass works in
 _OVERHEAD = 400e6
 """Bytes that the libraries take (370 MB were measured beside SmolLM2-135M): mlx-lm imports
 Transformers, and with it PyTorch where it is installed."""
-_USUAL_TOKENS = 1536
-"""Tokens of a conversation that memory is asked for when a model is loaded."""
 _STEP = 256
 """Tokens by which mlx-lm's `KVCache` grows."""
 _WIDTHS = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
@@ -104,43 +100,19 @@ class MlxSession:
         _package("mlx.core").clear_cache()
 
 
-class MlxText:
+class MlxText(TextModel):
     """A loaded model of mlx-lm; see `seam.Loaded`."""
 
-    threads = 1
-    warnings: tuple[str, ...] = ()
-
     def __init__(self, label: str, model: Any, text: ChatText, facts: "Facts", device: str) -> None:
-        self.label, self.text, self.context = label, text, facts.context
-        self.device = device
+        super().__init__(label, text, device, 1, facts.context, facts.bytes_per_token)
         # The same to the last bit in float32 on a processor (tried with 0.32.4).
         self.exact = facts.is_wide
         self._model: Any = model
         self._facts = facts
-        size = facts.bytes_per_token
-        # Kept conversations never take more than a quarter of what is free once it is loaded.
-        budget = min(2 * facts.context * size, free_memory() / 4)
-        self.sessions = SessionCache(lambda room, _: self._open(room), size, budget)
-
-    def read(
-        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
-    ) -> Generator[Step, None, Prompt]:
-        """See `seam.Loaded.read`."""
-        yield from ()
-        tokens = encode(self, messages)
-        return Prompt(tokens, self.context, tokens)
 
     def _open(self, room: int) -> MlxSession:
         """A session for so many tokens. Raises `OutOfMemoryError`."""
-        need, free = room * self._facts.bytes_per_token, free_memory()
-        if need > free:
-            raise OutOfMemoryError(
-                f"A conversation of {room:,} tokens needs {gigabytes(need)} of memory here; "
-                f"{gigabytes(free)} is free.",
-                "Shorten it, ask for fewer tokens, or close other programs.",
-                need=need,
-                free=free,
-            )
+        check_room(room, room * self._bytes_per_token, free_memory())
         return MlxSession(self._model, self._make_room, self._facts)
 
     def _make_room(self, size: int) -> None:
@@ -157,7 +129,7 @@ class MlxText:
 
     def close(self) -> None:
         """Give its memory back."""
-        self.sessions.close()
+        super().close()
         self._model = None
         _package("mlx.core").clear_cache()
 
@@ -266,7 +238,7 @@ def plan(label: str, folder: str, context: int | None = None) -> Plan:
         raise damaged(label, path) from error
     except (KeyError, TypeError) as error:
         raise _unknown(label) from error
-    cache = min(facts.context, _USUAL_TOKENS) * facts.bytes_per_token
+    cache = min(facts.context, USUAL_TOKENS) * facts.bytes_per_token
     return Plan(
         # An Apple GPU computes in main memory: its models and those of a processor share it.
         device="cpu",

@@ -1,32 +1,26 @@
 """A text model in ONNX Runtime GenAI, behind the seam."""
 
 import json
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import MissingDependencyError, OutOfMemoryError
-from .._core.types import GenerationParams, Message
 from .chat_text import ChatText
-from .decode import encode
-from .machine import free_memory, physical_cores
+from .machine import free_memory
 from .memory_errors import memory_errors
 from .onnx_providers import provider_failed, use_provider
-from .seam import Output, Plan, Prompt, Step
-from .sessions import SessionCache, check_room
+from .seam import Output, Plan
+from .sessions import check_room
+from .text_model import USUAL_TOKENS, TextModel, threads_for
 from .weights import damaged
 
-SMALL = 50e6
-"""Bytes of weights up to which one core computes as fast as several that wait for each other."""
 _OVERHEAD = 150e6
 """Bytes that the libraries and a forward pass take beside weights and cache."""
 WORKSPACE = 1_000_000_000
 """Bytes that a mini model takes beside its weights for an answer of usual length: its cache, and
 what a forward pass works in (3.4 GiB in all were measured for Phi-3.5-mini's shapes)."""
-_USUAL_TOKENS = 1536
-"""Tokens of a conversation that memory is asked for when a model is loaded."""
 
 
 class OnnxSession:
@@ -65,41 +59,27 @@ class OnnxSession:
         self._generator = None
 
 
-class OnnxText:
-    """A loaded folder of ONNX Runtime GenAI; see `seam.Loaded`."""
+class OnnxText(TextModel):
+    """A loaded folder of ONNX Runtime GenAI; see `seam.Loaded`.
 
-    exact = True
-    """Logits of a prompt in one feed and in several differ by 5e-5 (tried with 0.18.0)."""
-    warnings: tuple[str, ...] = ()
+    Logits of a prompt in one feed and in several differ by 5e-5 (tried with 0.18.0): `exact`.
+    """
 
     def __init__(
         self, label: str, model: Any, text: ChatText, facts: "Facts", threads: int
     ) -> None:
-        self.label, self.text, self.context = label, text, facts.context
-        self.threads = threads
-        self.device = str(model.device_type).lower()
+        device = str(model.device_type).lower()
+        super().__init__(label, text, device, threads, facts.context, facts.bytes_per_token)
         self._model: Any = model
         self._facts = facts
-        size = facts.bytes_per_token
-        # Kept conversations never take more than a quarter of what is free once it is loaded.
-        budget = min(2 * facts.context * size, free_memory() / 4)
-        self.sessions = SessionCache(lambda room, _: self._open(room), size, budget)
-
-    def read(
-        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
-    ) -> Generator[Step, None, Prompt]:
-        """See `seam.Loaded.read`."""
-        yield from ()
-        tokens = encode(self, messages)
-        return Prompt(tokens, self.context, tokens)
 
     def _open(self, room: int) -> OnnxSession:
         """A session with memory for so many tokens. Raises `OutOfMemoryError`."""
-        return OnnxSession(self._model, room, room * self._facts.bytes_per_token)
+        return OnnxSession(self._model, room, room * self._bytes_per_token)
 
     def close(self) -> None:
         """Give its memory back."""
-        self.sessions.close()
+        super().close()
         self._model = None
 
 
@@ -157,7 +137,7 @@ def plan(label: str, folder: str, context: int | None = None, provider: str | No
 
     Raises `MissingDependencyError` if it is damaged or incomplete.
     """
-    return plan_of(OnnxText, label, folder, context, _USUAL_TOKENS, provider)
+    return plan_of(OnnxText, label, folder, context, USUAL_TOKENS, provider)
 
 
 def plan_of(
@@ -198,7 +178,7 @@ def _load(
 ) -> OnnxText:
     og = library()
 
-    threads = 1 if facts.weights < SMALL else physical_cores()
+    threads = threads_for(facts.weights)
     options = {"intra_op_num_threads": threads, "session.intra_op.allow_spinning": "0"}
     try:
         # Where several forms of a model lie in folders of one, its tokenizer stands above them.

@@ -6,21 +6,19 @@ are states of a request. Options and states: docs.openvino.ai, tried with 2026.4
 """
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import BackendError, MissingDependencyError
-from .._core.types import GenerationParams, Message
 from .chat_text import ChatText
-from .decode import encode
-from .machine import free_memory, physical_cores
+from .machine import free_memory
 from .memory_errors import memory_errors
-from .seam import Output, Plan, Prompt, Step
-from .sessions import SessionCache, cache_bytes, check_room
+from .seam import Output, Plan
+from .sessions import cache_bytes, check_room
+from .text_model import USUAL_TOKENS, TextModel, threads_for
 from .weights import damaged
 
 MODEL = "openvino_model.xml"
@@ -29,16 +27,12 @@ OWN_TOKENIZER = "openvino_tokenizer.xml"
 """A tokenizer as a model for OpenVINO's own pipeline, which is not read here."""
 _FILES = (MODEL, WEIGHTS, "config.json")
 
-SMALL = 50e6
-"""Bytes of weights up to which one core computes as fast as several that wait for each other."""
 WORKSPACE = 1_400_000_000
 """Bytes that a mini model takes beside its weights for an answer of usual length. An estimate from
 its shape: 1.2 GB for the keys and values of 1,536 tokens, and `_OVERHEAD`."""
 _OVERHEAD = 200e6
 """Bytes that the library and a forward pass take beside weights and cache (SmolLM2-135M: 60 MB for
 the library, 72 to 121 for 256 tokens)."""
-_USUAL_TOKENS = 1536
-"""Tokens of a conversation that memory is asked for when a model is loaded."""
 _CACHE_WIDTH = 4
 """Bytes for each number in keys and values: they are in float16, and whenever they grow beyond
 their buffer the next one has room for twice as many (seen: 72 MB for 35 MB of SmolLM2-135M's)."""
@@ -92,44 +86,31 @@ class OpenVinoSession:
         self._request = None
 
 
-class OpenVinoText:
+class OpenVinoText(TextModel):
     """A compiled model; see `seam.Loaded`."""
 
     exact = False
     """Logits of a prompt in one feed and in several differ by 0.8 of 35 with 4-bit weights: what is
     multiplied with them is rounded to 8. (SmolLM2-135M; in float32 by 0.06: keys and values are in
     float16.)"""
-    warnings: tuple[str, ...] = ()
 
     def __init__(
         self, label: str, compiled: Any, text: ChatText, facts: "Facts", axes: Mapping[str, int]
     ) -> None:
-        self.label, self.text, self.context = label, text, facts.context
-        self.threads, self.device = facts.threads, facts.device.lower()
+        device = facts.device.lower()
+        super().__init__(label, text, device, facts.threads, facts.context, facts.bytes_per_token)
         self._compiled: Any = compiled
         self._inputs: set[str] = {port.any_name for port in compiled.inputs}
         self._axes = axes
-        self._size = facts.bytes_per_token
-        # Kept conversations never take more than a quarter of what is free once it is loaded.
-        budget = min(2 * facts.context * self._size, free_memory() / 4)
-        self.sessions = SessionCache(lambda room, _: self._open(room), self._size, budget)
-
-    def read(
-        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
-    ) -> Generator[Step, None, Prompt]:
-        """See `seam.Loaded.read`."""
-        yield from ()
-        tokens = encode(self, messages)
-        return Prompt(tokens, self.context, tokens)
 
     def _open(self, room: int) -> OpenVinoSession:
         """A session that may grow to so many tokens. Raises `OutOfMemoryError`."""
-        check_room(room, room * self._size, free_memory())
+        check_room(room, room * self._bytes_per_token, free_memory())
         return OpenVinoSession(self._compiled.create_infer_request(), self._inputs, self._axes)
 
     def close(self) -> None:
         """Give its memory back."""
-        self.sessions.close()
+        super().close()
         self._compiled = None
 
 
@@ -147,7 +128,7 @@ class Facts:
         """Bytes of its weights."""
         self.bytes_per_token = cache_bytes(config, 1, _CACHE_WIDTH)
         self.device = device
-        self.threads = 1 if self.weights < SMALL else physical_cores()
+        self.threads = threads_for(self.weights)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -190,7 +171,7 @@ def plan(label: str, folder: str, context: int | None = None, device: str = "CPU
         facts = Facts(path, context, device)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(label, path) from error
-    cache = min(facts.context, _USUAL_TOKENS) * facts.bytes_per_token
+    cache = min(facts.context, USUAL_TOKENS) * facts.bytes_per_token
     return Plan(
         device=device.lower(),
         need=int(facts.weights + cache + _OVERHEAD),
