@@ -16,13 +16,12 @@ from ._core.errors import (
     BackendConnectionError,
     BackendError,
     ContextLengthError,
-    MissingDependencyError,
     ModelNotFoundError,
 )
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress, Role, Timings
 from ._core.unicode import clean
 from ._local import gguf, llama_server
-from ._local.backend import LocalBackend, look
+from ._local.backend import LocalBackend, look, too_large
 from ._local.chat_text import (
     DEFAULT_PARAMS,
     ChatTemplate,
@@ -32,7 +31,7 @@ from ._local.chat_text import (
 from ._local.decode import most_tokens, too_long
 from ._local.download import download, kept_size
 from ._local.host import HOST, Host, LocalModel
-from ._local.machine import gigabytes, total_memory
+from ._local.machine import gigabytes
 from ._local.messages import Lent
 from ._local.sampling import GREEDY_BELOW
 from ._local.seam import Served
@@ -95,8 +94,8 @@ class LlamaCpp(LocalBackend):
 
     def __init__(self) -> None:
         self._server = LlamaCppServer()
-        self._specs: dict[str, ModelSpec] = {}
-        """What is known about files that were found, by their models' names."""
+        self._known: dict[str, gguf.Found] = {}
+        """The files that were found when it was last looked for them, by their models' names."""
 
     @classmethod
     def without_packages(cls) -> Status | None:
@@ -116,16 +115,11 @@ class LlamaCpp(LocalBackend):
         return await look(self._check)
 
     def _check(self) -> Health:
-        found = self._find()
-        offers = [_own(one) for one in found]
-        offers += [_offer(one) for one in DOWNLOADS if not _found(one, found)]
-        if without := self.without_packages():
-            return Health(without, [Offer(one.model, one.spec, without) for one in offers])
-        offers.sort(key=lambda offer: not offer.status.ready)
-        if offers[0].status.ready:
-            return Health(Status("ready", "Runs on this machine.", "ready_local"), offers)
-        sentence = "None of its models is on this machine yet. Choose one to download it."
-        return Health(Status("not installed", sentence, "no_weights"), offers)
+        self._look()
+        offers = [_own(one) for one in self._known.values()]
+        return self.health(
+            [*offers, *(_offer(one) for one in DOWNLOADS if not self._file(one.model))]
+        )
 
     async def load(self, connection: Connection | None = None) -> None:
         """Have a process and the client ready; see `Backend.load`."""
@@ -134,20 +128,11 @@ class LlamaCpp(LocalBackend):
 
     def local_model(self, model: str) -> LocalModel:
         """See `LocalBackend.local_model`."""
-        found = self._find()
-        published = next((one for one in DOWNLOADS if one.model == model), None)
-        one = next((one for one in found if one.model == model), None)
-        one = one or (_found(published, found) if published else None)
-        if one is None and published:
-            raise MissingDependencyError(
-                f"{MODELS[published.key].label} is not on this machine.",
-                f"Download it first (about {gigabytes(published.size)}), or choose another model.",
-                model=model,
-            )
+        one = self._locate(model)
         if one is None:
-            raise ModelNotFoundError(
-                f"{self.label} has no model called {model}.", "Choose another one.", model=model
-            )
+            published = _published(model)
+            label = MODELS[published.key].label if published else model
+            raise self.not_here(model, label, published.size if published else None)
         return LocalModel(
             f"{self.id}:{one.file}",
             _spec(one).label,
@@ -158,13 +143,26 @@ class LlamaCpp(LocalBackend):
 
     def spec_of(self, model: str) -> ModelSpec:
         """What is known about a model by its file: its name guesses at the catalogue's."""
-        return self._specs.get(model) or _text_only(known_model(model))
+        known = self._known.get(model)
+        return _spec(known) if known else _text_only(known_model(model))
 
-    def _find(self) -> list[gguf.Found]:
-        """Every file on this machine. Looks at the disk."""
-        found = gguf.find()
-        self._specs = {one.model: _spec(one) for one in found}
-        return found
+    def _look(self) -> None:
+        """Look for every file on this machine."""
+        self._known = {one.model: one for one in gguf.find()}
+
+    def _file(self, model: str) -> gguf.Found | None:
+        """A model's file, or a published one's wherever it lies, as far as is known."""
+        if known := self._known.get(model):
+            return known
+        name = one.file if (one := _published(model)) else None
+        return next((known for known in self._known.values() if known.file.name == name), None)
+
+    def _locate(self, model: str) -> gguf.Found | None:
+        """The same; looks at the disk, and for all files only if it is not where it was."""
+        if (known := self._file(model)) and known.is_here:
+            return known
+        self._look()
+        return self._file(model)
 
     async def stream(
         self,
@@ -235,10 +233,7 @@ class LlamaCpp(LocalBackend):
         connection: Connection | None = None,
     ) -> str | None:
         """The same request with the `xllamacpp` package; see `Backend.snippet`."""
-        found = self._find()
-        published = next((one for one in DOWNLOADS if one.model == model), None)
-        here = next((one for one in found if one.model == model), None)
-        here = here or (_found(published, found) if published else None)
+        published, here = _published(model), self._locate(model)
         try:
             slot = here is None or ChatTemplate.of_text(here.header.template).system_slot
             context = snippet_context(messages, params, system_slot=slot)
@@ -268,8 +263,7 @@ class LlamaCpp(LocalBackend):
         self, model: str, connection: Connection | None = None
     ) -> AsyncGenerator[Progress, None]:
         """Fetch a file into the Hugging Face cache; see `Backend.download`."""
-        one = next((one for one in DOWNLOADS if one.model == model), None)
-        if one is None:
+        if (one := _published(model)) is None:
             raise ModelNotFoundError(f"{model} cannot be downloaded.", "Choose another one.")
         return download(one.repository, MODELS[one.key].label, kinds=(one.file,))
 
@@ -310,9 +304,9 @@ def _explicit(params: GenerationParams) -> GenerationParams:
     )
 
 
-def _found(published: Download, found: Sequence[gguf.Found]) -> gguf.Found | None:
-    """A published file, wherever it lies on this machine."""
-    return next((one for one in found if one.file.name == published.file), None)
+def _published(model: str) -> Download | None:
+    """A file that can be fetched, by the backend's id for it."""
+    return next((one for one in DOWNLOADS if one.model == model), None)
 
 
 def _spec(found: gguf.Found) -> ModelSpec:
@@ -341,19 +335,6 @@ def _text_only(spec: ModelSpec) -> ModelSpec:
     return spec if spec.modalities == ("text",) else replace(spec, modalities=("text",))
 
 
-def _too_large(need: int) -> Status | None:
-    """That so many bytes are more than this machine has, if they are."""
-    if need <= total_memory():
-        return None
-    return Status(
-        "unreachable",
-        f"Too large for this machine: needs {gigabytes(need)} of memory, it has "
-        f"{gigabytes(total_memory())}.",
-        "too_large",
-        {"need": need, "total": total_memory()},
-    )
-
-
 def _own(found: gguf.Found) -> Offer:
     """A file on this machine."""
     need = llama_server.need(found.header)
@@ -362,7 +343,7 @@ def _own(found: gguf.Found) -> Offer:
     return Offer(
         found.model,
         _spec(found),
-        _too_large(need) or ready,
+        too_large(need) or ready,
         memory=need,
         bytes_per_token=found.header.read_per_token,
     )
@@ -377,7 +358,7 @@ def _offer(one: Download) -> Offer:
     return Offer(
         one.model,
         spec,
-        _too_large(need) or missing,
+        too_large(need) or missing,
         download_size=one.size,
         kept_size=min(one.size, kept_size(one.repository)),
         memory=need,

@@ -121,7 +121,7 @@ class OpenVino(BuildBackend[OpenVinoBuild]):
         """The same request with the `openvino_genai` package; see `Backend.snippet`."""
         build = self.build(model)
         try:
-            folder = self.find(build) if build else dict(self.own_folders()).get(model)
+            folder = self.folder(model)
             slot = folder is None or has_system_slot(folder)
             context = snippet_context(messages, params, system_slot=slot)
         except BackendError:

@@ -30,7 +30,8 @@ from backends import (
     Progress,
 )
 from backends import llama_cpp as module
-from backends._local import llama_server
+from backends._local import backend as local
+from backends._local import gguf, llama_server
 from backends._local.host import Host, LocalModel
 from backends._local.messages import Lent
 from backends._local.seam import Served
@@ -167,8 +168,26 @@ async def test_a_published_file_is_known_wherever_it_lies(places: Path) -> None:
 
 
 @pytest.mark.usefixtures("installed")
+async def test_a_question_does_not_look_through_all_folders_again(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(places / "a.gguf")
+    await BACKEND.check()
+    looks = list[None]()
+    find = gguf.find
+    monkeypatch.setattr(gguf, "find", lambda: looks.append(None) or find())
+    assert BACKEND.local_model("a.gguf").options["file"] == str(places / "a.gguf")
+    assert not looks
+    (places / "a.gguf").rename(places / "b.gguf")
+    with pytest.raises(ModelNotFoundError):
+        BACKEND.local_model("a.gguf")
+    assert BACKEND.local_model("b.gguf").options["file"] == str(places / "b.gguf")
+    assert len(looks) == 1
+
+
+@pytest.mark.usefixtures("installed")
 async def test_what_is_too_large_is_said_in_numbers(places: Path, monkeypatch) -> None:
-    monkeypatch.setattr(module, "total_memory", lambda: 100_000_000)
+    monkeypatch.setattr(local, "total_memory", lambda: 100_000_000)
     write(places / "a.gguf")
     for offer in (await BACKEND.check()).offers:
         assert offer.status.code == "too_large" and "it has 0.1 GB" in offer.status.message

@@ -24,7 +24,7 @@ from backends import (
     ModelNotFoundError,
     OutOfMemoryError,
 )
-from backends._local import builds, openvino_devices, openvino_text
+from backends._local import backend, openvino_devices, openvino_text
 from backends._local.host import HOST
 from backends.openvino import BUILDS, GPU_BUILDS, OpenVino
 from tests.hub import Hub
@@ -109,7 +109,7 @@ async def test_without_the_package_it_says_how_to_get_it(monkeypatch, tmp_path: 
 
 
 async def test_what_memory_cannot_hold_is_offered_as_too_large(monkeypatch) -> None:
-    monkeypatch.setattr(builds, "total_memory", lambda: 3_000_000_000)
+    monkeypatch.setattr(backend, "total_memory", lambda: 3_000_000_000)
     (offer,) = [one for one in (await BACKEND.check()).offers if one.model == PHI.repository]
     assert offer.status.code == "too_large" and offer.memory == PHI.size + openvino_text.WORKSPACE
 

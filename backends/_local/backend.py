@@ -8,10 +8,19 @@ from dataclasses import replace
 from functools import partial
 from typing import ClassVar, TypeVar
 
-from .._core.backend import Backend, Kind, check_pictures, count_pictures
+from .._core.backend import (
+    Backend,
+    Health,
+    Kind,
+    Offer,
+    Status,
+    check_pictures,
+    count_pictures,
+)
+from .._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
 from .._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from .host import HOST, LocalModel
-from .machine import LOOKS
+from .machine import LOOKS, gigabytes, total_memory
 
 T = TypeVar("T")
 
@@ -24,6 +33,12 @@ class LocalBackend(Backend):
     """
 
     kind: ClassVar[Kind] = "local"
+    no_weights: ClassVar[Status] = Status(
+        "not installed",
+        "None of its models is on this machine yet. Choose one to download it.",
+        "no_weights",
+    )
+    """How it is where none of its models is."""
 
     @abstractmethod
     def local_model(self, model: str) -> LocalModel:
@@ -31,6 +46,30 @@ class LocalBackend(Backend):
 
         Raises `ModelNotFoundError`, and `MissingDependencyError` if its files are not here.
         """
+
+    def health(self, offers: Sequence[Offer]) -> Health:
+        """How it is, by how its models are: those that are ready come first.
+
+        Without its packages none is ready, wherever its files are.
+        """
+        if without := self.without_packages():
+            missing = [replace(one, status=without, download_size=None) for one in offers]
+            return Health(without, missing)
+        ordered = sorted(offers, key=lambda offer: not offer.status.ready)
+        here = Status("ready", "Runs on this machine.", "ready_local")
+        return Health(here if ordered[0].status.ready else self.no_weights, ordered)
+
+    def not_here(self, model: str, label: str, size: int | None) -> BackendError:
+        """The error of a model that is not here: to be downloaded, if `size` bytes are told."""
+        if size is None:
+            return ModelNotFoundError(
+                f"{self.label} has no model called {model}.", "Choose another one.", model=model
+            )
+        return MissingDependencyError(
+            f"{label} is not on this machine.",
+            f"Download it first (about {gigabytes(size)}), or choose another model.",
+            model=model,
+        )
 
     async def load(self, connection: Connection | None = None) -> None:
         """Have a process ready for the first question; see `Backend.load`."""
@@ -61,6 +100,19 @@ class LocalBackend(Backend):
         """Load the model, if it is not loaded yet."""
         self.check_packages()
         await HOST.load(await look(partial(self.local_model, model)))
+
+
+def too_large(need: int) -> Status | None:
+    """That so many bytes are more than this machine has, if they are."""
+    if need <= (total := total_memory()):
+        return None
+    return Status(
+        "unreachable",
+        f"Too large for this machine: needs {gigabytes(need)} of memory, it has "
+        f"{gigabytes(total)}.",
+        "too_large",
+        {"need": need, "total": total},
+    )
 
 
 async def look(at: Callable[[], T]) -> T:

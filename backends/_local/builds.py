@@ -9,12 +9,12 @@ from typing import ClassVar, Generic, TypeVar
 
 from .._core.backend import Health, Offer, Status
 from .._core.catalog import MODELS, ModelSpec, known_model
-from .._core.errors import MissingDependencyError, ModelNotFoundError
+from .._core.errors import ModelNotFoundError
 from .._core.types import Connection, Progress
 from . import weights
-from .backend import LocalBackend, look
+from .backend import LocalBackend, look, too_large
 from .download import download, kept_size
-from .machine import gigabytes, total_memory
+from .machine import gigabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +80,13 @@ class BuildBackend(LocalBackend, Generic[B]):
     def _check(self) -> Health:
         builds = filter(self.is_offered, self.builds())
         offers = [self.offer(build, self.find(build)) for build in builds]
-        offers += [self.own_offer(*own) for own in self.own_folders()]
-        if without := self.without_packages():
-            return Health(without, [Offer(one.model, one.spec, without) for one in offers])
-        offers.sort(key=lambda offer: not offer.status.ready)
-        if offers[0].status.ready:
-            return Health(Status("ready", "Runs on this machine.", "ready_local"), offers)
-        sentence = "None of its models is on this machine yet. Choose one to download it."
-        return Health(Status("not installed", sentence, "no_weights"), offers)
+        return self.health([*offers, *(self.own_offer(*own) for own in self.own_folders())])
 
     def offer(self, build: B, folder: Path | None) -> Offer:
         """A build as it stands: here or not, and whether memory can hold it."""
         spec, need = MODELS[build.key], build.size + self.workspace(build)
         what = f"{self.precision}{self.processor(build)}"
-        if need > total_memory():
-            status = Status(
-                "unreachable",
-                f"Too large for this machine: needs {gigabytes(need)} of memory, it has "
-                f"{gigabytes(total_memory())}.",
-                "too_large",
-                {"need": need, "total": total_memory()},
-            )
-        elif folder:
+        if folder:
             status = Status("ready", f"On this machine, {what}.", "ready_local")
         else:
             size = f"a download of about {gigabytes(build.size)}"
@@ -110,7 +95,7 @@ class BuildBackend(LocalBackend, Generic[B]):
         return Offer(
             build.model,
             spec,
-            status,
+            too_large(need) or status,
             download_size=None if folder else build.size,
             kept_size=0 if folder else min(build.size, kept_size(build.repository)),
             memory=need,
@@ -131,24 +116,19 @@ class BuildBackend(LocalBackend, Generic[B]):
         places = (place / build.folder for place in weights.places(build.repository))
         return next((folder for folder in places if self.is_complete(folder)), None)
 
+    def folder(self, model: str) -> Path | None:
+        """Where a build or a folder of one's own is on this machine, if it is here."""
+        build = self.build(model)
+        return self.find(build) if build else dict(self.own_folders()).get(model)
+
     def locate(self, model: str) -> tuple[B | None, str, Path]:
         """A build or a folder of one's own: its build, what it is called, and its folder.
 
         Raises `MissingDependencyError` if it is not downloaded yet, and `ModelNotFoundError`.
         """
-        build = self.build(model)
-        folder = self.find(build) if build else dict(self.own_folders()).get(model)
-        label = self.spec_of(model).label
-        if folder is None and build:
-            raise MissingDependencyError(
-                f"{label} is not on this machine.",
-                f"Download it first (about {gigabytes(build.size)}), or choose another model.",
-                model=model,
-            )
+        build, folder, label = self.build(model), self.folder(model), self.spec_of(model).label
         if folder is None:
-            raise ModelNotFoundError(
-                f"{self.label} has no model called {model}.", "Choose another one.", model=model
-            )
+            raise self.not_here(model, label, build.size if build else None)
         return build, label, folder
 
     def own_folders(self) -> Iterator[tuple[str, Path]]:

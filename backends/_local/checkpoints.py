@@ -4,12 +4,11 @@ import asyncio
 import sys
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from .._core.backend import Health, Offer, Status, count_pictures
+from .._core.backend import Health, Offer, count_pictures
 from .._core.catalog import ModelSpec
 from .._core.errors import BackendError, ModelNotFoundError
 from .._core.types import Connection, GenerationParams, Message
@@ -35,9 +34,6 @@ class CheckpointBackend(LocalBackend):
 
     A model's program is one with Transformers' own `generate`, whatever engine runs it here.
     """
-
-    no_weights: ClassVar[Status]
-    """How it is where none of its models is."""
 
     @abstractmethod
     def specs(self) -> Sequence[ModelSpec]:
@@ -68,15 +64,8 @@ class CheckpointBackend(LocalBackend):
         return await look(self.check_files)
 
     def check_files(self) -> Health:
-        """The same, blocking: without the packages no model is ready, wherever its files are."""
-        offers = [self.offer(spec) for spec in self.specs()]
-        if without := self.without_packages():
-            return Health(
-                without, [replace(one, status=without, download_size=None) for one in offers]
-            )
-        offers.sort(key=lambda offer: not offer.status.ready)
-        here = Status("ready", "Runs on this machine.", "ready_local")
-        return Health(here if offers[0].status.ready else self.no_weights, offers)
+        """The same, blocking."""
+        return self.health([self.offer(spec) for spec in self.specs()])
 
     async def count_tokens(self, model: str, text: str) -> int | None:
         """Tokens of `text`, by the model's own tokenizer; `None` if its file is not here."""

@@ -41,6 +41,14 @@ class Found:
     """Whose file it is, in words."""
 
     @property
+    def is_here(self) -> bool:
+        """Whether its files still are where they were, and what they were."""
+        try:
+            return gguf_header.read(self.file) == self.header
+        except (OSError, GGUFError):
+            return False
+
+    @property
     def title(self) -> str:
         """What people know it by: a file calls itself what its maker had at hand."""
         if self.model.startswith(_OLLAMA):
