@@ -2,23 +2,37 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import gradio as gr
 import pytest
 
-from backends import REGISTRY, BackendConnectionError, Connection, Progress
+from backends import (
+    REGISTRY,
+    BackendConnectionError,
+    Connection,
+    Health,
+    Offer,
+    Progress,
+    Status,
+)
 from playground.downloads import Download, Downloads
 from playground.keyring import Keyring
 from playground.services import Services
-from tests.fakes import Scripted
+from tests.fakes import SPEC, Scripted
 from ui.compare.pickers import Pickers
 from ui.compare.view import CompareView
+from ui.events import Updates
 
 
 class Far(Scripted):
     """Comes step by step, as the test says; a step may be an error."""
 
     id = "far"
+
+    async def check(self, connection: Connection | None = None) -> Health:
+        away = Offer("phi", SPEC, Status("not installed", "Not here yet."), download_size=7)
+        return Health(away.status, [away])
 
     def __init__(self) -> None:
         self.steps: asyncio.Queue[float | Exception | None] = asyncio.Queue()
@@ -126,17 +140,33 @@ async def test_a_row_that_is_shown_again_is_watched_to_the_end(picker: Pickers) 
     assert "50 %" in (await anext(watching))[picker.pane.state]
     far.steps.put_nowait(None)
     assert [step async for step in watching] == [] and download.ended
-    updates = await picker.on_download_end(keyring, "pocket", "pocket-3")
+    updates = await picker.on_download_end(keyring)
     assert updates[picker.pane.model].value == "phi"
 
 
-async def test_a_step_that_comes_after_cancel_drew_is_drawn_over(picker: Pickers) -> None:
+async def test_what_is_drawn_later_has_a_higher_number(picker: Pickers) -> None:
+    """By it the page sees that an old answer came after a new one, and asks for the row anew."""
+
+    def number(updates: Updates) -> int:
+        return int(updates[picker.pane.state].split('data-row="')[1].split('"')[0])
+
+    def row(updates: Updates) -> list[Any]:
+        return [
+            updates[picker.pane.state],
+            *(updates[one].visible for one in picker.outputs[3:]),
+        ]
+
     far, keyring = REGISTRY[Far.id], Keyring()
-    picker.fetch(keyring, Far.id, "phi", "pocket-3")
+    shown = await picker.show_state(keyring, Far.id, "phi")
+    asked = await picker.ask_to_download(keyring, Far.id, "phi")
+    begun = picker.fetch(keyring, Far.id, "phi", "phi")
     watching = picker.watch(keyring)
-    await anext(watching)  # on its way to the page
-    await picker.cancel(keyring, "pocket", "pocket-3")
+    step = await anext(watching)
+    cancelled = await picker.cancel(keyring, Far.id, "phi")
+    assert number(shown) < number(asked) < number(begun) == number(step) < number(cancelled)
     assert [step async for step in watching] == []
-    updates = await picker.on_download_end(keyring, "pocket", "pocket-3")
-    assert 'data-state="ready"' in updates[picker.pane.state]
+    assert await picker.on_download_end(keyring) == gr.skip()
+    assert row(await picker.redraw(keyring, Far.id, "phi")) == row(cancelled)
+    asked = await picker.ask_to_download(keyring, Far.id, "phi")
+    assert row(await picker.redraw(keyring, Far.id, "phi")) == row(asked) != row(cancelled)
     assert picker.services.downloads.find(far, "phi") is None

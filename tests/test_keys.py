@@ -145,7 +145,7 @@ async def test_no_key_is_anywhere(
     await visitor.sees("#card-openai_compatible", "Can answer: phi")
     await page.click("#tabs [data-tab-id=text]")
     await page.click("#text-backend-left input")
-    await page.get_by_role("option", name="OpenAI-compatible server").click()
+    await page.get_by_role("option", name="OpenAI-compatible server", exact=True).click()
     await page.wait_for_selector("#text-state-left [data-state=ready]")
     await visitor.ask("Is there a key?")
     puppet.answer("two", "No.")

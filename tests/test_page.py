@@ -1,9 +1,10 @@
 """The Text tab in a real browser: what a visitor does, sees and keeps."""
 
+import asyncio
 import json
 
 import pytest
-from playwright.async_api import BrowserContext
+from playwright.async_api import BrowserContext, Route
 
 from backends import BackendConnectionError, Chunk, Progress
 from tests.pages import Puppet, Visitor, last
@@ -527,6 +528,48 @@ async def test_a_download_waits_for_a_yes(visitor: Visitor, puppet: Puppet) -> N
     await page.click("#text-cancel-left")
     await visitor.sees("#text-state-left", "Not on this machine yet.")
     assert puppet.wait_open("one", 0)
+
+
+async def test_an_answer_that_comes_late_does_not_close_a_question(
+    visitor: Visitor, puppet: Puppet
+) -> None:
+    """What the page was told before it asked arrives after that: the question is drawn again."""
+    page, state = visitor.page, "Not on this machine yet."
+    held, go_on = asyncio.Event(), asyncio.Event()
+
+    async def keep_the_first(route: Route) -> None:
+        response = await route.fetch()
+        if state in await response.text() and not held.is_set():
+            held.set()
+            await go_on.wait()
+        await route.fulfill(response=response)
+
+    await page.route("**/gradio_api/run/**", keep_the_first)
+    await page.click("#text-model-left input")
+    await page.get_by_role("option", name="Away").click()
+    await held.wait()
+    await page.evaluate("document.querySelector('#recheck').click()")
+    await visitor.sees("#text-state-left", state)
+    await page.click("#text-download-left")
+    await visitor.sees("#text-state-left", "Download Away? 7.6 GB")
+    await page.evaluate(
+        """() => {
+          const row = document.querySelector("#text-state-left");
+          window.drawn = [];
+          new MutationObserver(() => drawn.push(row.innerText)).observe(
+            row, { childList: true, subtree: true });
+        }"""
+    )
+    go_on.set()
+    await page.unroute_all(behavior="wait")
+    await page.wait_for_function("s => drawn.some(text => text.includes(s))", arg=state)
+    await visitor.sees("#text-state-left", "Download Away? 7.6 GB")
+    await page.click("#text-confirm-left")
+    puppet.feed("one", Progress("downloading", 0.25, "1.9 of 7.6 GB"))
+    await visitor.sees("#text-state-left", "25 % · 1.9 of 7.6 GB")
+    await page.click("#text-cancel-left")
+    await visitor.sees("#text-state-left", state)
+    assert visitor.faults == []
 
 
 async def test_a_phone(browser, served: str, puppet: Puppet) -> None:

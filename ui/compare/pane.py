@@ -30,6 +30,8 @@ class Pane:
     cancel: gr.Button
     watch: gr.Button
     """Hidden; clicked by the page's script when a download is to be shown."""
+    redraw: gr.Button
+    """Hidden; clicked by the page's script when an old row was drawn over a new one."""
     conversation: gr.Chatbot
     live: gr.Markdown
     line: gr.HTML
@@ -82,6 +84,7 @@ def build_pane(view: str, side: str, backends: list[tuple[str, str]], extras: Pa
                 t("cancel"), size="sm", visible=False, elem_id=f"{view}-cancel-{side}", scale=0
             )
         watch = gr.Button(visible="hidden", elem_id=f"{view}-watch-{side}")
+        redraw = gr.Button(visible="hidden", elem_id=f"{view}-redraw-{side}")
         extras.build_below_model(side)
         conversation = gr.Chatbot(
             label=t(f"conversation_{side}"), show_label=False, container=False, height="auto",
@@ -116,6 +119,7 @@ def build_pane(view: str, side: str, backends: list[tuple[str, str]], extras: Pa
         retry,
         cancel,
         watch,
+        redraw,
         conversation,
         live,
         line,

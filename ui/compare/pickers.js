@@ -52,11 +52,16 @@
     }, 50)); // Gradio may be about to ask for another backend that was chosen meanwhile
   });
 
-  // A state's row that begins to show a download is kept up to date until that has ended.
+  // A state's row that begins to show a download is kept up to date until that has ended. What was
+  // said before another thing may arrive after it: the row is then drawn once more, as it is now.
   phi.parts.push((view) => ["left", "right"].forEach((side) => {
     const row = view.part(`state-${side}`);
-    let busy = false;
+    let busy = false, newest = 0;
     const look = () => {
+      const number = Number(row.querySelector("[data-row]")?.dataset.row ?? newest);
+      const late = number < newest;
+      newest = late ? 0 : number; // a server that has begun anew counts from 0
+      if (late) view.part(`redraw-${side}`)?.click();
       const now = Boolean(row.querySelector("[data-state=busy]"));
       if (now && !busy) view.part(`watch-${side}`)?.click();
       busy = now;

@@ -31,12 +31,13 @@ class _Row:
     chosen: str
     """The model that was chosen then: if another one is, a question or a failure goes."""
     download: Download | None = None
-    failed: bool = False
+    sentence: str = ""
+    """A question, or why the download failed; empty while a download is shown."""
 
     @property
     def busy(self) -> bool:
         """True while a download is shown that has not failed."""
-        return self.download is not None and not self.failed
+        return self.download is not None and not self.sentence
 
 
 class Pickers:
@@ -50,6 +51,10 @@ class Pickers:
         self.limits, self.monitor = services.limits, services.health
         self._rows: WeakKeyDictionary[Keyring, _Row] = WeakKeyDictionary()
         """By keyring (one a page). Not read back from the page: what that has may be older."""
+        self._numbers: WeakKeyDictionary[Keyring, int] = WeakKeyDictionary()
+        """By keyring: how often its row was set. Answers may reach the page in another order than
+        they were given in; by the number its script sees that an old one was drawn over a new one.
+        """
         self._came: WeakKeyDictionary[Keyring, tuple[str, str]] = WeakKeyDictionary()
         """By keyring: backend and model that a download has chosen, until the page says so too."""
         self.selection = selection = [keyring, pane.backend, pane.model]
@@ -67,6 +72,11 @@ class Pickers:
             self.show_state, selection, self.outputs, queue=False, preprocess=False, **PRIVATE
         )
         pane.download.click(self.ask_to_download, selection, self.outputs, queue=False, **PRIVATE)
+        # Clicked by the page's script when an old row was drawn over a new one (pickers.js).
+        pane.redraw.click(
+            self.redraw, selection, self.outputs, queue=False, trigger_mode="multiple",
+            preprocess=False, **PRIVATE,
+        )  # fmt: skip
         self.begun = gr.on(
             [pane.confirm.click, pane.retry.click], self.begin, selection, self.outputs,
             queue=False, **PRIVATE,
@@ -78,9 +88,8 @@ class Pickers:
             trigger_mode="multiple", **PRIVATE,
         )  # fmt: skip
         self.downloaded = watched.then(
-            self.on_download_end, selection, self.outputs, queue=False, preprocess=False,
-            **PRIVATE,
-        )  # fmt: skip
+            self.on_download_end, keyring, self.outputs, queue=False, **PRIVATE
+        )
         pane.cancel.click(self.cancel, selection, self.outputs, queue=False, **PRIVATE)
 
     async def prepare(self, keyring: Keyring, backend: str, model: str | None) -> None:
@@ -113,35 +122,43 @@ class Pickers:
         if model not in [value for _, value in choices]:
             model = choices[0][1] if choices else ""
         self._came.pop(keyring, None)
-        return self._model_updates(health, choices, model, self._row_stays(keyring, model))
+        return self._model_updates(keyring, health, choices, model)
 
     async def show_selection(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Show the backend and the model that a view opens with, even if its check is late."""
         health = await self._health(keyring, backend)
-        return self._model_updates(health, _choices(health, model), model)
+        return self._model_updates(keyring, health, _choices(health, model), model)
 
     def _model_updates(
         self,
+        keyring: Keyring,
         health: BackendHealth | None,
         choices: list[tuple[str, str]],
         model: str,
-        row_stays: bool = False,
     ) -> Updates:
         typed = bool(health and health.backend.accepts_custom_models)
         return {
             self.pane.model: _dropdown(
                 choices, value=model or None, allow_custom_value=typed, filterable=typed
             ),
-            **({} if row_stays else self._state_updates(health, model)),
+            **self._row_updates(keyring, health, model),
         }
 
     async def show_state(self, keyring: Keyring, backend: object, model: object) -> Updates:
         """Show the chosen model's state, and the download button if it can be downloaded."""
         if not isinstance(backend, str) or not isinstance(model, str | None):
             return gr.skip()
-        if self._is_late(keyring, backend, model) or self._row_stays(keyring, model):
+        if self._is_late(keyring, backend, model):
             return gr.skip()
-        return self._state_updates(await self._health(keyring, backend), model or "")
+        health = await self._health(keyring, backend)
+        return self._row_updates(keyring, health, model or "") or gr.skip()
+
+    async def redraw(self, keyring: Keyring, backend: str, model: str | None) -> Updates:
+        """Show the row as it is now."""
+        health = await self._health(keyring, backend)
+        if row := self._rows.get(keyring):
+            return self._draw(keyring, row)
+        return self._state_updates(keyring, health, model or "")
 
     async def _health(self, keyring: Keyring, backend: str) -> BackendHealth | None:
         return self._filter_modality(await health_of(self.monitor, backend, keyring))
@@ -158,13 +175,17 @@ class Pickers:
         matching = any(self.modality in offer.spec.modalities for offer in health.offers)
         return matching or health.backend.accepts_custom_models or not health.offers
 
-    def _state_updates(self, health: BackendHealth | None, model: str) -> Updates:
+    def _state_updates(self, keyring: Keyring, health: BackendHealth | None, model: str) -> Updates:
         offer = offer_of(health, model)
         fetchable = bool(offer and offer.download_size) and not self.limits.public
-        return {
-            self.pane.state: state_html(health, offer),
-            **self._show_buttons(*([self.pane.download] if fetchable else [])),
-        }
+        buttons = [self.pane.download] if fetchable else []
+        return self._show(keyring, state_html(health, offer), *buttons)
+
+    def _row_updates(self, keyring: Keyring, health: BackendHealth | None, model: str) -> Updates:
+        """Show a chosen model's state, unless something is shown that its choice does not close."""
+        if self._row_stays(keyring, model):
+            return {}
+        return self._state_updates(keyring, health, model)
 
     def _is_late(self, keyring: Keyring, backend: str, model: str | None) -> bool:
         """True if a page asks about what was chosen before a download chose something else."""
@@ -176,15 +197,37 @@ class Pickers:
     def _row_stays(self, keyring: Keyring, model: str | None) -> bool:
         """True if there is a question, download or failure that a choice does not close."""
         row = self._rows.get(keyring)
-        if row and not row.busy and row.chosen != (model or ""):
-            del self._rows[keyring]
+        if row and not row.busy and row.chosen != model:
+            self._set_row(keyring, None)
         return keyring in self._rows
 
-    def _show_buttons(self, *shown: gr.Button) -> Updates:
-        """Show these buttons of the state's row, and no others."""
-        pane = self.pane
+    def _set_row(self, keyring: Keyring, row: _Row | None) -> None:
+        """Have the row show something else, or the state again."""
+        self._numbers[keyring] = self._numbers.get(keyring, 0) + 1
+        if row:
+            self._rows[keyring] = row
+        else:
+            self._rows.pop(keyring, None)
+
+    def _draw(self, keyring: Keyring, row: _Row) -> Updates:
+        """Show a question, a download or why that failed."""
+        if row.download is None:
+            html = f'<p class="state" data-state="ask"><b>{escape(row.sentence)}</b></p>'
+            return self._show(keyring, html, self.pane.confirm, self.pane.cancel)
+        label = row.download.backend.spec_of(row.download.model).label
+        if row.busy:
+            html = _progress_html(label, row.download.progress)
+            return self._show(keyring, html, self.pane.cancel)
+        return self._show(keyring, _failure_html(label, row.sentence), self.pane.retry)
+
+    def _show(self, keyring: Keyring, html: str, *buttons: gr.Button) -> Updates:
+        """Show this in the state's row, with these of its buttons."""
+        pane, number = self.pane, self._numbers.get(keyring, 0)
         every = (pane.download, pane.confirm, pane.retry, pane.cancel)
-        return {button: gr.Button(visible=button in shown) for button in every}
+        return {
+            pane.state: f'<div data-row="{number}">{html}</div>',
+            **{button: gr.Button(visible=button in buttons) for button in every},
+        }
 
     @property
     def watched(self) -> list[gr.Component]:
@@ -217,14 +260,15 @@ class Pickers:
             self.pane.backend: _dropdown(backend_choices(matching)),
             self.pane.model: _dropdown(choices, **selected),
         }
-        state = self._state_updates(health, model or "")
+        state = self._state_updates(keyring, health, model or "")
         if keyring in self._rows or state[self.pane.state] == shown_state:
             return updates
         return updates | state
 
     async def cancel(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Close a question, or end the download that is shown; what came so far is kept."""
-        row = self._rows.pop(keyring, None)
+        row = self._rows.get(keyring)
+        self._set_row(keyring, None)
         if row and row.download:
             row.download.cancel()
         return await self.refresh(keyring, backend, model)
@@ -237,7 +281,7 @@ class Pickers:
         return {
             self.pane.backend: gr.Dropdown(interactive=True),
             self.pane.model: _dropdown(_choices(health, model), interactive=True),
-            **self._state_updates(health, model or ""),
+            **self._row_updates(keyring, health, model or ""),
         }
 
     async def ask_to_download(self, keyring: Keyring, backend: str, model: str) -> Updates:
@@ -245,7 +289,6 @@ class Pickers:
         offer = await find_offer(self.monitor, backend, model, keyring)
         if offer is None or not offer.download_size or self.limits.public:
             return gr.skip()
-        self._rows[keyring] = _Row(model)
         chosen, typed = REGISTRY[backend], keyring.connection(backend)
         where = f", onto the machine at {typed.base_url}" if typed and typed.base_url else ""
         room = ""
@@ -253,10 +296,9 @@ class Pickers:
             room = f" {format_bytes((await capacity()).free_disk)} is free on this disk."
         size = format_bytes(offer.download_size)
         question = f"Download {offer.spec.label}? {size} from {chosen.downloads_from}{where}.{room}"
-        return {
-            self.pane.state: f'<p class="state" data-state="ask"><b>{escape(question)}</b></p>',
-            **self._show_buttons(self.pane.confirm, self.pane.cancel),
-        }
+        row = _Row(model, sentence=question)
+        self._set_row(keyring, row)
+        return self._draw(keyring, row)
 
     async def begin(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Fetch the chosen model, or the one whose download failed here."""
@@ -286,19 +328,12 @@ class Pickers:
         """
         pane, row = self.pane, self._rows.get(keyring)
         if not (row and row.busy and row.download is download):  # else it is shown and watched
-            self._rows[keyring] = _Row(chosen, download)
+            self._set_row(keyring, row := _Row(chosen, download))
         free = chosen != download.model
         return {
             pane.backend: gr.Dropdown(interactive=free),
             pane.model: gr.Dropdown(interactive=free),
-            **self._progress(download),
-        }
-
-    def _progress(self, download: Download) -> Updates:
-        label = download.backend.spec_of(download.model).label
-        return {
-            self.pane.state: _progress_html(label, download.progress),
-            **self._show_buttons(self.pane.cancel),
+            **self._draw(keyring, row),
         }
 
     async def watch(self, keyring: Keyring) -> AsyncGenerator[Updates, None]:
@@ -310,34 +345,24 @@ class Pickers:
             async for _ in steps:
                 if self._rows.get(keyring) is not row:
                     return  # Cancel has drawn the row
-                yield self._progress(row.download)
+                yield self._draw(keyring, row)
 
-    async def on_download_end(
-        self, keyring: Keyring, backend: object = None, chosen: object = None
-    ) -> Updates:
-        """Choose the model that came, or say why it did not.
-
-        If it was cancelled here, its last step may have come after what Cancel drew: the state of
-        the chosen model is drawn once more.
-        """
+    async def on_download_end(self, keyring: Keyring) -> Updates:
+        """Choose the model that came, or say why it did not."""
         row, pane = self._rows.get(keyring), self.pane
-        if row is None:
-            return await self.show_state(keyring, backend, chosen)
         if row is None or not row.busy or row.download is None or not row.download.ended:
             return gr.skip()
         download = row.download
         self.monitor.invalidate(download.backend, keyring)
         why = "It was cancelled on another page." if download.cancelled else download.error
         if why:
-            self._rows[keyring] = _Row(row.chosen, download, failed=True)  # for Try again
-            label = download.backend.spec_of(download.model).label
+            self._set_row(keyring, row := _Row(row.chosen, download, str(why)))  # for Try again
             return {
                 pane.backend: gr.Dropdown(interactive=True),
                 pane.model: gr.Dropdown(interactive=True),
-                pane.state: _failure_html(label, str(why)),
-                **self._show_buttons(pane.retry),
+                **self._draw(keyring, row),
             }
-        del self._rows[keyring]
+        self._set_row(keyring, None)
         backend, model = download.backend.id, download.model
         if row.chosen != model:
             self._came[keyring] = (backend, model)
@@ -345,7 +370,7 @@ class Pickers:
         return {
             pane.backend: gr.Dropdown(value=backend, interactive=True),
             pane.model: _dropdown(_choices(health, model), value=model, interactive=True),
-            **self._state_updates(health, model),
+            **self._row_updates(keyring, health, model),
         }
 
 
