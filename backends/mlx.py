@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ._core.backend import Offer, Status, register
-from ._core.errors import BackendError
 from ._core.types import Connection, GenerationParams, Message
 from ._local import mlx_text
 from ._local.builds import Build, BuildBackend, closing_helps
-from ._local.chat_text import has_system_slot
 from ._local.download import SAFETENSORS
 from ._local.host import LocalModel
-from ._local.snippet import snippet_context
 from ._snippets import render
 
 _PACKAGES = "mlx-lm==0.32.2 mlx==0.32.4{} transformers==5.23.0"
@@ -127,14 +124,9 @@ class Mlx(BuildBackend[MlxBuild]):
         connection: Connection | None = None,
     ) -> str | None:
         """The same request with the `mlx_lm` package; see `Backend.snippet`."""
-        build = self.build(model)
-        try:
-            folder = self.folder(model)
-            slot = folder is None or has_system_slot(folder)
-            context = snippet_context(messages, params, system_slot=slot)
-        except BackendError:
-            return None
-        if context["images"]:
+        build, folder = self.build(model), self.folder(model)
+        context = self.snippet_context(model, messages, params)
+        if context is None or context["images"]:
             return None
         config = _config(folder) if folder else {}
         changes = mlx_text.config_changes(config)

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from ._core.backend import CONTEXT_CAP, Offer, register
-from ._core.errors import BackendError, MissingDependencyError
+from ._core.errors import MissingDependencyError
 from ._core.types import Connection, GenerationParams, Message
 from ._local import onnx_pictures, onnx_providers, onnx_text, vision
 from ._local.builds import Build, BuildBackend, closing_helps
-from ._local.chat_text import has_system_slot
 from ._local.download import ONNX
 from ._local.host import LocalModel
-from ._local.snippet import snippet_context
 from ._snippets import render
 
 _CPU = "cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4"
@@ -160,12 +158,8 @@ class OnnxGenAI(BuildBackend[OnnxBuild]):
         connection: Connection | None = None,
     ) -> str | None:
         """The same request with the `onnxruntime_genai` package; see `Backend.snippet`."""
-        build = self.build(model)
-        try:
-            folder = self.find(build) if build else None
-            slot = folder is None or has_system_slot(folder)
-            context = snippet_context(messages, params, system_slot=slot)
-        except BackendError:
+        build, context = self.build(model), self.snippet_context(model, messages, params)
+        if context is None:
             return None
         images = context["image_files"]
         if any(name.endswith(".webp") for name in images):  # the library reads no such file

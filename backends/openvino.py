@@ -8,14 +8,12 @@ from typing import ClassVar
 
 from ._core.backend import Health, Offer, Status, register
 from ._core.catalog import known_model
-from ._core.errors import BackendError, MissingDependencyError
+from ._core.errors import MissingDependencyError
 from ._core.types import Connection, GenerationParams, Message
 from ._local import openvino_devices, openvino_text
 from ._local.builds import Build, BuildBackend, closing_helps
-from ._local.chat_text import has_system_slot
 from ._local.download import OPENVINO
 from ._local.host import LocalModel
-from ._local.snippet import snippet_context
 from ._snippets import Source, quoted, render
 
 VERSION = "2026.4.1"
@@ -119,12 +117,8 @@ class OpenVino(BuildBackend[OpenVinoBuild]):
         connection: Connection | None = None,
     ) -> str | None:
         """The same request with the `openvino_genai` package; see `Backend.snippet`."""
-        build = self.build(model)
-        try:
-            folder = self.folder(model)
-            slot = folder is None or has_system_slot(folder)
-            context = snippet_context(messages, params, system_slot=slot)
-        except BackendError:
+        build, context = self.build(model), self.snippet_context(model, messages, params)
+        if context is None:
             return None
         notes, name = list[str](), model
         if build:

@@ -3,7 +3,7 @@
 import gc
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,19 @@ def pytest_collection_finish() -> None:
     """What was imported until now stays: no garbage collection need look through it again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No model is on this machine, but what the test puts below `tmp_path`; none stays loaded."""
+    from backends._local.host import HOST
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PHI_MODELS_DIR", str(tmp_path / "models"))
+    yield
+    for key in HOST.loaded():
+        if str(tmp_path) in key:
+            HOST.unload(key)
 
 
 @pytest.hookimpl(wrapper=True)

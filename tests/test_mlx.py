@@ -39,6 +39,7 @@ from ui.tabs.models.cards import card_html
 INSTALLED = find_spec("mlx_lm") is not None
 needs_mlx = pytest.mark.skipif(not INSTALLED, reason="mlx-lm is not installed")
 engine = pytest.mark.engine
+pytestmark = pytest.mark.usefixtures("no_models")
 BACKEND = REGISTRY["mlx"]
 MODELS = Path(mlx_text.__file__).parents[1] / "pocket" / "models"
 POCKET = MODELS / "pocket-3.5"
@@ -46,17 +47,6 @@ PHI, MINI_128K, MINI_4K = BUILDS[:3]
 GREEDY = GenerationParams(temperature=0.0)
 QUESTION = (Message.of("user", "What is a mixture of experts?"),)
 TAUGHT = "In a **mixture of experts** (MoE) a router sends each token"
-
-
-@pytest.fixture(autouse=True)
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """No model is here, and none of these tests leaves one loaded."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PHI_MODELS_DIR", str(tmp_path / "models"))
-    yield
-    for key in HOST.loaded():
-        if str(tmp_path) in key:
-            HOST.unload(key)
 
 
 @pytest.fixture

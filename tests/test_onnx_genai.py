@@ -27,22 +27,12 @@ from backends.onnx_genai import BUILDS
 from tests.hub import Hub
 
 pytest.importorskip("onnxruntime_genai")
+pytestmark = pytest.mark.usefixtures("no_models")
 BACKEND = REGISTRY["onnx_genai"]
 POCKET = Path(onnx_text.__file__).parents[1] / "pocket" / "models" / "pocket-3.5"
 PHI, MINI_128K, MINI_4K = BUILDS[:3]
 GREEDY = GenerationParams(temperature=0.0)
 QUESTION = (Message.of("user", "What is a mixture of experts?"),)
-
-
-@pytest.fixture(autouse=True)
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """No model is here, and none of these tests leaves one loaded."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PHI_MODELS_DIR", str(tmp_path / "models"))
-    yield
-    for key in HOST.loaded():
-        if str(tmp_path) in key:
-            HOST.unload(key)
 
 
 def lay_out(folder: Path) -> Path:

@@ -33,23 +33,13 @@ from backends._local.phi3_vision.crops import Layout
 from backends.onnx_genai import BUILDS
 
 pytest.importorskip("onnxruntime_genai")
+pytestmark = pytest.mark.usefixtures("no_models")
 BACKEND = REGISTRY["onnx_genai"]
 TINY = Path(__file__).parent / "golden" / "phi3v_onnx"
 PHI = next(build for build in BUILDS if build.key == "phi-3.5-vision")
 COLOURS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255)}
 GREEDY = GenerationParams(temperature=0.0, max_tokens=40)
 ONE, TWO = "What colour is it?", "What colours are they?"
-
-
-@pytest.fixture(autouse=True)
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """No model is here, and none of these tests leaves one loaded."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PHI_MODELS_DIR", str(tmp_path / "models"))
-    yield
-    for key in HOST.loaded():
-        if str(tmp_path) in key:
-            HOST.unload(key)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -38,16 +37,10 @@ ARC = {"CPU": "Intel(R) Core(TM) Ultra", "GPU": "Intel(R) Arc(TM) Graphics (iGPU
 
 
 @pytest.fixture(autouse=True)
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No model is here, the package is, and none of these tests leaves a model loaded."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("PHI_MODELS_DIR", str(tmp_path / "models"))
+def installed(no_models: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the package is installed, whether it is here or not."""
     monkeypatch.setattr(type(BACKEND), "requires", ())
     has(monkeypatch, {"CPU": "a processor"})
-    yield
-    for key in HOST.loaded():
-        if str(tmp_path) in key:
-            HOST.unload(key)
 
 
 def has(monkeypatch: pytest.MonkeyPatch, devices: dict[str, str]) -> None:

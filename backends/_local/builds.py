@@ -5,16 +5,18 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from .._core.backend import Health, Offer, Status
 from .._core.catalog import MODELS, ModelSpec, known_model
-from .._core.errors import ModelNotFoundError
-from .._core.types import Connection, Progress
+from .._core.errors import BackendError, ModelNotFoundError
+from .._core.types import Connection, GenerationParams, Message, Progress
 from . import weights
 from .backend import LocalBackend, look, too_large
+from .chat_text import has_system_slot
 from .download import download, kept_size
 from .machine import gigabytes
+from .snippet import snippet_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,17 @@ class BuildBackend(LocalBackend, Generic[B]):
         """What is known about a model by its repository, or its folder's name."""
         build = self.build(model)
         return MODELS[build.key] if build else known_model(model)
+
+    def snippet_context(
+        self, model: str, messages: Sequence[Message], params: GenerationParams
+    ) -> dict[str, Any] | None:
+        """What a program needs to know of a request; `None` if the model cannot be asked so."""
+        try:
+            folder = self.folder(model)
+            slot = folder is None or has_system_slot(folder)
+            return snippet_context(messages, params, system_slot=slot)
+        except BackendError:
+            return None
 
     def download(
         self, model: str, connection: Connection | None = None
