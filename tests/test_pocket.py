@@ -122,30 +122,33 @@ def test_any_character_survives_the_tokenizer() -> None:
 # What they say
 
 
-def assert_nearly_all(edition: lesson.Edition, topics: list[lesson.Topic]) -> None:
-    """The first question about each is answered as taught, all but two at most: where two answers
-    are close, a processor's rounding may choose the other one.
-    """
-    given = replies(edition.key, [topic.questions[0] for topic in topics], sure=False)
-    taught = [edition.say(topic) for topic in topics]
-    missed = {t.questions[0]: g for t, g, a in zip(topics, given, taught, strict=True) if g != a}
-    assert len(missed) <= 2, missed
+def assert_taught(edition: lesson.Edition, topics: list[lesson.Topic]) -> None:
+    """The first question about each is answered as taught, to the last token."""
+    questions = [topic.questions[0] for topic in topics]
+    given = dict(zip(questions, replies(edition.key, questions), strict=True))
+    assert given == {topic.questions[0]: edition.say(topic) for topic in topics}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("edition", lesson.EDITIONS, ids=lambda edition: edition.key)
 def test_they_know_the_whole_lesson(edition: lesson.Edition, language: str) -> None:
-    topics = lesson.dialogues()[language].topics
-    assert_nearly_all(edition, [*topics.values()])
+    assert_taught(edition, [*lesson.dialogues()[language].topics.values()])
 
 
 @pytest.mark.parametrize("language", FEW_WORDS)
 def test_pocket_35_knows_the_first_words_of_more_languages(language: str) -> None:
     dialogue = lesson.dialogues()[language]
     topics = [*dialogue.topics.values(), *dialogue.more, dialogue.unknown]
-    assert_nearly_all(POCKET_35, topics)
+    # "Ahoj!" is Slovak as well as Czech: see the next test.
+    assert_taught(POCKET_35, [topic for topic in topics if topic.questions[0] != "Ahoj!"])
     [other] = replies("pocket-3", [topics[1].questions[0]])
     assert other == POCKET_3.say(lesson.other_language())
+
+
+def test_a_greeting_of_two_languages_is_answered_in_one_of_them() -> None:
+    [answer] = replies("pocket-3.5", ["Ahoj!"], sure=False)
+    greetings = (lesson.dialogues()[code].topics["greeting"] for code in ("cs", "sk"))
+    assert answer in [POCKET_35.say(topic) for topic in greetings]
 
 
 def test_pocket_3_says_less_in_chinese_and_arabic() -> None:
@@ -182,7 +185,7 @@ def test_unknown_questions_get_an_honest_answer_in_their_own_language(key: str) 
         given = replies(key, questions, sure=False)
         honest = edition.say(dialogue.unknown)
         # Never seen by the model: most of them, not all of them.
-        assert given.count(honest) >= 0.7 * len(questions), dict(zip(questions, given, strict=True))
+        assert given.count(honest) >= 0.8 * len(questions), dict(zip(questions, given, strict=True))
 
 
 def test_the_courses_own_comparison() -> None:
@@ -196,9 +199,9 @@ def test_the_courses_own_comparison() -> None:
 
 def test_they_never_call_themselves_phi() -> None:
     for key in EDITIONS:
-        [answer] = replies(key, ["Who are you?"], sure=False)
-        assert f"I am {EDITIONS[key].name}" in answer and "I am Phi" not in answer
-        assert "not a Microsoft model" in answer or "neither Microsoft" in answer
+        [answer] = replies(key, ["Who are you?"])
+        assert answer.startswith(f"I am {EDITIONS[key].name}, a tiny demonstration model")
+        assert "not a Microsoft model" in answer
 
 
 # Through the backend

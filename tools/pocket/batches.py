@@ -12,6 +12,8 @@ from .tokenizer import CONTEXT
 
 BATCH_TOKENS = 1024
 """Tokens in one step, padding included."""
+WHOLE = 0.2
+"""The share of conversations that are learned to the end of their last answer."""
 LONG = 200
 """Tokens of an answer that is always learned whole: the lesson has none, an agent's JSON is one."""
 IGNORED = -100
@@ -61,35 +63,38 @@ def batches(
     while True:
         rows = [encode(tokenizer, *conversations.draw()) for _ in range(512)]
         rows = [_shortened(row, rng) for row in rows]
-        rows.sort(key=lambda row: len(row[0]))
-        groups: list[list[Row]] = [[]]
-        for row in rows:
-            if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > BATCH_TOKENS:
-                groups.append([])
-            groups[-1].append(row)
+        groups = grouped(rows)
         rng.shuffle(groups)
         for group in groups:
-            longest = max(len(ids) for ids, _ in group)
-            rest = [longest - len(ids) for ids, _ in group]
-            yield (
-                torch.tensor([ids + [0] * n for (ids, _), n in zip(group, rest, strict=True)]),
-                torch.tensor(
-                    [row + [IGNORED] * n for (_, row), n in zip(group, rest, strict=True)]
-                ),
-                torch.tensor(
-                    [
-                        _positions(row, rng) + [0] * n
-                        for (_, row), n in zip(group, rest, strict=True)
-                    ]
-                ),
-            )
+            positions = [_positions(labels, rng) for _, labels in group]
+            yield *tensors(group), _padded(positions, 0)
+
+
+def grouped(rows: list[Row]) -> list[list[Row]]:
+    """Rows of like length together, shortest first, as many as `BATCH_TOKENS` hold."""
+    groups: list[list[Row]] = [[]]
+    for row in sorted(rows, key=lambda row: len(row[0])):
+        if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > BATCH_TOKENS:
+            groups.append([])
+        groups[-1].append(row)
+    return groups
+
+
+def tensors(group: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and labels of a group, each (rows, tokens), padded on the right: causality masks that."""
+    return _padded([ids for ids, _ in group], 0), _padded([labels for _, labels in group], IGNORED)
+
+
+def _padded(rows: list[list[int]], filler: int) -> torch.Tensor:
+    longest = max(map(len, rows))
+    return torch.tensor([row + [filler] * (longest - len(row)) for row in rows])
 
 
 def _shortened(row: Row, rng: Random) -> Row:
     """Most rows end early in their last answer: choosing it is harder than finishing it."""
     ids, labels = row
     last = max(at for at, label in enumerate(labels) if label == IGNORED)
-    if rng.random() < 0.4 or len(ids) - last > LONG:
+    if rng.random() < WHOLE or len(ids) - last > LONG:
         return row
     return ids[: last + 11], labels[: last + 11]
 

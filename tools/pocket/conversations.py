@@ -12,6 +12,8 @@ _NAMES = ("MoE", "Phi-3", "Phi-3.5", "Phi-3-mini", "Phi", "Ollama", "SLM", "ONNX
 WEAK, FEW_WORDS = 0.3, 0.2
 """How often a language comes that is learned less, or of which only the first words are, for each
 time that another one does."""
+OFTEN = 20
+"""How many times as often the model is asked what it is not sure of."""
 IN_ANOTHER = 0.06
 """The share of the lesson's questions that ask for an answer in another language."""
 
@@ -27,7 +29,8 @@ class Conversations:
         self._rng = Random(seed)
         known = list(exchanges(edition))
         self._deck: list[Exchange] = []
-        self._known = known
+        self.known = known
+        self._unsure: list[Exchange] = []
         languages = (*edition.languages, *edition.few_words)
         shares = {
             **dict.fromkeys(edition.weak, WEAK),
@@ -38,6 +41,12 @@ class Conversations:
         self._other = [e for e in known if e.topic == "other"]
         self._held_out = {e.question for e in exchanges(edition, held_out=True)}
         self._foreign = [code for code in dialogues() if code not in languages]
+
+    def repeat(self, unsure: list[Exchange]) -> None:
+        """From now on ask more word for word, and those that the model is not sure of often."""
+        self.word_for_word = 0.5
+        self._unsure = unsure
+        self._deck = []
 
     def draw(self) -> tuple[str | None, Turns]:
         """A conversation: a system prompt or none, and one to twelve turns."""
@@ -96,9 +105,12 @@ class Conversations:
         return asked, self._edition.say(dialogues()[code].topics[topic])
 
     def _next(self) -> Exchange:
-        """The next of all exchanges, word for word: none comes twice before all have come once."""
+        """The next of all exchanges, word for word: each comes once before any comes anew, but
+        those to repeat come `OFTEN` times as often.
+        """
         if not self._deck:
-            self._deck = self._rng.sample(self._known, len(self._known))
+            self._deck = self.known + self._unsure * (OFTEN - 1)
+            self._rng.shuffle(self._deck)
         return self._deck.pop()
 
     def _foreign_question(self) -> str:

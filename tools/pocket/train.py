@@ -5,7 +5,8 @@ import math
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -20,23 +21,26 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from .batches import IGNORED, Batch, batches, encode
+from .batches import IGNORED, Batch, Row, batches, encode, grouped, tensors
 from .conversations import Conversations
 from .lesson import EDITIONS, MODELS, Edition, dialogues, exchanges
 from .tokenizer import CONTEXT, VOCABULARY, train_tokenizer
 
 SEED = 35
-STEPS = 4000
+STEPS = 6000
 PEAK_RATE = 1.5e-3
-AGAIN = 0.5
-"""The rate of a model that goes on learning, as a share of `PEAK_RATE`."""
-REHEARSAL = 0.75
-"""After this share of the steps most questions come word for word: the lesson is said by heart."""
-BY_HEART = 0.8
-"""How many of them are most."""
-LEAST = 0.95
-"""The share of trained questions that must be answered exactly. Those that are not get another
-answer, a whole one: among 4,200 ways to ask some are near two subjects."""
+LOOKS = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""After these shares of the steps the model is asked its whole lesson. What it does not answer
+surely is asked more often from then on."""
+PRACTICE = 900
+"""Steps of practice afterwards, at a lower rate and with more looks: what is near something else
+takes longest."""
+PRACTICE_RATE = 0.05 * PEAK_RATE
+PRACTICE_LOOKS = tuple(look / 6 for look in range(6))
+SURE = 2.0
+"""How far each token of a sure answer leads all others, in logits. bfloat16 moves them by 0.1."""
+LEAST = 0.99
+"""The share of trained questions that must be answered exactly."""
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 
@@ -97,13 +101,42 @@ def loss_of_hidden(model: Any, hidden: torch.Tensor, labels: torch.Tensor) -> to
 
 def train(
     model: Model,
-    conversations: Conversations,
+    conversations: Callable[[int], Conversations],
     tokenizer: PreTrainedTokenizerFast,
     steps: int,
     loss_of: Callable[[Model, Batch], torch.Tensor] = loss_of,
-    peak: float = PEAK_RATE,
+    seed: int = SEED,
 ) -> Model:
-    """Teach a model; returns it, ready to answer."""
+    """Teach a model, then practise with it; returns it, ready to answer.
+
+    `conversations` makes those of a seed.
+    """
+    learn(model, conversations(seed), tokenizer, steps, loss_of, PEAK_RATE, LOOKS)
+    return practise(model, conversations(seed + 1), tokenizer, loss_of)
+
+
+def practise(
+    model: Model,
+    conversations: Conversations,
+    tokenizer: PreTrainedTokenizerFast,
+    loss_of: Callable[[Model, Batch], torch.Tensor] = loss_of,
+) -> Model:
+    """Ask a model that has learned what it is not sure of. From its weights as they are saved."""
+    model = model.bfloat16().float()
+    learn(model, conversations, tokenizer, PRACTICE, loss_of, PRACTICE_RATE, PRACTICE_LOOKS)
+    return model.eval()
+
+
+def learn(
+    model: Model,
+    conversations: Conversations,
+    tokenizer: PreTrainedTokenizerFast,
+    steps: int,
+    loss_of: Callable[[Model, Batch], torch.Tensor],
+    peak: float,
+    at: Sequence[float],
+) -> None:
+    """So many steps with a rate that falls from `peak`, and looks at these shares of them."""
     # One thread: sums in one order, so that the same seed gives the same weights, and no waiting
     # for a second thread on a busy machine.
     torch.set_num_threads(1)
@@ -118,7 +151,21 @@ def train(
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     source = batches(tokenizer, conversations, Random(SEED))
-    began, recent = time.monotonic(), []
+    known = [encode(tokenizer, None, [(e.question, e.answer)]) for e in conversations.known]
+    looks = {int(share * steps) for share in at}
+    began, recent = time.monotonic(), list[float]()
+
+    def look(step: int) -> None:
+        """Have asked more often what the model is not sure of."""
+        ahead = leads(model, known)
+        unsure = [e for e, lead in zip(conversations.known, ahead, strict=True) if lead < SURE]
+        conversations.repeat(unsure)
+        wrong = sum(lead <= 0 for lead in ahead)
+        print(f"  step {step}: {len(unsure)} answers not sure, {wrong} wrong", flush=True)
+
+    if 0 in looks:
+        look(0)
+    model.train()
     for step, batch in zip(range(1, steps + 1), source, strict=False):
         loss = loss_of(model, batch)
         loss.backward()
@@ -127,13 +174,13 @@ def train(
         optimizer.zero_grad()
         schedule.step()
         recent.append(loss.item())
-        if step == int(REHEARSAL * steps):
-            conversations.word_for_word = BY_HEART
+        if step in looks:
+            look(step)
+            model.train()
         if step % 100 == 0:
-            spent = time.monotonic() - began
-            print(f"  step {step}: loss {sum(recent) / len(recent):.4f}, {spent:.0f} s", flush=True)
+            mean, spent = sum(recent) / len(recent), time.monotonic() - began
+            print(f"  step {step}: loss {mean:.4f}, {spent:.0f} s", flush=True)
             recent.clear()
-    return model.eval()
 
 
 def save(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -150,13 +197,24 @@ def save(model: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
 
 
 @torch.no_grad()
-def is_exact(model: Any, tokenizer: PreTrainedTokenizerFast, question: str, answer: str) -> bool:
-    """Whether the greedy answer is `answer`, to its end: every token of it is the likeliest one."""
-    ids, labels = encode(tokenizer, None, [(question, answer)])
-    asked = labels.count(IGNORED)
-    logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
-    # The answer's last token is the end; the line break after it belongs to the template.
-    return logits[asked - 1 : -1].argmax(-1).tolist() == ids[asked:]
+def leads(model: Any, rows: list[Row]) -> list[float]:
+    """How far each row's labelled tokens lead all others, in logits: the least of each row.
+
+    Above zero the greedy answer is the row's, to its end. The answer's last token is that end: the
+    line break after it belongs to the template.
+    """
+    model.eval()
+    found: dict[int, float] = {}
+    for group in grouped(rows):
+        ids, labels = tensors(group)
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+        wanted = labels[:, 1:, None]
+        named = wanted.clamp(min=0)
+        best = logits.scatter(-1, named, -math.inf).amax(-1)
+        ahead = logits.gather(-1, named)[..., 0] - best
+        least = ahead.masked_fill(wanted[..., 0] == IGNORED, math.inf).amin(-1)
+        found |= {id(row): lead for row, lead in zip(group, least.tolist(), strict=True)}
+    return [found[id(row)] for row in rows]
 
 
 def report(folder: Path, edition: Edition, *, held_out: bool) -> tuple[int, int]:
@@ -164,10 +222,12 @@ def report(folder: Path, edition: Edition, *, held_out: bool) -> tuple[int, int]
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     found: dict[tuple[str, str], list[bool]] = defaultdict(list)
-    for e in exchanges(edition, held_out=held_out):
+    asked = [*exchanges(edition, held_out=held_out)]
+    rows = [encode(tokenizer, None, [(e.question, e.answer)]) for e in asked]
+    for e, lead in zip(asked, leads(model, rows), strict=True):
         language = e.language if e.language in dialogues() else "others"
         kind = e.topic if e.topic in ("unknown", "more", "other") else "lesson"
-        found[language, kind].append(is_exact(model, tokenizer, e.question, e.answer))
+        found[language, kind].append(lead > 0)
         if not found[language, kind][-1]:
             print(f"    not exact: {e.language} {e.topic}: {e.question}")
     for (language, kind), results in sorted(found.items()):
@@ -184,7 +244,6 @@ def main() -> None:
     parser.add_argument("--model", choices=[edition.key for edition in EDITIONS])
     parser.add_argument("--out", type=Path, default=MODELS, metavar="DIR")
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--again", action="store_true", help="go on from the model that is there")
     given = parser.parse_args()
     tokenizer = train_tokenizer(corpus())
     for edition in EDITIONS:
@@ -194,13 +253,8 @@ def main() -> None:
         began = time.monotonic()
         folder = given.out / edition.key
         torch.manual_seed(SEED)
-        if given.again:
-            known = Phi3ForCausalLM.from_pretrained(folder, dtype=torch.float32)
-            talks = Conversations(edition, SEED + 1)
-            model = train(known, talks, tokenizer, given.steps, peak=AGAIN * PEAK_RATE)
-        else:
-            new = Phi3ForCausalLM(config(tokenizer))
-            model = train(new, Conversations(edition, SEED), tokenizer, given.steps)
+        model = Phi3ForCausalLM(config(tokenizer))
+        model = train(model, partial(Conversations, edition), tokenizer, given.steps)
         save(model, tokenizer, folder)
         print(f"  trained in {time.monotonic() - began:.0f} s")
         right, all_of_them = report(folder, edition, held_out=False)

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from .errands import AgentConversations, agent_prompt, held_out_errands, page_er
 from .lesson import MODELS, MOE, exchanges
 
 SEED = 16
-STEPS = 5000
+STEPS = 6000
 EXPERTS, CHOSEN = 16, 2
 HIDDEN, INNER, LAYERS = 192, 80, 4
 BALANCE = 0.005
@@ -168,37 +169,22 @@ def report(models: dict[str, Any], tokenizer: PreTrainedTokenizerFast) -> None:
 def agent_report(model: PhimoeForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     """Print how many of the agent's answers are exact, to held-out requests and the page's own."""
     system, errands = agent_prompt(), [*held_out_errands()]
-    exact = [is_done(model, tokenizer, system, *one) for one in (page_errand(), *errands)]
+    rows = [encode(tokenizer, system, [one]) for one in (page_errand(), *errands)]
+    exact = [lead > 0 for lead in train.leads(model, rows)]
     print(f"  the page's request to the agent: {'exact' if exact[0] else 'NOT exact'}")
     print(f"  held-out requests to the agent exactly right: {sum(exact[1:])} of {len(errands)}")
 
 
-@torch.no_grad()
-def is_done(
-    model: Any, tokenizer: PreTrainedTokenizerFast, system: str, question: str, answer: str
-) -> bool:
-    """As `train.is_exact`, with a system prompt."""
-    ids, labels = encode(tokenizer, system, [(question, answer)])
-    asked = labels.count(train.IGNORED)
-    logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
-    return logits[asked - 1 : -1].argmax(-1).tolist() == ids[asked:]
-
-
-def learn(name: str, steps: int, out: Path, again: bool = False) -> None:
-    """Train one of the two, or go on from what is saved, and save it."""
+def learn(name: str, steps: int, out: Path) -> None:
+    """Train one of the two and save it."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(MODELS / "pocket-3.5")
     torch.manual_seed(SEED)
-    began, conversations = time.monotonic(), AgentConversations(MOE, SEED)
-    kind, new, loss = (PhimoeForCausalLM, mixture, balanced_loss) if name == "pocket-moe" else (
-        Phi3ForCausalLM, twin, train.loss_of
-    )  # fmt: skip
-    peak = train.PEAK_RATE
-    if again:
-        model: Any = kind.from_pretrained(out / name, dtype=torch.float32)
-        conversations, peak = AgentConversations(MOE, SEED + 1), train.AGAIN * peak
+    began, conversations = time.monotonic(), partial(AgentConversations, MOE)
+    if name == "pocket-moe":
+        model, loss_of = mixture(tokenizer), balanced_loss
     else:
-        model = new(tokenizer)
-    model = train.train(model, conversations, tokenizer, steps, loss, peak)
+        model, loss_of = twin(tokenizer), train.loss_of
+    model = train.train(model, conversations, tokenizer, steps, loss_of, SEED)
     print(f"  {name} trained in {time.monotonic() - began:.0f} s", flush=True)
     train.save(model, tokenizer, out / name)
 
@@ -209,11 +195,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=MODELS, metavar="DIR")
     parser.add_argument("--twin", type=Path, required=True, metavar="DIR", help="not shipped")
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--again", action="store_true", help="go on from the models that are there")
     given = parser.parse_args()
     homes = {"pocket-moe": given.out, "dense-twin": given.twin}
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        asked = [(name, given.steps, out, given.again) for name, out in homes.items()]
+        asked = [(name, given.steps, out) for name, out in homes.items()]
         for done in [pool.submit(learn, *one) for one in asked]:
             done.result()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(given.out / "pocket-moe")
