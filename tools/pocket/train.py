@@ -106,24 +106,27 @@ def train(
     steps: int,
     loss_of: Callable[[Model, Batch], torch.Tensor] = loss_of,
     seed: int = SEED,
+    practice: tuple[int, float] = (PRACTICE, PRACTICE_RATE),
 ) -> Model:
     """Teach a model, then practise with it; returns it, ready to answer.
 
-    `conversations` makes those of a seed.
+    `conversations` makes those of a seed, `practice` is its steps and its rate at the beginning.
     """
     learn(model, conversations(seed), tokenizer, steps, loss_of, PEAK_RATE, LOOKS)
-    return practise(model, conversations(seed + 1), tokenizer, loss_of)
+    return practise(model, conversations(seed + 1), tokenizer, *practice, loss_of)
 
 
 def practise(
     model: Model,
     conversations: Conversations,
     tokenizer: PreTrainedTokenizerFast,
+    steps: int,
+    peak: float,
     loss_of: Callable[[Model, Batch], torch.Tensor] = loss_of,
 ) -> Model:
     """Ask a model that has learned what it is not sure of. From its weights as they are saved."""
     model = model.bfloat16().float()
-    learn(model, conversations, tokenizer, PRACTICE, loss_of, PRACTICE_RATE, PRACTICE_LOOKS)
+    learn(model, conversations, tokenizer, steps, loss_of, peak, PRACTICE_LOOKS)
     return model.eval()
 
 

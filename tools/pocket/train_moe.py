@@ -27,6 +27,8 @@ from .lesson import MODELS, MOE, exchanges
 
 SEED = 16
 STEPS = 6000
+PRACTICE = 4200, 0.3 * train.PEAK_RATE
+"""Steps and rate: with experts to choose from, learning takes longer."""
 EXPERTS, CHOSEN = 16, 2
 HIDDEN, INNER, LAYERS = 192, 80, 4
 BALANCE = 0.005
@@ -184,7 +186,7 @@ def learn(name: str, steps: int, out: Path) -> None:
         model, loss_of = mixture(tokenizer), balanced_loss
     else:
         model, loss_of = twin(tokenizer), train.loss_of
-    model = train.train(model, conversations, tokenizer, steps, loss_of, SEED)
+    model = train.train(model, conversations, tokenizer, steps, loss_of, SEED, PRACTICE)
     print(f"  {name} trained in {time.monotonic() - began:.0f} s", flush=True)
     train.save(model, tokenizer, out / name)
 
