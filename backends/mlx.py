@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from ._core.backend import Offer, Status, register
 from ._core.types import Connection, GenerationParams, Message
 from ._local import mlx_text
-from ._local.builds import Build, BuildBackend, closing_helps
+from ._local.builds import Build, BuildBackend, closing_helps, program_context
 from ._local.download import SAFETENSORS
 from ._local.host import LocalModel
 from ._snippets import render
@@ -125,7 +125,7 @@ class Mlx(BuildBackend[MlxBuild]):
     ) -> str | None:
         """The same request with the `mlx_lm` package; see `Backend.snippet`."""
         build, folder = self.build(model), self.folder(model)
-        context = self.snippet_context(model, messages, params)
+        context = program_context(folder, messages, params)
         if context is None or context["images"]:
             return None
         config = _config(folder) if folder else {}

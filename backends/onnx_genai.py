@@ -9,7 +9,7 @@ from ._core.backend import CONTEXT_CAP, Offer, register
 from ._core.errors import MissingDependencyError
 from ._core.types import Connection, GenerationParams, Message
 from ._local import onnx_pictures, onnx_providers, onnx_text, vision
-from ._local.builds import Build, BuildBackend, closing_helps
+from ._local.builds import Build, BuildBackend, closing_helps, program_context
 from ._local.download import ONNX
 from ._local.host import LocalModel
 from ._snippets import render
@@ -158,7 +158,8 @@ class OnnxGenAI(BuildBackend[OnnxBuild]):
         connection: Connection | None = None,
     ) -> str | None:
         """The same request with the `onnxruntime_genai` package; see `Backend.snippet`."""
-        build, context = self.build(model), self.snippet_context(model, messages, params)
+        build = self.build(model)
+        context = program_context(self.folder(model), messages, params)
         if context is None:
             return None
         images = context["image_files"]

@@ -11,7 +11,7 @@ from ._core.catalog import known_model
 from ._core.errors import MissingDependencyError
 from ._core.types import Connection, GenerationParams, Message
 from ._local import openvino_devices, openvino_text
-from ._local.builds import Build, BuildBackend, closing_helps
+from ._local.builds import Build, BuildBackend, closing_helps, program_context
 from ._local.download import OPENVINO
 from ._local.host import LocalModel
 from ._snippets import Source, quoted, render
@@ -117,7 +117,8 @@ class OpenVino(BuildBackend[OpenVinoBuild]):
         connection: Connection | None = None,
     ) -> str | None:
         """The same request with the `openvino_genai` package; see `Backend.snippet`."""
-        build, context = self.build(model), self.snippet_context(model, messages, params)
+        build = self.build(model)
+        context = program_context(self.folder(model), messages, params)
         if context is None:
             return None
         notes, name = list[str](), model

@@ -150,17 +150,6 @@ class BuildBackend(LocalBackend, Generic[B]):
         build = self.build(model)
         return MODELS[build.key] if build else known_model(model)
 
-    def snippet_context(
-        self, model: str, messages: Sequence[Message], params: GenerationParams
-    ) -> dict[str, Any] | None:
-        """What a program needs to know of a request; `None` if the model cannot be asked so."""
-        try:
-            folder = self.folder(model)
-            slot = folder is None or has_system_slot(folder)
-            return snippet_context(messages, params, system_slot=slot)
-        except BackendError:
-            return None
-
     def download(
         self, model: str, connection: Connection | None = None
     ) -> AsyncGenerator[Progress, None]:
@@ -169,6 +158,20 @@ class BuildBackend(LocalBackend, Generic[B]):
         if build is None:
             raise ModelNotFoundError(f"{model} cannot be downloaded.", "Choose another one.")
         return download(build.repository, MODELS[build.key].label, build.folder, self.kinds)
+
+
+def program_context(
+    folder: Path | None, messages: Sequence[Message], params: GenerationParams
+) -> dict[str, Any] | None:
+    """What a program needs to know of a request; `None` if the model cannot be asked so.
+
+    `folder` is the model's, if it is here: its template says whether it takes a system prompt.
+    """
+    slot = folder is None or has_system_slot(folder)
+    try:
+        return snippet_context(messages, params, system_slot=slot)
+    except BackendError:
+        return None
 
 
 def closing_helps(free: int) -> str:

@@ -1,7 +1,7 @@
 """The one decode loop of every local engine: read the prompt, then write token by token."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 
 from .._core.errors import ContextLengthError
@@ -9,7 +9,7 @@ from .._core.types import Chunk, FinishReason, GenerationParams, Message, Progre
 from .chat_text import DEFAULT_PARAMS, ChatText, Detokenizer, StopStrings
 from .memory_errors import memory_errors
 from .sampling import make_sampler
-from .seam import Loaded, Steps
+from .seam import Loaded, Prompt, Step, Steps
 
 PREFILL_CHUNK = 256
 """Tokens of the prompt per forward pass: as long as Stop and other answers wait at most."""
@@ -74,7 +74,23 @@ def answer(model: Loaded, messages: Sequence[Message], params: GenerationParams)
             return
 
 
-def encode(model: Loaded, messages: Sequence[Message]) -> list[int]:
+class TextReader:
+    """The half of a model of text that is the same in every engine: a base beside its own."""
+
+    label: str
+    text: ChatText
+    context: int
+
+    def read(
+        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
+    ) -> Generator[Step, None, Prompt]:
+        """See `seam.Loaded.read`."""
+        yield from ()
+        tokens = encode(self, messages)
+        return Prompt(tokens, self.context, tokens)
+
+
+def encode(model: Loaded | TextReader, messages: Sequence[Message]) -> list[int]:
     """A conversation of text as tokens. Raises `ContextLengthError` if it fills the context."""
     tokens = model.text.encode(messages)
     if len(tokens) >= model.context:

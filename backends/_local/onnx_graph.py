@@ -5,18 +5,16 @@
 """
 
 import json
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import MissingDependencyError
-from .._core.types import GenerationParams, Message
 from .chat_text import ChatText
-from .decode import encode
+from .decode import TextReader
 from .machine import free_memory
-from .seam import Output, Plan, Prompt, Step
+from .seam import Output, Plan
 from .sessions import SessionCache, cache_bytes
 from .weights import damaged
 
@@ -82,7 +80,7 @@ class GraphSession:
         self._binding = None
 
 
-class GraphModel:
+class GraphModel(TextReader):
     """A loaded checkpoint with the graph `decoder.onnx`; see `seam.Loaded`."""
 
     device = "cpu"
@@ -105,14 +103,6 @@ class GraphModel:
         self.sessions = SessionCache(
             lambda room, _: GraphSession(self, room), size, self.context * size
         )
-
-    def read(
-        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
-    ) -> Generator[Step, None, Prompt]:
-        """See `seam.Loaded.read`."""
-        yield from ()
-        tokens = encode(self, messages)
-        return Prompt(tokens, self.context, tokens)
 
     def given(self, tokens: Any) -> Arrays:
         """What the decoder is given for some tokens."""

@@ -1,14 +1,11 @@
 """A model of text in memory, whatever engine computes it: what engines share behind the seam."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack
 
-from .._core.types import GenerationParams, Message
 from .chat_text import ChatText
-from .decode import encode
+from .decode import TextReader
 from .machine import free_memory, physical_cores
-from .seam import Prompt, Session, Step
+from .seam import Session
 from .sessions import SessionCache
 
 USUAL_TOKENS = 1536
@@ -17,7 +14,7 @@ _SMALL = 50e6
 """Bytes of weights up to which one core computes as fast as several that wait for each other."""
 
 
-class TextModel(ABC):
+class TextModel(TextReader, ABC):
     """A model in memory that reads tokens and keeps conversations; see `seam.Loaded`."""
 
     exact = True
@@ -39,14 +36,6 @@ class TextModel(ABC):
         # Kept conversations never take more than a quarter of what is free once it is loaded.
         budget = min(2 * context * bytes_per_token, free_memory() / 4)
         self.sessions = SessionCache(lambda room, _: self._open(room), bytes_per_token, budget)
-
-    def read(
-        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
-    ) -> Generator[Step, None, Prompt]:
-        """See `seam.Loaded.read`."""
-        yield from ()
-        tokens = encode(self, messages)
-        return Prompt(tokens, self.context, tokens)
 
     @abstractmethod
     def _open(self, room: int) -> Session:

@@ -2,20 +2,20 @@
 
 import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import MissingDependencyError, OutOfMemoryError
-from .._core.types import ExpertRouting, GenerationParams, Message
+from .._core.types import ExpertRouting
 from .chat_text import ChatText
-from .decode import encode
+from .decode import TextReader
 from .machine import free_memory, has_native_bf16, physical_cores
 from .memory_errors import HINT, memory_errors
 from .placement import ACCELERATE, RESERVE, Placement
-from .seam import Output, Prompt, Step
+from .seam import Output
 from .sessions import SessionCache, cache_bytes
 from .weights import damaged
 
@@ -135,7 +135,7 @@ class TorchSession:
         self._cache = None
 
 
-class TorchModel:
+class TorchModel(TextReader):
     """A loaded model; see `seam.Loaded`."""
 
     supports_device_map: ClassVar[bool] = True
@@ -234,14 +234,6 @@ class TorchModel:
         if placement is None:  # straight onto the device: main memory may be too small for it
             return {"dtype": dtype, "device_map": {"": device}}
         return {"dtype": dtype, "device_map": "auto", "max_memory": _room(placement)}
-
-    def read(
-        self, messages: Sequence[Message], params: GenerationParams, held: ExitStack
-    ) -> Generator[Step, None, Prompt]:
-        """See `seam.Loaded.read`."""
-        yield from ()
-        tokens = encode(self, messages)
-        return Prompt(tokens, self.context, tokens)
 
     def close(self) -> None:
         """Give its conversations' memory back; its own goes with the last reference."""

@@ -177,7 +177,7 @@ def agent_report(model: PhimoeForCausalLM, tokenizer: PreTrainedTokenizerFast) -
     print(f"  held-out requests to the agent exactly right: {sum(exact[1:])} of {len(errands)}")
 
 
-def learn(name: str, steps: int, out: Path) -> None:
+def teach(name: str, steps: int, out: Path) -> None:
     """Train one of the two and save it."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(MODELS / "pocket-3.5")
     torch.manual_seed(SEED)
@@ -201,7 +201,7 @@ def main() -> None:
     homes = {"pocket-moe": given.out, "dense-twin": given.twin}
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         asked = [(name, given.steps, out) for name, out in homes.items()]
-        for done in [pool.submit(learn, *one) for one in asked]:
+        for done in [pool.submit(teach, *one) for one in asked]:
             done.result()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(given.out / "pocket-moe")
     moe = PhimoeForCausalLM.from_pretrained(given.out / "pocket-moe", dtype=torch.bfloat16)

@@ -153,12 +153,11 @@ class Pickers:
         health = await self._health(keyring, backend)
         return self._row_updates(keyring, health, model or "") or gr.skip()
 
-    async def redraw(self, keyring: Keyring, backend: str, model: str | None) -> Updates:
+    async def redraw(self, keyring: Keyring, backend: object, model: object) -> Updates:
         """Show the row as it is now."""
-        health = await self._health(keyring, backend)
         if row := self._rows.get(keyring):
             return self._draw(keyring, row)
-        return self._state_updates(keyring, health, model or "")
+        return await self.show_state(keyring, backend, model)
 
     async def _health(self, keyring: Keyring, backend: str) -> BackendHealth | None:
         return self._filter_modality(await health_of(self.monitor, backend, keyring))
