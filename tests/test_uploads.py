@@ -125,6 +125,15 @@ def view(limits) -> VisionView:
         return VisionView("vision", Services(limits), gr.State(Keyring()))
 
 
+async def test_a_tray_that_is_being_filled_is_drawn_by_what_fills_it() -> None:
+    """Two answers reach the page in any order: the last one of the reading has to be the last."""
+    page, session = view(LOCAL), VisionSession()
+    session.reading = 1
+    assert await page.update_costs(session) == gr.skip()
+    session.reading = 0
+    assert isinstance(await page.update_costs(session), str)
+
+
 async def add(view: VisionView, session: VisionSession, given: dict[Path, str]) -> dict:
     sent = [{"path": str(path), "orig_name": name} for path, name in given.items()]
     async with aclosing(view.add(session, sent, "even", 8)) as updates:

@@ -170,11 +170,13 @@ class VisionView(CompareView[VisionSession]):
         self.remember_form(session, values)
         return {self.tray: self._tray_html(session), self.composer.notice: ""}
 
-    async def update_costs(self, session: VisionSession, *values: Any) -> str:
+    async def update_costs(self, session: VisionSession, *values: Any) -> Any:
         """Update the tray after another model or number of crops was chosen."""
         self.remember_form(session, values)
         await self._update_crop_previews(session)
-        return self._tray_html(session)
+        # While files are read, the reading draws the tray, at its end too: what is drawn here
+        # could reach the page after that, with fewer pictures.
+        return gr.skip() if session.reading else self._tray_html(session)
 
     async def on_example(self, example: VisionExample, session: VisionSession) -> Updates:
         """Put an example into the prompt, and its pictures in place of the attached ones."""
