@@ -3,10 +3,10 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from ._core.backend import Kind, Offer, Status, register
@@ -207,16 +207,21 @@ class NvidiaNIM(ChatCompletions):
             del self.probe_results[next(iter(self.probe_results))]
         self.probe_results[at] = status
 
-    async def await_deferred_stream(
-        self, client: "openai.AsyncOpenAI", events: "openai.AsyncStream[object]"
-    ) -> "openai.AsyncStream[object]":
-        """See `ChatCompletions.await_deferred_stream`; NVIDIA may answer 202 with an id to poll."""
-        from openai import AsyncStream
+    async def body_of(
+        self, client: "openai.AsyncOpenAI", response: "openai.AsyncAPIResponse[Any]"
+    ) -> AsyncIterator[bytes]:
+        """See `ChatCompletions.body_of`; NVIDIA may answer 202 with an id to poll.
 
+        What comes so late comes as a whole.
+        """
+        import httpx2
+
+        if response.status_code != 202:
+            return await super().body_of(client, response)
+        await response.close()
         end = time.monotonic() + silence_timeout()
-        ticket = events.response.headers.get("nvcf-reqid", "")
-        while events.response.status_code == 202:
-            await events.close()
+        ticket, late = response.headers.get("nvcf-reqid", ""), None
+        while late is None or late.status_code == 202:
             if not (self.is_nvidia(str(client.base_url)) and re.fullmatch(r"[\w-]+", ticket)):
                 raise ServerError(
                     f"{self.label} accepted the request, but never sent an answer.",
@@ -225,13 +230,8 @@ class NvidiaNIM(ChatCompletions):
             if time.monotonic() >= end:
                 raise timed_out(self.label, connecting=False, begun=False)
             await asyncio.sleep(POLL_SECONDS)
-            events = await client.get(
-                POLL_URL + ticket,
-                cast_to=object,
-                stream=True,
-                stream_cls=AsyncStream[object],
-            )
-        return events
+            late = await client.get(POLL_URL + ticket, cast_to=httpx2.Response)
+        return late.aiter_bytes()
 
     def map_error(self, model: str, response: ErrorResponse) -> BackendError:
         """See `ChatCompletions.map_error`; some models in NVIDIA's list are retired.

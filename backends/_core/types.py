@@ -79,6 +79,9 @@ class Usage:
 
     input_tokens: int | None = None
     output_tokens: int | None = None
+    """All that were written: those of thinking, too."""
+    thinking_tokens: int | None = None
+    """The part of them that was thinking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,8 @@ class Chunk:
     """One streamed step of an answer: new text only, never the text so far."""
 
     text: str = ""
+    thinking: str = ""
+    """What the model thinks before it answers: no part of the answer."""
     tokens: int | None = None
     """How many tokens this step made; `None` where the wire does not tell."""
     at: float = 0.0

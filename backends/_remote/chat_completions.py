@@ -3,15 +3,13 @@
 import asyncio
 import base64
 import json
-import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._core.backend import (
-    CONTEXT_CAP,
     Health,
     Offer,
     Status,
@@ -19,34 +17,30 @@ from .._core.backend import (
     count_pictures,
 )
 from .._core.catalog import MODELS
-from .._core.errors import BackendError, MissingKeyError, RetiredError, ServerError
+from .._core.errors import BackendError, BadRequestError, MissingKeyError, RetiredError, ServerError
 from .._core.types import (
     Chunk,
     Connection,
-    FinishReason,
     GenerationParams,
     ImagePart,
     Message,
     Part,
     Progress,
-    Timings,
-    Usage,
 )
 from .._core.unicode import clean_json
 from .._snippets import KEY_PLACEHOLDER, Source, picture_files, quoted, render, replaced, with_key
 from .endpoint import (
     CONNECT_TIMEOUT,
     Endpoint,
+    Patience,
     RemoteBackend,
-    connection_failed,
-    disconnected,
-    parse_count,
+    first_token_timeout,
     retry_once,
-    silence_timeout,
-    timed_out,
 )
-from .errors import ErrorResponse, content_filter_error, filtered_categories, map_error
-from .http import ClientCache, replace_sdk_headers, use_credentials
+from .errors import ErrorResponse, map_error
+from .http import ClientCache, use_credentials
+from .sse import EventDecoder
+from .stream_reader import StreamReader, fewest_tokens, is_error
 
 if TYPE_CHECKING:
     import openai
@@ -57,10 +51,11 @@ _STREAM_OPTIONS: dict[str, Any] = {"stream": True, "stream_options": {"include_u
 _UNUSABLE_STATUSES = frozenset({401, 403, 410, 429, 502, 503, 504})
 """Statuses of a list request that mean that the server is unusable, not that it has no list."""
 
+REUSE_TIMEOUT = 0.1
+"""Seconds that the end of a response may take after its answer has ended."""
+
 MAX_MODEL_NAME, MAX_LISTED_MODELS = 200, 2_000
 """Characters of a model's id and models of a list that are read at most."""
-
-_FINISH_REASONS: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +67,13 @@ class ChatRequest:
     body: Mapping[str, Any] = field(repr=False)
     pictures: int = 0
     """Number of pictures in it."""
+    fewest_tokens: int = 0
+    """How many tokens its prompt has at least."""
+
+    def without_usage(self) -> "ChatRequest":
+        """The same without asking for token counts, which some servers refuse."""
+        body = {name: value for name, value in self.body.items() if name != "stream_options"}
+        return replace(self, body=body)
 
 
 class ChatCompletions(RemoteBackend):
@@ -94,6 +96,9 @@ class ChatCompletions(RemoteBackend):
     """Model ids that are shown when the server cannot be asked for its list."""
     uses_proxies: ClassVar[bool] = True
     """Whether requests go through the proxies that the environment names."""
+    reader_type: ClassVar[type[StreamReader]] = StreamReader
+    compares_names: ClassVar[bool] = True
+    """Whether an answer under another name than the one asked for comes from another model."""
 
     def __init__(self) -> None:
         self.clients: ClientCache[openai.AsyncOpenAI] = ClientCache(
@@ -133,9 +138,17 @@ class ChatCompletions(RemoteBackend):
         ready = Status("ready", "The server has it.", "ready_listed")
         return [Offer(model, self.spec_of(model), ready) for model in listed or ()]
 
-    def reader(self, url: str) -> "StreamReader":
-        """What reads the events of a response from this base URL."""
-        return StreamReader(self.label, self.device_of(url))
+    def reader(self, url: str, request: ChatRequest, key: str | None = None) -> StreamReader:
+        """What reads the events of a response from this base URL; `key` is left out of errors."""
+        return self.reader_type(
+            self.label,
+            self.device_of(url),
+            lambda response: self.map_error(
+                request.model, replace(response, pictures=request.pictures).redacted(key)
+            ),
+            model=request.model if self.compares_names else "",
+            fewest_tokens=request.fewest_tokens,
+        )
 
     def map_error(self, model: str, response: ErrorResponse) -> BackendError:
         """The error for an error response of this service."""
@@ -169,6 +182,7 @@ class ChatCompletions(RemoteBackend):
             model,
             self.body(model, messages, params) | _STREAM_OPTIONS,
             pictures=count_pictures(messages),
+            fewest_tokens=sum(fewest_tokens(message.text) for message in messages),
         )
 
     # ── The contract ───────────────────────────────────────────────────────────────────────────
@@ -211,9 +225,17 @@ class ChatCompletions(RemoteBackend):
         # Encoding pictures on the event loop would delay all other answers.
         pictures = count_pictures(messages)
         request = await asyncio.to_thread(*ask) if pictures else ask[0](*ask[1:])
-        async with aclosing(retry_once(lambda: self._stream_once(endpoint, request))) as items:
-            async for item in items:
-                yield item
+        try:
+            async with aclosing(retry_once(lambda: self._stream_once(endpoint, request))) as items:
+                async for item in items:
+                    yield item
+        except BadRequestError as error:
+            if not error.values.get("refuses_usage"):
+                raise
+            request = request.without_usage()
+            async with aclosing(self._stream_once(endpoint, request)) as items:
+                async for item in items:
+                    yield item
 
     def snippet(
         self,
@@ -270,26 +292,32 @@ class ChatCompletions(RemoteBackend):
         self, endpoint: Endpoint, request: ChatRequest
     ) -> AsyncGenerator[Chunk | Progress, None]:
         """Send one request and yield the steps of its response. Raises `BackendError` only."""
-        reader = self.reader(endpoint.url)
         import openai
+        from httpx2 import HTTPError
 
-        async with self.clients.use(endpoint.url) as client:
+        from .transport import transport_error
+
+        reader = self.reader(endpoint.url, request, endpoint.key)
+        patience = Patience(self.label)
+        async with self.clients.use(endpoint.url) as client, AsyncExitStack() as stack:
             try:
                 with use_credentials(self.auth_headers(endpoint.key)):
-                    # As plain data: the SDK's types cost five times everything else here.
-                    events = await client.post(
-                        "/chat/completions",
-                        body=request.body,
-                        cast_to=object,
-                        stream=True,
-                        stream_cls=openai.AsyncStream[object],
+                    # As bytes: the SDK's own events cost several times everything else here, and
+                    # leave out what is none.
+                    opening = client.chat.completions.with_streaming_response.create(
+                        model=request.model, messages=[], stream=True, extra_body=request.body
                     )
-                    events = await self.await_deferred_stream(client, events)
-                async with events:
-                    async for event in events:
-                        if step := reader.read(event):
-                            yield step
-                yield reader.end()
+                    response = await stack.enter_async_context(opening)
+                    pieces = await self.body_of(client, response)
+                steps = await stack.enter_async_context(
+                    aclosing(read_stream(pieces, reader, patience))
+                )
+                async for step in steps:
+                    yield step
+            except HTTPError as error:  # while the response is read
+                raise transport_error(
+                    self.label, endpoint.url, error, reader.begun, request.pictures
+                ) from error
             except openai.OpenAIError as error:
                 raise self._map_sdk_error(request, error, endpoint, reader.begun) from error
             except (ValueError, RecursionError) as error:  # an event that is no JSON, or no UTF-8
@@ -298,11 +326,11 @@ class ChatCompletions(RemoteBackend):
                     "It is not your fault. Try again, or check that the address is right.",
                 ) from error
 
-    async def await_deferred_stream(
-        self, client: "openai.AsyncOpenAI", events: "openai.AsyncStream[object]"
-    ) -> "openai.AsyncStream[object]":
-        """The response's stream, for services that may first answer that it comes later."""
-        return events
+    async def body_of(
+        self, client: "openai.AsyncOpenAI", response: "openai.AsyncAPIResponse[Any]"
+    ) -> AsyncIterator[bytes]:
+        """The response's body, piece by piece; for services that may first say it comes later."""
+        return response.iter_bytes()
 
     async def list_models(self, connection: Connection | None) -> list[str] | None:
         """The model ids that the server lists; `None` if it answers without a readable list.
@@ -316,8 +344,11 @@ class ChatCompletions(RemoteBackend):
             try:
                 with use_credentials(self.auth_headers(endpoint.key)):
                     # As text: the SDK's own type fails where the list has another shape.
-                    listed = await client.get(self.models_url(endpoint.url), cast_to=str)
-                return _parse_model_ids(clean_json(json.loads(listed)))
+                    text = await client.get(self.models_url(endpoint.url), cast_to=str)
+                listed = clean_json(json.loads(text))
+                if is_error(listed) and not _parse_model_ids(listed):
+                    raise self.map_error("", ErrorResponse(None, listed).redacted(endpoint.key))
+                return _parse_model_ids(listed)
             except openai.APIStatusError as error:
                 # A missing list is no failure; a proxy whose server is away is one.
                 if error.status_code in _UNUSABLE_STATUSES or 300 <= error.status_code < 400:
@@ -334,6 +365,8 @@ class ChatCompletions(RemoteBackend):
         """The `BackendError` for an exception of the SDK; `begun`: after the first token."""
         import openai
 
+        from .transport import transport_error
+
         model, pictures = request.model, request.pictures
 
         if isinstance(error, openai.APIStatusError):
@@ -343,14 +376,13 @@ class ChatCompletions(RemoteBackend):
                 )
             sent = error.response
             response = ErrorResponse.parse(error.status_code, sent.text, sent.headers, pictures)
-            return self.map_error(model, response.redacted(endpoint.key))
-        if isinstance(error, openai.APITimeoutError):
-            connecting = "connect" in type(error.__cause__).__name__.lower()
-            return timed_out(self.label, connecting, begun)
+            mapped = self.map_error(model, response.redacted(endpoint.key))
+            asked = "stream_options" in request.body
+            if asked and error.status_code in (400, 422) and "stream_options" in sent.text:
+                mapped.values["refuses_usage"] = True
+            return mapped
         if isinstance(error, openai.APIConnectionError):
-            if begun:
-                return disconnected(self.label)
-            return connection_failed(self.label, endpoint.url, error.__cause__, pictures)
+            return transport_error(self.label, endpoint.url, error.__cause__, begun, pictures)
         body = getattr(error, "body", None) or str(error)
         return self.map_error(
             model, ErrorResponse(None, body, pictures=pictures).redacted(endpoint.key)
@@ -361,74 +393,30 @@ _LIST_REQUEST = ChatRequest("", {})
 """Stands for a request of the list in `_map_sdk_error`."""
 
 
-class StreamReader:
-    """Turns the events of a stream into chunks; tolerates missing and malformed fields."""
-
-    def __init__(self, label: str, device: str | None) -> None:
-        self._label, self._device = label, device
-        self._finish: str | None = None
-        self._usage: Usage | None = None
-        self._filtered: tuple[str, ...] = ()
-        self.begun = False
-
-    def read(self, event: Any) -> Chunk | Progress | None:
-        """The chunk with an event's text; `None` if it has none."""
-        return self.read_text(event)
-
-    def read_text(self, event: Any) -> Chunk | None:
-        """The same, of what every server of this protocol sends."""
-        at = time.monotonic()
-        if not isinstance(event, dict):
-            return None
-        usage = event.get("usage")
-        if isinstance(usage, dict):
-            self._usage = Usage(
-                parse_count(usage.get("prompt_tokens")), parse_count(usage.get("completion_tokens"))
-            )
-        choices = event.get("choices")
-        if not isinstance(choices, list) or not choices:
-            return None
-        choice: Any = choices[0] if isinstance(choices[0], dict) else {}
-        finish = choice.get("finish_reason") or None
-        if not isinstance(finish, str | None):
-            raise ValueError("a finish reason that is no string")
-        self._finish = finish or self._finish
-        self._filtered += filtered_categories(choice.get("content_filter_results"))
-        delta = choice.get("delta")
-        text = delta.get("content") if isinstance(delta, dict) else None
-        if not isinstance(text, str):
-            return None
-        if not self.begun:
-            text = text.lstrip(" ")  # llama.cpp begins with a space
-        if not text:
-            return None
-        self.begun = True
-        return Chunk(text=text, at=at)
-
-    def end(self) -> Chunk:
-        """The last chunk. Raises `BackendError` if the stream ended without a finish reason."""
-        if self._finish is None:
-            raise disconnected(self._label)
-        if self._finish == "content_filter":
-            raise content_filter_error(
-                self._label, "the answer", tuple(dict.fromkeys(self._filtered))
-            )
-        return Chunk(
-            at=time.monotonic(),
-            finish_reason=_FINISH_REASONS.get(self._finish, "stop"),
-            usage=self._usage,
-            timings=Timings(device=self._device),
-            warnings=self._context_warnings(),
-        )
-
-    def _context_warnings(self) -> tuple[str, ...]:
-        """A warning if prompt and answer are longer than `CONTEXT_CAP`, which others keep to."""
-        counts = (self._usage.input_tokens, self._usage.output_tokens) if self._usage else ()
-        if sum(tokens or 0 for tokens in counts) <= CONTEXT_CAP:
-            return ()
-        return (
-            f"Longer than {CONTEXT_CAP:,} tokens: do not compare it with engines that stop there",
-        )
+async def read_stream(
+    pieces: AsyncIterator[bytes], reader: StreamReader, patience: Patience
+) -> AsyncGenerator[Chunk | Progress, None]:
+    """The steps of a response's body. Raises `BackendError`, `ValueError` or what `pieces` does."""
+    decoder = EventDecoder()
+    while not reader.done and (data := await patience.next(pieces)) is not None:
+        for event in decoder.feed(data):
+            step = reader.read(event)
+            if step is not None:
+                yield step
+            if step is not None or reader.alive:
+                patience.renew()
+            if reader.done:
+                break
+    if not reader.done:
+        for event in decoder.end():
+            if step := reader.read(event):
+                yield step
+    yield reader.end()
+    # A connection can be used again once its response was read to the end.
+    with suppress(Exception):
+        async with asyncio.timeout(REUSE_TIMEOUT):
+            async for _ in pieces:
+                pass
 
 
 def _message_content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
@@ -461,17 +449,12 @@ def _parse_model_ids(listed: Any) -> list[str] | None:
 
 def _build_client(url: str, uses_proxies: bool) -> "openai.AsyncOpenAI":
     import openai
+    from httpx2 import Timeout
 
-    timeout = openai.Timeout(silence_timeout(), connect=CONNECT_TIMEOUT)
+    from .transport import build_client
+
+    timeout = Timeout(first_token_timeout(), connect=CONNECT_TIMEOUT)
+    client = build_client(url, timeout=timeout, uses_proxies=uses_proxies)
     return openai.AsyncOpenAI(
-        base_url=url,
-        api_key="none",
-        max_retries=0,
-        timeout=timeout,
-        http_client=openai.DefaultAsyncHttpxClient(
-            timeout=timeout,
-            follow_redirects=False,
-            event_hooks={"request": [replace_sdk_headers]},
-            trust_env=uses_proxies,
-        ),
+        base_url=url, api_key="none", max_retries=0, timeout=timeout, http_client=client
     )

@@ -1,13 +1,15 @@
 """Base class of remote backends: base URL and key, connection failures, one retry."""
 
+import asyncio
+import math
 import os
 import random
 import re
 from asyncio import sleep
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from .._core.backend import Backend, Status
@@ -29,16 +31,68 @@ RETRY_STATUSES = frozenset({429, 502, 503, 504, 529})
 MAX_RETRY_DELAY = 30.0
 """Seconds before a retry at most; if the server asks for more, the error is shown instead."""
 
+T = TypeVar("T")
+
 StreamItem = Chunk | Progress
 """What `Backend.stream` yields."""
 
 
+MAX_ANSWER_SECONDS = 4 * 3600.0
+"""Seconds that an answer may take in all: 4,096 tokens at one in three seconds."""
+
+
 def silence_timeout() -> float:
-    """Seconds without a byte after which a request fails: 60, or `PHI_SILENCE_TIMEOUT`."""
+    """Seconds without new text after which an answer fails: 60, or `PHI_SILENCE_TIMEOUT`."""
+    return _asked_silence() or 60.0
+
+
+def first_token_timeout() -> float:
+    """The same before the first text: 300, for a long prompt may take minutes to be read."""
+    return _asked_silence() or 300.0
+
+
+def _asked_silence() -> float | None:
     try:
         return max(1.0, float(os.environ.get(SILENCE_TIMEOUT_ENV, "")))
     except ValueError:
-        return 60.0
+        return None
+
+
+class Patience:
+    """How long one answer is waited for: for its first text, for each next one, and in all."""
+
+    def __init__(
+        self,
+        label: str,
+        *,
+        first: float | None = None,
+        silence: float | None = None,
+        total: float | None = MAX_ANSWER_SECONDS,
+    ) -> None:
+        self._label = label
+        self._now = asyncio.get_running_loop().time
+        self._limit = first or first_token_timeout()
+        self._end = self._now() + (math.inf if total is None else total)
+        self._deadline = min(self._now() + self._limit, self._end)
+        self._silence, self._begun = silence or silence_timeout(), False
+
+    def renew(self) -> None:
+        """Something of the answer came."""
+        self._limit, self._begun = self._silence, True
+        self._deadline = min(self._now() + self._limit, self._end)
+
+    async def next(self, pieces: AsyncIterator[T]) -> T | None:
+        """The next piece; `None` at the end. Raises `BackendTimeoutError`."""
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await anext(pieces, None)
+        except TimeoutError:
+            if self._deadline == self._end:
+                raise BackendTimeoutError(
+                    f"{self._label} has been answering for {MAX_ANSWER_SECONDS / 3600:.0f} hours.",
+                    "What came is kept. Ask for a shorter answer.",
+                ) from None
+            raise timed_out(self._label, False, self._begun, self._limit) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -36,6 +36,10 @@ _BASE64 = re.compile(
     r"(data:\w+/[\w.+-]+;base64,)?[A-Za-z0-9+/=_-]{120,}|data:\w+/[\w.+-]+;base64,\S*"
 )
 """A picture as a data URL or in Base64: some servers repeat the request in their message."""
+
+
+ErrorMapper = Callable[["ErrorResponse"], BackendError]
+"""Makes the error that a response stands for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mappi
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 _KEPT_HEADERS = frozenset(
     {
-        *("host", "accept", "accept-encoding", "connection", "content-length", "content-type"),
+        *("host", "accept", "connection", "content-length", "content-type"),
         *("transfer-encoding", "user-agent"),
     }
 )
@@ -34,11 +34,13 @@ def use_credentials(headers: Mapping[str, str]) -> Iterator[None]:
         _auth_headers.reset(token)
 
 
-async def replace_sdk_headers(request: Any) -> None:
-    """Replace the headers that an SDK added by those of `use_credentials`: an httpx event hook."""
-    for name in [name for name in request.headers if name.lower() not in _KEPT_HEADERS]:
-        del request.headers[name]
-    request.headers.update(_auth_headers.get({}))
+def sent_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that a request is sent with: without an SDK's own, with the credentials.
+
+    A response is asked for as it is: compressed, a few bytes could stand for gigabytes.
+    """
+    kept = {name: value for name, value in headers.items() if name.lower() in _KEPT_HEADERS}
+    return {**kept, "accept-encoding": "identity", **_auth_headers.get({})}
 
 
 Client = TypeVar("Client")

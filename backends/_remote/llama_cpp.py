@@ -11,12 +11,58 @@ from typing import Any, ClassVar, cast
 from .._core.backend import Kind
 from .._core.errors import BackendError, ContextLengthError
 from .._core.types import Chunk, GenerationParams, Message, Progress, Timings, Usage
-from .chat_completions import ChatCompletions, StreamReader
+from .chat_completions import ChatCompletions
 from .endpoint import parse_count
-from .errors import ErrorResponse
+from .errors import ErrorMapper, ErrorResponse
+from .stream_reader import StreamReader
 
 _SEEDS = 2**32 - 1
 """How many there are: one more would be its word for none."""
+
+
+class LlamaCppReader(StreamReader):
+    """Reads how far a prompt is, and the server's own clock and counts, from its events."""
+
+    def __init__(self, label: str, device: str | None, map_error: ErrorMapper, **more: Any) -> None:
+        super().__init__(label, device, map_error, **more)
+        self._timings: dict[str, Any] = {}
+        self._told = 0
+        """Tokens of the answer that the chunks so far told of."""
+
+    def read_object(self, event: dict[str, Any]) -> Chunk | Progress | None:
+        """See `StreamReader.read_object`."""
+        if isinstance(timings := event.get("timings"), dict):
+            self._timings = cast("dict[str, Any]", timings)
+        chunk = super().read_object(event)
+        if isinstance(chunk, Chunk):
+            return replace(chunk, tokens=self._new_tokens())
+        if isinstance(progress := event.get("prompt_progress"), dict):
+            progress = cast("dict[str, Any]", progress)
+            total, done = (parse_count(progress.get(name)) for name in ("total", "processed"))
+            if total and done is not None:
+                return Progress("prefill", min(1.0, done / total))
+        return None
+
+    def end(self) -> Chunk:
+        """See `StreamReader.end`."""
+        chunk = super().end()
+        prefill, decode = (self._seconds(name) for name in ("prompt_ms", "predicted_ms"))
+        timings = replace(chunk.timings or Timings(), prefill=prefill, decode=decode)
+        return replace(chunk, tokens=self._new_tokens(chunk.usage), timings=timings)
+
+    def _new_tokens(self, usage: Usage | None = None) -> int | None:
+        """Tokens since the last chunk: some give no text, others half a character."""
+        made = parse_count(self._timings.get("predicted_n"))
+        if usage and usage.output_tokens is not None:
+            made = usage.output_tokens
+        if made is None:
+            return None
+        new, self._told = max(0, made - self._told), max(made, self._told)
+        return new
+
+    def _seconds(self, name: str) -> float | None:
+        value = self._timings.get(name)
+        return value / 1000 if isinstance(value, int | float) and value >= 0 else None
 
 
 class LlamaCppServer(ChatCompletions):
@@ -46,9 +92,7 @@ class LlamaCppServer(ChatCompletions):
             extra["seed"] = params.seed % _SEEDS
         return super().body(model, messages, params) | extra
 
-    def reader(self, url: str) -> StreamReader:
-        """See `ChatCompletions.reader`."""
-        return LlamaCppReader(self.label, self.device_of(url))
+    reader_type: ClassVar[type[StreamReader]] = LlamaCppReader
 
     def map_error(self, model: str, response: ErrorResponse) -> BackendError:
         """See `ChatCompletions.map_error`; a prompt that is too long says its length."""
@@ -60,51 +104,3 @@ class LlamaCppServer(ChatCompletions):
             error.values["tokens"] = parse_count(told.get("n_prompt_tokens"))
             error.values["context"] = parse_count(told.get("n_ctx"))
         return error
-
-
-class LlamaCppReader(StreamReader):
-    """Reads how far a prompt is, and the server's own clock and counts, from its events."""
-
-    def __init__(self, label: str, device: str | None) -> None:
-        super().__init__(label, device)
-        self._timings: dict[str, Any] = {}
-        self._told = 0
-        """Tokens of the answer that the chunks so far told of."""
-
-    def read(self, event: Any) -> Chunk | Progress | None:
-        """See `StreamReader.read`."""
-        if not isinstance(event, dict):
-            return None
-        event = cast("dict[str, Any]", event)
-        if isinstance(timings := event.get("timings"), dict):
-            self._timings = cast("dict[str, Any]", timings)
-        chunk = self.read_text(event)
-        if chunk is not None:
-            return replace(chunk, tokens=self._new_tokens())
-        if isinstance(progress := event.get("prompt_progress"), dict):
-            progress = cast("dict[str, Any]", progress)
-            total, done = (parse_count(progress.get(name)) for name in ("total", "processed"))
-            if total and done is not None:
-                return Progress("prefill", min(1.0, done / total))
-        return None
-
-    def end(self) -> Chunk:
-        """See `StreamReader.end`."""
-        chunk = super().end()
-        prefill, decode = (self._seconds(name) for name in ("prompt_ms", "predicted_ms"))
-        timings = replace(chunk.timings or Timings(), prefill=prefill, decode=decode)
-        return replace(chunk, tokens=self._new_tokens(chunk.usage), timings=timings)
-
-    def _new_tokens(self, usage: Usage | None = None) -> int | None:
-        """Tokens since the last chunk: some give no text, others half a character."""
-        made = parse_count(self._timings.get("predicted_n"))
-        if usage and usage.output_tokens is not None:
-            made = usage.output_tokens
-        if made is None:
-            return None
-        new, self._told = max(0, made - self._told), max(made, self._told)
-        return new
-
-    def _seconds(self, name: str) -> float | None:
-        value = self._timings.get(name)
-        return value / 1000 if isinstance(value, int | float) and value >= 0 else None

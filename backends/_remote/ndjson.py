@@ -18,15 +18,16 @@ class ObjectDecoder:
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         """The objects that these bytes complete."""
-        return [_parse(line) for line in self._lines.feed(data) if line.strip()]
+        return [parse_object(line) for line in self._lines.feed(data) if line.strip()]
 
     def end(self) -> list[dict[str, Any]]:
         """The object of a last line without its line feed, if it is whole."""
         line = self._lines.end()
-        return [_parse(line)] if line.rstrip().endswith("}") else []
+        return [parse_object(line)] if line.rstrip().endswith("}") else []
 
 
-def _parse(line: str) -> dict[str, Any]:
+def parse_object(line: str) -> dict[str, Any]:
+    """A JSON object. Raises `ValueError` if a text is none."""
     try:
         value = json.loads(line)
     except RecursionError as error:

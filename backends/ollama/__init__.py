@@ -25,7 +25,14 @@ from .._core.catalog import MODELS, Modality, ModelSpec, known_model
 from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
 from .._core.types import Chunk, Connection, GenerationParams, ImagePart, Message, Part, Progress
 from .._local.machine import gigabytes
-from .._remote.endpoint import Endpoint, RemoteBackend, StreamItem, normalize_url, retry_once
+from .._remote.endpoint import (
+    Endpoint,
+    Patience,
+    RemoteBackend,
+    StreamItem,
+    normalize_url,
+    retry_once,
+)
 from .._snippets import KEY_PLACEHOLDER, picture_files, render, replaced, with_key
 from .client import Servers, auth_headers, load_timeout
 from .errors import LABEL
@@ -203,8 +210,9 @@ class Ollama(RemoteBackend):
         endpoint = self.resolve_endpoint(connection)
         layers: dict[str, tuple[int, int]] = {}
         body = {"model": model, "stream": True}
+        waiting = Patience(LABEL, first=load_timeout(), silence=load_timeout(), total=None)
         async with aclosing(
-            self.servers.stream_lines(endpoint, "/api/pull", body, load_timeout())
+            self.servers.stream_lines(endpoint, "/api/pull", body, waiting)
         ) as reply:
             try:
                 async for line in reply:
@@ -290,9 +298,9 @@ class Ollama(RemoteBackend):
         if loading:
             yield Progress("loading", detail="into Ollama's memory")
         reader = StreamReader(self.label, endpoint.url, loading)
-        read_timeout = load_timeout() if loading else None
+        patience = Patience(LABEL, first=load_timeout() if loading else None)
         async with aclosing(
-            self.servers.stream_lines(endpoint, "/api/chat", body, read_timeout)
+            self.servers.stream_lines(endpoint, "/api/chat", body, patience)
         ) as reply:
             async for line in reply:
                 if chunk := reader.read(line):

@@ -14,7 +14,7 @@ from .._core.errors import (
     OutOfMemoryError,
     ServerError,
 )
-from .._remote.endpoint import Endpoint, connection_failed, disconnected, timed_out
+from .._remote.endpoint import Endpoint
 from .._remote.errors import ErrorResponse, map_error
 
 LABEL = "Ollama"
@@ -59,28 +59,6 @@ def map_response(
             f"What answers at {endpoint.url} is not Ollama.", "Check the address.", status=status
         )
     return map_error(LABEL, model, response)
-
-
-def map_http_error(
-    error: Exception,
-    endpoint: Endpoint,
-    begun: bool,
-    read_timeout: float | None = None,
-    pictures: int = 0,
-) -> BackendError:
-    """The error for an exception of the HTTP client, before or after the first line (`begun`).
-
-    `read_timeout` and `pictures` are as in `timed_out` and `connection_failed`.
-    """
-    import httpx
-
-    if isinstance(error, httpx.TimeoutException):
-        return timed_out(LABEL, isinstance(error, httpx.ConnectTimeout), begun, read_timeout)
-    if isinstance(error, httpx.DecodingError):
-        return unreadable()
-    if begun:
-        return disconnected(LABEL)
-    return connection_failed(LABEL, endpoint.url, error, pictures)
 
 
 def unreadable() -> BackendError:

@@ -1,0 +1,277 @@
+"""What a chat/completions response says, event by event, as chunks: also the odd ones."""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any, cast
+
+from .._core.backend import CONTEXT_CAP
+from .._core.errors import BackendConnectionError, BackendError, ServerError
+from .._core.types import Chunk, FinishReason, Progress, Timings, Usage
+from .._core.unicode import SurrogateJoiner
+from .endpoint import disconnected, parse_count
+from .errors import ErrorMapper, ErrorResponse, content_filter_error, filtered_categories
+from .sse import Event
+
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "length": "length",
+    "max_tokens": "length",
+    "max_length": "length",
+    "model_length": "length",  # Mistral's for the context
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+}
+"""Finish reasons that are no plain stop. Others (`stop`, `eos`, `tool_calls` …) are."""
+_BROKEN_OFF = frozenset(
+    {
+        "abort",  # vLLM, when its engine was stopped
+        "aborted",
+        "cancelled",
+        "canceled",
+        "error",
+        "insufficient_system_resource",  # DeepSeek
+        "network_error",
+        "server_error",
+        "timeout",
+    }
+)
+"""Finish reasons of answers that were not ended by the model or by a limit."""
+_THINKING = ("reasoning_content", "reasoning", "thinking")
+"""Names of the field with what a model thinks: llama.cpp, SGLang, LM Studio and DeepSeek have the
+first, vLLM (since 2026) and OpenRouter the second, Ollama the third in its own API."""
+_SAME_MODEL = re.compile(r"[-_.:@/ ]")
+"""Before what a longer name of the same model goes on: a date, a quantisation, a tag."""
+
+
+class StreamReader:
+    """Turns the events of one response into chunks; tolerates missing and malformed fields.
+
+    `map_error` makes the error of what a server says of itself in the stream; `model` is the one
+    that was asked for, or empty where names are not compared; `fewest_tokens` is how many tokens
+    the prompt has at least.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        device: str | None,
+        map_error: ErrorMapper,
+        *,
+        model: str = "",
+        fewest_tokens: int = 0,
+    ) -> None:
+        self._label, self._device, self._map_error = label, device, map_error
+        self._asked, self._fewest_tokens = model, fewest_tokens
+        self._text, self._thinking = SurrogateJoiner(), SurrogateJoiner()
+        self._finish = ""
+        self._usage: Usage | None = None
+        self._filtered: tuple[str, ...] = ()
+        self._served = ""
+        self._called_tool = False
+        self._stray = ""
+        """Text of the response that is no event."""
+        self.begun = False
+        """Whether any text or thought has come."""
+        self.alive = False
+        """Whether the last event had something of an answer in it, be it no text."""
+        self.done = False
+        """Whether the server has said that nothing more comes."""
+
+    def read(self, event: Event) -> Chunk | Progress | None:
+        """The chunk with an event's text; `None` if it has none. Raises `BackendError`.
+
+        Raises `ValueError` for an event that is no JSON.
+        """
+        self.alive = False
+        if event.data.strip() == "[DONE]":
+            self.done = True
+            return None
+        try:
+            value = json.loads(event.data)
+        except (ValueError, RecursionError):
+            if event.framed and event.name != "error":
+                raise
+            value = event.data
+        if event.name == "error" or is_error(value):
+            raise self._map_error(ErrorResponse(None, value))
+        if not isinstance(value, dict):
+            self._stray = self._stray or ("" if event.framed else event.data)
+            return None
+        return self.read_object(cast("dict[str, Any]", value))
+
+    def read_object(self, event: dict[str, Any]) -> Chunk | Progress | None:
+        """The same, of an event that is a JSON object and no error."""
+        at = time.monotonic()
+        if not self._served and isinstance(name := event.get("model"), str):
+            self._served = name
+        self._read_usage(event.get("usage"))
+        choices = event.get("choices")
+        if not isinstance(choices, list) or not choices:
+            if "message" in event or "detail" in event:
+                self._stray = self._stray or json.dumps(event)
+            return None
+        choice = _mapping(choices[0])
+        self._read_usage(choice.get("usage"))  # Moonshot's place for it
+        self._read_finish(choice)
+        delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
+        content = delta.get("content") if delta else choice.get("text")
+        text = self._text.feed(_text_of(content))
+        thought = next((delta[name] for name in _THINKING if delta.get(name)), None)
+        thinking = self._thinking.feed(_text_of(thought))
+        if delta.get("tool_calls") or delta.get("function_call"):
+            self._called_tool = self.alive = True
+        if not self.begun and text.startswith(" ") and not text.startswith("  "):
+            text = text[1:]  # llama.cpp begins with a space; more of them are an indentation
+        if not text and not thinking:
+            return None
+        self.begun = self.alive = True
+        return Chunk(text=text, thinking=thinking, at=at)
+
+    def end(self) -> Chunk:
+        """The last chunk. Raises `BackendError` if the stream broke off."""
+        if not self._finish and not self.done:
+            raise self._ended_early()
+        if self._finish in _BROKEN_OFF:
+            raise ServerError(
+                f"{self._label} broke off its answer: it says “{self._finish}”.",
+                "What came is kept. Press Regenerate.",
+            )
+        finish = _FINISH_REASONS.get(self._finish, "stop")
+        if finish == "content_filter":
+            raise content_filter_error(
+                self._label, "the answer", tuple(dict.fromkeys(self._filtered))
+            )
+        return Chunk(
+            text=self._text.end(),
+            thinking=self._thinking.end(),
+            at=time.monotonic(),
+            finish_reason=finish,
+            usage=self._usage,
+            timings=Timings(device=self._device),
+            notes=("it called a tool",) if self._called_tool else (),
+            warnings=(*self._other_model(), *self._context_warnings()),
+        )
+
+    def _read_finish(self, choice: Mapping[str, Any]) -> None:
+        finish = choice.get("finish_reason")
+        if isinstance(finish, Mapping):  # an object with its kind, as some gateways have it
+            finish = cast("Mapping[str, Any]", finish).get("type")
+        if isinstance(finish, str) and finish:
+            self._finish = finish.lower()
+        self._filtered += filtered_categories(choice.get("content_filter_results"))
+
+    def _read_usage(self, told: object) -> None:
+        usage = _mapping(told)
+        if usage:
+            details = _mapping(usage.get("completion_tokens_details"))
+            self._usage = Usage(
+                parse_count(usage.get("prompt_tokens")),
+                parse_count(usage.get("completion_tokens")),
+                parse_count(details.get("reasoning_tokens")),
+            )
+
+    def _ended_early(self) -> BackendError:
+        if self.begun:
+            return disconnected(self._label)
+        if self._stray.lstrip().startswith("<"):
+            return BackendConnectionError(
+                f"{self._label} sent a web page instead of an answer.",
+                "Is the address right? Or does a page want you to sign in first?",
+            )
+        if self._stray:
+            return self._map_error(ErrorResponse(None, self._parsed_stray()))
+        return BackendConnectionError(
+            f"{self._label} ended its answer before it had begun.",
+            "The prompt may be too long for it. Or it answers one request at a time and dropped "
+            "this one for another (`llama_cpp.server`: start it with --interrupt_requests false).",
+        )
+
+    def _parsed_stray(self) -> object:
+        try:
+            return json.loads(self._stray)
+        except (ValueError, RecursionError):
+            return self._stray
+
+    def _other_model(self) -> tuple[str, ...]:
+        if not self._asked or not self._served or is_same_model(self._asked, self._served):
+            return ()
+        return (f"“{self._served[:100]}” answered, by the server's own word, not “{self._asked}”",)
+
+    def _context_warnings(self) -> tuple[str, ...]:
+        """Warnings if the prompt was shortened, or is longer than other engines take."""
+        read, made = (
+            (self._usage.input_tokens or 0, self._usage.output_tokens or 0)
+            if self._usage
+            else (0, 0)
+        )
+        found: list[str] = []
+        if was_cut(self._fewest_tokens, read):
+            found.append(cut_warning(self._label, read, self._fewest_tokens))
+        if read + made > CONTEXT_CAP:
+            found.append(
+                f"Longer than {CONTEXT_CAP:,} tokens: do not compare it with engines that stop "
+                "there"
+            )
+        return tuple(found)
+
+
+def is_same_model(asked: str, served: str) -> bool:
+    """Whether two names may be those of one model: one is the other with a tag, date or folder."""
+    one, other = sorted((_plain(asked), _plain(served)), key=len)
+    if not one:
+        return True
+    return other.startswith(one) and (
+        len(one) == len(other) or bool(_SAME_MODEL.match(other[len(one)]))
+    )
+
+
+def _plain(name: str) -> str:
+    name = PurePosixPath(name.strip().casefold().replace("\\", "/")).name
+    return name.removesuffix(".gguf").removesuffix(":latest")
+
+
+_LEAST_READ = 256
+"""Fewer tokens are no context that anything was cut to: some servers report 0, or count anew."""
+
+
+def fewest_tokens(text: str) -> int:
+    """How many tokens a text has at least: its words, or half of its Chinese characters."""
+    return len(text.split()) + sum(char > "\u2e7f" for char in text) // 2
+
+
+def was_cut(fewest: int, read: int) -> bool:
+    """Whether a server that read so many tokens cannot have read the whole prompt."""
+    return _LEAST_READ <= read < fewest
+
+
+def cut_warning(label: str, read: int, fewest: int) -> str:
+    """What is said of a prompt that was cut."""
+    return f"{label} read only {read:,} tokens of a prompt that has {fewest:,} at least"
+
+
+def is_error(value: object) -> bool:
+    """Whether a JSON value is an error: in OpenAI's form, vLLM's older one or FastChat's."""
+    event = _mapping(value)
+    return bool(
+        event.get("error")
+        or event.get("object") == "error"
+        or event.get("type") == "error"
+        or event.get("error_code")
+    )
+
+
+def _text_of(content: object) -> str:
+    """The text of a message's content: a string, or the texts of a list of parts."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (_mapping(part) for part in cast("list[object]", content))
+    texts = (part.get("text") for part in parts if part.get("type", "text") == "text")
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
