@@ -153,7 +153,7 @@ async def http_client(name: str, stub: Stub):
     """The httpx client in use for a stub."""
     if name == "ollama":
         async with OLLAMA.servers.use(stub.url) as server:
-            return server.client._client
+            return server.client
     async with WIRE.clients.use(stub.url + "/v1") as client:
         return client._client
 

@@ -124,8 +124,6 @@ class Chunk:
     """One streamed step of an answer: new text only, never the text so far."""
 
     text: str = ""
-    thinking: str = ""
-    """What the model thinks before it answers: no part of the answer."""
     tokens: int | None = None
     """How many tokens this step made; `None` where the wire does not tell."""
     at: float = 0.0
@@ -140,6 +138,8 @@ class Chunk:
     """What its reader should know about this answer, in a few words: `Q4_0 weights`."""
     warnings: tuple[str, ...] = ()
     """What its reader must not overlook, in sentences: that something was left out."""
+    thinking: str = ""
+    """What the model thinks before it answers, new text only: no part of the answer."""
 
 
 @dataclass(frozen=True, slots=True)

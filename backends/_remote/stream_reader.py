@@ -155,11 +155,12 @@ class StreamReader:
         )
 
     def _read_finish(self, choice: Mapping[str, Any]) -> None:
-        finish = choice.get("finish_reason")
+        finish = choice.get("finish_reason") or ""
         if isinstance(finish, Mapping):  # an object with its kind, as some gateways have it
             finish = cast("Mapping[str, Any]", finish).get("type")
-        if isinstance(finish, str) and finish:
-            self._finish = finish.lower()
+        if not isinstance(finish, str):
+            raise ValueError("a finish reason that is no text")
+        self._finish = finish.lower() or self._finish
         self._filtered += filtered_categories(choice.get("content_filter_results"))
 
     def _read_usage(self, told: object) -> None:
