@@ -21,6 +21,7 @@ from backends import (
 from .clock import Clock, TokenSource, estimate_tokens
 from .routing import Routing
 from .text import valid_unicode
+from .thinking import ThinkingSplitter
 from .visitors import Visitor
 
 AnswerState = Literal["waiting", "streaming", "done", "stopped", "failed"]
@@ -52,6 +53,8 @@ class AnswerSnapshot:
 
     state: AnswerState = "waiting"
     text: str = ""
+    thinking: str = ""
+    """What the model thought before it answered: no part of the answer."""
     progress: Progress | None = None
     """What the backend does before the first token; `None` from then on."""
     error: BackendError | None = None
@@ -80,11 +83,9 @@ class AnswerBuilder:
         self._stages = {"queued": 0.0, "load": 0.0, "prefill": 0.0}
         self._stage = "queued"
         self._first: float | None = None
-        self._parts: list[str] = []
-        self._text = ""
-        self.characters = 0
-        """Length of the answer so far."""
-        self._tokens = self._first_tokens = self._steps = 0
+        self._splitter = ThinkingSplitter()
+        self._answer, self._thoughts = _Part(), _Part()
+        self._steps = 0
         self._token_source: TokenSource = "engine"
         self.routing: Routing | None = None
         self.notes: tuple[str, ...] = ()
@@ -99,10 +100,17 @@ class AnswerBuilder:
     @property
     def text(self) -> str:
         """The text so far."""
-        if self._parts:
-            self._text += valid_unicode("".join(self._parts))
-            self._parts.clear()
-        return self._text
+        return self._answer.text
+
+    @property
+    def thinking(self) -> str:
+        """What the model thought so far."""
+        return self._thoughts.text
+
+    @property
+    def characters(self) -> int:
+        """Length of the answer and of its thinking so far."""
+        return self._answer.characters + self._thoughts.characters
 
     @property
     def busy(self) -> tuple[float, float]:
@@ -130,10 +138,10 @@ class AnswerBuilder:
 
     def add(self, chunk: Chunk) -> None:
         """Append one step of the answer."""
-        if chunk.text:
-            self._parts.append(chunk.text)
-            self.characters += len(chunk.text)
-        if chunk.text or chunk.tokens:
+        thought, text = self._splitter.feed(chunk.text) if chunk.text else ("", "")
+        self._thoughts.add(chunk.thinking + thought)
+        self._answer.add(text)
+        if chunk.text or chunk.thinking or chunk.tokens:
             self._count(chunk)
         if chunk.routing:
             self.routing = self.routing or Routing()
@@ -150,6 +158,8 @@ class AnswerBuilder:
 
     def end(self, state: AnswerState, error: BackendError | None = None) -> None:
         """End the answer in a final state."""
+        for part, rest in zip((self._thoughts, self._answer), self._splitter.end(), strict=True):
+            part.add(rest)
         self._enter(self._stage)
         if self.finish_reason:  # it is complete: a later failure does not change it
             state, error = "done", None
@@ -158,13 +168,18 @@ class AnswerBuilder:
 
     def recount(self, tokens: int, source: TokenSource) -> None:
         """Replace a guess at the number of tokens by a better one."""
-        self._first_tokens = round(self._first_tokens * tokens / self._tokens) or 1
-        self._tokens, self._token_source = tokens, source
+        thought = self._thoughts.tokens
+        if thought and self.tokens:
+            reported = self.usage.thinking_tokens if self.usage else None
+            thought = round(tokens * thought / self.tokens) if reported is None else reported
+            self._thoughts.recount(thought)
+        self._answer.recount(max(0, tokens - thought))
+        self._token_source = source
 
     @property
     def tokens(self) -> int:
-        """Number of tokens so far."""
-        return self._tokens
+        """Number of tokens so far, those of thinking too."""
+        return self._answer.tokens + self._thoughts.tokens
 
     @property
     def counted(self) -> bool:
@@ -177,23 +192,29 @@ class AnswerBuilder:
         waited = dict(self._stages)
         if self._first is None:
             waited[self._stage] += max(0.0, now - self._stage_since)
+        answer, thoughts, timings = self._answer, self._thoughts, self.timings or Timings()
         clock = Clock(
             queued=waited["queued"],
             load=waited["load"],
             prefill=waited["prefill"],
-            decode=self._last - self._first if self._first is not None else 0.0,
+            thinking=_seconds(self._first, answer.first or self._last) if thoughts.tokens else 0.0,
+            decode=_seconds(answer.first, answer.last),
             total=now - self._asked,
             first_token=self._first - self._asked if self._first is not None else None,
-            tokens=self._tokens,
-            first_tokens=self._first_tokens,
+            tokens=self.tokens,
+            thinking_tokens=thoughts.tokens,
+            first_tokens=answer.first_tokens,
+            arrivals=answer.arrivals,
             token_source=self._token_source,
-            device=self.timings.device if self.timings else None,
+            engine_decode=timings.decode,
+            device=timings.device,
             shared=shared,
             alone=_share_alone(self.timings),
         )
         return AnswerSnapshot(
             state=self.state,
             text=self.text,
+            thinking=self.thinking,
             progress=self.progress,
             error=self.error,
             finish_reason=self.finish_reason,
@@ -208,13 +229,15 @@ class AnswerBuilder:
         at = chunk.at or time.monotonic()
         tokens = chunk.tokens
         if tokens is None:
-            tokens, self._token_source = estimate_tokens(chunk.text), "estimate"
+            tokens, self._token_source = _guess(chunk.text or chunk.thinking), "estimate"
         self._steps += 1
-        self._tokens += tokens
         if self._first is None:
             self._enter(self._stage, at)
-            self._first, self._first_tokens = at, tokens
+            self._first = at
             self.state, self.progress = "streaming", None
+        # What is held back until a tag is told from a text belongs to what comes of it.
+        thinks = chunk.thinking or self._splitter.thinks
+        (self._thoughts if thinks else self._answer).count(tokens, at)
         self._last = at
 
     def _divide_waiting(self, load: float) -> None:
@@ -230,6 +253,63 @@ class AnswerBuilder:
             self._stages[self._stage] += max(0.0, now - self._stage_since)
             self._last = now
         self._stage, self._stage_since = stage, now
+
+
+_LONGEST_TOKEN = 32
+"""Characters of a token at most, but for runs of spaces: what is longer is several."""
+
+
+def _guess(text: str) -> int:
+    """Tokens of one step of a wire that does not tell: one, as every server that was tried sends
+    them, unless the step is too long for that.
+    """
+    return 1 if len(text) <= _LONGEST_TOKEN else estimate_tokens(text)
+
+
+class _Part:
+    """The answer or its thinking, while it grows: text, tokens and when they came."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._text = ""
+        self.characters = self.tokens = self.first_tokens = self.arrivals = 0
+        self.first: float | None = None
+        self.last: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The text so far, as valid Unicode."""
+        if self._pieces:
+            self._text += valid_unicode("".join(self._pieces))
+            self._pieces.clear()
+        return self._text
+
+    def add(self, text: str) -> None:
+        """Append text."""
+        if text:
+            self._pieces.append(text)
+            self.characters += len(text)
+
+    def count(self, tokens: int, at: float) -> None:
+        """Count tokens that came at a time; what came in one packet has the same one."""
+        if self.first is None:
+            self.first = at
+        if at == self.first:
+            self.first_tokens += tokens
+        if at != self.last:
+            self.arrivals += 1
+        self.tokens += tokens
+        self.last = at
+
+    def recount(self, tokens: int) -> None:
+        """Replace a guess at the number of tokens by a better one."""
+        if self.tokens:
+            self.first_tokens = round(self.first_tokens * tokens / self.tokens) or 1
+        self.tokens = tokens
+
+
+def _seconds(start: float | None, end: float | None) -> float:
+    return end - start if start is not None and end is not None else 0.0
 
 
 def _share_alone(timings: Timings | None) -> float | None:

@@ -8,6 +8,10 @@ TokenSource = Literal["engine", "reported", "tokenizer", "estimate"]
 tokenizer afterwards, or an estimate, which is shown as one."""
 
 
+MIN_ARRIVALS = 3
+"""Of fewer arrivals no speed is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """Durations of the stages of one answer, in seconds."""
@@ -18,15 +22,24 @@ class Clock:
     """Waiting for the model to be loaded (or downloaded)."""
     prefill: float = 0.0
     """From there to the first token: reading the prompt, and the network."""
+    thinking: float = 0.0
+    """From the first thought to the first token of the answer, or to the last thought so far."""
     decode: float = 0.0
-    """From the first token to the last one so far."""
+    """From the first token of the answer to the last one so far."""
     total: float = 0.0
     """From the question to the last thing that happened."""
     first_token: float | None = None
     """From the question to the first token: `queued + load + prefill`."""
     tokens: int = 0
+    """All that were made: those of thinking, too."""
+    thinking_tokens: int = 0
+    """The part of `tokens` that was thinking."""
     first_tokens: int = 0
-    """The part of `tokens` that came with the first step; they took no decoding time."""
+    """The part of the answer's tokens that came first; they took no decoding time."""
+    arrivals: int = 0
+    """At how many moments tokens of the answer came: one for each packet of a network."""
+    engine_decode: float | None = None
+    """The time that the engine, or the server, says it took for all `tokens`."""
     token_source: TokenSource = "engine"
     device: str | None = None
     shared: bool = False
@@ -41,11 +54,28 @@ class Clock:
         return self.load > 0
 
     @property
+    def by_server(self) -> bool:
+        """True if the speed is the server's own figure: its own count over its own time."""
+        return self.token_source == "reported" and bool(self.engine_decode)
+
+    @property
+    def came_at_once(self) -> bool:
+        """True if many tokens came in one or two packets: that tells nothing of their speed."""
+        made = self.tokens - self.thinking_tokens
+        return made >= MIN_ARRIVALS > self.arrivals > 0 and not self.by_server
+
+    @property
     def tokens_per_second(self) -> float | None:
-        """Decoding speed, `(n - 1) / (t_last - t_first)`; `None` for fewer than two steps."""
-        if self.decode <= 0 or self.tokens <= self.first_tokens:
+        """Decoding speed: tokens of a time over that time; `None` where it cannot be known.
+
+        It is the server's own, or `(n - 1) / (t_last - t_first)` of the answer without thinking.
+        """
+        if self.by_server and self.engine_decode:
+            return self.tokens / self.engine_decode
+        made = self.tokens - self.thinking_tokens - self.first_tokens
+        if self.decode <= 0 or made <= 0 or self.arrivals < MIN_ARRIVALS:
             return None
-        return (self.tokens - self.first_tokens) / self.decode
+        return made / self.decode
 
     @property
     def tokens_per_second_alone(self) -> float | None:

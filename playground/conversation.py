@@ -58,6 +58,11 @@ class AnswerRecord(_Record):
     """ISO 639-1 code of the answer's language; `None` if undecided."""
     input_tokens: int | None = None
     output_tokens: int = 0
+    """All that were made: those of thinking, too."""
+    thinking: str = Field(default="", max_length=MAX_TEXT)
+    """What the model thought before it answered: for the page, not for exports or the next turn."""
+    thinking_tokens: int = 0
+    thinking_seconds: float = 0.0
     token_source: TokenSource = "engine"
     queued: float = 0.0
     load: float = 0.0
@@ -69,6 +74,10 @@ class AnswerRecord(_Record):
     tokens_per_second_alone: float | None = None
     device: str | None = Field(default=None, max_length=MAX_NAME)
     shared_device: bool = False
+    by_server: bool = False
+    """The speed is the server's own figure."""
+    came_at_once: bool = False
+    """Its tokens came in one or two packets."""
     cold: bool = False
     notes: tuple[Sentence, ...] = Field(default=(), max_length=20)
     """Remarks for the reader, a few words each: `Q4_0 weights`."""
@@ -93,6 +102,9 @@ class AnswerRecord(_Record):
             language=await language_of(snapshot.text),
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=clock.tokens,
+            thinking=snapshot.thinking[:MAX_TEXT],
+            thinking_tokens=clock.thinking_tokens,
+            thinking_seconds=clock.thinking,
             token_source=clock.token_source,
             queued=clock.queued,
             load=clock.load,
@@ -104,6 +116,8 @@ class AnswerRecord(_Record):
             tokens_per_second_alone=clock.tokens_per_second_alone,
             device=clock.device[:MAX_NAME] if clock.device else None,
             shared_device=clock.shared,
+            by_server=clock.by_server,
+            came_at_once=clock.came_at_once,
             cold=clock.cold,
             notes=tuple(valid_unicode(note)[:400] for note in snapshot.notes[:20]),
             warnings=tuple(valid_unicode(warning)[:400] for warning in snapshot.warnings[:20]),

@@ -29,10 +29,18 @@ def describe_numbers(record: AnswerRecord) -> Sequence[str]:
         pieces.append(f"waited {format_duration(record.queued)}")
     if record.first_token is not None:
         pieces.append(f"first token {format_duration(record.first_token)}")
+    if record.thinking_tokens:
+        pieces.append(
+            f"thought for {format_duration(record.thinking_seconds)} "
+            f"({about}{format_count(record.thinking_tokens, 'token')})"
+        )
     if record.tokens_per_second:
-        pieces.append(f"{about}{record.tokens_per_second:.1f} tokens/s")
-    if record.output_tokens:
-        pieces.append(about + format_count(record.output_tokens, "token"))
+        whose = " by the server's clock" if record.by_server else ""
+        pieces.append(f"{about}{record.tokens_per_second:.1f} tokens/s{whose}")
+    if record.came_at_once:
+        pieces.append("came at once")
+    if answered := record.output_tokens - record.thinking_tokens:
+        pieces.append(about + format_count(answered, "token"))
     if record.total:
         pieces.append(f"{format_duration(record.total)} in all")
     if record.state == "stopped":
@@ -49,6 +57,17 @@ def describe_numbers(record: AnswerRecord) -> Sequence[str]:
     if record.language in LANGUAGES:
         pieces.append(LANGUAGES[record.language].english_name)
     return pieces
+
+
+def describe_empty(record: AnswerRecord) -> str:
+    """Why an answer has no text, as a sentence."""
+    thought = bool(record.thinking)
+    if record.state == "stopped":
+        return "Stopped while it was thinking." if thought else "Stopped before the first token."
+    if record.finish_reason == "length":
+        what = "thinking" if thought else "nothing that can be read"
+        return f"It spent all its tokens on {what}: raise “Max tokens”."
+    return "It thought, and then answered nothing." if thought else "It answered nothing."
 
 
 def other_language(record: AnswerRecord, turn: Turn) -> str:

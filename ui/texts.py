@@ -88,6 +88,7 @@ EN = {
     "routing_close": "Close the file",
     "not_run": "The model wrote all of this itself, its tools' answers too: nothing was run.",
     "cut_off": "It ends where it was cut off.",
+    "thinking": "What it thought",
     "own_text": "What the model wrote, word for word",
     "download": "Download",
     "download_confirm": "Yes, download",

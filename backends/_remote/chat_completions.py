@@ -400,7 +400,7 @@ async def read_stream(
     decoder = EventDecoder()
     while not reader.done and (data := await patience.next(pieces)) is not None:
         for event in decoder.feed(data):
-            step = reader.read(event)
+            step = reader.read(event, patience.came)
             if step is not None:
                 yield step
             if step is not None or reader.alive:
@@ -409,7 +409,7 @@ async def read_stream(
                 break
     if not reader.done:
         for event in decoder.end():
-            if step := reader.read(event):
+            if step := reader.read(event, patience.came):
                 yield step
     yield reader.end()
     # A connection can be used again once its response was read to the end.

@@ -5,6 +5,7 @@ import math
 import os
 import random
 import re
+import time
 from asyncio import sleep
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
@@ -37,6 +38,8 @@ StreamItem = Chunk | Progress
 """What `Backend.stream` yields."""
 
 
+AT_ONCE = 0.0005
+"""Seconds within which a piece of a response is read that has come already."""
 MAX_ANSWER_SECONDS = 4 * 3600.0
 """Seconds that an answer may take in all: 4,096 tokens at one in three seconds."""
 
@@ -75,6 +78,9 @@ class Patience:
         self._end = self._now() + (math.inf if total is None else total)
         self._deadline = min(self._now() + self._limit, self._end)
         self._silence, self._begun = silence or silence_timeout(), False
+        self.came = time.monotonic()
+        """When the last piece came that was waited for: those that were there at once came with
+        it, as far as can be known."""
 
     def renew(self) -> None:
         """Something of the answer came."""
@@ -83,9 +89,10 @@ class Patience:
 
     async def next(self, pieces: AsyncIterator[T]) -> T | None:
         """The next piece; `None` at the end. Raises `BackendTimeoutError`."""
+        asked = time.monotonic()
         try:
             async with asyncio.timeout_at(self._deadline):
-                return await anext(pieces, None)
+                piece = await anext(pieces, None)
         except TimeoutError:
             if self._deadline == self._end:
                 raise BackendTimeoutError(
@@ -93,6 +100,9 @@ class Patience:
                     "What came is kept. Ask for a shorter answer.",
                 ) from None
             raise timed_out(self._label, False, self._begun, self._limit) from None
+        if (now := time.monotonic()) - asked > AT_ONCE:
+            self.came = now
+        return piece
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,11 @@ class LlamaCppReader(StreamReader):
         self._told = 0
         """Tokens of the answer that the chunks so far told of."""
 
-    def read_object(self, event: dict[str, Any]) -> Chunk | Progress | None:
+    def read_object(self, event: dict[str, Any], at: float) -> Chunk | Progress | None:
         """See `StreamReader.read_object`."""
         if isinstance(timings := event.get("timings"), dict):
             self._timings = cast("dict[str, Any]", timings)
-        chunk = super().read_object(event)
+        chunk = super().read_object(event, at)
         if isinstance(chunk, Chunk):
             return replace(chunk, tokens=self._new_tokens())
         if isinstance(progress := event.get("prompt_progress"), dict):

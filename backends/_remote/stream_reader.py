@@ -41,7 +41,7 @@ _BROKEN_OFF = frozenset(
 _THINKING = ("reasoning_content", "reasoning", "thinking")
 """Names of the field with what a model thinks: llama.cpp, SGLang, LM Studio and DeepSeek have the
 first, vLLM (since 2026) and OpenRouter the second, Ollama the third in its own API."""
-_SAME_MODEL = re.compile(r"[-_.:@/ ]")
+_SAME_MODEL = re.compile(r"[-_:@/ ]|\.(?!\d)")
 """Before what a longer name of the same model goes on: a date, a quantisation, a tag."""
 
 
@@ -79,9 +79,10 @@ class StreamReader:
         self.done = False
         """Whether the server has said that nothing more comes."""
 
-    def read(self, event: Event) -> Chunk | Progress | None:
+    def read(self, event: Event, at: float) -> Chunk | Progress | None:
         """The chunk with an event's text; `None` if it has none. Raises `BackendError`.
 
+        `at` is when it came, in `time.monotonic()`: the same for all events of one packet.
         Raises `ValueError` for an event that is no JSON.
         """
         self.alive = False
@@ -99,11 +100,10 @@ class StreamReader:
         if not isinstance(value, dict):
             self._stray = self._stray or ("" if event.framed else event.data)
             return None
-        return self.read_object(cast("dict[str, Any]", value))
+        return self.read_object(cast("dict[str, Any]", value), at)
 
-    def read_object(self, event: dict[str, Any]) -> Chunk | Progress | None:
+    def read_object(self, event: dict[str, Any], at: float) -> Chunk | Progress | None:
         """The same, of an event that is a JSON object and no error."""
-        at = time.monotonic()
         if not self._served and isinstance(name := event.get("model"), str):
             self._served = name
         self._read_usage(event.get("usage"))
@@ -224,7 +224,7 @@ def is_same_model(asked: str, served: str) -> bool:
     if not one:
         return True
     return other.startswith(one) and (
-        len(one) == len(other) or bool(_SAME_MODEL.match(other[len(one)]))
+        len(one) == len(other) or bool(_SAME_MODEL.match(other, len(one)))
     )
 
 

@@ -13,7 +13,7 @@ from playground.conversation import (
     Turn,
 )
 from playground.media.pictures import Picture
-from playground.numbers import describe_numbers, other_language
+from playground.numbers import describe_empty, describe_numbers, other_language
 
 from ..texts import EN
 
@@ -55,6 +55,8 @@ def _messages(
             )
         messages.append((number, {"role": "user", "content": _text_parts(turn.prompt)}))
         if record := turn.answers[side]:
+            if record.thinking:
+                messages.append((None, _thinking_message(record)))
             if record.text:
                 messages += [(None, message) for message in _answer_messages(record, steps)]
             if turn is not conversation.turns[-1]:
@@ -119,9 +121,24 @@ def data_url(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
+def _thinking_message(record: AnswerRecord) -> dict[str, Any]:
+    """Return what a model thought, folded away."""
+    return {
+        "role": "assistant",
+        "content": _text_parts(record.thinking),
+        "metadata": {
+            "title": EN["thinking"],
+            "duration": round(record.thinking_seconds, 1),
+            "status": "done",
+        },
+    }
+
+
 def _numbers_message(record: AnswerRecord, turn: Turn) -> dict[str, Any]:
     facts = (
-        [*describe_numbers(record), other_language(record, turn)] if record.text else [record.error]
+        [*describe_numbers(record), other_language(record, turn)]
+        if record.text
+        else [record.error or describe_empty(record)]
     )
     title = " · ".join(filter(None, [record.model, *facts]))
     detail = record.error or f"{record.model} · {record.backend}"

@@ -10,7 +10,13 @@ from playground.conversation import (
     Turn,
 )
 from playground.languages import count_words
-from playground.numbers import describe_numbers, format_count, format_duration, other_language
+from playground.numbers import (
+    describe_empty,
+    describe_numbers,
+    format_count,
+    format_duration,
+    other_language,
+)
 
 _STAGE_TEXTS = {
     "queued": "{model} is waiting",
@@ -26,6 +32,8 @@ _TOOLTIPS = {
     "shared device": "Both models ran on the same processor and slowed each other down; how fast "
     "it would have been alone is an estimate from the processor time it got",
     "tokens/s": "How fast the answer was written",
+    "came at once": "Its tokens came in one or two packets: how fast they were made is not known",
+    "thought for": "How long the model thought before it answered; that is no part of the answer",
     "weights": "How its numbers were rounded to fewer bits: smaller, faster, a little less exact",
     "waited": "Waiting for its turn, before the model began",
 }
@@ -39,6 +47,8 @@ def live_line(snapshot: AnswerSnapshot, model: str) -> str:
     about = "about " if clock.token_source == "estimate" else ""
     speed = clock.tokens_per_second
     pieces = [about + format_count(clock.tokens, "token"), format_duration(clock.total)]
+    if snapshot.thinking and not snapshot.text:
+        pieces.insert(0, f"{model} is thinking")
     if speed:
         pieces.insert(1, f"{about}{speed:.1f} tokens/s")
     return _line(snapshot.state, _spans(pieces))
@@ -53,7 +63,9 @@ def final_line(record: AnswerRecord, turn: Turn) -> str:
             words=record.error,
         )
     name = f'<span class="who">{escape(record.model)}</span>'
-    pieces = _spans(describe_numbers(record)) if record.text else "Stopped before the first token."
+    pieces = _spans(describe_numbers(record))
+    if not record.text:
+        pieces = f"<span>{describe_empty(record)}</span>{pieces if record.thinking else ''}"
     return _line(
         record.state,
         name
