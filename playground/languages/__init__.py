@@ -1,6 +1,7 @@
 """Languages: which ones there are, which one a text is in, and which one was asked for."""
 
 from .adherence import Verdict, stays
+from .demands import Mention, demanded, mentions
 from .detection import detect, language_of
 from .scripts import WordCount, count_words, script_share
 from .table import LANGUAGES, Direction, Language, Script
@@ -9,12 +10,15 @@ __all__ = [
     "LANGUAGES",
     "Direction",
     "Language",
+    "Mention",
     "Script",
     "Verdict",
     "WordCount",
     "count_words",
+    "demanded",
     "detect",
     "language_of",
+    "mentions",
     "script_share",
     "stays",
 ]

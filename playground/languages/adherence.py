@@ -19,11 +19,11 @@ from .table import LANGUAGES, Script
 Verdict = Literal["stayed", "left", "undecided"]
 """`undecided`: too little text, text in both languages, or names alone."""
 
-STAYED = 0.3
+STAYED = 0.4
 """Share of probability from which on a text is in the language it was expected in."""
 LEFT = 0.6
 """Share of probability that another language must have."""
-LEFT_EXPECTED = 0.1
+LEFT_EXPECTED = 0.2
 """Share of probability below which the expected language is ruled out."""
 LEFT_LETTERS = 10
 """Letters of prose below which no text has left a language."""

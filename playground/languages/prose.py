@@ -73,6 +73,13 @@ def without_quotes(prose: str) -> str:
     return _unless_empty(_QUOTE.sub(" ", prose), prose)
 
 
+def without_code_and_quotes(text: str) -> str:
+    """A text without code, addresses and quotations, its other lines as they are."""
+    for pattern in (_FENCED, _ADDRESS):
+        text = pattern.sub(" ", text)
+    return _QUOTE.sub(" “” ", "\n".join(_without_code(text)))
+
+
 def without_names(prose: str) -> str:
     """Prose without capitalised names; empty if it is nothing else."""
     return _NAME.sub(" ", prose)
