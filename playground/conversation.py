@@ -9,10 +9,12 @@ from backends import GenerationParams, ImagePart, Message, Part, TextPart
 
 from .answer import AnswerSnapshot, AnswerState
 from .clock import TokenSource
-from .languages import language_of
+from .examples import answer_language
+from .languages import Expectation, Verdict, detect, expect
 from .media.pictures import Picture
 from .routing import Routing
 from .text import valid_unicode
+from .threads import in_media_thread
 
 MAX_TEXT = 400_000
 MAX_TURNS = 200
@@ -56,6 +58,9 @@ class AnswerRecord(_Record):
     finish_reason: str | None = Field(default=None, max_length=40)
     language: str | None = Field(default=None, max_length=10)
     """ISO 639-1 code of the answer's language; `None` if undecided."""
+    adherence: Verdict | None = None
+    """Whether it stayed in the language that was asked for, else in the prompt's; `None` in a
+    record of an earlier version."""
     input_tokens: int | None = None
     output_tokens: int = 0
     """All that were made: those of thinking, too."""
@@ -89,9 +94,16 @@ class AnswerRecord(_Record):
     """The experts of its tokens; kept while the page is open, and in files of their own."""
 
     @classmethod
-    async def of(cls, snapshot: AnswerSnapshot, model: str, backend: str) -> "AnswerRecord":
+    async def of(
+        cls,
+        snapshot: AnswerSnapshot,
+        model: str,
+        backend: str,
+        expected: Expectation = Expectation(),
+    ) -> "AnswerRecord":
         """Make the record of an answer that has ended."""
         clock, usage = snapshot.clock, snapshot.usage
+        language, adherence = await in_media_thread(_judge, snapshot.text, expected)
         return cls(
             model=model[:MAX_NAME],
             backend=backend[:MAX_NAME],
@@ -99,7 +111,8 @@ class AnswerRecord(_Record):
             state=snapshot.state,
             error=valid_unicode(str(snapshot.error))[:2000] if snapshot.error else "",
             finish_reason=snapshot.finish_reason,
-            language=await language_of(snapshot.text),
+            language=language,
+            adherence=adherence,
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=clock.tokens,
             thinking=snapshot.thinking[:MAX_TEXT],
@@ -125,6 +138,12 @@ class AnswerRecord(_Record):
         )
 
 
+def _judge(answer: str, expected: Expectation) -> tuple[str | None, Verdict]:
+    """The language of an answer, and whether it is the expected one."""
+    language = detect(answer)
+    return language.code if language else None, expected.judge(answer)
+
+
 class Turn(_Record):
     """One prompt and the answer of each side; `None` where a side has not answered yet."""
 
@@ -132,6 +151,10 @@ class Turn(_Record):
     pictures: tuple[Picture, ...] = Field(default=(), max_length=MAX_PICTURES)
     """The pictures of the prompt, in order."""
     language: str | None = Field(default=None, max_length=10)
+    """ISO 639-1 code of the prompt's language; `None` if undecided."""
+    demanded: str | None = Field(default=None, max_length=10)
+    """The code of the language that the answer was asked to be in, by the prompt, its example or
+    the system prompt; `None` if by none."""
     answers: tuple[AnswerRecord | None, AnswerRecord | None] = (None, None)
 
     @property
@@ -206,11 +229,25 @@ class Conversation(_Record):
         *earlier, last = self.turns
         return self.model_copy(update={"turns": (*earlier, last.with_answer(side, record))})
 
-    def with_language(self, language: str | None) -> "Conversation":
-        """The conversation with the language of its last prompt set."""
+    async def expectation(self) -> Expectation:
+        """The language that the answers to the last prompt are expected in, found in a thread.
+
+        Raises `ValueError` without any turn.
+        """
         *earlier, last = self.turns
-        last = last.model_copy(update={"language": language})
-        return self.model_copy(update={"turns": (*earlier, last)})
+        return await in_media_thread(
+            expect,
+            last.prompt,
+            answer_in=answer_language(last.prompt),
+            earlier=[turn.demanded for turn in earlier if turn.demanded],
+            system=self.system,
+        )
+
+    def expecting(self, expected: Expectation) -> "Conversation":
+        """The conversation with the languages of its last prompt set."""
+        *earlier, last = self.turns
+        languages = {"language": expected.prompt, "demanded": expected.demanded}
+        return self.model_copy(update={"turns": (*earlier, last.model_copy(update=languages))})
 
     def messages(self, side: int) -> tuple[Message, ...]:
         """The messages that the model of a side is sent for the last turn.

@@ -71,11 +71,17 @@ def describe_empty(record: AnswerRecord) -> str:
 
 
 def other_language(record: AnswerRecord, turn: Turn) -> str:
-    """A sentence if an answer is in another language than its question, else empty."""
-    asked, answered = LANGUAGES.get(turn.language or ""), LANGUAGES.get(record.language or "")
-    if not asked or not answered or asked is answered:
+    """A sentence if an answer left the language that was asked for, or in; else empty."""
+    expected = LANGUAGES.get(turn.demanded or turn.language or "")
+    answered = LANGUAGES.get(record.language or "")
+    if record.adherence != "left" or expected is None or answered is expected:
         return ""
-    return f"Answered in {answered.english_name}; you asked in {asked.english_name}"
+    if answered is None:
+        return f"Not answered in {expected.english_name}"
+    asked = f"{expected.english_name} was asked for"
+    return f"Answered in {answered.english_name}; " + (
+        asked if turn.demanded else f"you asked in {expected.english_name}"
+    )
 
 
 def format_duration(duration: float) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from backends import MODELS
 from playground import languages
-from playground.languages import LANGUAGES, count_words, detect, script_share
+from playground.languages import LANGUAGES, count_words, detect, detection, prose, script_share
 
 ROOT = Path(__file__).parents[1]
 TEXTS = json.loads((ROOT / "benchmarks" / "sentences.json").read_text(encoding="utf-8"))
@@ -119,16 +119,16 @@ def test_broken_characters_do_not_hide_the_language() -> None:
 
 def test_only_the_beginning_of_a_long_text_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[int] = []
-    real = languages._identifier()
+    real = detection.identifier()
 
     class Counting:
         def rank(self, text: str) -> list[tuple[str, float]]:
             judged.append(len(text))
             return real.rank(text)
 
-    monkeypatch.setattr(languages, "_identifier", Counting)
+    monkeypatch.setattr(detection, "identifier", Counting)
     assert code("The small model can run on your phone. " * 10_000) == "en"
-    assert sum(judged) <= 2 * languages._MAX_CLASSIFIED
+    assert sum(judged) <= 2 * prose.MAX_CLASSIFIED
 
 
 def test_the_library_is_imported_only_when_it_is_needed() -> None:

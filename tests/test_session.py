@@ -1,7 +1,9 @@
 """What is kept of a view: an answer is written down beside the other side's ticks."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -10,8 +12,8 @@ from playground import conversation
 from playground.answer import Request
 from playground.compare import Run
 from playground.conversation import Conversation, Turn
+from playground.languages import LANGUAGES, Expectation
 from tests.fakes import Fed, last
-from ui.compare import session as session_module
 from ui.compare.session import Session
 
 
@@ -20,12 +22,13 @@ async def test_an_answers_language_holds_up_no_tick_of_the_other_side(
 ) -> None:
     found = asyncio.Event()
 
-    async def language_of(text: str) -> str | None:
+    async def in_media_thread(function: Callable[..., Any], /, *given: Any, **named: Any) -> Any:
         await found.wait()
-        return "en"
+        return function(*given, **named)
 
-    monkeypatch.setattr(conversation, "language_of", language_of)
-    monkeypatch.setattr(session_module, "language_of", language_of)
+    monkeypatch.setattr(conversation, "in_media_thread", in_media_thread)
+    monkeypatch.setattr(conversation, "expect", lambda *_, **__: Expectation("en"))
+    monkeypatch.setattr(conversation, "detect", lambda _: LANGUAGES["en"])
     left, right = Fed(), Fed()
     asked = [Request(one, "fake", (Message.of("user", "Hello"),)) for one in (left, right)]
     session = Session(conversation=Conversation(turns=(Turn(prompt="Hello"),)), run=Run(asked))

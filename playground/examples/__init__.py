@@ -36,6 +36,8 @@ class Example:
     prompt: str
     system: str | None = None
     """The system prompt it needs; `None` for none."""
+    answer_in: str | None = None
+    """Code of the language that it asks its answer to be in; `None` for its own."""
 
 
 def load_examples(language: str) -> tuple[Example, ...]:
@@ -57,3 +59,11 @@ EXAMPLES: tuple[Example, ...] = tuple(
     example for language in LANGUAGES for example in load_examples(language)
 )
 """Every example, by language in the order of `LANGUAGES`."""
+
+
+def answer_language(prompt: str) -> str | None:
+    """The language that an example asks its answer to be in; `None` for any other prompt."""
+    return _ANSWER_IN.get(prompt.strip())
+
+
+_ANSWER_IN = {example.prompt: example.answer_in for example in EXAMPLES if example.answer_in}

@@ -3,12 +3,14 @@
 from .adherence import Verdict, stays
 from .demands import Mention, demanded, mentions
 from .detection import detect, language_of
+from .expectation import Expectation, expect
 from .scripts import WordCount, count_words, script_share
 from .table import LANGUAGES, Direction, Language, Script
 
 __all__ = [
     "LANGUAGES",
     "Direction",
+    "Expectation",
     "Language",
     "Mention",
     "Script",
@@ -17,6 +19,7 @@ __all__ = [
     "count_words",
     "demanded",
     "detect",
+    "expect",
     "language_of",
     "mentions",
     "script_share",

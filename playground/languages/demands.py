@@ -71,7 +71,7 @@ _CLAUSE = re.compile(r"[,;()\[\]،、，；（）—–]|\s-\s")
 _COLON = re.compile(r"[:：]")
 _NOT = re.compile(
     r"(?:\b(?:not|don['’]?t|never|avoid|without|nicht|kein\w*|niet|geen|ikke|inte|pas|jamais|no|non"
-    r"|não|nao|nunca|nu|nie|ne\w*|nikdy|ei|älä|nem|değil|не|ні|لا|ليس|לא|אל)\b|不要?|别|別|勿)"
+    r"|não|nao|nunca|nu|nie|ne(?:odpov\w*|piš\w*|mluv\w*|použív\w*|hovor\w*)?|nikdy|ei|älä|nem|değil|не|ні|لا|ليس|לא|אל)\b|不要?|别|別|勿)"
     r"[^,;]{0,25}$"
 )
 _JOINED = (
@@ -176,7 +176,8 @@ def _is_asked_for(patterns: _Patterns, sentence: str, start: int, end: int) -> b
         patterns.verbs.search(sentence) and not _is_question(patterns, sentence)
     ):
         return True
-    return False if patterns.question.search(sentence) else None
+    at_end = not sentence[end:last].strip()
+    return False if at_end or patterns.question.search(sentence) else None
 
 
 def _is_question(patterns: _Patterns, clause: str) -> bool:
@@ -254,8 +255,13 @@ def _patterns(language: str, table: dict[str, Any], order: list[str]) -> _Patter
     )
 
 
+_AND = "and|und|en|og|och|et|y|e|si|i|a|ja|és|ve|и|і"
+
+
 def _alone(verbs: str, unspaced: bool) -> str:
-    return rf"[\W_]*(?:(?:{verbs})[\W_]*)*" if not unspaced else rf"[\W_]*(?:{verbs})?[\W_]*"
+    if unspaced:
+        return rf"[\W_]*(?:{verbs})?[\W_]*"
+    return rf"[\W_]*(?:(?:{_AND})[\W_]+)?(?:(?:{verbs})(?!\w)[\W_]*)*"
 
 
 def _folded(text: str, fold: bool) -> str:

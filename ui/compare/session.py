@@ -11,7 +11,6 @@ from playground.answer import AnswerSnapshot, Request
 from playground.compare import Run
 from playground.conversation import AnswerRecord, Conversation, Turn
 from playground.keyring import Keyring
-from playground.languages import language_of
 from playground.media.pictures import Picture
 from playground.services import Services
 
@@ -165,18 +164,17 @@ class Session:
 
     async def _add_answer(self, run: Run, side: int, snapshot: AnswerSnapshot) -> None:
         """Add an ended answer to the conversation, and render its final status line."""
-        turn = self.conversation.last
-        if turn is None:
+        if self.conversation.last is None:
             return
-        language = turn.language or await language_of(turn.prompt)
-        record = await AnswerRecord.of(snapshot, *self.side_labels[side])
+        expected = await self.conversation.expectation()
+        record = await AnswerRecord.of(snapshot, *self.side_labels[side], expected)
         if run is not self.run:  # the conversation was cleared meanwhile
             return
         request = run.requests[side]
         if snapshot.error and request and request.backend.kind != "local":
             # Its state may be another one now.
             run.services.health.invalidate(request.backend, self.keyring)
-        self.conversation = self.conversation.with_language(language).with_answer(side, record)
+        self.conversation = self.conversation.expecting(expected).with_answer(side, record)
         self.render_status_lines(side)
 
     async def finish(self) -> list[str]:
