@@ -27,7 +27,7 @@ LEFT_EXPECTED = 0.2
 """Share of probability below which the expected language is ruled out."""
 LEFT_LETTERS = 10
 """Letters of prose below which no text has left a language."""
-SCRIPT_STAYED, SCRIPT_LEFT = 0.5, 0.15
+SCRIPT_STAYED, SCRIPT_LEFT = 0.6, 0.15
 """Shares of words in the expected script, from which on a text stayed, and below which it left."""
 MIXED = 0.3
 """Share of a text in another language from which on the text is in two languages."""

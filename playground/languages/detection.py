@@ -74,10 +74,10 @@ async def language_of(text: str) -> str | None:
 
 
 def word_shares(prose: str) -> dict[Script, float]:
-    """The share of words in each script, 0 to 1; `Japanese` is Han and Kana together."""
+    """The share of words in each script, names apart; `Japanese` is Han and Kana together."""
     words: dict[Script, float] = {
         script: letters / LETTERS_PER_WORD.get(script, 5)
-        for script, letters in count_letters(prose).items()
+        for script, letters in count_letters(without_names(prose) or prose).items()
     }
     words["Japanese"] = words.pop("Kana") + words.pop("Han")
     total = sum(words.values())
@@ -95,8 +95,12 @@ _KANA_SHARE = 0.08
 """Share of kana above which a text is Japanese; Chinese prose may name a little of it."""
 _CHINESE_ONLY = frozenset("你您妳她们們这這吗嗎呢吧啊很让讓哪谁么麼怎啦喔咱跟")
 """Common Chinese words that Japanese does not write."""
-_CHINESE_GRAMMAR = frozenset("的了是在我他不也都就和有会會要对對说說可以从從")
-"""Common Chinese words: two of them without any kana are no Japanese."""
+_CHINESE_WORDS = re.compile(
+    "是的|不是|的是|[我他她]的|[我他她也都就正]是|我[不在想要]|他在|知道|(?<![友良])好的|也不"
+    "|[今明昨]天|星期|可以|[没沒]有|不[会會]|[等由相当屬属]于|等於|因[为為]|如果|但是|而且|喜歡"
+    "|時候|答案是|是[一二三四五六七八九十百]|是.{1,12}的|里的|已經|[對对]不起"
+)
+"""Common Chinese words that are no part of Japanese ones."""
 
 
 def chinese_or_japanese(prose: str) -> str | None:
@@ -110,7 +114,7 @@ def chinese_or_japanese(prose: str) -> str | None:
         return "zh" if chinese > kana + japanese or (small and not japanese and chinese) else "ja"
     if chinese or japanese:
         return "zh" if chinese >= japanese else "ja"
-    return "zh" if len(_CHINESE_GRAMMAR.intersection(han)) >= 2 else None
+    return "zh" if _CHINESE_WORDS.search(prose) else None
 
 
 @cache
