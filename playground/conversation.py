@@ -10,7 +10,7 @@ from backends import GenerationParams, ImagePart, Message, Part, TextPart
 from .answer import AnswerSnapshot, AnswerState
 from .clock import TokenSource
 from .examples import answer_language
-from .languages import Expectation, Verdict, detect, expect
+from .languages import NOTHING_EXPECTED, Expectation, Verdict, detect, expect
 from .media.pictures import Picture
 from .routing import Routing
 from .text import valid_unicode
@@ -99,7 +99,7 @@ class AnswerRecord(_Record):
         snapshot: AnswerSnapshot,
         model: str,
         backend: str,
-        expected: Expectation = Expectation(),
+        expected: Expectation = NOTHING_EXPECTED,
     ) -> "AnswerRecord":
         """Make the record of an answer that has ended."""
         clock, usage = snapshot.clock, snapshot.usage

@@ -3,12 +3,13 @@
 from .adherence import Verdict, stays
 from .demands import Mention, demanded, mentions
 from .detection import detect, language_of
-from .expectation import Expectation, expect
+from .expectation import NOTHING_EXPECTED, Expectation, expect
 from .scripts import WordCount, count_words, script_share
 from .table import LANGUAGES, Direction, Language, Script
 
 __all__ = [
     "LANGUAGES",
+    "NOTHING_EXPECTED",
     "Direction",
     "Expectation",
     "Language",

@@ -1,10 +1,10 @@
-"""Whether an answer stayed in a language: a closed question, decided more often than an open one."""
+"""Whether a text stayed in a language: a closed question, decided more often than an open one."""
 
 from typing import Literal
 
 from .detection import (
+    FOREIGN,
     FOREIGN_LETTERS,
-    MIN_SUPPORTED_SHARE,
     Likelihood,
     chinese_or_japanese,
     likelihood,
@@ -53,7 +53,9 @@ def stays(text: str, expected: str, *, demanded: bool = False) -> Verdict:
 def _scripts(expected: str) -> tuple[Script, ...]:
     """The scripts of a language, as `word_shares` names them."""
     script = LANGUAGES[expected].script
-    return ("Cyrillic", "Latin") if expected == "sr" else ("Japanese" if script == "Han" else script,)
+    return (
+        ("Cyrillic", "Latin") if expected == "sr" else ("Japanese" if script == "Han" else script,)
+    )
 
 
 def _by_script(prose: str, expected: str) -> Verdict:
@@ -77,17 +79,19 @@ def _by_script(prose: str, expected: str) -> Verdict:
 
 def _by_model(prose: str, expected: str, *, latin_serbian: bool) -> Verdict:
     as_serbian = latin_serbian and expected == "sr"
-    named = _closed(likelihood(prose, latin_serbian=as_serbian), prose, expected)
+    whole = likelihood(prose, latin_serbian=as_serbian)
     rest = without_names(prose)
-    unnamed = _closed(likelihood(rest, latin_serbian=as_serbian), rest, expected)
-    verdicts = {named, unnamed}
+    verdicts = {
+        _closed(whole, prose, expected),
+        _closed(likelihood(rest, latin_serbian=as_serbian), rest, expected),
+    }
     if verdicts == {"stayed", "left"}:
         return "undecided"
-    if "stayed" in verdicts:
-        verdict: Verdict = "stayed"
-    else:
-        verdict = "left" if verdicts == {"left"} else "undecided"
-    return _unmixed(verdict, prose, expected, as_serbian)
+    if verdicts == {"left"} or "stayed" in verdicts:
+        verdict: Verdict = "stayed" if "stayed" in verdicts else "left"
+        mixed = _contradicting(verdict, whole.best, prose, expected, as_serbian)
+        return "undecided" if mixed > MIXED else verdict
+    return "undecided"
 
 
 def _closed(found: Likelihood, prose: str, expected: str) -> Verdict:
@@ -99,17 +103,22 @@ def _closed(found: Likelihood, prose: str, expected: str) -> Verdict:
     return "undecided"
 
 
-def _unmixed(verdict: Verdict, prose: str, expected: str, as_serbian: bool) -> Verdict:
-    """The verdict, or `undecided` if enough sentences contradict it."""
+def _contradicting(
+    verdict: Verdict, best: str, prose: str, expected: str, as_serbian: bool
+) -> float:
+    """The share of sentences that contradict the verdict on the text, which `best` explains best."""
     parts = [part for part in sentences(prose) if letter_count(part) >= FOREIGN_LETTERS]
-    if verdict == "undecided" or len(parts) < 2:
-        return verdict
-    total = sum(map(letter_count, parts))
+    if len(parts) < 2:
+        return 0.0
     against = 0
     for part in parts:
-        found = _closed(likelihood(part, latin_serbian=as_serbian), part, expected)
-        against += letter_count(part) if {found, verdict} == {"stayed", "left"} else 0
-    return "undecided" if against > MIXED * total else verdict
+        found = likelihood(part, latin_serbian=as_serbian)
+        if verdict == "stayed":
+            contradicts = _closed(found, part, expected) == "left"
+        else:  # a sentence in a near language may be in both
+            contradicts = found.shares[expected] >= STAYED and found.shares[best] < FOREIGN
+        against += letter_count(part) if contradicts else 0
+    return against / sum(map(letter_count, parts))
 
 
 def _holds(prose: str, expected: str) -> bool:

@@ -45,7 +45,6 @@ def mentions(prompt: str) -> tuple[Mention, ...]:
 class _Patterns:
     """How one language names the others."""
 
-    language: str
     names: dict[str, re.Pattern[str]]
     phrase: re.Pattern[str]
     """A phrase such as "in German"; its only matched group is the name."""
@@ -195,7 +194,7 @@ def _all_for(text: str) -> list[_Patterns]:
 
 @cache
 def _data() -> dict[Any, list[_Patterns]]:
-    text = files(__package__).joinpath("demands.toml").read_text(encoding="utf-8")
+    text = files(__name__.rpartition(".")[0]).joinpath("demands.toml").read_text(encoding="utf-8")
     tables: dict[str, Any] = tomllib.loads(text)
     order = tables.pop("order").split()
     data: dict[Any, list[_Patterns]] = {}
@@ -205,54 +204,53 @@ def _data() -> dict[Any, list[_Patterns]]:
             _patterns(language, table, order)
         )
         if language == "sr":
-            latin = {key: _in_latin(value) for key, value in table.items()}
-            data.setdefault("Latin", []).append(_patterns(language, latin, order))
+            data.setdefault("Latin", []).append(_patterns(language, _in_latin(table), order))
     return data
 
 
 def _patterns(language: str, table: dict[str, Any], order: list[str]) -> _Patterns:
     fold, unspaced = bool(table.get("fold")), bool(table.get("unspaced"))
-    left, right = ("", "") if unspaced else (r"(?<!\w)[وו]?", r"(?!\w)")
-    stems = {code: _folded(name, fold) for code, name in zip(order, table["names"].split(), strict=True)}
-    nouns = {
-        code: _folded(name, fold)
-        for code, name in zip(order, table.get("nouns", table["names"]).split(), strict=True)
-    }
+    names: list[str] = table["names"].split()
+    stems = {code: _folded(name, fold) for code, name in zip(order, names, strict=True)}
+    nouns = (
+        dict(zip(order, table.get("nouns", "").split(), strict=True)) if "nouns" in table else {}
+    )
     extra: dict[str, str] = table.get("extra", {})
-    if language == "en":
-        stems = {
-            code: f"{stem}|{re.escape(LANGUAGES[code].own_name.casefold())}"
-            for code, stem in stems.items()
-        }
+    if language == "en":  # names as the languages call themselves: "in Deutsch"
+        for code, stem in stems.items():
+            stems[code] = f"{stem}|{re.escape(LANGUAGES[code].own_name.casefold())}"
     all_stems, all_nouns = "|".join(stems.values()), "|".join(nouns.values())
-    phrases = [
-        left + phrase.replace("{n}", f"({all_nouns})").replace("{}", f"({all_stems})") + right
+    phrases: list[str] = [
+        phrase.replace("{n}", f"({all_nouns})").replace("{}", f"({all_stems})")
         for phrase in table["phrases"]
-    ] + [f"{left}({name}){right}" for name in extra.values()]
-    names = {
-        code: re.compile("|".join(filter(None, (stems[code], nouns[code], extra.get(code)))))
-        for code in order
-    }
-    words = (lambda words: words) if unspaced else (lambda words: rf"(?<!\w)(?:{words})(?!\w)")
-    inflection = "" if unspaced else r"[^\W\d_]{0,3}(?!\w)"
+    ]
+    phrases += [f"({name})" for name in extra.values()]
     noun = None
     if table.get("adjective"):
         noun = re.compile(rf"\s+(?!(?:{table['after']})(?!\w))\w")
     elif "not_after" in table:
         noun = re.compile(rf"\s+(?:{table['not_after']})")
     return _Patterns(
-        language,
-        names,
-        re.compile("|".join(phrases)),
-        re.compile(f"{_JOINED}({all_stems}){inflection}"),
-        noun,
-        re.compile(words(table["verbs"])),
-        re.compile(words(table["questions"])),
-        re.compile(words(table["about"])),
-        re.compile(_alone(table["verbs"], unspaced)),
-        fold,
-        unspaced,
+        names={
+            code: re.compile("|".join(each[code] for each in (stems, nouns, extra) if code in each))
+            for code in order
+        },
+        # In Arabic and Hebrew, "and" is written together with the next word.
+        phrase=_words("|".join(phrases), unspaced, before="[وו]?"),
+        listed=re.compile(f"{_JOINED}({all_stems})" + ("" if unspaced else r"[^\W\d_]{0,3}(?!\w)")),
+        noun=noun,
+        verbs=_words(table["verbs"], unspaced),
+        question=_words(table["questions"], unspaced),
+        about=_words(table["about"], unspaced),
+        alone=re.compile(_alone(table["verbs"], unspaced)),
+        fold=fold,
+        in_place=unspaced,
     )
+
+
+def _words(pattern: str, unspaced: bool, before: str = "") -> re.Pattern[str]:
+    """A pattern that matches whole words, where words are divided by spaces."""
+    return re.compile(pattern if unspaced else rf"(?<!\w){before}(?:{pattern})(?!\w)")
 
 
 _AND = "and|und|en|og|och|et|y|e|si|i|a|ja|és|ve|и|і"
@@ -272,14 +270,49 @@ def _folded(text: str, fold: bool) -> str:
     return unicodedata.normalize("NFC", "".join(c for c in parts if not unicodedata.combining(c)))
 
 
-_SERBIAN = dict(
-    zip("абвгдђежзијклмнопрстћуфхцчш", "a b v g d đ e ž z i j k l m n o p r s t ć u f h c č š".split(),
-        strict=True)
-) | {"љ": "lj", "њ": "nj", "џ": "dž"}  # fmt: skip
+_CYRILLIC = "абвгдђежзијклмнопрстћуфхцчшљњџ"
+_LATIN = [
+    "a",
+    "b",
+    "v",
+    "g",
+    "d",
+    "đ",
+    "e",
+    "ž",
+    "z",
+    "i",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "o",
+    "p",
+    "r",
+    "s",
+    "t",
+    "ć",
+    "u",
+    "f",
+    "h",
+    "c",
+    "č",
+    "š",
+    "lj",
+    "nj",
+    "dž",
+]
+_SERBIAN = str.maketrans(dict(zip(_CYRILLIC, _LATIN, strict=True)))
 
 
-def _in_latin(value: Any) -> Any:
-    """Serbian in its other alphabet."""
-    if isinstance(value, str):
-        return "".join(_SERBIAN.get(letter, letter) for letter in value)
-    return [_in_latin(each) for each in value] if isinstance(value, list) else value
+def _in_latin(table: dict[str, Any]) -> dict[str, Any]:
+    """The patterns of Serbian in its other alphabet."""
+    return {
+        key: [each.translate(_SERBIAN) for each in value]
+        if key == "phrases"
+        else value.translate(_SERBIAN)
+        if isinstance(value, str)
+        else value
+        for key, value in table.items()
+    }

@@ -17,7 +17,7 @@ from typing import Protocol, cast
 from ..threads import in_media_thread
 from .prose import letter_count, running_text, without_names, without_quotes
 from .scripts import LETTERS, LETTERS_PER_WORD, count_letters
-from .table import LANGUAGES, Language, Script
+from .table import ALPHABETS, LANGUAGES, Language, Script
 
 MIN_LETTERS = 6
 """Below this a text in a script of many languages stays undecided."""
@@ -220,14 +220,16 @@ def _weight(words: list[str], code: str, found: int) -> float:
 
 @cache
 def _common_words() -> dict[str, frozenset[str]]:
-    text = files(__package__).joinpath("common_words.toml").read_text(encoding="utf-8")
+    text = (
+        files(__name__.rpartition(".")[0]).joinpath("common_words.toml").read_text(encoding="utf-8")
+    )
     return {code: frozenset(words.split()) for code, words in tomllib.loads(text).items()}
 
 
 @cache
 def _alphabet(code: str) -> frozenset[str]:
     """The letters of a language in lower case; empty if it shares its script with no other."""
-    own = LANGUAGES[code].letters
+    own = ALPHABETS.get(code)
     latin = "" if LANGUAGES[code].script == "Cyrillic" and code != "sr" else _LATIN
     return frozenset(own + latin) if own else frozenset()
 

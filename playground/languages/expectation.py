@@ -30,6 +30,10 @@ class Expectation:
         return "undecided" if verdict == "left" and any(others) else verdict
 
 
+NOTHING_EXPECTED = Expectation()
+"""Nothing is known of a prompt: every verdict is `undecided`."""
+
+
 def expect(
     prompt: str, *, answer_in: str | None = None, earlier: Iterable[str] = (), system: str = ""
 ) -> Expectation:

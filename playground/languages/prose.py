@@ -1,4 +1,4 @@
-"""The running prose of a text: what says its language, without code, addresses, quotes and names."""
+"""The prose of a text: what says its language, without code, addresses, quotes and names."""
 
 import re
 import unicodedata
@@ -29,10 +29,11 @@ _CODE_LINE = re.compile(
       | [A-Za-z_][\w.]*(?:::|->|\.)?[\w]*\(.*\)\s*[;{:]?\s*             # a call
       | [^\s].*[;{}]\s*
       | [{}()\[\],;]+\s*
-      | ["'][^"'\n]*["']\s*:.*                                           # a line of JSON
     )""",
     re.VERBOSE,
 )
+_DATA_LINE = re.compile(r"""\s*+(?:[\[{]\s*+["'{\[]|["'][\w -]{1,40}["']\s*+:).*""")
+"""A line of JSON."""
 _ASCII_WORDS = re.compile(r"[A-Za-z_]\w*")
 _COMMENT = re.compile(r"\s*+(?:#|--|//|;).*")
 
@@ -43,7 +44,9 @@ _QUOTE = re.compile(
     r"|(?<![\w*])\*(?=[^\s*])[^*\n]{1,100}\*(?![\w*])"
 )
 """A quotation, a title in its marks, or words in italics."""
-_VERSIONED = re.compile(r"[A-Za-z][A-Za-z.]*-?\d[A-Za-z\d.]*(?:-[A-Za-z\d.]+)*|\d[\d.,]*[A-Za-z]+\b")
+_VERSIONED = re.compile(
+    r"[A-Za-z][A-Za-z.]*-?\d[A-Za-z\d.]*(?:-[A-Za-z\d.]+)*|\d[\d.,]*[A-Za-z]+\b"
+)
 """The name of a model or a file: `Phi-3.5-mini`, `7B`, `mp3`."""
 _CAPITAL = r"[A-ZÀ-ÖØ-ÞŒŠŽŁŚŻŹĆČĎŘŤŇĽŐŰĞİŞȘȚА-ЯЁІЇЄҐЂЈЉЊЋЏ][\w’'-]*"
 _JOINING = "of the and in on for to with a an at by de du des di da do dos del der y e et und la le"
@@ -111,4 +114,6 @@ def _without_code(text: str) -> list[str]:
 
 
 def _is_code(line: str) -> bool:
+    if _DATA_LINE.fullmatch(line):
+        return True
     return len(line) <= 400 and bool(_ASCII_WORDS.search(line) and _CODE_LINE.fullmatch(line))

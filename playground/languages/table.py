@@ -1,4 +1,4 @@
-"""The 23 languages of Phi-3.5 and three more: names, script, direction, letters."""
+"""The 23 languages of Phi-3.5 and three more: names, script, direction, alphabet."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -23,8 +23,6 @@ class Language:
     direction: Direction = "ltr"
     among_23: bool = True
     """True if Microsoft names it for Phi-3.5 (model card of Phi-3.5-mini-instruct)."""
-    letters: str = ""
-    """The lower-case letters of its alphabet besides a to z; for Cyrillic, the whole alphabet."""
 
 
 LANGUAGES: dict[str, Language] = {
@@ -32,30 +30,55 @@ LANGUAGES: dict[str, Language] = {
     for language in (
         Language("ar", "Arabic", "العربية", "Arabic", "rtl"),
         Language("zh", "Chinese", "中文", "Han"),
-        Language("cs", "Czech", "Čeština", "Latin", letters="áčďéěíňóřšťúůýž"),
-        Language("da", "Danish", "Dansk", "Latin", letters="æøåé"),
-        Language("nl", "Dutch", "Nederlands", "Latin", letters="éëïóöüèêáí"),
-        Language("en", "English", "English", "Latin", letters="éï"),
-        Language("fi", "Finnish", "Suomi", "Latin", letters="äöåšž"),
-        Language("fr", "French", "Français", "Latin", letters="àâæçéèêëîïôœùûüÿ"),
-        Language("de", "German", "Deutsch", "Latin", letters="äöüß"),
+        Language("cs", "Czech", "Čeština", "Latin"),
+        Language("da", "Danish", "Dansk", "Latin"),
+        Language("nl", "Dutch", "Nederlands", "Latin"),
+        Language("en", "English", "English", "Latin"),
+        Language("fi", "Finnish", "Suomi", "Latin"),
+        Language("fr", "French", "Français", "Latin"),
+        Language("de", "German", "Deutsch", "Latin"),
         Language("he", "Hebrew", "עברית", "Hebrew", "rtl"),
-        Language("hu", "Hungarian", "Magyar", "Latin", letters="áéíóöőúüű"),
-        Language("it", "Italian", "Italiano", "Latin", letters="àèéìíîòóùú"),
+        Language("hu", "Hungarian", "Magyar", "Latin"),
+        Language("it", "Italian", "Italiano", "Latin"),
         Language("ja", "Japanese", "日本語", "Japanese"),
         Language("ko", "Korean", "한국어", "Hangul"),
-        Language("no", "Norwegian", "Norsk", "Latin", letters="æøåéèêòóô"),
-        Language("pl", "Polish", "Polski", "Latin", letters="ąćęłńóśźż"),
-        Language("pt", "Portuguese", "Português", "Latin", letters="áâãàçéêíóôõúü"),
-        Language("ru", "Russian", "Русский", "Cyrillic", letters="абвгдеёжзийклмнопрстуфхцчшщъыьэюя"),
-        Language("es", "Spanish", "Español", "Latin", letters="áéíñóúü"),
-        Language("sv", "Swedish", "Svenska", "Latin", letters="åäöé"),
+        Language("no", "Norwegian", "Norsk", "Latin"),
+        Language("pl", "Polish", "Polski", "Latin"),
+        Language("pt", "Portuguese", "Português", "Latin"),
+        Language("ru", "Russian", "Русский", "Cyrillic"),
+        Language("es", "Spanish", "Español", "Latin"),
+        Language("sv", "Swedish", "Svenska", "Latin"),
         Language("th", "Thai", "ไทย", "Thai"),
-        Language("tr", "Turkish", "Türkçe", "Latin", letters="çğıöşüâîûi̇"),
-        Language("uk", "Ukrainian", "Українська", "Cyrillic", letters="абвгґдеєжзиіїйклмнопрстуфхцчшщьюя"),
-        Language("ro", "Romanian", "Română", "Latin", among_23=False, letters="ăâîșțşţ"),
-        Language("sr", "Serbian", "Српски", "Cyrillic", among_23=False, letters="абвгдђежзијклљмнњопрстћуфхцчџшčćđšž"),
-        Language("sk", "Slovak", "Slovenčina", "Latin", among_23=False, letters="áäčďéíĺľňóôŕšťúýž"),
+        Language("tr", "Turkish", "Türkçe", "Latin"),
+        Language("uk", "Ukrainian", "Українська", "Cyrillic"),
+        Language("ro", "Romanian", "Română", "Latin", among_23=False),
+        Language("sr", "Serbian", "Српски", "Cyrillic", among_23=False),
+        Language("sk", "Slovak", "Slovenčina", "Latin", among_23=False),
     )
 }
 """Languages by code: the 23 in the model card's order, then three that our readers write."""
+
+ALPHABETS: dict[str, str] = {
+    "cs": "áčďéěíňóřšťúůýž",
+    "da": "æøåé",
+    "nl": "éëïóöüèêáí",
+    "en": "éï",
+    "fi": "äöåšž",
+    "fr": "àâæçéèêëîïôœùûüÿ",
+    "de": "äöüß",
+    "hu": "áéíóöőúüű",
+    "it": "àèéìíîòóùú",
+    "no": "æøåéèêòóô",
+    "pl": "ąćęłńóśźż",
+    "pt": "áâãàçéêíóôõúü",
+    "ru": "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
+    "es": "áéíñóúü",
+    "sv": "åäöé",
+    "tr": "çğıöşüâîûi̇",
+    "uk": "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя",
+    "ro": "ăâîșțşţ",
+    "sr": "абвгдђежзијклљмнњопрстћуфхцчџшčćđšž",
+    "sk": "áäčďéíĺľňóôŕšťúýž",
+}
+"""The letters of each language that shares its script with others: in Latin those besides a to z,
+in Cyrillic all; Serbian is written in both."""
