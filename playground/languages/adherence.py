@@ -106,7 +106,7 @@ def _closed(found: Likelihood, prose: str, expected: str) -> Verdict:
 def _contradicting(
     verdict: Verdict, best: str, prose: str, expected: str, as_serbian: bool
 ) -> float:
-    """The share of sentences that contradict the verdict on the text, which `best` explains best."""
+    """The share of sentences that contradict the verdict; `best` is the whole text's language."""
     parts = [part for part in sentences(prose) if letter_count(part) >= FOREIGN_LETTERS]
     if len(parts) < 2:
         return 0.0

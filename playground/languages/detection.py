@@ -8,9 +8,10 @@ and the letters that its alphabet lacks. Chinese and Japanese are told apart by 
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Protocol, cast
 
@@ -171,18 +172,18 @@ class Likelihood:
     """Probability by code; their sum is 1."""
     supported: float
     """The share of probability, among all languages of the library, that falls on `LANGUAGES`."""
-    common_words: int
-    """The common words of the best language that were found."""
 
     @property
     def best(self) -> str:
         return max(self.shares, key=lambda code: self.shares[code])
 
 
+@lru_cache(maxsize=256)
 def likelihood(prose: str, *, latin_serbian: bool = False) -> Likelihood:
     """How likely prose in one script is in each language.
 
-    With `latin_serbian`, what the library calls Croatian or Bosnian counts as Serbian.
+    With `latin_serbian`, what the library calls Croatian or Bosnian counts as Serbian. Cached, as
+    two questions are asked of one answer.
     """
     same = _SAME | (_LATIN_SERBIAN if latin_serbian else {})
     shares = dict.fromkeys(LANGUAGES, 1e-4)
@@ -193,28 +194,28 @@ def likelihood(prose: str, *, latin_serbian: bool = False) -> Likelihood:
             shares[code] += probability
         else:
             other += probability
-    words = [word.casefold() for word in _WORD.findall(prose)]
-    found = {code: _found(words, code) for code in shares}
-    weighed = {code: share * _weight(words, code, found[code]) for code, share in shares.items()}
+    common, lacking = Counter[str](), Counter[str]()
+    for word in {word.casefold() for word in _WORD.findall(prose)}:
+        its_languages, not_its = _evidence(word)
+        common.update(its_languages)
+        lacking.update(not_its)
+    weighed = {
+        code: share
+        * _COMMON_WORD ** min(common[code], _MOST_COMMON_WORDS)
+        * _FOREIGN_LETTER ** min(lacking[code], _MOST_FOREIGN_LETTERS)
+        for code, share in shares.items()
+    }
     supported = sum(shares.values()) / (sum(shares.values()) + other)
     total = sum(weighed.values())
-    normal = {code: share / total for code, share in weighed.items()}
-    best = max(normal, key=lambda code: normal[code])
-    return Likelihood(normal, supported, found[best])
+    return Likelihood({code: share / total for code, share in weighed.items()}, supported)
 
 
-def _found(words: list[str], code: str) -> int:
-    common = _common_words().get(code, frozenset())
-    return len({word for word in words if word in common})
-
-
-def _weight(words: list[str], code: str, found: int) -> float:
-    foreign = 0
-    if letters := _alphabet(code):
-        foreign = sum(not letters.issuperset(word) for word in words)
-    return float(
-        _COMMON_WORD ** min(found, _MOST_COMMON_WORDS)
-        * _FOREIGN_LETTER ** min(foreign, _MOST_FOREIGN_LETTERS)
+@lru_cache(maxsize=8192)
+def _evidence(word: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The languages that a word is common in, and those that lack one of its letters."""
+    return (
+        frozenset(code for code, words in _common_words().items() if word in words),
+        frozenset(code for code in ALPHABETS if not _alphabet(code).issuperset(word)),
     )
 
 
@@ -228,10 +229,9 @@ def _common_words() -> dict[str, frozenset[str]]:
 
 @cache
 def _alphabet(code: str) -> frozenset[str]:
-    """The letters of a language in lower case; empty if it shares its script with no other."""
-    own = ALPHABETS.get(code)
-    latin = "" if LANGUAGES[code].script == "Cyrillic" and code != "sr" else _LATIN
-    return frozenset(own + latin) if own else frozenset()
+    """The letters of a language that shares its script with others, in lower case."""
+    is_cyrillic = LANGUAGES[code].script == "Cyrillic" and code != "sr"
+    return frozenset(ALPHABETS[code] + ("" if is_cyrillic else _LATIN))
 
 
 _LATIN = "abcdefghijklmnopqrstuvwxyz"
