@@ -138,13 +138,18 @@ class Run:
     """One comparison: its sides, a task each, never in lock-step.
 
     A side whose request is `None` takes no part. Stopped and failed sides keep what they had.
-    `services` are those of the page; without them it is the only run there is.
+    `services` are those of the page; without them it is the only run there is. With `in_turn` a
+    side is asked when the others have ended, so that they do not slow each other down.
     """
 
     def __init__(
-        self, requests: Sequence[Request | None], services: Services | None = None
+        self,
+        requests: Sequence[Request | None],
+        services: Services | None = None,
+        *,
+        in_turn: bool = False,
     ) -> None:
-        self.requests = tuple(requests)
+        self.requests, self.in_turn = tuple(requests), in_turn
         self.services = services or Services()
         self._changed = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -170,7 +175,11 @@ class Run:
             self._leaving.add(old)
             old.add_done_callback(self._leaving.discard)
         answer = self._answers[side] = AnswerBuilder(self._signal)
-        task = self._tasks[side] = asyncio.create_task(complete(request, answer, self.services))
+        others = [task for one, task in self._tasks.items() if one != side and not task.done()]
+        before = others if self.in_turn else []
+        task = self._tasks[side] = asyncio.create_task(
+            _complete_after(before, request, answer, self.services)
+        )
         # A task that is cancelled before its first step never runs, and could not say so itself.
         task.add_done_callback(lambda _: answer.ended or answer.end("stopped"))
         self._signal(True)
@@ -245,6 +254,24 @@ class Run:
             and start < other.busy[1]
             for other in others
         )
+
+
+async def _complete_after(
+    before: Sequence[asyncio.Task[AnswerSnapshot]],
+    request: Request,
+    answer: AnswerBuilder,
+    services: Services,
+) -> AnswerSnapshot:
+    """`complete`, once some other answers have ended."""
+    if before:
+        answer.wait_for(Progress("queued", detail="for the other side"))
+        answer.notes += ("one after the other",)
+        try:
+            await asyncio.wait(before)
+        except asyncio.CancelledError:
+            answer.end("stopped")
+            raise
+    return await complete(request, answer, services)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -110,6 +110,25 @@ async def test_the_sides_are_independent() -> None:
     assert (right.text, right.state) == ("", "waiting")
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_one_after_the_other(stopped: bool) -> None:
+    one, two = Fed(), Fed()
+    run = Run([ask(one), ask(two)], in_turn=True)
+    one.feed("first")
+    two.feed("second", last(), None)
+    waiting = None
+    async for sides in run.snapshots():
+        if sides[0].text == "first" and waiting is None:
+            waiting = sides[1]
+            assert two.open == 0
+            run.stop(0) if stopped else one.feed(last(), None)
+    left, right = sides
+    assert waiting.state == "waiting" and waiting.progress.detail == "for the other side"
+    assert (left.state, left.text) == ("stopped" if stopped else "done", "first")
+    assert (right.text, right.notes) == ("second", ("one after the other",))
+    assert right.clock.queued > 0 and not right.clock.shared
+
+
 async def test_symmetry() -> None:
     one, two = Fed(), Fed()
     for fed in (one, two):

@@ -9,8 +9,9 @@ import gradio as gr
 
 from backends import BackendError
 from playground.keyring import Keyring
-from playground.languages import language_of
+from playground.languages import detect, expect
 from playground.text import strip_controls
+from playground.threads import in_media_thread
 
 from ..events import PRIVATE, Updates
 from .default_pair import DefaultPair, PairChooser
@@ -21,6 +22,11 @@ from .view import CompareView
 
 DEFAULT_TAB = "text"
 """The tab of an address that names none; `address.js` has the same."""
+
+
+def _warm_up() -> None:
+    expect("This only warms the libraries up.")
+    detect("This only warms the libraries up.")
 
 
 class ViewRestore:
@@ -63,8 +69,8 @@ class ViewRestore:
         view, query = self.view, dict(request.query_params)
         # Every tab receives the address of the page, which may be meant for another tab.
         requested = query if query.get("tab", DEFAULT_TAB) == view.name else {}
-        # Load the language library off the event loop while the visitor reads.
-        self._warmup = asyncio.ensure_future(language_of("This only warms the library up."))
+        # Load what judges languages off the event loop while the visitor reads.
+        self._warmup = asyncio.ensure_future(in_media_thread(_warm_up))
         session.keyring = keyring
         pair = await self.choose_pair(self.services, keyring)
         left, right = await self._selection(pair, requested, keyring)
