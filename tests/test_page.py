@@ -590,6 +590,27 @@ async def test_a_phone(browser, served: str, puppet: Puppet) -> None:
     await context.close()
 
 
+async def test_one_side_after_the_other(visitor: Visitor, puppet: Puppet) -> None:
+    page = visitor.page
+    await page.get_by_role("button", name="Settings").first.click()
+    await page.check("#text-in-turn input")
+    await visitor.ask("Who is first?")
+    await visitor.sees("#text-line-right", "is waiting (for the other side)")
+    puppet.feed("one", "Left")
+    await visitor.sees("#text-answer-left", "Left")
+    assert [model for model, _, _ in puppet.asked] == ["one"]
+    puppet.feed("one", last(2, 1), None)
+    puppet.answer("two", "Right.")
+    await visitor.sees("#text-conversation-right", "Right.")
+    await visitor.finished()
+    await visitor.sees("#text-line-right", "one after the other")
+    assert "in_turn=true" in page.url
+    linked = "?" + page.url.partition("?")[2]
+    again = await Visitor(await page.context.new_page(), visitor.address).open(linked)
+    await again.page.click("#text-settings > button")
+    await again.page.wait_for_selector("#text-in-turn input:checked")
+
+
 async def test_nothing_that_streams_is_lost(visitor: Visitor, puppet: Puppet) -> None:
     words = [f"w{n} " for n in range(2000)]
     await visitor.ask("Much")

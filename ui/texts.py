@@ -64,6 +64,8 @@ EN = {
     "seed_placeholder": "A new one each time",
     "stop_texts": "Stop at",
     "stop_texts_info": "Up to four texts, one per line",
+    "in_turn": "One after the other",
+    "in_turn_info": "Neither slows the other down: true speeds, more waiting",
     "examples": "Examples",
     "examples_language": "Language of the examples",
     "answer_left": "Left answer",

@@ -44,6 +44,8 @@ class Form(BaseModel):
     top_k: Whole = None
     seed: Whole = None
     stop: Text = ""
+    in_turn: bool = False
+    """One side after the other."""
 
     @classmethod
     def read(cls, values: Sequence[Any]) -> "Form":

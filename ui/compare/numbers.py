@@ -36,6 +36,7 @@ _TOOLTIPS = {
     "thought for": "How long the model thought before it answered; that is no part of the answer",
     "weights": "How its numbers were rounded to fewer bits: smaller, faster, a little less exact",
     "waited": "Waiting for its turn, before the model began",
+    "one after the other": "The second side was asked when the first had ended",
 }
 
 

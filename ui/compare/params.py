@@ -21,12 +21,13 @@ class Params:
     top_k: gr.Number
     seed: gr.Textbox
     stop: gr.Textbox
+    in_turn: gr.Checkbox
 
     @property
     def inputs(self) -> list[gr.Component]:
         """The components in the order in which an event takes them."""
         knobs = [self.temperature, self.max_tokens, self.top_p, self.top_k, self.seed, self.stop]
-        return [self.system, *knobs]
+        return [self.system, *knobs, self.in_turn]
 
 
 def build_params(view: str, limits: Limits) -> Params:
@@ -73,4 +74,5 @@ def build_params(view: str, limits: Limits) -> Params:
                 label=t("stop_texts"), info=t("stop_texts_info"), lines=1, max_lines=4,
                 elem_id=f"{view}-stop-texts",
             )  # fmt: skip
-    return Params(box, system, temperature, max_tokens, top_p, top_k, seed, stop)
+        in_turn = gr.Checkbox(label=t("in_turn"), info=t("in_turn_info"), elem_id=f"{view}-in-turn")
+    return Params(box, system, temperature, max_tokens, top_p, top_k, seed, stop, in_turn)

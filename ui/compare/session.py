@@ -92,7 +92,7 @@ class Session:
             else None
             for side in (0, 1)
         ]
-        self.run = Run(requests, services)
+        self.run = Run(requests, services, in_turn=form.in_turn)
         self.requests = [
             new.without_key() if new else old
             for new, old in zip(requests, self.requests, strict=True)
