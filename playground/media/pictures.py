@@ -17,7 +17,13 @@ from backends import BadRequestError, ImagePart
 
 from ..text import strip_controls, valid_unicode
 from .filetypes import GIF, HEAD_BYTES, PICTURES, VIDEOS, FileType, detect_type
-from .sanitize import UnsupportedFileError, exif_orientation, strip_metadata
+from .sanitize import (
+    DamagedFileError,
+    StrippedFile,
+    UnsupportedFileError,
+    exif_orientation,
+    strip_metadata,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,6 +41,8 @@ JPEG_QUALITY = 93
 
 _DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LOSSY = frozenset(("jpeg", "avif", "heif"))
+_OPTIONAL = frozenset(("webp", "avif"))
+"""Kinds that Pillow may have been built without."""
 _FRAME_COUNT_IN_DECODER = frozenset(("webp", "avif"))
 """Kinds whose frames only their decoder counts."""
 _DECODERS = {
@@ -114,6 +122,7 @@ def read_picture(data: bytes, name: str, limits: PictureLimits) -> Picture:
     """Read a picture that a visitor added: upright, RGB, on white, at most `limits.kept_pixels`.
 
     Photos become JPEG, drawings and screenshots PNG. The type is detected from the content.
+    A file that lacks only the mark of its end is read, with a note; one that lacks more is damaged.
     Colour profiles are dropped, not applied, as the models' own preprocessing does not apply them.
     Raises `BadRequestError` if it is no picture, is damaged, or is too large.
     """
@@ -128,11 +137,11 @@ def read_picture_unless(
     name = display_name(name, "picture")
     check_size(len(data), limits.file_bytes, name)
     kind = detect_type(data[:HEAD_BYTES])
-    if kind.family != "picture":
+    if kind.family != "picture" or not kind.readable:
         raise wrong_type_error(name, "picture", kind)
     try:
         bare = strip_metadata(kind.id, data)
-        image = _open(kind.id, bare.data)
+        image = open_picture(kind.id, bare.data)
     # A decoder may be missing: pi_heif has no wheel for Windows on ARM.
     except (UnsupportedFileError, ModuleNotFoundError) as error:
         raise _unsupported_error(name, kind) from error
@@ -150,14 +159,23 @@ def read_picture_unless(
         return []
     try:
         pixels, stretched = _decode(image, size)
+        if bare.probe:
+            _check_complete(kind, bare, pixels)
     except Exception as error:
         raise damaged_file_error(name, kind) from error
     if cancelled():
         return []
     if stretched:
         notes.append("brightness stretched")
-    lossy = kind.id in _LOSSY or (kind.id == "webp" and b"VP8 " in data)
+    if bare.ends_early:
+        notes.append("the end of the file is missing")
+    lossy = is_lossy(kind, data)
     return [encode(apply_orientation(pixels, turned), name, lossy=lossy, notes=notes)]
+
+
+def is_lossy(kind: FileType, data: bytes) -> bool:
+    """True if the pixels of a picture's file were compressed with loss."""
+    return kind.id in _LOSSY or (kind.id == "webp" and b"VP8 " in data)
 
 
 def encode(image: "Image", name: str, *, lossy: bool, notes: Sequence[str] = ()) -> Picture:
@@ -288,12 +306,14 @@ def check_pixels(size: tuple[int, int], limit: int, name: str) -> None:
 def wrong_type_error(
     name: str, wanted: Literal["picture", "video"], kind: FileType
 ) -> BadRequestError:
-    """The error for a file that is not of the wanted type."""
+    """The error for a file that is not of the wanted type, or of a type that is not read here."""
     useful = PICTURES if wanted == "picture" else VIDEOS
+    unread = kind.family == wanted
     return BadRequestError(
-        f"“{name}” is {kind.title}, not a {wanted}.",
-        _ALTERNATIVES.get(kind.id, "") or f"Use {useful}.",
-        reason=f"not_a_{wanted}",
+        f"“{name}” is {kind.title}, "
+        + ("which is not read here." if unread else f"not a {wanted}."),
+        kind.advice or f"Use {useful}.",
+        reason="unusual" if unread else f"not_a_{wanted}",
         name=name,
         kind=kind.id,
         formats=useful,
@@ -326,19 +346,25 @@ def _unsupported_error(name: str, kind: FileType) -> BadRequestError:
     )
 
 
-_ALTERNATIVES = {
-    "svg": "Open it in a browser and take a screenshot: a model needs pixels.",
-    "html": "Take a screenshot of the page and add that.",
-    "pdf": "Take a screenshot of the page you mean and add that.",
-    "zip": "Unpack it and add the pictures in it one by one.",
-    "text": "Paste its text into the prompt.",
-}
+def open_picture(kind: str, data: bytes) -> "ImageFile":
+    """A picture's file opened by the decoder of its kind, not decoded yet.
 
+    Raises `ModuleNotFoundError` where there is none, and for a damaged file what the decoder does.
+    """
+    from PIL import features
 
-def _open(kind: str, data: bytes) -> "ImageFile":
+    if kind in _OPTIONAL and not features.check(kind):
+        raise ModuleNotFoundError(f"Pillow has no decoder for {kind} here")
     # Not Image.open: it lets every plugin try, and judges the size before we do.
     module, name = _DECODERS[kind]
     return getattr(importlib.import_module(module), name)(BytesIO(data))
+
+
+def _check_complete(kind: FileType, bare: StrippedFile, pixels: "Image") -> None:
+    """Raise `DamagedFileError` if pixels of a file that ends early are made up."""
+    other, _ = _decode(open_picture(kind.id, bare.probe), pixels.size)
+    if other.tobytes() != pixels.tobytes():
+        raise DamagedFileError("it breaks off before its last pixel")
 
 
 def _decode(image: "ImageFile", size: tuple[int, int]) -> "tuple[Image, bool]":

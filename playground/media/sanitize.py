@@ -30,7 +30,20 @@ _MAX_JPEG_SCANS = 100
 _MAX_PARTS = 100_000
 """Chunks of a PNG, segments of a JPEG: of 8 kB each as usual, that would be 800 MB."""
 _PNG_KEPT = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
+_APNG_KEPT = _PNG_KEPT | {b"acTL", b"fcTL", b"fdAT"}
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_JPEG_END = b"\xff\xd9"
+_JPEG_DECODED = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))
+"""Markers of frames that are decoded: sequential and progressive, in either coding.
+
+Lossless and hierarchical ones (ITU-T T.81, table B.1) are not, nor JPEG-LS: no browser shows them.
+"""
+_JPEG_LS = 0xF7
+_JPEG_PROBE = b"\x55" * 64
+_PADDING = 16
+"""Zeros at the end of a JPEG from which on they are no data: the rest of a broken-off copy."""
+_WEBP_ANIMATION, _WEBP_ALPHA = 0x02, 0x10
+"""Flags of the chunk `VP8X`."""
 
 
 class DamagedFileError(ValueError):
@@ -50,13 +63,22 @@ class StrippedFile:
     """EXIF orientation, 1 to 8; 1 too if only the decoder knows it."""
     frames: int = 1
     """Number of its frames; 2 or more may only mean "several"."""
+    ends_early: bool = False
+    """True if the file ends without the mark that its format has for the end."""
+    probe: bytes = b""
+    """Of a JPEG that ends early: the same with other bits behind its data.
+
+    Its pixels are those of `data` if and only if none are missing: a decoder makes up what is
+    missing from what it finds there.
+    """
 
 
 def strip_metadata(kind: str, data: bytes) -> StrippedFile:
     """The file of a picture without its metadata; `kind` is a `FileType.id`.
 
     Colour profiles go as well: they are not applied, as the models' own preprocessing does not
-    apply them. Raises `DamagedFileError`.
+    apply them. Of a `png` the first frame stays, of an `apng` all. Raises `DamagedFileError` and
+    `UnsupportedFileError`.
     """
     try:
         return _STRIPPERS[kind](data) if kind in _STRIPPERS else StrippedFile(data)
@@ -68,7 +90,7 @@ def exif_orientation(exif: bytes) -> int:
     """The orientation in EXIF data, 1 (upright) to 8; 1 if there is none."""
     try:
         tiff = exif.removeprefix(b"Exif\0\0")
-        for tag, kind, _, at in _entries(tiff):
+        for tag, kind, _, at in tiff_entries(tiff):
             if tag == ORIENTATION and kind == 3:
                 (value,) = struct.unpack_from(_order(tiff) + "H", tiff, at)
                 return value if 1 <= value <= 8 else 1
@@ -84,7 +106,7 @@ def _order(tiff: bytes) -> str:
     return order
 
 
-def _entries(tiff: bytes) -> Iterator[tuple[int, int, int, int]]:
+def tiff_entries(tiff: bytes) -> Iterator[tuple[int, int, int, int]]:
     """Tag, type, count and the place of the value of each entry of the first directory."""
     order = _order(tiff)
     (start,) = struct.unpack_from(order + "I", tiff, 4)
@@ -99,7 +121,7 @@ def _tiff(data: bytes) -> StrippedFile:
     (start,) = struct.unpack_from(order + "I", data, 4)
     if start < 8:
         raise DamagedFileError("its directory is in its header")
-    all_entries = list(_entries(data))
+    all_entries = list(tiff_entries(data))
     kept = [entry for entry in all_entries if entry[0] in _TIFF_KEPT]
     if sum(_SIZES.get(kind, 1) * count for _, kind, count, _ in kept) > _MAX_TIFF_TAG_BYTES:
         raise DamagedFileError("its directory is larger than any picture needs")
@@ -119,35 +141,40 @@ def _tiff(data: bytes) -> StrippedFile:
     return StrippedFile(bare, exif_orientation(data), 2 if next_page else 1)
 
 
-def _png(data: bytes) -> StrippedFile:
-    kept, turned, frames, at = [data[:8]], 1, 1, 8
+def _png(data: bytes, kinds: frozenset[bytes] = _PNG_KEPT) -> StrippedFile:
+    kept, turned, frames, ended, at = [data[:8]], 1, 1, False, 8
     for _ in range(_MAX_PARTS):
         if at + 8 > len(data):
             break
         length, kind = struct.unpack_from(">I4s", data, at)
-        if kind in _PNG_KEPT:
+        if kind in kinds:
             kept.append(data[at : at + 12 + length])
-        elif kind == b"eXIf":
+        if kind == b"eXIf":
             turned = exif_orientation(data[at + 8 : at + 8 + length])
         elif kind == b"acTL":
             (frames,) = struct.unpack_from(">I", data, at + 8)
         if kind == b"IEND":
+            ended = True
             break
         at += 12 + length
     else:
         raise DamagedFileError("it has more parts than any picture")
-    return StrippedFile(b"".join(kept), turned, frames)
+    return StrippedFile(b"".join(kept), turned, frames, not ended)
+
+
+def _apng(data: bytes) -> StrippedFile:
+    return _png(data, _APNG_KEPT)
 
 
 def _jpeg(data: bytes) -> StrippedFile:
-    kept, turned, frames, scans, at = [data[:2]], 1, 0, 0, 2
+    kept, turned, frames, scans, ended, at = [data[:2]], 1, 0, 0, False, 2
     for _ in range(_MAX_PARTS):
         found = _JPEG_MARKER.search(data, at)
         if found is None:
-            break  # it breaks off: its decoder reports that
+            break
         marker, at = data[found.end() - 1], found.end()
         if marker == 0xD9:
-            kept.append(b"\xff\xd9")
+            ended = True
             break
         end = at + max(2, int.from_bytes(data[at : at + 2], "big"))
         if marker == 0xDA:
@@ -160,14 +187,24 @@ def _jpeg(data: bytes) -> StrippedFile:
         # JFIF and Adobe say how colours are written; the other notes are for people.
         elif marker in (0xE0, 0xEE) or not 0xE0 <= marker <= 0xFE:
             kept.append(bytes((0xFF, marker)) + segment)
-        frames += 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
+        if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == _JPEG_LS:
+            frames += 1
+            if marker not in _JPEG_DECODED or segment[2] != 8:  # bits of a colour
+                raise UnsupportedFileError("a kind of JPEG")
         if frames > 1:
             raise DamagedFileError("it has two sizes")  # one checked, the other decoded
         if scans > _MAX_JPEG_SCANS:
             raise DamagedFileError("it has more scans than any photo")
     else:
         raise DamagedFileError("it has more parts than any picture")
-    return StrippedFile(b"".join(kept), turned)
+    if ended:
+        return StrippedFile(b"".join((*kept, _JPEG_END)), turned)
+    last = kept[-1].rstrip(b"\0")
+    if len(kept[-1]) - len(last) >= _PADDING:
+        kept[-1] = last
+    kept[-1] = kept[-1].rstrip(b"\xff")  # the beginning of a marker, or of two bytes of data
+    whole, probe = (b"".join((*kept, rest, _JPEG_END)) for rest in (b"", _JPEG_PROBE))
+    return StrippedFile(whole, turned, ends_early=True, probe=probe)
 
 
 def _gif(data: bytes) -> StrippedFile:
@@ -177,7 +214,7 @@ def _gif(data: bytes) -> StrippedFile:
         return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
     def blocks(at: int) -> int:
-        while data[at]:
+        while at < len(data) and data[at]:  # may break off: a decoder reports what it misses
             at += 1 + data[at]
         return at + 1
 
@@ -187,17 +224,32 @@ def _gif(data: bytes) -> StrippedFile:
         start = at
         if data[at] == 0x21:
             at = blocks(at + 2)
-            if data[start + 1] == 0xF9 and not frame:
+            if data[start + 1 : start + 2] == b"\xf9" and not frame:
                 control = data[start:at]
         elif frame:
             return StrippedFile(header + control + frame + b";", frames=2)
         else:
-            at += 10 + palette(data[at + 9])
-            while at + 1 < len(data) and data[at + 1]:  # may break off: its decoder reports that
-                at += 1 + data[at + 1]
-            at += 2
+            at = blocks(at + 11 + palette(data[at + 9]))
             frame = data[start:at]
-    return StrippedFile(header + control + frame + b";")
+    return StrippedFile(header + control + frame + b";", ends_early=data[at : at + 1] != b";")
+
+
+def _webp(data: bytes) -> StrippedFile:
+    """Of a file that ends early, the chunks that are whole: metadata follow the picture."""
+    ends_early = 8 + int.from_bytes(data[4:8], "little") > len(data)
+    end = 12
+    while ends_early and end + 8 <= len(data):
+        (length,) = struct.unpack_from("<I", data, end + 4)
+        if end + 8 + length > len(data):
+            break
+        end += 8 + length + length % 2
+    if ends_early:
+        size = (end - 8).to_bytes(4, "little")
+        data = b"".join((data[:4], size, data[8:end].ljust(end - 8, b"\0")))
+    # An animation is drawn on nothing: its canvas is transparent, whatever its header says.
+    if data[12:16] == b"VP8X" and data[20] & _WEBP_ANIMATION:
+        data = b"".join((data[:20], bytes((data[20] | _WEBP_ALPHA,)), data[21:]))
+    return StrippedFile(data, ends_early=ends_early)
 
 
 def _boxes(data: bytes) -> StrippedFile:
@@ -217,8 +269,10 @@ def _boxes(data: bytes) -> StrippedFile:
 
 _STRIPPERS: dict[str, Callable[[bytes], StrippedFile]] = {
     "png": _png,
+    "apng": _apng,
     "jpeg": _jpeg,
     "gif": _gif,
+    "webp": _webp,
     "tiff": _tiff,
     "avif": _boxes,
     "heif": _boxes,

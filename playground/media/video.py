@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from fractions import Fraction
 from io import SEEK_END
 from pathlib import Path
@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from backends import BadRequestError
 
+from .alpha import AlphaDecoder, has_alpha_beside
+from .animation import ANIMATIONS, Animation, frame_count
+from .declared_size import is_cut_off
 from .filetypes import GIF, HEAD_BYTES, FileType, detect_type
+from .frame_index import COMPARED_PIXELS, MAX_FRAME_SIDE, FrameIndex, timecode
 from .pictures import (
     MAX_FILE_NAME,
     Picture,
@@ -35,9 +39,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
-MAX_FRAME_SIDE = 1280
-"""Pixels of a frame's longer side: the size of the course's own frames."""
 SCENE_CORRELATION = 0.9
 """Two frames whose grey histograms (256 bins) correlate less belong to two scenes.
 
@@ -51,45 +54,43 @@ MAX_DECODED = 9_000
 """Frames decoded one after the other, five minutes of an ordinary clip; beyond, keyframes only."""
 LARGE_FRAME = 2_100_000
 """Pixels up to which a frame counts as one; larger ones count as several."""
-KEYFRAME_STRETCH = 5.0
-"""Seconds from which on an evenly spaced frame may be a keyframe near the middle of its stretch."""
-MAX_KEYFRAME_DISTANCE = Fraction(1, 10)
-"""Distance from the middle of a stretch within which a keyframe is taken, in stretches."""
 
 CODECS = (
     *("h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "libdav1d", "av1", "mpeg4", "gif"),
     *("mpeg1video", "mpeg2video", "mjpeg", "msmpeg4v2", "msmpeg4", "h263", "theora", "prores"),
+    *("png", "qtrle"),
 )
-"""FFmpeg's decoders that may run: those of cameras, phones, screen recorders and browsers."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """Presentation times of all frames, in `time_base` seconds, from reading the whole file."""
-
-    times: tuple[int, ...]
-    keys: tuple[int, ...]
-    """Of those, the ones that can be decoded without others; empty where one cannot seek."""
-    time_base: Fraction
-    breaks_off: bool
-    """True if the file ends before its declared length."""
-
-    def seconds(self, time: int) -> float:
-        """A frame's time from the start of the clip, in seconds."""
-        return float((time - self.times[0]) * self.time_base)
+"""FFmpeg's decoders that may run: those of cameras, phones, browsers, and programs that draw."""
+MAX_DECLARED = 86_400.0
+"""Seconds that a header is believed: beyond a day it is no clip's length, but damaged."""
 
 
 def is_clip(source: bytes | Path) -> bool:
-    """True if the content of a file is for `read_frames`: a video, or a GIF that moves."""
+    """True if the content of a file is for `read_frames`: a video, or a picture that moves.
+
+    A video that cannot be read is one too: `read_frames` says so. Raises `BadRequestError` for a
+    folder.
+    """
     if isinstance(source, Path):
-        with source.open("rb") as file:
+        with _open_file(source, source.name) as file:
             head = file.read(HEAD_BYTES)
             return _is_clip(head, lambda: head + file.read())
     return _is_clip(source[:HEAD_BYTES], lambda: source)
 
 
+def _open_file(path: Path, name: str) -> BinaryIO:
+    if path.is_dir():
+        name = display_name(name, "folder")
+        raise BadRequestError(
+            f"“{name}” is a folder.", "Add the files in it.", reason="folder", name=name
+        )
+    return path.open("rb")
+
+
 def _is_clip(head: bytes, whole: Callable[[], bytes]) -> bool:
     kind = detect_type(head)
+    if kind in ANIMATIONS:
+        return frame_count(kind, whole()) > 1
     if kind is not GIF:
         return kind.family == "video"
     try:
@@ -109,18 +110,18 @@ def read_frames(
     """Take up to `count` frames of a clip, in their order, named like `clip.mp4 at 0:03.2`.
 
     `even` cuts the clip into `count` equal stretches and takes the frame shown in the middle of
-    each; of stretches of `LONG_STRETCH` or more a keyframe near it, which is found at once.
+    each (`FrameIndex.evenly_spaced`): fewer frames where one of them stands for long.
     `scenes` takes the frame before each change of scene (`SCENE_CORRELATION`, `SCENE_RATE`) and
     the last frame; of too many it chooses evenly, and where nothing changes it does as `even`.
     Notes on the whole clip are notes of the first picture.
 
-    Frames are upright, with square pixels, at most `SIDE` pixels a side; `count` is at most
-    `limits.frames`. A clip that breaks off gives what could be read. `cancelled` is asked between
+    Frames are upright, with square pixels, on white, at most `MAX_FRAME_SIDE` pixels a side;
+    `count` is at most `limits.frames`. A clip that breaks off gives what could be read. `cancelled` is asked between
     frames, from the thread this runs in; then the list is empty. Raises `BadRequestError`.
     """
     name = display_name(name, "clip")
     if isinstance(source, Path):
-        with source.open("rb") as file:
+        with _open_file(source, name) as file:
             return _read_frames(file, name, spacing, count, limits, cancelled)
     return _read_frames(source, name, spacing, count, limits, cancelled)
 
@@ -136,10 +137,8 @@ def _read_frames(
     check_size(file.seek(0, SEEK_END), limits.video_bytes, name)
     file.seek(0)
     kind = detect_type(file.read(HEAD_BYTES))
-    if kind.family != "video" and kind is not GIF:
-        raise wrong_type_error(name, "video", kind)
     count = max(1, min(count, limits.frames))
-    with _Clip(file, kind, name, limits, cancelled) as clip:
+    with _open_clip(file, kind, name, limits, cancelled) as clip:
         index = clip.index()
         if cancelled():
             return []
@@ -149,12 +148,11 @@ def _read_frames(
         if spacing == "scenes":
             times, scene_notes = _scene_changes(clip, index, count)
             notes += scene_notes
-        times = times or _evenly_spaced(index, count)
-        if spacing == "even" and len(index.times) < count:
-            number = len(index.times)
-            notes.append("it has only one frame" if number == 1 else f"it has only {number} frames")
+        if not times:
+            times = index.evenly_spaced(count)
+            notes += _count_note(spacing, len(times), len(index.times), count)
         pictures = [
-            clip.picture(frame, index.seconds(time), () if place else notes)
+            _picture(clip, frame, index.seconds(time), name, () if place else notes)
             for place, (time, frame) in enumerate(clip.frames_at(times, index))
         ]
     if cancelled():
@@ -164,16 +162,43 @@ def _read_frames(
     return pictures
 
 
-def timecode(seconds: float) -> str:
-    """A time in a clip as players show it, with tenths of a second: `0:03.2`, `1:02:03.0`."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    start = f"{hours}:{minutes:02}" if hours else f"{minutes}"
-    return f"{start}:{rest // 10:02}.{rest % 10}"
+def _open_clip(
+    file: BinaryIO,
+    kind: FileType,
+    name: str,
+    limits: PictureLimits,
+    cancelled: Callable[[], bool],
+) -> "_Clip | Animation":
+    if kind in ANIMATIONS:
+        size = file.seek(0, SEEK_END)
+        check_size(size, limits.file_bytes, name)
+        file.seek(0)
+        data = file.read()
+        if frame_count(kind, data) > 1:
+            return Animation(data, kind, name, limits, cancelled)
+    if kind is GIF or (kind.family == "video" and kind.readable):
+        return _Clip(file, kind, name, limits, cancelled)
+    raise wrong_type_error(name, "video", kind)
 
 
-def _check_length(index: _Index, name: str, limits: PictureLimits) -> None:
+def _count_note(spacing: str, taken: int, frames: int, count: int) -> Sequence[str]:
+    """Why there are fewer frames than were asked for, if there are."""
+    if taken < min(frames, count):
+        return [f"stands still for long: {taken} of {count} frames taken"]
+    if frames < count and spacing == "even":
+        return ["it has only one frame" if frames == 1 else f"it has only {frames} frames"]
+    return []
+
+
+def _picture(
+    clip: "_Clip | Animation", frame: Any, seconds: float, name: str, notes: Sequence[str]
+) -> Picture:
+    place = f" at {timecode(seconds)}"
+    name = display_name(name, "clip", MAX_FILE_NAME - len(place)) + place
+    return encode(clip.image(frame), name, lossy=clip.lossy, notes=notes)
+
+
+def _check_length(index: FrameIndex, name: str, limits: PictureLimits) -> None:
     length = index.seconds(index.times[-1])
     if length > limits.video_seconds:
         raise BadRequestError(
@@ -187,43 +212,26 @@ def _check_length(index: _Index, name: str, limits: PictureLimits) -> None:
         )
 
 
-def _evenly_spaced(index: _Index, count: int) -> list[int]:
-    """The times of the frames shown in the middle of each of `count` equal stretches."""
-    times, keys = index.times, index.keys
-    if len(times) <= count:
-        return list(times)
-    # The last frame is shown as long as the others are on average.
-    stretch = Fraction(times[-1] - times[0]) * Fraction(len(times), len(times) - 1) / count
-    near = stretch * MAX_KEYFRAME_DISTANCE if stretch * index.time_base >= KEYFRAME_STRETCH else 0
-    chosen: list[int] = []
-    for number in range(count):
-        middle = times[0] + stretch * Fraction(2 * number + 1, 2)
-        shown = times[max(0, bisect_right(times, middle) - 1)]
-        place = bisect_right(keys, middle)
-        around = keys[max(0, place - 1) : place + 1]
-        key = min(around, key=lambda key: abs(key - middle), default=shown)
-        chosen.append(key if abs(key - middle) <= near else shown)
-    return sorted(set(chosen))
-
-
-def _scene_changes(clip: "_Clip", index: _Index, count: int) -> tuple[list[int], list[str]]:
+def _scene_changes(
+    clip: "_Clip | Animation", index: FrameIndex, count: int
+) -> tuple[list[int], list[str]]:
     """The times of the frames before a change of scene and of the last frame, and notes."""
     only_keys = len(index.times) > MAX_DECODED and len(index.keys) > 1
     notes = ["compared by keyframes"] if only_keys else []
     step = Fraction(1, SCENE_RATE) / index.time_base
     changes: list[int] = []
     before: tuple[int, NDArray[Any]] | None = None
-    last: tuple[int, VideoFrame] | None = None
+    last: int | None = None
     for time, frame in clip.frames(only_keys):
         if before is None or time - before[0] >= step:
-            histogram = _histogram(frame)
+            histogram = _histogram(clip, frame)
             if before and _correlation(before[1], histogram) < SCENE_CORRELATION:
                 changes.append(before[0])
             before = time, histogram
-        last = time, frame
+        last = time
     if not changes or last is None:
         return [], [*notes, "no change of scene found: evenly spaced frames"]
-    scenes = [*changes, last[0]]
+    scenes = [*changes, last]
     if len(scenes) > count:
         places = [len(scenes) - 1] if count == 1 else range(count)
         chosen = [scenes[round(n * (len(scenes) - 1) / max(1, count - 1))] for n in places]
@@ -231,13 +239,10 @@ def _scene_changes(clip: "_Clip", index: _Index, count: int) -> tuple[list[int],
     return scenes, notes
 
 
-def _histogram(frame: "VideoFrame") -> "NDArray[Any]":
+def _histogram(clip: "_Clip | Animation", frame: Any) -> "NDArray[Any]":
     import numpy
 
-    width, height = fit_within((frame.width, frame.height), 320 * 320)
-    # Without interpolation: it would make greys that are in no frame.
-    grey = frame.reformat(width=width, height=height, format="gray", interpolation="POINT")
-    return numpy.bincount(grey.to_ndarray().ravel(), minlength=256).astype(numpy.float64)
+    return numpy.bincount(clip.grey(frame).ravel(), minlength=256).astype(numpy.float64)
 
 
 def _correlation(one: "NDArray[numpy.float64]", other: "NDArray[numpy.float64]") -> float:
@@ -259,6 +264,7 @@ class _Clip:
     ) -> None:
         self._file, self._kind, self._name = file, kind, name
         self._limits, self._cancelled = limits, cancelled
+        self.lossy = kind is not GIF
         self._open()
 
     def __enter__(self) -> "_Clip":
@@ -318,24 +324,29 @@ class _Clip:
         context.options = {"max_pixels": str(self._limits.pixels)}
         context.thread_count = 2
         context.thread_type = "AUTO"
+        self._alpha = None
+        if has_alpha_beside(stream):
+            self._alpha = AlphaDecoder(context.name, self._limits.pixels)
         for other in self._container.streams:
             if other is not stream:
                 other.discard = Discard.all
         return stream
 
-    def index(self) -> _Index:
+    def index(self) -> FrameIndex:
         """Read the file to its end, without decoding anything."""
         from av.error import FFmpegError
 
         times: list[int] = []
         keys: list[int] = []
-        broken = False
+        end, broken = 0, False
         try:
             for packet in self._packets():
                 time = packet.pts if packet.pts is not None else packet.dts
                 if time is None or packet.is_discard:
                     continue
                 times.append(time)
+                end = max(end, time + (packet.duration or 0))
+                broken = packet.is_corrupt  # of the last one: the file ends in it
                 if packet.is_keyframe:
                     keys.append(time)
                 if len(times) > MAX_FRAMES:
@@ -351,21 +362,46 @@ class _Clip:
         base = self._stream.time_base
         if not times or not base:
             if self._cancelled():
-                return _Index((0,), (), Fraction(1), False)
+                return FrameIndex((0,), (), Fraction(1), False)
             raise damaged_file_error(self._name, self._kind)
         times, keys = sorted(set(times)), sorted(set(keys))
-        length = float((times[-1] - times[0]) * base)
-        broken = broken or self._declared_length() > length * 1.1 + 1
-        if self._kind is GIF:  # each frame of a GIF is drawn over those before
+        broken = broken or is_cut_off(self._file, self._kind.id)
+        declared = self._declared_end(times[0])
+        if broken:
+            end = 0
+        elif declared is not None and declared - times[0] * base <= MAX_DECLARED:
+            end = int(declared / base)
+        # Each frame of a GIF is drawn over those before; masks have keyframes of their own.
+        if self._kind is GIF or self._alpha:
             keys = []
+        start = self._start()
         self._open_again()
-        return _Index(tuple(times), tuple(keys), base, broken)
+        return FrameIndex(tuple(times), tuple(keys), base, end, start, broken)
 
-    def _declared_length(self) -> float:
+    def _declared_end(self, first: int) -> Fraction | None:
+        """When the last frame ceases to be shown, in seconds; `None` if the file does not say.
+
+        It may stand for long, as in recordings of screens. What the track itself says counts: its
+        sound may be longer. Matroska says it only for the whole file, or in a tag of its muxer.
+        """
         stream, container = self._stream, self._container
+        with suppress(KeyError, ValueError):
+            hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+            return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
         if stream.duration is not None and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        return (container.duration or 0) / 1e6
+            begin = first if stream.start_time is None else stream.start_time
+            return (begin + stream.duration) * stream.time_base
+        if container.duration is not None:
+            return Fraction((container.start_time or 0) + container.duration, 1_000_000)
+        return None
+
+    def _start(self) -> float:
+        """Seconds from the start of the clip to its first frame: sound may precede it."""
+        stream, container = self._stream, self._container
+        if stream.start_time is None or container.start_time is None or not stream.time_base:
+            return 0.0
+        start = float(stream.start_time * stream.time_base) - container.start_time / 1e6
+        return start if 0.0 < start <= MAX_DECLARED else 0.0
 
     def frames(self, only_keys: bool = False) -> "Iterator[tuple[int, VideoFrame]]":
         """All frames with their times, from the start; `only_keys` skips the others cheaply."""
@@ -375,7 +411,9 @@ class _Clip:
         yield from self._decode(only_keys)
         self._open_again()
 
-    def frames_at(self, times: Sequence[int], index: _Index) -> "Iterator[tuple[int, VideoFrame]]":
+    def frames_at(
+        self, times: Sequence[int], index: FrameIndex
+    ) -> "Iterator[tuple[int, VideoFrame]]":
         """The frames shown at some times of the index, in order, with when they are shown."""
         frames, at, keys = self._decode(), index.times[0], index.keys
         for wanted in times:
@@ -410,6 +448,8 @@ class _Clip:
             for packet in self._packets(flush=True):
                 if only_keys and packet.size and not packet.is_keyframe:
                     continue
+                if self._alpha:
+                    self._alpha.feed(packet)
                 try:
                     frames = packet.decode()
                 except FFmpegError:
@@ -437,28 +477,49 @@ class _Clip:
         self._container.close()
         self._open()
 
-    def picture(self, frame: "VideoFrame", seconds: float, notes: Sequence[str]) -> Picture:
-        """A frame upright, with square pixels, scaled down, as a picture."""
-        from PIL import Image
+    def grey(self, frame: "VideoFrame") -> "NDArray[Any]":
+        """A frame in grey, scaled down without interpolation, to be compared."""
+        import numpy
 
-        place = f" at {timecode(seconds)}"
-        name = display_name(self._name, "clip", MAX_FILE_NAME - len(place)) + place
+        # Interpolation would make greys that are in no frame.
+        size = fit_within((frame.width, frame.height), COMPARED_PIXELS)
+        if self._is_transparent(frame):
+            return numpy.asarray(self._on_white(frame, size, "POINT").convert("L"))
+        width, height = size
+        grey = frame.reformat(width=width, height=height, format="gray", interpolation="POINT")
+        return grey.to_ndarray()
+
+    def image(self, frame: "VideoFrame") -> "Image":
+        """A frame upright, with square pixels, on white, scaled down."""
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
         if not Fraction(1, 8) < aspect < 8:
             aspect = Fraction(1)
         wide = (max(1, round(frame.width * aspect)), frame.height)
-        width, height = fit_within(wide, self._limits.kept_pixels, MAX_FRAME_SIDE)
+        size = fit_within(wide, self._limits.kept_pixels, MAX_FRAME_SIDE)
+        turned = {90: 8, 180: 3, -180: 3, -90: 6}.get(frame.rotation, 1)
+        return apply_orientation(self._on_white(frame, size, "LANCZOS"), turned)
+
+    def _is_transparent(self, frame: "VideoFrame") -> bool:
+        beside = self._alpha is not None and self._alpha.mask(frame) is not None
+        format = frame.format
+        return beside or format.has_palette or any(part.is_alpha for part in format.components)
+
+    def _on_white(self, frame: "VideoFrame", size: tuple[int, int], interpolation: str) -> "Image":
+        from PIL import Image
+        from PIL.Image import Resampling
+
         scaled = frame.reformat(
-            width=width,
-            height=height,
-            format="rgba" if self._kind is GIF else "rgb24",
-            interpolation="LANCZOS",
+            width=size[0],
+            height=size[1],
+            format="rgba" if self._is_transparent(frame) else "rgb24",
+            interpolation=interpolation,
             src_colorspace=_colorspace(frame),
         )
-        image = on_white(Image.fromarray(scaled.to_ndarray()))
-        turned = {90: 8, 180: 3, -180: 3, -90: 6}.get(frame.rotation, 1)
-        lossy = self._kind is not GIF
-        return encode(apply_orientation(image, turned), name, lossy=lossy, notes=notes)
+        image = Image.fromarray(scaled.to_ndarray())
+        mask = self._alpha.mask(frame) if self._alpha else None
+        if mask is not None:
+            image.putalpha(Image.fromarray(mask).resize(size, Resampling.BILINEAR))
+        return on_white(image)
 
 
 def _colorspace(frame: "VideoFrame") -> int | None:
