@@ -1,11 +1,10 @@
 """Transparency of VP8 and VP9 clips: a second video beside each frame's data."""
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from av.packet import Packet
-    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
@@ -33,7 +32,7 @@ class AlphaDecoder:
     def __init__(self, codec: str, max_pixels: int) -> None:
         from av import CodecContext
 
-        self._context = cast("VideoCodecContext", CodecContext.create(codec, "r"))
+        self._context: Any = CodecContext.create(codec, "r")
         self._context.options = {"max_pixels": str(max_pixels)}
         self._context.thread_count = 1
         self._masks: OrderedDict[int, NDArray[Any]] = OrderedDict()
@@ -51,7 +50,7 @@ class AlphaDecoder:
         mask = Packet(data[len(_ALPHA_ID) :])
         mask.pts, mask.dts, mask.time_base = packet.pts, packet.dts, packet.time_base
         try:
-            frames = self._context.decode(mask)
+            frames: list[VideoFrame] = self._context.decode(mask)
         except FFmpegError:
             return  # a damaged mask; the next may be whole
         for frame in frames:
@@ -71,5 +70,5 @@ def _luma(frame: "VideoFrame") -> "NDArray[Any]":
     import numpy
 
     plane = frame.planes[0]
-    rows = numpy.frombuffer(plane, numpy.uint8).reshape(-1, plane.line_size)
-    return rows[: frame.height, : frame.width].copy()
+    samples = numpy.frombuffer(bytes(plane), dtype=numpy.uint8)
+    return samples.reshape(-1, plane.line_size)[: frame.height, : frame.width].copy()

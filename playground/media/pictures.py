@@ -309,9 +309,9 @@ def wrong_type_error(
     """The error for a file that is not of the wanted type, or of a type that is not read here."""
     useful = PICTURES if wanted == "picture" else VIDEOS
     unread = kind.family == wanted
+    why = "which is not read here" if unread else f"not a {wanted}"
     return BadRequestError(
-        f"“{name}” is {kind.title}, "
-        + ("which is not read here." if unread else f"not a {wanted}."),
+        f"“{name}” is {kind.title}, {why}.",
         kind.advice or f"Use {useful}.",
         reason="unusual" if unread else f"not_a_{wanted}",
         name=name,

@@ -1,5 +1,6 @@
 """Video clips that a visitor adds: a few of their frames, as pictures for a model."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -61,6 +62,8 @@ CODECS = (
     *("png", "qtrle"),
 )
 """FFmpeg's decoders that may run: those of cameras, phones, browsers, and programs that draw."""
+_DURATION = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,9})?)")
+"""The tag with which FFmpeg and mkvmerge say when a track of a Matroska file ends."""
 MAX_DECLARED = 86_400.0
 """Seconds that a header is believed: beyond a day it is no clip's length, but damaged."""
 
@@ -116,8 +119,9 @@ def read_frames(
     Notes on the whole clip are notes of the first picture.
 
     Frames are upright, with square pixels, on white, at most `MAX_FRAME_SIDE` pixels a side;
-    `count` is at most `limits.frames`. A clip that breaks off gives what could be read. `cancelled` is asked between
-    frames, from the thread this runs in; then the list is empty. Raises `BadRequestError`.
+    `count` is at most `limits.frames`. A clip that breaks off gives what could be read.
+    `cancelled` is asked between frames, from the thread this runs in; then the list is empty.
+    Raises `BadRequestError`.
     """
     name = display_name(name, "clip")
     if isinstance(source, Path):
@@ -362,46 +366,64 @@ class _Clip:
         base = self._stream.time_base
         if not times or not base:
             if self._cancelled():
-                return FrameIndex((0,), (), Fraction(1), False)
+                return FrameIndex((0,), (), Fraction(1))
             raise damaged_file_error(self._name, self._kind)
         times, keys = sorted(set(times)), sorted(set(keys))
+        earliest = cast("int | None", self._container.start_time)
+        start = 0.0 if earliest is None else float(times[0] * base) - earliest / 1e6
         broken = broken or is_cut_off(self._file, self._kind.id)
         declared = self._declared_end(times[0])
         if broken:
             end = 0
-        elif declared is not None and declared - times[0] * base <= MAX_DECLARED:
+        elif 0 < declared - times[0] * base <= MAX_DECLARED:
             end = int(declared / base)
         # Each frame of a GIF is drawn over those before; masks have keyframes of their own.
         if self._kind is GIF or self._alpha:
             keys = []
-        start = self._start()
         self._open_again()
-        return FrameIndex(tuple(times), tuple(keys), base, end, start, broken)
+        return FrameIndex(
+            times=tuple(times),
+            keys=tuple(keys),
+            time_base=base,
+            end=end,
+            start=start if 0.0 < start <= MAX_DECLARED else 0.0,
+            breaks_off=broken,
+        )
 
-    def _declared_end(self, first: int) -> Fraction | None:
-        """When the last frame ceases to be shown, in seconds; `None` if the file does not say.
+    def _declared_end(self, first: int) -> Fraction:
+        """When the last frame ceases to be shown, in seconds; 0 if nothing says so.
 
         It may stand for long, as in recordings of screens. What the track itself says counts: its
-        sound may be longer. Matroska says it only for the whole file, or in a tag of its muxer.
+        sound may be longer. Matroska says it in a tag of its muxer or only for the whole file, and
+        in a recording of a browser not at all: then it is the end of the sound.
         """
         stream, container = self._stream, self._container
-        with suppress(KeyError, ValueError):
-            hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-            return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
+        if tag := _DURATION.fullmatch(stream.metadata.get("DURATION", "")):
+            return 3600 * int(tag[1]) + 60 * int(tag[2]) + Fraction(tag[3])
         if stream.duration is not None and stream.time_base:
             begin = first if stream.start_time is None else stream.start_time
             return (begin + stream.duration) * stream.time_base
         if container.duration is not None:
             return Fraction((container.start_time or 0) + container.duration, 1_000_000)
-        return None
+        return self._sound_end()
 
-    def _start(self) -> float:
-        """Seconds from the start of the clip to its first frame: sound may precede it."""
-        stream, container = self._stream, self._container
-        if stream.start_time is None or container.start_time is None or not stream.time_base:
-            return 0.0
-        start = float(stream.start_time * stream.time_base) - container.start_time / 1e6
-        return start if 0.0 < start <= MAX_DECLARED else 0.0
+    def _sound_end(self) -> Fraction:
+        """When the sound ends, in seconds, from reading the file once more; 0 without any."""
+        from av.error import FFmpegError
+        from av.stream import Discard
+
+        self._open_again()
+        end = Fraction(0)
+        with suppress(FFmpegError):  # it breaks off
+            for sound in self._container.streams.audio[:1]:
+                sound.discard = Discard.default
+                for packet in self._container.demux(sound):
+                    if self._cancelled():
+                        break
+                    if packet.pts is not None and packet.time_base:
+                        ticks = packet.pts + (packet.duration or 0)
+                        end = max(end, ticks * packet.time_base)
+        return end
 
     def frames(self, only_keys: bool = False) -> "Iterator[tuple[int, VideoFrame]]":
         """All frames with their times, from the start; `only_keys` skips the others cheaply."""
