@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from markdown_it import MarkdownIt
 
 from backends import BadRequestError, GenerationParams
 from playground.answer import AnswerSnapshot
@@ -79,3 +80,52 @@ def test_pictures_are_never_written_down() -> None:
     with pytest.raises(BadRequestError, match="33 pictures"):
         LOCAL.check_attached_pictures([shown("x.png")] * 33)
     LOCAL.check_attached_pictures(talk.pictures())
+
+
+def talk_of(left: str, right: str = "Fine.", prompt: str = "Code, please", **more: str) -> str:
+    answers = (
+        AnswerRecord(model="A", backend="One", text=left, state="stopped", **more),  # type: ignore[arg-type]
+        AnswerRecord(model="B", backend="Other", text=right),
+    )
+    return to_markdown(Conversation(turns=(Turn(prompt=prompt, answers=answers),) * 2))
+
+
+@pytest.mark.parametrize(
+    "text", ["```py\nx", "~~~~\nx", "- ```\n  x", "> ~~~ js\n> x", "<!-- x", "<details>\nx"]
+)
+@pytest.mark.parametrize("where", ["prompt", "left", "right", "error"])
+def test_what_a_text_leaves_open_ends_before_the_next_heading(text: str, where: str) -> None:
+    exported = talk_of(**{"left": "Well.", where: text})
+    headings = [line for line in exported.split("\n") if line.startswith("##")]
+    tokens = MarkdownIt("commonmark").parse(exported)
+    found = [
+        tokens[place + 1].content
+        for place, token in enumerate(tokens)
+        if token.type == "heading_open" and token.level == 0
+    ]
+    assert found[1:] == [line.lstrip("# ") for line in headings] and len(found) == 7
+    html = MarkdownIt("commonmark").render(exported)
+    assert html.count("<details>") == html.count("</details>")
+    assert html.count("<!--") == html.count("-->")
+
+
+def test_control_characters_stay_out_of_exports() -> None:
+    text = "\x1b[31mred\x1b[0m\x00,\r\n\ttab\x07 \x1b]0;title\x07and \x9bmore"
+    clean = "red,\n\ttab and more"
+    assert clean in talk_of(text)
+    record = AnswerRecord(model="A\x1b[1m", backend="B", text=text, warnings=(text,))
+    talk = Conversation(system=text, turns=(Turn(prompt=text, answers=(record, None)),))
+    exported = json.loads(to_json(talk))
+    turn = exported["turns"][0]
+    (answer,) = filter(None, turn["answers"])
+    assert [exported["system"], turn["prompt"], answer["text"], *answer["warnings"]] == [clean] * 4
+    assert answer["model"] == "A"
+
+
+def test_a_name_opens_nothing_and_an_error_stays_in_its_quote() -> None:
+    picture = shown("photo.png").model_copy(update={"name": "<!--`` of ~.png"})
+    record = AnswerRecord(model="a\n# <b>", backend="B", text="", error="First\n\n# second")
+    talk = Conversation(turns=(Turn(prompt="A", pictures=(picture,), answers=(record, None)),))
+    text = to_markdown(talk)
+    assert "1. \\<!--\\`\\` of \\~.png (40 × 30)" in text
+    assert "### Left: a # \\<b> (B)" in text and "> First\n> \n> # second" in text
