@@ -448,6 +448,109 @@ def test_what_breaks_off_is_refused(format: str) -> None:
         assert error.values["reason"] == "damaged", part
 
 
+NOISE = Image.fromarray(
+    numpy.random.default_rng(3).integers(0, 256, (61, 63, 3), dtype=numpy.uint8)
+)
+UNMARKED = ("the end of the file is missing",)
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "lost"),
+    [
+        ("JPEG", {}, 2),
+        ("JPEG", {}, 1),
+        ("JPEG", {"progressive": True}, 2),
+        ("JPEG", {"restart_marker_blocks": 1}, 2),
+        ("PNG", {}, 12),
+        ("GIF", {}, 1),
+        ("GIF", {}, 2),
+    ],
+)
+def test_only_the_mark_of_the_end_is_missing(
+    format: str, options: dict[str, Any], lost: int
+) -> None:
+    data = written(NOISE, format, **options)
+    whole, short = (read_picture(d, "it", LIMITS) for d in (data, data[:-lost]))
+    assert (numpy.asarray(seen(short)) == numpy.asarray(seen(whole))).all()
+    assert (whole.notes, short.notes) == ((), UNMARKED)
+
+
+def test_a_jpeg_scaled_down_without_its_end() -> None:
+    data = written(quarters(3000, 2000), "JPEG")[:-2]
+    picture = read_picture(data, "photo.jpg", PictureLimits(kept_pixels=1_000_000))
+    assert picture.notes == ("scaled down from 3,000 x 2,000", *UNMARKED)
+    assert near(corners(picture), [RED, GREEN, BLUE, WHITE])
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])
+@pytest.mark.parametrize("rest", [b"", b"\xff", bytes(5000), b"\xff\xd0"])
+def test_a_jpeg_that_breaks_off_in_its_data(options: dict[str, Any], rest: bytes) -> None:
+    data = written(NOISE, "JPEG", **options)[:-2]
+    for lost in (12, len(data) // 10, len(data) // 2):
+        assert refused(data[:-lost] + rest).values["reason"] == "damaged", lost
+
+
+def test_a_jpeg_that_breaks_off_between_two_scans() -> None:
+    data = written(quarters(), "JPEG", progressive=True)
+    scan = data.index(b"\xff\xda")
+    for _ in range(4):
+        scan = data.index(b"\xff\xda", scan + 1)
+        assert refused(data[:scan]).values["reason"] == "damaged"
+
+
+def test_a_jpeg_whose_end_is_overwritten_with_zeros_is_whole_if_its_data_are() -> None:
+    data = written(quarters(), "JPEG")[:-2] + bytes(300)
+    assert read_picture(data, "photo.jpg", LIMITS).notes == UNMARKED
+
+
+def test_a_webp_whose_metadata_break_off() -> None:
+    for options in ({"lossless": True}, {"quality": 90}):
+        data = written(quarters(), "WEBP", xmp=SECRET * 100, **options)
+        picture = read_picture(data[:-500], "photo.webp", LIMITS)
+        assert near(corners(picture), [RED, GREEN, BLUE, WHITE]) and picture.notes == UNMARKED
+
+
+def test_a_gif_that_breaks_off_after_its_first_frame() -> None:
+    frames = [quarters(), Image.new("RGB", (64, 96), "black")]
+    data = written(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100)
+    second = data.rindex(b"\x21\xf9")
+    for end in range(second, second + 8):
+        picture = read_picture(data[:end], "moving.gif", LIMITS)
+        assert near(corners(picture), [RED, GREEN, BLUE, WHITE])
+
+
+@pytest.mark.parametrize("frame", [0xC3, 0xC5, 0xCF, 0xF7])
+def test_a_jpeg_that_no_browser_shows(frame: int) -> None:
+    data = written(quarters(), "JPEG").replace(b"\xff\xc0", bytes((0xFF, frame)), 1)
+    assert refused(data, "scan.jpg").values["reason"] == "unusual"
+
+
+def test_a_jpeg_of_twelve_bits_is_not_called_damaged() -> None:
+    data = bytearray(written(quarters(), "JPEG"))
+    data[data.index(b"\xff\xc0") + 4] = 12
+    error = refused(bytes(data), "scan.jpg")
+    assert error.message == "“scan.jpg” is a JPEG picture of a kind that is not read here."
+
+
+@pytest.mark.parametrize("format", ["WEBP", "AVIF"])
+def test_a_sound_file_is_not_called_damaged_where_pillow_lacks_its_decoder(
+    format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = written(quarters(), format)
+    monkeypatch.setattr("PIL.features.check", lambda feature: False)
+    assert refused(data).values["reason"] == "unusual"
+
+
+def test_an_animation_is_drawn_on_white_whatever_its_header_says() -> None:
+    frames = [Image.new("RGBA", (64, 48), (0, 0, 0, 0)) for _ in range(2)]
+    for place, frame in enumerate(frames):
+        frame.paste((255, 0, 0, 255), (16 * place, 0, 16 * place + 16, 48))
+    data = written(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    assert not data[20] & 0x10, "the header says that nothing is transparent"
+    result = seen(read_picture(data, "sticker.webp", LIMITS))
+    assert [result.getpixel((8, 24)), result.getpixel((40, 24))] == [RED, WHITE]
+
+
 def test_a_sound_heic_is_not_called_damaged_where_its_decoder_is_missing(monkeypatch) -> None:
     monkeypatch.setitem(pictures._DECODERS, "heif", ("no_such_decoder", "HeifImageFile"))
     with pytest.raises(BadRequestError, match="of a kind that is not read here"):

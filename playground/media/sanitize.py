@@ -39,7 +39,9 @@ _JPEG_DECODED = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))
 Lossless and hierarchical ones (ITU-T T.81, table B.1) are not, nor JPEG-LS: no browser shows them.
 """
 _JPEG_LS = 0xF7
-_JPEG_PROBE = b"\x55" * 64
+_JPEG_RESTARTS = tuple(bytes((0xFF, marker)) for marker in range(0xD0, 0xD8))
+_JPEG_PROBE = (b"\x55" * 64).join((b"", *_JPEG_RESTARTS, b""))
+"""Bits that are data for a decoder that needs more, also where it waits for a restart marker."""
 _PADDING = 16
 """Zeros at the end of a JPEG from which on they are no data: the rest of a broken-off copy."""
 _WEBP_ANIMATION, _WEBP_ALPHA = 0x02, 0x10
@@ -167,7 +169,8 @@ def _apng(data: bytes) -> StrippedFile:
 
 
 def _jpeg(data: bytes) -> StrippedFile:
-    kept, turned, frames, scans, ended, at = [data[:2]], 1, 0, 0, False, 2
+    kept, turned, ended, at = [data[:2]], 1, False, 2
+    frame, scans = b"", list[bytes]()
     for _ in range(_MAX_PARTS):
         found = _JPEG_MARKER.search(data, at)
         if found is None:
@@ -178,7 +181,7 @@ def _jpeg(data: bytes) -> StrippedFile:
             break
         end = at + max(2, int.from_bytes(data[at : at + 2], "big"))
         if marker == 0xDA:
-            scans += 1
+            scans.append(data[at:end])
             following = _JPEG_MARKER.search(data, end)
             end = following.start() if following else len(data)
         segment, at = data[at:end], end
@@ -188,23 +191,47 @@ def _jpeg(data: bytes) -> StrippedFile:
         elif marker in (0xE0, 0xEE) or not 0xE0 <= marker <= 0xFE:
             kept.append(bytes((0xFF, marker)) + segment)
         if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == _JPEG_LS:
-            frames += 1
+            if frame:
+                raise DamagedFileError("it has two sizes")  # one checked, the other decoded
+            frame = segment
             if marker not in _JPEG_DECODED or segment[2] != 8:  # bits of a colour
                 raise UnsupportedFileError("a kind of JPEG")
-        if frames > 1:
-            raise DamagedFileError("it has two sizes")  # one checked, the other decoded
-        if scans > _MAX_JPEG_SCANS:
+        if len(scans) > _MAX_JPEG_SCANS:
             raise DamagedFileError("it has more scans than any photo")
     else:
         raise DamagedFileError("it has more parts than any picture")
     if ended:
         return StrippedFile(b"".join((*kept, _JPEG_END)), turned)
-    last = kept[-1].rstrip(b"\0")
-    if len(kept[-1]) - len(last) >= _PADDING:
-        kept[-1] = last
-    kept[-1] = kept[-1].rstrip(b"\xff")  # the beginning of a marker, or of two bytes of data
+    if _misses_scans(frame, scans):
+        raise DamagedFileError("it breaks off between two scans")
+    kept[-1] = kept[-1][: _end_of_data(kept[-1])]
     whole, probe = (b"".join((*kept, rest, _JPEG_END)) for rest in (b"", _JPEG_PROBE))
     return StrippedFile(whole, turned, ends_early=True, probe=probe)
+
+
+def _misses_scans(frame: bytes, scans: list[bytes]) -> bool:
+    """True if the scans of a JPEG do not make up a picture; after ITU-T T.81, B.2.2 and B.2.3.
+
+    Each of the 64 coefficients of each component must have come, down to its last bit.
+    """
+    missing = {frame[8 + 3 * number]: {*range(64)} for number in range(frame[7])}
+    for scan in scans:
+        count = scan[2]
+        first, last, bits = struct.unpack_from("BBB", scan, 3 + 2 * count)
+        if bits & 15 == 0:
+            for component in scan[3 : 3 + 2 * count : 2]:
+                missing.get(component, set()).difference_update(range(first, last + 1))
+    return any(missing.values())
+
+
+def _end_of_data(segment: bytes) -> int:
+    """Where the data of the last segment of a JPEG end, without padding and markers behind them."""
+    end = len(segment.rstrip(b"\0"))
+    if len(segment) - end < _PADDING:
+        end = len(segment)
+    while segment.endswith((b"\xff", *_JPEG_RESTARTS), 0, end):
+        end -= 1
+    return end
 
 
 def _gif(data: bytes) -> StrippedFile:
