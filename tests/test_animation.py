@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from backends import BadRequestError
@@ -180,3 +182,30 @@ def test_text_in_an_animated_png_is_never_unpacked() -> None:
     with memory_under(10_000_000):
         pictures = read(data[:33] + bomb * 5 + data[33:])
     assert places(pictures) == [0, 1, 2, 3, 4]
+
+
+SAMPLES = [moving(format) for format in FORMATS]
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from(SAMPLES),
+    st.lists(st.tuples(st.integers(0, 3000), st.binary(min_size=1, max_size=4)), max_size=6),
+    st.integers(0, 400),
+    st.sampled_from(["even", "scenes"]),
+)
+def test_whatever_is_added_gives_frames_or_a_clear_refusal(
+    sample: bytes, changes: list[tuple[int, bytes]], cut: int, how: str
+) -> None:
+    data = bytearray(sample)
+    for at, change in changes:
+        at %= len(data)
+        data[at : at + len(change)] = change
+    data = bytes(data[: max(len(data) - cut, 0)])
+    is_clip(data)
+    try:
+        pictures = read(data, spacing=how, limits=PictureLimits(pixels=1_000_000))
+    except BadRequestError as error:
+        assert error.message and error.hint
+    else:
+        assert pictures and all(pixels(picture).size for picture in pictures)
