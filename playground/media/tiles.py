@@ -1,14 +1,10 @@
 """Crops of a picture as a vision model gets them: drawn small, and their cost in tokens."""
 
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 from backends import CROP, Layout
 
 from .pictures import Picture, encoded
-
-if TYPE_CHECKING:
-    pass
 
 TILE = 56
 """Pixels on each side of a crop as it is drawn."""
