@@ -20,7 +20,7 @@ from backends import (
 
 from .clock import Clock, TokenSource, estimate_tokens
 from .routing import Routing
-from .text import valid_unicode
+from .text import ControlStripper
 from .thinking import ThinkingSplitter
 from .visitors import Visitor
 
@@ -159,7 +159,7 @@ class AnswerBuilder:
     def end(self, state: AnswerState, error: BackendError | None = None) -> None:
         """End the answer in a final state."""
         for part, rest in zip((self._thoughts, self._answer), self._splitter.end(), strict=True):
-            part.add(rest)
+            part.end(rest)
         self._enter(self._stage)
         if self.finish_reason:  # it is complete: a later failure does not change it
             state, error = "done", None
@@ -272,17 +272,23 @@ class _Part:
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._text = ""
+        self._stripper = ControlStripper()
         self.characters = self.tokens = self.first_tokens = self.arrivals = 0
         self.first: float | None = None
         self.last: float | None = None
 
     @property
     def text(self) -> str:
-        """The text so far, as valid Unicode."""
+        """The text so far, as valid Unicode without control characters."""
         if self._pieces:
-            self._text += valid_unicode("".join(self._pieces))
+            self._text += self._stripper.feed("".join(self._pieces))
             self._pieces.clear()
         return self._text
+
+    def end(self, rest: str) -> None:
+        """Append the last text, and what was held back of it."""
+        self.add(rest)
+        self._text = self.text + self._stripper.end()
 
     def add(self, text: str) -> None:
         """Append text."""

@@ -10,14 +10,15 @@ from .conversation import SIDES, AnswerRecord, Conversation, Turn
 from .numbers import describe_numbers, describe_params
 from .text import strip_controls
 
-_TERMINAL = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\))")
-"""Colours and titles for a terminal (ECMA-48, CSI and OSC): without ESC, their rest would stay."""
+_NOT_TOLD = {"turns": {"__all__": {"answers": {"__all__": {"thinking"}}}}}
+"""What a model thought is for the page."""
 _OPENING = re.compile("[<`~]")
 
 
 def to_json(conversation: Conversation) -> str:
     """A comparison with its settings and numbers as JSON, for programs."""
-    return json.dumps(_cleaned(conversation.model_dump(mode="json")), indent=2, ensure_ascii=False)
+    told = conversation.model_dump(mode="json", exclude=_NOT_TOLD)
+    return json.dumps(_cleaned(told), indent=2, ensure_ascii=False)
 
 
 def to_markdown(conversation: Conversation) -> str:
@@ -68,7 +69,7 @@ def _line(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return strip_controls(_TERMINAL.sub("", text))
+    return strip_controls(text)
 
 
 def _cleaned(value: object) -> object:

@@ -50,7 +50,14 @@ def test_a_turn_a_side_could_not_answer_is_not_sent_to_it_again() -> None:
 
 async def test_an_ended_answer_is_written_down_with_its_numbers() -> None:
     clock = Clock(
-        load=2, decode=4.0, first_token=2.5, tokens=9, first_tokens=1, shared=True, alone=0.25
+        load=2,
+        decode=4.0,
+        first_token=2.5,
+        tokens=9,
+        first_tokens=1,
+        arrivals=9,
+        shared=True,
+        alone=0.25,
     )
     snapshot = AnswerSnapshot(
         "done",

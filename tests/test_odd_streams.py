@@ -1,5 +1,6 @@
 """What servers were seen to stream that is not in the protocol's own documentation."""
 
+import asyncio
 import json
 
 import pytest
@@ -126,6 +127,7 @@ SAID = "Unexpected endpoint or method"
         sse({"error": SAID}),
         sse({"object": "error", "message": SAID, "code": 500}),
         sse({"text": "", "error_code": 50002, "message": SAID}),
+        sse({"text": SAID, "error_code": 50002}),
         sse({"type": "error", "error": {"message": SAID}}),
         b"event: error\n" + sse({"message": SAID}),
         b"event: error\n" + sse(SAID),
@@ -208,11 +210,15 @@ async def test_an_empty_answer_says_why(stub: Stub) -> None:
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "thinking"])
 async def test_thinking_is_apart(stub: Stub, name: str) -> None:
-    events = [thinking("The capital", name), thinking(" of France.", name), delta("巴黎。", "stop")]
+    events = [
+        thinking("The capital", name),
+        thinking(" of France.", name),
+        delta("法国的首都是巴黎。", "stop"),
+    ]
     told = {"completion_tokens": 40, "completion_tokens_details": {"reasoning_tokens": 30}}
     stub.on(CHAT, stream(sse(*events, {"choices": [], "usage": told})))
     answer = await ask(stub)
-    assert (answer.thinking, answer.text) == ("The capital of France.", "巴黎。")
+    assert (answer.thinking, answer.text) == ("The capital of France.", "法国的首都是巴黎。")
     assert (answer.clock.tokens, answer.clock.thinking_tokens) == (40, 30)
     kept = await AnswerRecord.of(answer, "Phi", "Server")
     assert kept.thinking == answer.thinking and kept.language == "zh"
@@ -290,6 +296,21 @@ async def test_what_came_in_one_packet_has_no_speed(stub: Stub) -> None:
     assert answer.clock.tokens == 100
     assert answer.clock.tokens_per_second is None and answer.clock.came_at_once
     assert "came at once" in describe_numbers(await AnswerRecord.of(answer, "Phi", "Server"))
+
+
+async def test_the_first_token_is_timed_from_the_question(stub: Stub) -> None:
+    release = asyncio.Event()
+    stub.on(CHAT, Reply((release, sse(delta("a", "stop"))), headers=STREAM))
+    asking = asyncio.ensure_future(ask(stub))
+    await stub.until_asked(CHAT)
+    await asyncio.sleep(0.05)
+    release.set()
+    assert (await asking).clock.first_token > 0.04
+
+
+async def test_control_characters_of_an_answer_go(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta("red \x1b[3"), delta("1mtext\x1b[0m\x00\r\n\tend", "stop"))))
+    assert (await ask(stub)).text == "red text\n\tend"
 
 
 async def test_without_a_report_the_steps_are_counted(stub: Stub) -> None:

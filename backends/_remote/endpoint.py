@@ -78,9 +78,9 @@ class Patience:
         self._end = self._now() + (math.inf if total is None else total)
         self._deadline = min(self._now() + self._limit, self._end)
         self._silence, self._begun = silence or silence_timeout(), False
-        self.came = time.monotonic()
-        """When the last piece came that was waited for: those that were there at once came with
-        it, as far as can be known."""
+        self.came = 0.0
+        """When the last piece came that was waited for, in `time.monotonic()`: those that were
+        there at once came with it, as far as can be known."""
 
     def renew(self) -> None:
         """Something of the answer came."""
@@ -100,7 +100,7 @@ class Patience:
                     "What came is kept. Ask for a shorter answer.",
                 ) from None
             raise timed_out(self._label, False, self._begun, self._limit) from None
-        if (now := time.monotonic()) - asked > AT_ONCE:
+        if (now := time.monotonic()) - asked > AT_ONCE or not self.came:
             self.came = now
         return piece
 

@@ -96,7 +96,7 @@ class StreamReader:
                 raise
             value = event.data
         if event.name == "error" or is_error(value):
-            raise self._map_error(ErrorResponse(None, value))
+            raise self._map_error(ErrorResponse(None, _error_body(value)))
         if not isinstance(value, dict):
             self._stray = self._stray or ("" if event.framed else event.data)
             return None
@@ -261,6 +261,14 @@ def is_error(value: object) -> bool:
         or event.get("type") == "error"
         or event.get("error_code")
     )
+
+
+def _error_body(value: object) -> object:
+    """An error as others send it: FastChat has its words where text would be."""
+    event = _mapping(value)
+    if event.get("error_code") and not event.get("message"):
+        return {"code": event["error_code"], "message": event.get("text")}
+    return value
 
 
 def _text_of(content: object) -> str:
