@@ -31,6 +31,7 @@ from ._core.errors import (
     RetiredError,
     ServerError,
 )
+from ._core.pasted import clean_key, clean_name, clean_pasted
 from ._core.types import (
     Chunk,
     Connection,
@@ -94,6 +95,9 @@ __all__ = [
     "Timings",
     "Usage",
     "capacity",
+    "clean_key",
+    "clean_name",
+    "clean_pasted",
     "known_model",
     "register",
 ]

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from ._core.backend import Kind, Offer, Status, register
 from ._core.catalog import MODELS, ModelSpec
 from ._core.errors import BackendError, ModelNotFoundError, RetiredError
+from ._remote.base_url import normalize_url
 from ._remote.chat_completions import ChatCompletions
-from ._remote.endpoint import normalize_url
 from ._remote.errors import ErrorResponse
 
 _ROUTE = "/openai/v1"
@@ -60,13 +60,14 @@ class AzureFoundry(ChatCompletions):
         """
         text = url.strip()
         text = text if "://" in text else f"https://{text}"
-        text = normalize_url(re.sub(r"\?api-version=[\w.-]*$", "", text), self.default_path)
-        parts = urlsplit(text)
+        text = re.sub(r"\?api-version=[\w.-]*$", "", text)
+        full = normalize_url(text, self.default_path)
+        parts, path = urlsplit(full), urlsplit(text).path
         azure = (parts.hostname or "").endswith(".azure.com")
-        found = _OTHER_ROUTES.search(parts.path)
+        found = _OTHER_ROUTES.search(path)
         if not (azure or found):
-            return text
-        before = parts.path[: found.start()] if found and not azure else ""
+            return full
+        before = path[: found.start()] if found and not azure else ""
         scheme = "https" if azure else parts.scheme
         return f"{scheme}://{parts.netloc}{before}{_ROUTE}"
 

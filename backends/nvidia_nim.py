@@ -13,8 +13,9 @@ from ._core.backend import Kind, Offer, Status, register
 from ._core.catalog import MODELS, ModelSpec
 from ._core.errors import BackendError, ModelNotFoundError, RetiredError, ServerError
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
+from ._remote.base_url import normalize_url
 from ._remote.chat_completions import ChatCompletions, ChatRequest
-from ._remote.endpoint import Endpoint, normalize_url, silence_timeout, timed_out
+from ._remote.endpoint import Endpoint, silence_timeout, timed_out
 from ._remote.errors import ErrorResponse
 
 if TYPE_CHECKING:

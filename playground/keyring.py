@@ -1,6 +1,6 @@
 """Keys and addresses that one visitor typed, in memory for one visit."""
 
-from backends import Connection
+from backends import Connection, clean_key, clean_pasted
 
 MAX_CHARACTERS = 4000
 """Length of a key or an address; real ones are far shorter."""
@@ -29,15 +29,11 @@ class Keyring:
         A new address drops the key that was typed for another one: a key goes nowhere unasked.
         """
         old = self._connections.get(backend, Connection())
-        url = old.base_url if address is None else address.strip()[:MAX_CHARACTERS] or None
-        secret = old.api_key if key is None else _key(key)
+        typed = clean_pasted((address or "")[:MAX_CHARACTERS])
+        url = old.base_url if address is None else typed or None
+        secret = old.api_key if key is None else clean_key(key[:MAX_CHARACTERS]) or None
         if url != old.base_url and not key:
             secret = None
         self._connections.pop(backend, None)
         if url or secret:
             self._connections[backend] = Connection(url, secret)
-
-
-def _key(text: str) -> str | None:
-    """The visible ASCII of a typed key, which may hold line breaks; `None` if nothing is left."""
-    return "".join(c for c in text if "!" <= c <= "~")[:MAX_CHARACTERS] or None

@@ -199,9 +199,9 @@ def test_a_keyring_shows_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "key"),
-    [(" sk-1\n", "sk-1"), ("sk-\n1", "sk-1"), ("sk-é\x001", "sk-1"), ("\u200b", None)],
+    [(" sk-1\n", "sk-1"), ("sk-\n1", "sk-1"), ("sk-\x001", "sk-1"), ("\u200b", None)],
 )
-def test_a_key_is_visible_ascii(typed: str, key: str | None) -> None:
+def test_a_key_is_kept_without_what_came_along(typed: str, key: str | None) -> None:
     ring = Keyring()
     ring.put("far", address="http://host", key=typed)
     assert ring.connection("far") == Connection("http://host", key)

@@ -705,7 +705,7 @@ def test_any_split_gives_the_same_text(texts: list[str], cuts: list[int], crlf: 
         ("https://host.example/v1/chat/completions", "https://host.example/v1"),
         ("https://host.example/openai/v1/", "https://host.example/openai/v1"),
         ("[::1]:8080", "http://[::1]:8080/v1"),
-        ("HTTPS://Host.Example/V1", "https://host.example/V1"),
+        ("HTTPS://Host.Example/V1", "https://host.example/v1"),
     ],
 )
 def test_addresses_as_people_type_them(typed: str, url: str) -> None:

@@ -17,7 +17,14 @@ from .._core.backend import (
     count_pictures,
 )
 from .._core.catalog import MODELS
-from .._core.errors import BackendError, BadRequestError, MissingKeyError, RetiredError, ServerError
+from .._core.errors import (
+    BackendConnectionError,
+    BackendError,
+    BadRequestError,
+    MissingKeyError,
+    RetiredError,
+    ServerError,
+)
 from .._core.types import (
     Chunk,
     Connection,
@@ -48,7 +55,7 @@ if TYPE_CHECKING:
 _STREAM_OPTIONS: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 """Part of every request: stream the answer, and report the token counts at its end."""
 
-_UNUSABLE_STATUSES = frozenset({401, 403, 410, 429, 502, 503, 504})
+_UNUSABLE_STATUSES = frozenset({401, 403, 407, 410, 429, 502, 503, 504})
 """Statuses of a list request that mean that the server is unusable, not that it has no list."""
 
 REUSE_TIMEOUT = 0.1
@@ -229,6 +236,10 @@ class ChatCompletions(RemoteBackend):
             async with aclosing(retry_once(lambda: self._stream_once(endpoint, request))) as items:
                 async for item in items:
                     yield item
+        except BackendConnectionError as error:
+            if (better := await self._if_encrypted(endpoint, error)) is error:
+                raise
+            raise better from error
         except BadRequestError as error:
             if not error.values.get("refuses_usage"):
                 raise
@@ -339,6 +350,8 @@ class ChatCompletions(RemoteBackend):
         """
         import openai
 
+        from .transport import wants_https
+
         endpoint = self.resolve_endpoint(connection)
         async with self.clients.use(endpoint.url) as client:
             try:
@@ -351,13 +364,22 @@ class ChatCompletions(RemoteBackend):
                 return _parse_model_ids(listed)
             except openai.APIStatusError as error:
                 # A missing list is no failure; a proxy whose server is away is one.
+                if refused := wants_https(self.label, endpoint.url, error.response.text):
+                    raise refused from error
                 if error.status_code in _UNUSABLE_STATUSES or 300 <= error.status_code < 400:
                     raise self._map_sdk_error(_LIST_REQUEST, error, endpoint, False) from error
                 return None
             except openai.OpenAIError as error:
-                raise self._map_sdk_error(_LIST_REQUEST, error, endpoint, False) from error
+                mapped = self._map_sdk_error(_LIST_REQUEST, error, endpoint, False)
+                raise await self._if_encrypted(endpoint, mapped) from error
             except (ValueError, RecursionError):
                 return None
+
+    async def _if_encrypted(self, endpoint: Endpoint, error: BackendError) -> BackendError:
+        """The same error, or that the server that hung up wants https."""
+        from .transport import if_encrypted
+
+        return await if_encrypted(self.label, endpoint.url, error)
 
     def _map_sdk_error(
         self, request: ChatRequest, error: "openai.OpenAIError", endpoint: Endpoint, begun: bool
@@ -365,16 +387,17 @@ class ChatCompletions(RemoteBackend):
         """The `BackendError` for an exception of the SDK; `begun`: after the first token."""
         import openai
 
-        from .transport import transport_error
+        from .transport import transport_error, wants_https
 
         model, pictures = request.model, request.pictures
-
         if isinstance(error, openai.APIStatusError):
             if error.status_code == 401 and not endpoint.key:
                 return MissingKeyError(
                     f"{self.label} wants a key.", "Type it on the Models tab.", status=401
                 )
             sent = error.response
+            if refused := wants_https(self.label, endpoint.url, sent.text):
+                return refused
             response = ErrorResponse.parse(error.status_code, sent.text, sent.headers, pictures)
             mapped = self.map_error(model, response.redacted(endpoint.key))
             asked = "stream_options" in request.body

@@ -4,24 +4,24 @@ import asyncio
 import math
 import os
 import random
-import re
 import time
 from asyncio import sleep
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
-from urllib.parse import urlsplit
 
 from .._core.backend import Backend, Status
 from .._core.errors import (
+    AuthenticationError,
     BackendConnectionError,
     BackendError,
     BackendTimeoutError,
-    BadRequestError,
     MissingKeyError,
 )
+from .._core.pasted import clean_key, clean_pasted, unsendable
 from .._core.types import Chunk, Connection, Progress
+from .base_url import normalize_url
 
 CONNECT_TIMEOUT = 5.0
 """Seconds within which a connection must be made."""
@@ -125,7 +125,7 @@ class RemoteBackend(Backend):
 
     def configured_address(self) -> str | None:
         """The address from the environment, or else `default_address`."""
-        return os.environ.get(self.address_env or "") or self.default_address
+        return clean_pasted(os.environ.get(self.address_env or "", "")) or self.default_address
 
     def normalize_base_url(self, url: str) -> str:
         """The base URL of requests for an address as people type it. Raises `BadRequestError`."""
@@ -143,9 +143,10 @@ class RemoteBackend(Backend):
         """Base URL and key of a request: typed ones first, then those of the environment.
 
         A key from the environment never goes to an address that a visitor typed.
-        Raises `BadRequestError`, `BackendConnectionError` or `MissingKeyError`.
+        Raises `BadRequestError`, `BackendConnectionError`, `MissingKeyError`, or
+        `AuthenticationError` for a key that no request can carry.
         """
-        typed = connection.base_url if connection else None
+        typed = clean_pasted(connection.base_url or "") if connection else ""
         url = typed or self.configured_address()
         if not url:
             variable = f", or set {self.address_env} before the start" if self.address_env else ""
@@ -155,16 +156,24 @@ class RemoteBackend(Backend):
                 reason="no_address",
             )
         url = self.normalize_base_url(url)
-        key = connection.api_key if connection else None
+        key, variable = clean_key(connection.api_key or "") if connection else "", ""
         if not key and not typed and self.key_env and self.accepts_env_key(url):
-            key = os.environ.get(self.key_env)
+            key, variable = clean_key(os.environ.get(self.key_env, "")), self.key_env
         if not key and self.requires_key_at(url):
             raise MissingKeyError(
                 f"{self.label} needs a key.",
                 f"Type it on the Models tab, or set {self.key_env} before the start.",
                 variable=self.key_env,
             )
-        return Endpoint(url, key)
+        if what := unsendable(key):
+            raise AuthenticationError(
+                f"The key {f'in {variable}' if variable else 'that was typed'} for {self.label} "
+                f"holds {what}: no key does, and it cannot be sent.",
+                "Copy it once more, whole, "
+                + (f"and set {variable} anew." if variable else "and type it on the Models tab."),
+                reason="bad_key",
+            )
+        return Endpoint(url, key or None)
 
     def snippet_target(self, connection: Connection | None) -> tuple[str, bool]:
         """Base URL for a code snippet, and whether its request sends a key; never raises.
@@ -194,48 +203,6 @@ class RemoteBackend(Backend):
         if error.code == "retired":
             return Status("retired", str(error), code, values)
         return Status("unreachable", str(error), code, values)
-
-
-_HOST_PATTERN = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[\w.-]+)?")
-"""Host names in ASCII (international ones in their `xn--` form) and IP addresses."""
-
-
-def normalize_url(url: str, default_path: str) -> str:
-    """The base URL for an address as people type it. Raises `BadRequestError` if it is none.
-
-    `localhost:8000` becomes `http://localhost:8000/v1`, and
-    `https://host/v1/chat/completions` becomes `https://host/v1`.
-    """
-    text = url.strip()
-    if "://" not in text:
-        text = f"http://{text}"
-    text = text.rstrip("/").removesuffix("/chat/completions").rstrip("/")
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host, parts = None, urlsplit("")
-    if (
-        not host
-        or not _HOST_PATTERN.fullmatch(host)
-        or ("[" in parts.netloc and ":" not in host)
-        or not (text.isprintable() and text.isascii())
-        or parts.scheme.lower() not in ("http", "https")
-        or len(text) > 2000
-    ):
-        raise BadRequestError(
-            "This is not the address of a server.",
-            "It looks like http://localhost:8000/v1 or https://example.com/v1.",
-            reason="bad_address",
-        )
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise BadRequestError(
-            "An address must not hold a name, a password or a question mark.",
-            "Type the key into its own field.",
-            reason="bad_address",
-        )
-    host = parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower()).geturl()
-    return host if parts.path else host + default_path
 
 
 def parse_count(value: object) -> int | None:

@@ -3,9 +3,12 @@
 Imports httpx2, OpenAI's SDK's own client: so it is imported when the first client is built.
 """
 
+import asyncio
+import re
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import httpx2
@@ -14,6 +17,8 @@ from .._core.errors import BackendConnectionError, BackendError, ServerError
 from .endpoint import connection_failed, disconnected, timed_out
 from .http import sent_headers
 
+TLS_GREETING = 1.0
+"""Seconds in which a server must answer the greeting of an encrypted connection."""
 MAX_BODY = 1_000_000
 """Bytes of an error response or a list that are read; the rest is left."""
 
@@ -21,20 +26,53 @@ MAX_BODY = 1_000_000
 def build_client(
     url: str, *, timeout: httpx2.Timeout, uses_proxies: bool = True
 ) -> httpx2.AsyncClient:
-    """A client for the requests to one base URL; it follows no redirects."""
-    transport = BoundedTransport(proxy_for(url) if uses_proxies else None)
+    """A client for the requests to one base URL; it follows no redirects.
+
+    Raises `BackendConnectionError` if the proxy or the certificates that the environment names are
+    of no use.
+    """
+    proxy = proxy_for(url) if uses_proxies else None
+    try:
+        transport = BoundedTransport(proxy)
+    except (ValueError, ImportError, httpx2.InvalidURL) as error:  # no such scheme, or no package
+        raise BackendConnectionError(
+            "The proxy that this machine's environment names cannot be used: only http:// and "
+            "https:// are understood here.",
+            f"Change HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or name {urlsplit(url).hostname} in "
+            "NO_PROXY, and start the page again.",
+            reason="proxy",
+        ) from error
+    except OSError as error:  # `ssl.SSLError` is one
+        raise BackendConnectionError(
+            "The file of certificates that this machine's environment names cannot be read.",
+            "Correct SSL_CERT_FILE or SSL_CERT_DIR, and start the page again.",
+            reason="tls",
+        ) from error
     return httpx2.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False)
 
 
 def proxy_for(url: str) -> str | None:
     """The proxy that the environment names for a URL; never one for this machine itself."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    own = host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")
-    if own or urllib.request.proxy_bypass(host):
+    host = (parts.hostname or "").rstrip(".")
+    if _is_this_machine(host) or urllib.request.proxy_bypass(host):
         return None
     proxies = urllib.request.getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    # As curl reads it: a proxy without a scheme is an HTTP proxy.
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a host is an address of the loopback, or a name that never leads elsewhere."""
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761
+        return True
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return mapped.is_loopback or mapped.is_unspecified
 
 
 def transport_error(
@@ -64,9 +102,61 @@ def transport_error(
             f"The proxy that this machine's environment names does not lead to {url}.",
             "Look at HTTP_PROXY and HTTPS_PROXY, or name the host in NO_PROXY.",
         )
-    if reason := next((why for one in _causes(error) if (why := _tls_failure(one))), None):
-        return BackendConnectionError(f"{label} at {url}: {reason[0]}", reason[1], reason="tls")
-    return connection_failed(label, url, error, pictures)
+    if failed := next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None):
+        what, hint = _tls_failure(failed)
+        return BackendConnectionError(f"{label} at {url}: {what}", hint, reason="tls")
+    failed = connection_failed(label, url, error, pictures)
+    if proxy_for(url) and not failed.values.get("closed"):
+        failed.hint = "It was asked through the proxy that this machine's environment names " + (
+            "(HTTP_PROXY, HTTPS_PROXY or ALL_PROXY): is that there? Or name the host in NO_PROXY."
+        )
+    return failed
+
+
+async def if_encrypted(label: str, url: str, error: BackendError) -> BackendError:
+    """The error for a server that hung up: that it speaks https, if http was asked of it.
+
+    Most servers that want an encrypted connection close any other without a word, so it is greeted
+    once in their way.
+    """
+    parts = urlsplit(url)
+    if not error.values.get("closed") or parts.scheme != "http" or proxy_for(url):
+        return error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent
+    try:
+        async with asyncio.timeout(TLS_GREETING):
+            _, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or 80, ssl=context, server_hostname=parts.hostname
+            )
+    except (OSError, TimeoutError, ValueError):
+        return error
+    writer.close()
+    return _wants_https(label, url)
+
+
+def wants_https(label: str, url: str, text: str) -> BackendError | None:
+    """The error for a response that refuses plain http; `None` for any other.
+
+    nginx, Apache and servers in Go answer 400, with those words in a page or a line of text.
+    """
+    plain = url.startswith("http:") and _PLAIN_HTTP_REFUSED.search(text[:2000])
+    return _wants_https(label, url) if plain else None
+
+
+_PLAIN_HTTP_REFUSED = re.compile(
+    r"plain HTTP request was sent to HTTPS|HTTP request to an HTTPS server"
+    r"|speaking plain HTTP to an SSL",
+    re.IGNORECASE,
+)
+
+
+def _wants_https(label: str, url: str) -> BackendError:
+    return BackendConnectionError(
+        f"{label} at {url}: it speaks https only.",
+        "Type the address with https:// instead of http://.",
+        reason="tls",
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -76,29 +166,40 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-_CERTIFICATE_FAILURES = {10: "has expired", 18: "is signed by itself", 19: "is signed by itself"}
-"""OpenSSL's numbers (`X509_V_ERR_*` in `openssl/x509_vfy.h`)."""
+_OWN_CERTIFICATE = (
+    "If the server is yours, add its certificate to those that this machine trusts (or name it in "
+    "SSL_CERT_FILE) and start the page again. In your own network, http:// does without."
+)
+_CERTIFICATE_FAILURES = {
+    **dict.fromkeys((18, 19), ("is signed by nobody but itself", _OWN_CERTIFICATE)),
+    **dict.fromkeys(
+        (2, 20, 21), ("is signed by nobody that this machine trusts", _OWN_CERTIFICATE)
+    ),
+    9: ("is not valid yet", "Is the clock of this machine, or of that one, wrong?"),
+    10: (
+        "has expired",
+        "Whoever runs the server has to renew it. Or is this machine's clock wrong?",
+    ),
+    **dict.fromkeys(
+        (62, 63, 64),
+        ("is for another name", "Type the name that it was made for, as its owner gives it."),
+    ),
+}
+"""What is wrong with a certificate and what to do, by OpenSSL's numbers (`X509_V_ERR_*` in
+`openssl/x509_vfy.h`)."""
+_PLAIN_REPLIES = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
+"""What OpenSSL calls a reply that is no TLS, by version."""
 
 
-def _tls_failure(error: BaseException) -> tuple[str, str] | None:
-    """What failed in encrypting a connection, and what to do; `None` if nothing did."""
+def _tls_failure(error: ssl.SSLError) -> tuple[str, str]:
+    """What failed in encrypting a connection, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        what = _CERTIFICATE_FAILURES.get(error.verify_code, "is not trusted here")
-        if error.verify_code == 62 or "match" in error.verify_message.lower():
-            what = "is for another name"
-        return (
-            f"its certificate {what}.",
-            "If the server is yours, add its certificate by SSL_CERT_FILE before the start, or use "
-            "http:// in your own network.",
-        )
-    if isinstance(error, ssl.SSLError):
-        plain = error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
-        return (
-            ("it speaks plain http.", "Type the address with http:// instead of https://.")
-            if plain
-            else ("no encrypted connection can be made.", "Check the address and its certificate.")
-        )
-    return None
+        other = ("is not trusted here", _OWN_CERTIFICATE)
+        what, hint = _CERTIFICATE_FAILURES.get(error.verify_code, other)
+        return f"its certificate {what}.", hint
+    if error.reason in _PLAIN_REPLIES:
+        return "it speaks plain http.", "Type the address with http:// instead of https://."
+    return "no encrypted connection can be made.", "Check the address and its certificate."
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from backends import REGISTRY, BadRequestError, GenerationParams
+from backends import REGISTRY, BadRequestError, GenerationParams, clean_name
 from playground.answer import Request
 from playground.conversation import MAX_NAME, SIDES, Conversation, Turn
 from playground.keyring import Keyring
@@ -18,12 +18,17 @@ def _text(value: object) -> object:
     return "" if value is None else strip_controls(value) if isinstance(value, str) else value
 
 
+def _model_name(value: object) -> object:
+    return clean_name(text) if isinstance(text := _text(value), str) else text
+
+
 def optional(value: object) -> object:
     """Return `None` for an empty field."""
     return None if value == "" else value
 
 
 Text = Annotated[str, BeforeValidator(_text)]
+ModelName = Annotated[str, BeforeValidator(_model_name)]
 Whole = Annotated[int | None, BeforeValidator(optional)]
 
 
@@ -34,9 +39,9 @@ class Form(BaseModel):
 
     prompt: Text = ""
     left_backend: Text = ""
-    left_model: Text = ""
+    left_model: ModelName = ""
     right_backend: Text = ""
-    right_model: Text = ""
+    right_model: ModelName = ""
     system: Text = ""
     temperature: float | None = None
     max_tokens: Whole = None

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from backends import MODELS, REGISTRY, Offer, Status
+from backends import MODELS, REGISTRY, Offer, Status, clean_name
 from playground.health import BackendHealth, HealthMonitor, backends_for
 from playground.keyring import Keyring
 from playground.limits import Limits
@@ -98,6 +98,7 @@ async def find_offer(
 
 def offer_of(health: BackendHealth | None, model: str) -> Offer | None:
     """Return the offer of a model; one that is not listed too if custom names are accepted."""
+    model = clean_name(model)
     if health is None or not model:
         return None
     listed = next((offer for offer in health.offers if offer.model == model), None)
