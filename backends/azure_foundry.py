@@ -11,6 +11,7 @@ from ._core.errors import BackendError, ModelNotFoundError, RetiredError
 from ._remote.base_url import normalize_url
 from ._remote.chat_completions import ChatCompletions
 from ._remote.errors import ErrorResponse
+from ._remote.model_list import ListedModel
 
 _ROUTE = "/openai/v1"
 _OTHER_ROUTES = re.compile(r"/(openai|models|api/projects)(/|$)")
@@ -75,15 +76,16 @@ class AzureFoundry(ChatCompletions):
         """See `ChatCompletions.auth_headers`."""
         return {"api-key": key} if key else {}
 
-    def reachable_status(self, listed: Sequence[str] | None, url: str) -> Status:
+    def reachable_status(self, listed: Sequence[ListedModel] | None, url: str) -> Status:
         """See `ChatCompletions.reachable_status`; Azure lists what can be deployed, not what is."""
         return Status("ready", "It answers. Models go by their deployments' names.", "ready_azure")
 
-    def offers(self, listed: Sequence[str] | None, url: str) -> list[Offer]:
+    def offers(self, listed: Sequence[ListedModel] | None, url: str) -> list[Offer]:
         """The Phi-4 family by its default deployment names, and other Phi models in the list."""
         defaults = {model.lower() for model in self.fallback_models}
-        listed = [model for model in dict.fromkeys(listed or ()) if model.lower() not in defaults]
-        specs = {model: self.spec_of(model) for model in (*self.fallback_models, *listed)}
+        ids = dict.fromkeys(one.id for one in listed or ())
+        others = (model for model in ids if model.lower() not in defaults)
+        specs = {model: self.spec_of(model) for model in (*self.fallback_models, *others)}
         return [
             Offer(model, spec, _model_status(spec))
             for model, spec in specs.items()

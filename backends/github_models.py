@@ -67,6 +67,10 @@ class GitHubModels(ChatCompletions):
         """See `ChatCompletions.auth_headers`; adds those of GitHub's API."""
         return _HEADERS | super().auth_headers(key)
 
+    def publishes_names(self, url: str) -> bool:
+        """See `ChatCompletions.publishes_names`; GitHub's catalog is one."""
+        return True
+
     def models_url(self, url: str) -> str:
         """See `ChatCompletions.models_url`; the catalog is beside the base URL, not below it."""
         root, _, _ = url.removesuffix(_ROUTE).partition("/orgs/")

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from ._remote.base_url import normalize_url
 from ._remote.chat_completions import ChatCompletions, ChatRequest
 from ._remote.endpoint import Endpoint, silence_timeout, timed_out
 from ._remote.errors import ErrorResponse
+from ._remote.model_list import ListedModel
 
 if TYPE_CHECKING:
     import openai
@@ -92,6 +94,10 @@ class NvidiaNIM(ChatCompletions):
         full = normalize_url(url, self.default_path)
         return re.sub("^http:", "https:", full) if self.is_nvidia(full) else full
 
+    def publishes_names(self, url: str) -> bool:
+        """See `ChatCompletions.publishes_names`; those of NVIDIA's catalog are."""
+        return self.is_nvidia(url)
+
     def requires_key_at(self, url: str) -> bool:
         """See `RemoteBackend.requires_key_at`; a container needs none."""
         return self.is_nvidia(url)
@@ -106,7 +112,7 @@ class NvidiaNIM(ChatCompletions):
 
     # ── Which listed models work ───────────────────────────────────────────────────────────────
 
-    def reachable_status(self, listed: Sequence[str] | None, url: str) -> Status:
+    def reachable_status(self, listed: Sequence[ListedModel] | None, url: str) -> Status:
         """See `ChatCompletions.reachable_status`; counts the Phi models not known to be retired."""
         if listed is None or not self.is_nvidia(url):
             return super().reachable_status(listed, url)
@@ -118,11 +124,14 @@ class NvidiaNIM(ChatCompletions):
         message = f"NVIDIA lists {models}. Some listed models no longer answer; Check tries them."
         return Status("ready", message, "ready_listing", {"models": left})
 
-    def offers(self, listed: Sequence[str] | None, url: str) -> list[Offer]:
+    def offers(self, listed: Sequence[ListedModel] | None, url: str) -> list[Offer]:
         """The models of a container; at NVIDIA the Phi models, whether still listed or not."""
-        ids = listed or ()
         if not self.is_nvidia(url):
-            return [Offer(name, self.spec_of(name), self._model_status(name, url)) for name in ids]
+            return [
+                replace(offer, status=self._model_status(offer.model, url))
+                for offer in super().offers(listed, url)
+            ]
+        ids = [one.id for one in listed or ()]
         specs = {name: self.spec_of(name) for name in (*ids, *self.fallback_models)}
         return [
             Offer(name, spec, self._model_status(name, url, spec, listed is None or name in ids))

@@ -295,14 +295,24 @@ async def test_pictures_in_their_order(backend: Backend, stub: Stub) -> None:
     assert others == ["Cats.", "Hello"]
 
 
-@ALL
+@pytest.mark.parametrize("backend", [NIM, GITHUB], ids=lambda one: one.id)
 async def test_a_picture_for_a_model_that_reads_none_is_refused_before_any_request(
-    backend: Backend, stub: Stub
+    backend: Backend, hosted: Stub
 ) -> None:
-    steps = backend.stream(MODELS[backend], (PICTURE,), PLAIN, typed(stub, backend))
+    steps = backend.stream(MODELS[backend], (PICTURE,), PLAIN, typed(hosted, backend))
     with pytest.raises(BadRequestError, match="Phi-4-mini reads text only"):
         await anext(steps)
-    assert stub.seen == []
+    assert hosted.seen == []
+
+
+@pytest.mark.parametrize("backend", [NIM, AZURE], ids=lambda one: one.id)
+async def test_where_anybody_may_name_a_model_its_name_refuses_nothing(
+    backend: Backend, stub: Stub
+) -> None:
+    """A container, and a deployment."""
+    stub.on(chat(backend), stream(delta("A cat", "stop")))
+    steps = backend.stream(MODELS[backend], (PICTURE,), PLAIN, typed(stub, backend))
+    assert "".join([step.text async for step in steps if isinstance(step, Chunk)]) == "A cat"
 
 
 @ALL

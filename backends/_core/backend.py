@@ -61,6 +61,8 @@ class Offer:
     """Bytes of main memory that it takes while it answers; `None` where that is not known."""
     bytes_per_token: int | None = None
     """Bytes of weights that are read for each token; `None` where that is not known."""
+    context: int | None = None
+    """Tokens of prompt and answer together, as a server says that it serves the model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ from .endpoint import (
 )
 from .errors import ErrorResponse, map_error
 from .http import ClientCache, use_credentials
+from .model_list import ListedModel, parse_models
 from .sse import EventDecoder
 from .stream_reader import StreamReader, fewest_tokens, is_error
 
@@ -60,9 +61,6 @@ _UNUSABLE_STATUSES = frozenset({401, 403, 407, 410, 429, 502, 503, 504})
 
 REUSE_TIMEOUT = 0.1
 """Seconds that the end of a response may take after its answer has ended."""
-
-MAX_MODEL_NAME, MAX_LISTED_MODELS = 200, 2_000
-"""Characters of a model's id and models of a list that are read at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +125,19 @@ class ChatCompletions(RemoteBackend):
         """
         return url if self.kind == "server" else None
 
+    def publishes_names(self, url: str) -> bool:
+        """Whether the names of models at a base URL are those of a published catalog.
+
+        Elsewhere anybody may have given them, and what they suggest is a guess.
+        """
+        return False
+
     def models_url(self, url: str) -> str:
         """The list of models: a path below the base URL, or a whole URL."""
         return "/models"
 
-    def reachable_status(self, listed: Sequence[str] | None, url: str) -> Status:
-        """The status of a server that answers; `listed` are its ids, `None` if it has no list."""
+    def reachable_status(self, listed: Sequence[ListedModel] | None, url: str) -> Status:
+        """The status of a server that answers; `listed` are its models, `None` without a list."""
         if listed is None:
             return Status(
                 "ready", "It answers, but lists no models: type a model's name.", "ready_unlisted"
@@ -140,10 +145,17 @@ class ChatCompletions(RemoteBackend):
         models = "1 model" if len(listed) == 1 else f"{len(listed)} models"
         return Status("ready", f"It answers and lists {models}.", "ready_server")
 
-    def offers(self, listed: Sequence[str] | None, url: str) -> list[Offer]:
+    def offers(self, listed: Sequence[ListedModel] | None, url: str) -> list[Offer]:
         """The models of a server that answers, in any order; `listed` as above."""
-        ready = Status("ready", "The server has it.", "ready_listed")
-        return [Offer(model, self.spec_of(model), ready) for model in listed or ()]
+        return [self.listed_offer(one, url) for one in listed or ()]
+
+    def listed_offer(self, model: ListedModel, url: str) -> Offer:
+        """A model as the server tells of it. What only its name suggests rules nothing out."""
+        spec = model.spec(self.spec_of(model.id))
+        if model.reads is None and not self.publishes_names(url):
+            spec = replace(spec, modalities=tuple(dict.fromkeys((*spec.modalities, "image"))))
+        status = Status("ready", model.sentence, "ready_listed")
+        return Offer(model.id, spec, status, context=model.context)
 
     def reader(self, url: str, request: ChatRequest, key: str | None = None) -> StreamReader:
         """What reads the events of a response from this base URL; `key` is left out of errors."""
@@ -226,8 +238,9 @@ class ChatCompletions(RemoteBackend):
     ) -> AsyncGenerator[Chunk | Progress, None]:
         """Answer the conversation over HTTP; see `Backend.stream`."""
         self.check_packages()
-        check_pictures(self.spec_of(model), messages)
         endpoint = self.resolve_endpoint(connection)
+        if self.publishes_names(endpoint.url):
+            check_pictures(self.spec_of(model), messages)
         ask = self.request, model, messages, params
         # Encoding pictures on the event loop would delay all other answers.
         pictures = count_pictures(messages)
@@ -293,7 +306,7 @@ class ChatCompletions(RemoteBackend):
                 return f"{self.label} was retired on {day}. Instead: {gone.successor}."
         except BackendError:
             pass  # what else is missing is no matter here
-        offers = (offer for offer in self.offers([model], url) if offer.model == model)
+        offers = (offer for offer in self.offers([ListedModel(model)], url) if offer.model == model)
         status = next((offer.status for offer in offers), None)
         return status.message if status and status.state == "retired" else ""
 
@@ -343,8 +356,8 @@ class ChatCompletions(RemoteBackend):
         """The response's body, piece by piece; for services that may first say it comes later."""
         return response.iter_bytes()
 
-    async def list_models(self, connection: Connection | None) -> list[str] | None:
-        """The model ids that the server lists; `None` if it answers without a readable list.
+    async def list_models(self, connection: Connection | None) -> list[ListedModel] | None:
+        """The models that the server lists; `None` if it answers without a readable list.
 
         Raises `BackendError`.
         """
@@ -359,9 +372,9 @@ class ChatCompletions(RemoteBackend):
                     # As text: the SDK's own type fails where the list has another shape.
                     text = await client.get(self.models_url(endpoint.url), cast_to=str)
                 listed = clean_json(json.loads(text))
-                if is_error(listed) and not _parse_model_ids(listed):
+                if is_error(listed) and not parse_models(listed):
                     raise self.map_error("", ErrorResponse(None, listed).redacted(endpoint.key))
-                return _parse_model_ids(listed)
+                return parse_models(listed)
             except openai.APIStatusError as error:
                 # A missing list is no failure; a proxy whose server is away is one.
                 if refused := wants_https(self.label, endpoint.url, error.response.text):
@@ -458,16 +471,6 @@ def _message_content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
 def data_url(image: ImagePart) -> str:
     """A picture as a `data:` URL."""
     return f"data:{image.media_type};base64,{base64.b64encode(image.data).decode('ascii')}"
-
-
-def _parse_model_ids(listed: Any) -> list[str] | None:
-    """The model ids in a list of any shape that servers send; `None` if it is none."""
-    rows = listed.get("data", listed.get("models")) if isinstance(listed, dict) else listed
-    if not isinstance(rows, list):
-        return None
-    names = [row.get("id") or row.get("name") if isinstance(row, dict) else row for row in rows]
-    names = [name for name in names if isinstance(name, str) and 0 < len(name) <= MAX_MODEL_NAME]
-    return names[:MAX_LISTED_MODELS]
 
 
 def _build_client(url: str, uses_proxies: bool) -> "openai.AsyncOpenAI":
