@@ -13,7 +13,7 @@ from ._core.backend import (
     Status,
     register,
 )
-from ._core.catalog import MODELS, Modality, ModelSpec, known_model
+from ._core.catalog import MODELS, Modality, ModelSpec
 from ._core.errors import (
     AuthenticationError,
     BackendConnectionError,
@@ -31,6 +31,7 @@ from ._core.errors import (
     RetiredError,
     ServerError,
 )
+from ._core.names import known_model
 from ._core.pasted import clean_key, clean_name, clean_pasted
 from ._core.types import (
     Chunk,

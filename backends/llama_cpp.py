@@ -11,13 +11,14 @@ from importlib import import_module
 from typing import ClassVar, cast
 
 from ._core.backend import CONTEXT_CAP, Health, Offer, Status, check_pictures, register
-from ._core.catalog import MODELS, ModelSpec, known_model
+from ._core.catalog import MODELS, ModelSpec
 from ._core.errors import (
     BackendConnectionError,
     BackendError,
     ContextLengthError,
     ModelNotFoundError,
 )
+from ._core.names import known_model
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress, Role, Timings
 from ._core.unicode import clean
 from ._local import gguf, llama_server

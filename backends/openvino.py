@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from ._core.backend import Health, Offer, Status, register
-from ._core.catalog import known_model
 from ._core.errors import MissingDependencyError
+from ._core.names import known_model
 from ._core.types import Connection, GenerationParams, Message
 from ._local import openvino_devices, openvino_text
 from ._local.builds import Build, BuildBackend, closing_helps, program_context

@@ -7,8 +7,9 @@ from datetime import date
 from importlib.util import find_spec
 from typing import ClassVar, Literal, TypeVar
 
-from .catalog import ModelSpec, known_model
+from .catalog import ModelSpec
 from .errors import BadRequestError, MissingDependencyError
+from .names import known_model
 from .types import Chunk, Connection, GenerationParams, Message, Progress
 
 CONTEXT_CAP = 4096

@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from typing import Literal
-
-from .names import is_form_of, main_part
 
 Modality = Literal["text", "image", "audio"]
 Lifecycle = Literal["current", "superseded", "demonstration"]
@@ -303,48 +300,3 @@ MODELS: dict[str, ModelSpec] = {
     )
 }
 """Every model the playground knows, by key, in the order in which pickers show them."""
-
-_OLLAMA = {
-    "phi3": "phi-3-mini-4k",
-    "phi3:mini": "phi-3-mini-4k",
-    "phi3:medium": "phi-3-medium-4k",
-    "phi3:14b": "phi-3-medium-4k",
-    "phi3.5": "phi-3.5-mini",
-}
-"""Names of Ollama's library that are not those of a publisher; other servers took them over."""
-
-
-@lru_cache(4096)
-def known_model(name: str) -> ModelSpec:
-    """The catalog's model that a server's name means: `phi-4-mini-instruct-q4.gguf` is one.
-
-    A guess: what a server tells about the model itself counts more.
-    """
-    part = main_part(name)
-    plain = part.removesuffix(":latest")
-    found = MODELS.get(_OLLAMA.get(plain, "")) or next(
-        (spec for spec in MODELS.values() for known in _names(spec) if is_form_of(part, known)),
-        None,
-    )
-    return found or unknown_model(name)
-
-
-def unknown_model(name: str) -> ModelSpec:
-    """A model that is not in the catalog: it stands for itself and has no facts."""
-    return ModelSpec(
-        key=name,
-        label=name,
-        family="",
-        parameters=0,
-        active_parameters=0,
-        context=0,
-        languages=(),
-        modalities=("text", "image"),  # nobody knows: the server will say
-        licence="",
-        source="",
-    )
-
-
-def _names(spec: ModelSpec) -> tuple[str, ...]:
-    """The names under which a model is published: our own, and that of its repository."""
-    return (spec.key, spec.hub_id.rpartition("/")[2]) if spec.hub_id else (spec.key,)

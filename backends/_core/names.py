@@ -6,7 +6,9 @@ who published it, how its numbers are rounded, when, and in which form. `llava-p
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
+
+from .catalog import MODELS, ModelSpec
 
 _BETWEEN = "[-_.: ]"
 _PUBLISHER = r"(?:microsoft[-_.])?"
@@ -52,7 +54,7 @@ def main_part(name: str) -> str:
     return next(named, parts[-1] if parts else "")
 
 
-def is_form_of(part: str, published: str) -> bool:
+def _is_form_of(part: str, published: str) -> bool:
     """Whether the main part of a name means the model that was published under another name."""
     return bool(_pattern(published.casefold()).fullmatch(part))
 
@@ -62,3 +64,49 @@ def _pattern(published: str) -> re.Pattern[str]:
     """What a published name looks like elsewhere: `phi-3.5-mini` as `Phi3_5-mini-Q4`."""
     pieces = re.findall(r"\d+[a-z]+|[a-z]+|\d+", published)
     return re.compile(_PUBLISHER + f"{_BETWEEN}?".join(pieces) + _SUFFIXES)
+
+
+_OLLAMA = {
+    "phi3": "phi-3-mini-4k",
+    "phi3:mini": "phi-3-mini-4k",
+    "phi3:medium": "phi-3-medium-4k",
+    "phi3:14b": "phi-3-medium-4k",
+    "phi3.5": "phi-3.5-mini",
+}
+"""Names of Ollama's library that are not those of a publisher; other servers took them over."""
+
+
+@lru_cache(4096)
+def known_model(name: str) -> ModelSpec:
+    """The catalog's model that a server's name means: `phi-4-mini-instruct-q4.gguf` is one.
+
+    A guess: what a server tells about the model itself counts more.
+    """
+    part = main_part(name)
+    plain = part.removesuffix(":latest")
+    found = MODELS.get(_OLLAMA.get(plain, "")) or next(
+        (spec for spec in MODELS.values() for known in _names(spec) if _is_form_of(part, known)),
+        None,
+    )
+    return found or unknown_model(name)
+
+
+def unknown_model(name: str) -> ModelSpec:
+    """A model that is not in the catalog: it stands for itself and has no facts."""
+    return ModelSpec(
+        key=name,
+        label=name,
+        family="",
+        parameters=0,
+        active_parameters=0,
+        context=0,
+        languages=(),
+        modalities=("text", "image"),  # nobody knows: the server will say
+        licence="",
+        source="",
+    )
+
+
+def _names(spec: ModelSpec) -> tuple[str, ...]:
+    """The names under which a model is published: our own, and that of its repository."""
+    return (spec.key, spec.hub_id.rpartition("/")[2]) if spec.hub_id else (spec.key,)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from .._core.backend import Health, Offer, Status
-from .._core.catalog import MODELS, ModelSpec, known_model
+from .._core.catalog import MODELS, ModelSpec
 from .._core.errors import BackendError, ModelNotFoundError
+from .._core.names import known_model
 from .._core.types import Connection, GenerationParams, Message, Progress
 from . import weights
 from .backend import LocalBackend, look, too_large

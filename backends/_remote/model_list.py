@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from .._core.catalog import MODELS, Modality, ModelSpec, known_model, unknown_model
-from .._core.names import main_part
+from .._core.catalog import MODELS, Modality, ModelSpec
+from .._core.names import known_model, main_part, unknown_model
 from .endpoint import parse_count
 
 MAX_MODEL_NAME, MAX_LISTED_MODELS = 200, 2_000

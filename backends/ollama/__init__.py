@@ -21,8 +21,9 @@ from .._core.backend import (
     count_pictures,
     register,
 )
-from .._core.catalog import MODELS, Modality, ModelSpec, known_model
+from .._core.catalog import MODELS, Modality, ModelSpec
 from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
+from .._core.names import known_model
 from .._core.types import Chunk, Connection, GenerationParams, ImagePart, Message, Part, Progress
 from .._local.machine import gigabytes
 from .._remote.endpoint import (
