@@ -11,6 +11,7 @@ from ._core.backend import (
     Offer,
     Retirement,
     Status,
+    base_id,
     register,
 )
 from ._core.catalog import MODELS, Modality, ModelSpec
@@ -95,6 +96,7 @@ __all__ = [
     "TextPart",
     "Timings",
     "Usage",
+    "base_id",
     "capacity",
     "clean_key",
     "clean_name",

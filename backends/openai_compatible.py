@@ -2,13 +2,16 @@
 
 from typing import ClassVar
 
-from ._core.backend import Kind, register
+from ._core.backend import Backend, Kind, register
 from ._remote.chat_completions import ChatCompletions
 
 
 @register
 class OpenAICompatible(ChatCompletions):
-    """Any server that speaks chat/completions, at an address that the visitor types."""
+    """Any server that speaks chat/completions, at an address that the visitor types.
+
+    There may be several, one model each being usual: further ones have names.
+    """
 
     id: ClassVar[str] = "openai_compatible"
     label: ClassVar[str] = "OpenAI-compatible server"
@@ -18,4 +21,22 @@ class OpenAICompatible(ChatCompletions):
     help: ClassVar[str] = (
         "Start one, for example `vllm serve microsoft/Phi-3.5-mini-instruct`, and type its address."
     )
+    can_be_named: ClassVar[bool] = True
     accepts_custom_models: ClassVar[bool] = True
+
+    def named(self, name: str) -> Backend:
+        """See `Backend.named`. The environment's address and key are not this one's.
+
+        Clients are shared: they are kept by base URL, and hold no key.
+        """
+        facts = {
+            "id": f"{self.id}:{name}",
+            "label": name,
+            "key_env": None,
+            "address_env": None,
+            "help": "",
+            "can_be_named": False,
+        }
+        server = type("NamedServer", (OpenAICompatible,), facts)()
+        server.clients = self.clients
+        return server

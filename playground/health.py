@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from weakref import WeakKeyDictionary
 
-from backends import REGISTRY, Backend, BadRequestError, Connection, Health, Status
+from backends import (
+    REGISTRY,
+    Backend,
+    BadRequestError,
+    Connection,
+    Health,
+    Status,
+    base_id,
+)
 
 from .keyring import Keyring
 from .limits import LOCAL, Limits
@@ -32,16 +40,21 @@ is no place to try keys out."""
 _NEAREST_FIRST = ("local", "server", "hosted")
 
 
-def backends_for(limits: Limits) -> list[Backend]:
+def backends_for(limits: Limits, keyring: Keyring | None = None) -> list[Backend]:
     """The backends that may be used here: those nearest to this page first, then by name.
 
-    Those whose packages are missing come last among their like.
+    Those whose packages are missing come last among their like. The servers that a visitor added
+    stand behind the backend that they are more of.
     """
 
-    def place(one: Backend) -> tuple[int, bool, str]:
-        return _NEAREST_FIRST.index(one.kind), bool(one.missing_packages()), one.label.lower()
+    def place(one: Backend) -> tuple[int, bool, str, str]:
+        original = REGISTRY.get(base_id(one), one)
+        missing = bool(one.missing_packages())
+        named = one.label.lower() if original is not one else ""
+        return _NEAREST_FIRST.index(one.kind), missing, original.label.lower(), named
 
-    return sorted((one for one in REGISTRY.values() if limits.allows(one)), key=place)
+    every = [*REGISTRY.values(), *(keyring.servers if keyring else ())]
+    return sorted((one for one in every if limits.allows(one)), key=place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +145,7 @@ class HealthMonitor:
         """
         checks = [
             asyncio.ensure_future(self.check(backend, keyring, refresh=backend.id in refresh))
-            for backend in backends_for(self.limits)
+            for backend in backends_for(self.limits, keyring)
         ]
         await asyncio.wait(checks, timeout=within)
         return [check.result() for check in checks if check.done()]
@@ -153,9 +166,10 @@ class HealthMonitor:
         self._shared.clear()
         self._own.clear()
 
-    def offered_elsewhere(self, model: str, than: str) -> bool:
+    def offered_elsewhere(self, model: str, than: str, keyring: Keyring | None = None) -> bool:
         """Whether another backend than the one with the id `than` has a model of this name."""
-        others = (self.last(backend) for key, backend in REGISTRY.items() if key != than)
+        every = backends_for(self.limits, keyring)
+        others = (self.last(backend, keyring) for backend in every if backend.id != than)
         return any(offer.model == model for one in others if one for offer in one.offers)
 
     async def check_offered(self, backend: Backend, model: str, keyring: Keyring) -> None:
@@ -194,7 +208,7 @@ class HealthMonitor:
         """Begin a check, unless too many visitors try their own keys and addresses."""
         now = time.monotonic()
         if connection is not None:
-            times = self._typed[backend.id]
+            times = self._typed[base_id(backend)]
             while times and now - times[0] > 60:
                 times.popleft()
             if len(times) >= MAX_TYPED_CHECKS:

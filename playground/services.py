@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from backends import Backend
+from backends import Backend, base_id
 
 from .admission import AdmissionQueue
 from .downloads import Downloads
@@ -28,5 +28,5 @@ class Services:
         self._queues: dict[str, AdmissionQueue] = {}
 
     def queue(self, backend: Backend) -> AdmissionQueue:
-        """The one queue of a backend."""
-        return self._queues.setdefault(backend.id, AdmissionQueue(backend.max_concurrent))
+        """The one queue of a backend; servers under names share that of their kind."""
+        return self._queues.setdefault(base_id(backend), AdmissionQueue(backend.max_concurrent))

@@ -305,3 +305,105 @@ async def test_what_was_opened_or_folded_away_stays_so_when_cards_are_drawn_anew
         await page.click("#check-all")
         await expect(stamp).not_to_have_attribute("datetime", before)
         await expect(page.locator(f"{CARD} details[open]")).to_have_count(int(opened))
+
+
+# Several servers, under names
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def second() -> AsyncGenerator[Stub, None]:
+    """A server with another model."""
+    async with Stub() as stub:
+        stub.on(LIST, Reply.of({"data": [{"id": "SmolLM2", "max_model_len": 2048}]}))
+        stub.on(CHAT, Reply((sse(delta("From the lab", "stop"), usage(3, 3)),), headers=STREAM))
+        yield stub
+
+
+async def add_server(visitor: Visitor, name: str, address: str, key: str = "") -> None:
+    """Add a server on the Models tab."""
+    page = visitor.page
+    await page.click("#tabs [data-tab-id=models]")
+    await page.fill("#add-name input", name)
+    await page.fill("#add-address input", address)
+    await page.fill("#add-key input", key)
+    await page.click("#add-server")
+
+
+async def test_two_servers_are_compared_side_by_side(
+    visitor: Visitor, puppet: Puppet, stub: Stub, second: Stub
+) -> None:
+    page = visitor.page
+    await connect(visitor, stub.url)
+    await visitor.sees(CARD, "Can answer: Phi-3.5-mini")
+    await add_server(visitor, "Lab", f"{second.url}/v1/models", "Bearer sk-lab")
+    await visitor.sees("#card-server-1", "Can answer: SmolLM2")
+    assert await page.input_value("#add-key input") == ""
+    assert await page.input_value("#add-name input") == ""
+    await choose(visitor, "left", "OpenAI-compatible server", "Phi-3.5-mini")
+    await choose(visitor, "right", "Lab", "SmolLM2")
+    await visitor.sees("#text-state-right", "Context: 2,048 tokens.")
+    await visitor.ask("Who is there?")
+    await visitor.sees("#text-conversation-left", "From afar")
+    await visitor.sees("#text-conversation-right", "From the lab")
+    await visitor.finished()
+    assert second.asked(CHAT)[0].headers["authorization"] == "Bearer sk-lab"
+    assert "authorization" not in stub.asked(CHAT)[0].headers
+    assert "shared device" not in await visitor.text("#text-line-left")
+    assert "right=openai_compatible%3ALab/SmolLM2" in page.url
+
+    # A reload keeps name and address, and forgets the key.
+    await page.reload()
+    await page.wait_for_selector("#text-state-right .state[data-state=ready]")
+    await expect(page.locator("#text-backend-right input")).to_have_value("Lab")
+    await page.click("#tabs [data-tab-id=models]")
+    await visitor.sees("#card-server-1", "Can answer: SmolLM2")
+    assert "authorization" not in second.asked(LIST)[-1].headers
+
+    # One that is removed is gone everywhere.
+    await page.click("#remove-server-1")
+    await expect(page.locator("#card-server-1")).to_be_hidden()
+    await page.click("#tabs [data-tab-id=text]")
+    await visitor.sees("#text-state-right", "It is not here any more.")
+    await page.click("#text-backend-right input")
+    await page.get_by_role("option", name="Puppet").wait_for()
+    assert await page.get_by_role("option", name="Lab").count() == 0
+    await page.reload()
+    await page.wait_for_selector("#text-state-left .state")
+    await page.click("#tabs [data-tab-id=models]")
+    await page.click("#check-all")
+    await visitor.sees(CARD, "checked")
+    await expect(page.locator("#card-server-1")).to_be_hidden()
+    assert visitor.faults == []
+
+
+async def test_what_is_no_server_is_not_added(visitor: Visitor) -> None:
+    await add_server(visitor, "Lab", "not an address", "sk-lab")
+    await visitor.sees("#add-notice", "This is not the address of a server.")
+    assert await visitor.page.input_value("#add-name input") == "Lab"
+    assert await visitor.page.input_value("#add-key input") == ""
+    await expect(visitor.page.locator("#card-server-1")).to_be_hidden()
+
+
+async def test_each_has_its_own_health(visitor: Visitor, stub: Stub, second: Stub) -> None:
+    await add_server(visitor, "One", stub.url)
+    await visitor.sees("#card-server-1", "Can answer: Phi-3.5-mini")
+    await add_server(visitor, "Two", second.url)
+    await visitor.sees("#card-server-2", "Can answer: SmolLM2")
+    await second.die()
+    await visitor.page.click("#check-server-2")
+    await visitor.sees("#card-server-2", "Two cannot be reached at")
+    assert "Can answer: Phi-3.5-mini" in await visitor.text("#card-server-1")
+    await visitor.page.click("#remove-server-1")
+    await visitor.sees("#card-server-1", "Two cannot be reached at")
+
+
+async def test_a_link_to_a_server_that_is_not_known_here(
+    context: BrowserContext, served: str, puppet: Puppet
+) -> None:
+    visitor = await Visitor(await context.new_page(), served).open(
+        "?left=openai_compatible:Lab/phi&right=puppet/two"
+    )
+    await visitor.sees("#text-composer", "a server that this page does not know: “Lab”")
+    await visitor.page.wait_for_selector("#text-state-left .state[data-state=ready]")
+    await expect(visitor.page.locator("#text-model-right input")).to_have_value("Two")
+    assert visitor.faults == []

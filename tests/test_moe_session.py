@@ -97,6 +97,6 @@ async def test_a_stored_conversation_is_read_off_the_event_loop(
     page: Any = SimpleNamespace(query_params={}, headers={})
     with gr.Blocks():
         restore = ViewRestore(view, default_moe_pair)
-    await restore.open(MoeSession(), stored.model_dump_json(), Keyring(), page)
+    await restore.open(MoeSession(), stored.model_dump_json(), Keyring(), "", page)
     assert [name for name, _ in heavy] == ["read_steps"] * 2
     assert not any(on_loop for _, on_loop in heavy)

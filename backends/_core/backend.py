@@ -99,6 +99,8 @@ class Backend(ABC):
     """How to get it, in a sentence."""
     downloads_from: ClassVar[str] = ""
     """Where `download` fetches models from, in words; empty if it fetches none."""
+    can_be_named: ClassVar[bool] = False
+    """Whether a visitor may have more of it than one, each with a name and an address: `named`."""
     accepts_custom_models: ClassVar[bool] = False
     """Whether a visitor may type the name of a model that it does not list."""
     reports_routing: ClassVar[bool] = False
@@ -153,6 +155,20 @@ class Backend(ABC):
 
         Closing it (`aclose()`) stops the work. Raises `BackendError` only.
         """
+
+    def named(self, name: str) -> "Backend":
+        """The same under a visitor's own name, for another address; see `can_be_named`.
+
+        Its id is this one's, a colon, and the name. The registry does not know it.
+        """
+        raise NotImplementedError(f"There is one {self.label} only.")
+
+    def normalize_base_url(self, url: str) -> str:
+        """The base URL of requests for an address as people type it, where it is behind one.
+
+        Raises `BadRequestError`.
+        """
+        raise NotImplementedError(f"{self.label} is behind no address.")
 
     def spec_of(self, model: str) -> ModelSpec:
         """What is known about a model by this backend's name for it."""
@@ -219,6 +235,11 @@ class Backend(ABC):
 
 REGISTRY: dict[str, Backend] = {}
 """Every backend by its id; their order means nothing."""
+
+
+def base_id(backend: Backend) -> str:
+    """The id of the backend in the registry that this one is, or was named after."""
+    return backend.id.partition(":")[0]
 
 
 B = TypeVar("B", bound=Backend)

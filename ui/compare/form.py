@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from backends import REGISTRY, BadRequestError, GenerationParams, clean_name
+from backends import BadRequestError, GenerationParams, clean_name
 from playground.answer import Request
 from playground.conversation import MAX_NAME, SIDES, Conversation, Turn
 from playground.keyring import Keyring
@@ -89,13 +89,20 @@ class Form(BaseModel):
         """Return the generation parameters of one side; here both sides share them."""
         return self.params
 
-    def checked(self, limits: Limits, sides: Collection[int] = (0, 1)) -> "Form":
-        """Return the form if these sides may send it. Raises `BadRequestError`."""
+    def checked(
+        self, limits: Limits, sides: Collection[int] = (0, 1), keyring: Keyring | None = None
+    ) -> "Form":
+        """Return the form if these sides may send it. Raises `BadRequestError`.
+
+        `keyring` knows the servers that the visitor added.
+        """
+        keyring = keyring or Keyring()
         limits.check_system(self.system)
         limits.check_params(self.params)
         for side in sides:
-            name, (backend, model) = SIDES[side], self.sides[side]
-            if backend not in REGISTRY or not limits.allows(REGISTRY[backend]):
+            name, (place, model) = SIDES[side], self.sides[side]
+            backend = keyring.backend(place)
+            if backend is None or not limits.allows(backend):
                 raise BadRequestError(
                     f"The {name} side has no backend that can be used here.",
                     "Choose one from its list.",
@@ -112,8 +119,11 @@ class Form(BaseModel):
         self, side: int, conversation: Conversation, keyring: Keyring, limits: Limits
     ) -> Request:
         """Build one side's request, with the visitor's connection and the limits that apply."""
-        backend, model = REGISTRY[self.sides[side][0]], self.sides[side][1]
-        connection = keyring.connection(backend.id)
+        place, model = self.sides[side]
+        backend = keyring.backend(place)
+        if backend is None:
+            raise BadRequestError(f"The {SIDES[side]} side has no backend.", "Choose one above.")
+        connection = keyring.connection(place)
         return Request(
             backend,
             model,

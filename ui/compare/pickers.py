@@ -117,7 +117,7 @@ class Pickers:
         health = await self._health(keyring, backend)
         typed = bool(health and health.backend.accepts_custom_models)
         # A name that another backend offers is that one's, not typed.
-        keeps = typed and not self.monitor.offered_elsewhere(model, than=backend)
+        keeps = typed and not self.monitor.offered_elsewhere(model, backend, keyring)
         choices = _choices(health, model if keeps else "")
         if model not in [value for _, value in choices]:
             model = choices[0][1] if choices else ""
@@ -255,8 +255,10 @@ class Pickers:
         if choices and not model and health and not health.backend.accepts_custom_models:
             model = choices[0][1]  # nothing could be chosen while the check was late
             selected = {"value": model}
+        # A server that was removed is not chosen any more.
+        place = {} if keyring.backend(backend or "") else {"value": None}
         updates: Updates = {
-            self.pane.backend: _dropdown(backend_choices(matching)),
+            self.pane.backend: _dropdown(backend_choices(matching), **place),
             self.pane.model: _dropdown(choices, **selected),
         }
         state = self._state_updates(keyring, health, model or "")
@@ -274,8 +276,8 @@ class Pickers:
 
     async def refresh(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Check the backend again, show the chosen model's state and unlock the pickers."""
-        if backend in REGISTRY:
-            self.monitor.invalidate(REGISTRY[backend], keyring)
+        if known := keyring.backend(backend):
+            self.monitor.invalidate(known, keyring)
         health = await self._health(keyring, backend)
         return {
             self.pane.backend: gr.Dropdown(interactive=True),

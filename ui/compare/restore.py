@@ -8,16 +8,19 @@ from typing import Any
 import gradio as gr
 
 from backends import BackendError
-from playground.keyring import Keyring
+from playground.keyring import MAX_SERVER_NAME, Keyring
 from playground.languages import detect, expect
+from playground.limits import Limits
 from playground.text import strip_controls
 from playground.threads import in_media_thread
 
 from ..events import PRIVATE, Updates
+from .composer import notice_html
 from .default_pair import DefaultPair, PairChooser
 from .form import from_browser
+from .servers import SERVER, restore_servers
 from .session import Session
-from .status import find_offer
+from .status import allowed_backends, find_offer
 from .view import CompareView
 
 DEFAULT_TAB = "text"
@@ -59,11 +62,16 @@ class ViewRestore:
         outputs += [x for p in view.pickers for x in p.outputs]
         # Session and keyring are outputs, or Gradio would never delete them.
         unique = list(dict.fromkeys([*outputs, view.session, view.keyring]))
-        inputs = [view.session, view.storage, view.keyring]
+        inputs = [view.session, view.storage, view.keyring, view.known_servers]
         return trigger(self.open, inputs, unique, queue=False, **PRIVATE)
 
     async def open(
-        self, session: Session, stored: object, keyring: Keyring, request: gr.Request
+        self,
+        session: Session,
+        stored: object,
+        keyring: Keyring,
+        servers: object,
+        request: gr.Request,
     ) -> Updates:
         """Choose the models (from the address, else the default pair) and restore the rest."""
         view, query = self.view, dict(request.query_params)
@@ -72,6 +80,7 @@ class ViewRestore:
         # Load what judges languages off the event loop while the visitor reads.
         self._warmup = asyncio.ensure_future(in_media_thread(_warm_up))
         session.keyring = keyring
+        restore_servers(keyring, servers, self.limits)
         pair = await self.choose_pair(self.services, keyring)
         left, right = await self._selection(pair, requested, keyring)
         session.conversation = from_browser(stored, self.limits)
@@ -86,7 +95,11 @@ class ViewRestore:
             updates |= view.examples.select_language(request.headers.get("accept-language", ""))
         for picker, (backend, model) in zip(view.pickers, (left, right), strict=True):
             updates |= await picker.show_selection(keyring, backend, model)
-            updates[picker.pane.backend] = backend
+            updates[picker.pane.backend] = gr.Dropdown(
+                allowed_backends(self.limits, keyring), value=backend
+            )
+        if lost := _lost_servers(requested, keyring, self.limits):
+            updates[view.composer.notice] = notice_html(lost)
         if prompt := strip_controls(requested.get("prompt", "")):
             updates[view.composer.prompt] = prompt[: self.limits.prompt_characters]
         settings = {} if {"left", "right"} & requested.keys() else pair.settings
@@ -101,7 +114,8 @@ class ViewRestore:
         chosen = [(health.backend.id, offer.model) for health, offer in (pair.left, pair.right)]
         for side, name in enumerate(("left", "right")):
             backend, _, model = requested.get(name, "").partition("/")
-            allowed = any(key == backend for _, key in self.view.backends)
+            known = keyring.backend(backend)
+            allowed = known is not None and self.limits.allows(known)
             if allowed and await find_offer(self.services.health, backend, model, keyring):
                 chosen[side] = (backend, model)
         return chosen
@@ -139,3 +153,18 @@ class ViewRestore:
             trigger_mode="multiple",  # no change may be lost while another one is being sent
             api_visibility="private",
         )
+
+
+def _lost_servers(requested: Mapping[str, str], keyring: Keyring, limits: Limits) -> str:
+    """That the address names servers which were not added here, in a sentence; empty if not."""
+    chosen = (requested.get(side, "").partition("/")[0] for side in ("left", "right"))
+    named = (one for one in chosen if one.startswith(f"{SERVER.id}:") and not keyring.backend(one))
+    names = [strip_controls(one.partition(":")[2])[:MAX_SERVER_NAME] for one in named]
+    if not names:
+        return ""
+    which = " and ".join(f"“{name}”" for name in dict.fromkeys(names))
+    what, them = ("a server", "it") if len(set(names)) == 1 else ("servers", "them")
+    sentence = f"This link names {what} that this page does not know: {which}."
+    if not limits.takes_address(SERVER):
+        return sentence
+    return f"{sentence} Add {them} by that name on the Models tab, then open the link again."

@@ -42,7 +42,7 @@ def _asking(session: Session, side: int, form: Form, limits: Limits) -> Request:
     """What the side would be asked, as the form stands. Raises `BackendError`."""
     if not form.sides[side][1]:
         raise BadRequestError("This side has no model yet.", "Choose one above.")
-    form.checked(limits, {side})
+    form.checked(limits, {side}, session.keyring)
     limits.check_prompt(form.prompt or HELLO)
     conversation = session.conversation
     if not conversation.turns:

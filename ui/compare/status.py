@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from backends import MODELS, REGISTRY, Offer, Status, clean_name
+from backends import MODELS, Offer, Status, clean_name
 from playground.health import BackendHealth, HealthMonitor, backends_for
 from playground.keyring import Keyring
 from playground.limits import Limits
@@ -46,9 +46,9 @@ def _choice_label(label: str, status: Status) -> str:
     return label if plain else f"{label} — {state_label(status).lower()}"
 
 
-def allowed_backends(limits: Limits) -> list[tuple[str, str]]:
+def allowed_backends(limits: Limits, keyring: Keyring | None = None) -> list[tuple[str, str]]:
     """Return label and id of each backend that may be used here, before any check."""
-    return [(backend.label, backend.id) for backend in backends_for(limits)]
+    return [(backend.label, backend.id) for backend in backends_for(limits, keyring)]
 
 
 def is_usable(limits: Limits, health: BackendHealth) -> bool:
@@ -86,7 +86,8 @@ def model_choices(health: BackendHealth) -> list[tuple[str, str]]:
 
 async def health_of(monitor: HealthMonitor, backend: str, keyring: Keyring) -> BackendHealth | None:
     """The health of a backend; `None` if there is none of that name."""
-    return await monitor.check(REGISTRY[backend], keyring) if backend in REGISTRY else None
+    known = keyring.backend(backend)
+    return await monitor.check(known, keyring) if known else None
 
 
 async def find_offer(
@@ -114,7 +115,7 @@ def model_label(
     monitor: HealthMonitor, backend: str, model: str, keyring: Keyring
 ) -> tuple[str, str]:
     """Return the labels of a side's model and backend without checking its health."""
-    known = REGISTRY.get(backend)
+    known = keyring.backend(backend)
     if known is None:
         return model, backend
     offer = offer_of(monitor.last(known, keyring), model)
@@ -126,6 +127,7 @@ def state_html(health: BackendHealth | None, offer: Offer | None) -> str:
     status = offer.status if offer else health.status if health else None
     if status is None or (offer is None and status.ready):
         what = "Type the name of a model." if health and not health.offers else "Choose a model."
+        what = what if health else "It is not here any more. Choose another one."
         return f'<p class="state" data-state="none">{what}</p>'
     sentence = escape(_offer_sentence(offer) if offer else status.message)
     return (

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import gradio as gr
 
-from backends import REGISTRY, BackendError, Modality
+from backends import BackendError, Modality
 from playground.conversation import Turn
 from playground.export import to_json, to_markdown
 from playground.services import Services
@@ -22,6 +22,7 @@ from .form import Form
 from .pane import build_pane
 from .params import build_params
 from .pickers import Pickers
+from .servers import servers_storage
 from .session import Session
 from .snippet import snippet_markdown
 from .status import allowed_backends, model_label
@@ -61,11 +62,12 @@ class CompareView(Generic[S]):
         """Build it. The ids of all its elements begin with its name, which is its tab's id."""
         self.name, self.services, self.keyring, self.examples = name, services, keyring, examples
         self.limits = services.limits
-        self.backends = allowed_backends(self.limits)
+        self.backends = allowed_backends(self.limits)  # before a visitor adds any
         self.session = gr.State(self.session_type(), delete_callback=Session.stop)
         # Not secret, every page has it; but a new one would make stored conversations unreadable.
         key = _STORAGE_KEY if name == "text" else f"{_STORAGE_KEY}-{name}"
         self.storage = gr.BrowserState("", storage_key=key, secret="no secret")
+        self.known_servers = servers_storage()
         with gr.Column(elem_id=f"{name}-view", elem_classes="view"):
             self._build()
         self.pickers = [Pickers(pane, services, keyring, self.modality) for pane in self.panes]
@@ -280,10 +282,11 @@ class CompareView(Generic[S]):
         The page's script empties the prompt box of exactly what was sent: visitors go on typing.
         """
         try:
-            form = self.form_type.read(values).checked(self.limits, sides)
+            form = self.form_type.read(values).checked(self.limits, sides, session.keyring)
             self.limits.check_prompt(form.prompt)
-            for backend, model in (form.sides[side] for side in sides):
-                await self.services.health.check_offered(REGISTRY[backend], model, session.keyring)
+            for place, model in (form.sides[side] for side in sides):
+                if backend := session.keyring.backend(place):
+                    await self.services.health.check_offered(backend, model, session.keyring)
             new_turn = self.turn(session, form, turn)
             earlier = session.conversation.before(turn).with_turn(new_turn)
             self.limits.check_attached_pictures((*earlier.pictures(turn), *new_turn.pictures))

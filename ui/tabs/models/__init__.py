@@ -14,6 +14,7 @@ from playground.limits import Limits
 from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
 from ...texts import EN, t
+from .added import AddedServers
 from .cards import card_html, table_html
 
 
@@ -66,7 +67,12 @@ class ModelsTab:
                 gr.HTML(f"<h2>{EN['board_title']}</h2><p>{EN['board_intro']}</p>")
                 self.check = gr.Button(t("check_all"), size="sm", elem_id="check-all", scale=0)
             with gr.Column(elem_id="cards"):
-                self.cards = [self._card(backend) for backend in backends_for(limits)]
+                self.cards: list[Card] = []
+                self.added: AddedServers | None = None
+                for backend in backends_for(limits):
+                    self.cards.append(self._card(backend))
+                    if backend.can_be_named and limits.takes_address(backend):
+                        self.added = AddedServers(keyring)
             gr.HTML(f"<h2>{EN['models_title']}</h2><p>{EN['models_intro']}</p>")
             self.table = gr.HTML(table_html(()), elem_id="models-table")
 
@@ -114,9 +120,10 @@ class ModelsTab:
     def outputs(self) -> list[Any]:
         """The components that `render` updates."""
         boxes = [card.box for card in self.cards] if self.limits.public else []
-        return [self.table, *(card.facts for card in self.cards), *boxes]
+        added = self.added.outputs if self.added else []
+        return [self.table, *(card.facts for card in self.cards), *boxes, *added]
 
-    def render(self, every: Sequence[BackendHealth]) -> Updates:
+    def render(self, every: Sequence[BackendHealth], keyring: Keyring) -> Updates:
         """Return updates of cards and table after a health check."""
         known = {one.backend.id: one for one in every}
         updates: Updates = {self.table: table_html(every, downloads=not self.limits.public)}
@@ -125,7 +132,7 @@ class ModelsTab:
             updates[card.facts] = card_html(card.backend, one)
             if self.limits.public and one:
                 updates[card.box] = gr.Column(visible=is_usable(self.limits, one))
-        return updates
+        return updates | (self.added.render(keyring, every) if self.added else {})
 
 
 def _save(card: Card):

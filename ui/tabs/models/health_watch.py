@@ -11,9 +11,11 @@ from playground.keyring import Keyring
 from playground.services import Services
 
 from ...compare.pickers import Pickers
+from ...compare.servers import SERVER
 from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
 from . import ModelsTab
+from .added import server_id
 
 
 class HealthWatch:
@@ -41,11 +43,19 @@ class HealthWatch:
         self._check_on(self.models.check.click, everything)
         for backend, entered in self.models.connection_events():
             self._check_on(entered.then, frozenset({backend}))
+        if added := self.models.added:
+            for event in added.change_events():
+                self._check_on(event.then)
+            for number, slot in enumerate(added.slots):
+                self._check_on(slot.check.click, number)
         for picker in self.pickers:
             self._check_on(picker.downloaded.then)
 
-    def _check_on(self, trigger: Any, refresh: frozenset[str] = frozenset()) -> None:
-        """Check on a trigger; a second event then updates the panes, which it reads only then."""
+    def _check_on(self, trigger: Any, refresh: frozenset[str] | int = frozenset()) -> None:
+        """Check on a trigger; a second event then updates the panes, which it reads only then.
+
+        `refresh` are ids of backends, or the number of an added server's card.
+        """
         check = partial(self.check, refresh=refresh)
         checked = trigger(check, self.keyring, self.models.outputs, queue=False, **PRIVATE)
         watched = [one for picker in self.pickers for one in picker.watched]
@@ -56,15 +66,20 @@ class HealthWatch:
             **PRIVATE,
         )  # fmt: skip
 
-    async def check(self, keyring: Keyring, refresh: frozenset[str] = frozenset()) -> Updates:
+    async def check(self, keyring: Keyring, refresh: frozenset[str] | int = frozenset()) -> Updates:
         """Check the backends, without the cache for those in `refresh`; update the Models tab."""
-        return self.models.render(await self.monitor.check_all(keyring, refresh=refresh))
+        if isinstance(refresh, int):
+            refresh = server_id(keyring, refresh)
+        elif SERVER.id in refresh and len(refresh) > 1:  # all of them
+            refresh |= {server.id for server in keyring.servers}
+        every = await self.monitor.check_all(keyring, refresh=refresh)
+        return self.models.render(every, keyring)
 
     async def update_pickers(self, keyring: Keyring, *watched: Any) -> Updates:
         """Update every pane's pickers with the backends' last known health."""
         known = [
             self.monitor.last(backend, keyring) or await self.monitor.check(backend, keyring)
-            for backend in backends_for(self.limits)
+            for backend in backends_for(self.limits, keyring)
         ]
         every = [one for one in known if is_usable(self.limits, one)]
         updates: Updates = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from backends import REGISTRY, Backend, ModelSpec
+from backends import Backend, ModelSpec
 from playground.conversation import SIDES, AnswerRecord
 from playground.routing import MAX_BYTES, Routing, to_file
 from playground.threads import in_media_thread
@@ -147,7 +147,8 @@ def _current_model(session: MoeSession, side: int) -> tuple[Backend, str] | None
     if session.run and (request := session.run.requests[side]):
         return request.backend, request.model
     backend, model = session.form.sides[side]
-    return (REGISTRY[backend], model) if backend in REGISTRY and model else None
+    known = session.keyring.backend(backend)
+    return (known, model) if known and model else None
 
 
 def _specs(session: MoeSession) -> list[ModelSpec | None]:
