@@ -64,6 +64,8 @@ class Offer:
     """Bytes of weights that are read for each token; `None` where that is not known."""
     context: int | None = None
     """Tokens of prompt and answer together, as a server says that it serves the model."""
+    aliases: tuple[str, ...] = ()
+    """Other ids that mean the same model there: `stream` and `download` take them too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,8 @@ class Timings:
 
     queued: float | None = None
     load: float | None = None
+    waited_to_load: bool = False
+    """Whether `load` holds the wait for another model to leave the memory, its answer included."""
     prefill: float | None = None
     decode: float | None = None
     decode_alone: float | None = None

@@ -78,6 +78,7 @@ class Patience:
         self._end = self._now() + (math.inf if total is None else total)
         self._deadline = min(self._now() + self._limit, self._end)
         self._silence, self._begun = silence or silence_timeout(), False
+        self._waiting: asyncio.Timeout | None = None
         self.came = 0.0
         """When the last piece came that was waited for, in `time.monotonic()`: those that were
         there at once came with it, as far as can be known."""
@@ -87,11 +88,21 @@ class Patience:
         self._limit, self._begun = self._silence, True
         self._deadline = min(self._now() + self._limit, self._end)
 
+    def restart(self, limit: float) -> None:
+        """The first text is waited for from now on: what was in front of it in line has ended.
+
+        May be called while `next` is awaited; `math.inf` for a wait without a limit of its own.
+        """
+        self._limit = limit
+        self._deadline = min(self._now() + limit, self._end)
+        if self._waiting is not None:
+            self._waiting.reschedule(self._deadline)
+
     async def next(self, pieces: AsyncIterator[T]) -> T | None:
         """The next piece; `None` at the end. Raises `BackendTimeoutError`."""
         asked = time.monotonic()
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self._deadline) as self._waiting:
                 piece = await anext(pieces, None)
         except TimeoutError:
             if self._deadline == self._end:
@@ -100,6 +111,8 @@ class Patience:
                     "What came is kept. Ask for a shorter answer.",
                 ) from None
             raise timed_out(self._label, False, self._begun, self._limit) from None
+        finally:
+            self._waiting = None
         if (now := time.monotonic()) - asked > AT_ONCE or not self.came:
             self.came = now
         return piece
@@ -247,12 +260,20 @@ def disconnected(label: str) -> BackendError:
     )
 
 
+def web_page(label: str) -> BackendError:
+    """The error for a web page in the place of an answer."""
+    return BackendConnectionError(
+        f"{label} sent a web page instead of an answer.",
+        "Is the address right? Or does a page want you to sign in first?",
+    )
+
+
 def timed_out(
     label: str, connecting: bool, begun: bool, read_timeout: float | None = None
 ) -> BackendError:
     """The error for a timeout: while connecting, before the first token, or after it (`begun`).
 
-    `read_timeout` is the limit in seconds, if it was not `silence_timeout()`.
+    `read_timeout` is the limit in seconds, if it was not the usual one.
     """
     if connecting:
         return BackendTimeoutError(
@@ -260,8 +281,9 @@ def timed_out(
             "Start it there, or check the address.",
         )
     what = "fell silent" if begun else "did not begin to answer"
+    limit = read_timeout or (silence_timeout() if begun else first_token_timeout())
     return BackendTimeoutError(
-        f"{label} {what} for {read_timeout or silence_timeout():.0f} s.",
+        f"{label} {what} for {limit:.0f} s.",
         f"Try again. Whoever runs this page can allow more time ({SILENCE_TIMEOUT_ENV}, "
         "in seconds).",
     )

@@ -11,7 +11,7 @@ from .._core.backend import CONTEXT_CAP
 from .._core.errors import BackendConnectionError, BackendError, ServerError
 from .._core.types import Chunk, FinishReason, Progress, Timings, Usage
 from .._core.unicode import SurrogateJoiner
-from .endpoint import disconnected, parse_count
+from .endpoint import disconnected, parse_count, web_page
 from .errors import ErrorMapper, ErrorResponse, content_filter_error, filtered_categories
 from .sse import Event
 
@@ -41,6 +41,8 @@ _BROKEN_OFF = frozenset(
 _THINKING = ("reasoning_content", "reasoning", "thinking")
 """Names of the field with what a model thinks: llama.cpp, SGLang, LM Studio and DeepSeek have the
 first, vLLM (since 2026) and OpenRouter the second, Ollama the third in its own API."""
+CALLED_TOOL = "it called a tool"
+"""The note of an answer that calls a tool, which nobody offered."""
 _SAME_MODEL = re.compile(r"[-_:@/ ]|\.(?!\d)")
 """Before what a longer name of the same model goes on: a date, a quantisation, a tag."""
 
@@ -150,8 +152,11 @@ class StreamReader:
             finish_reason=finish,
             usage=self._usage,
             timings=Timings(device=self._device),
-            notes=("it called a tool",) if self._called_tool else (),
-            warnings=(*self._other_model(), *self._context_warnings()),
+            notes=(CALLED_TOOL,) if self._called_tool else (),
+            warnings=(
+                *other_model_warnings(self._asked, self._served),
+                *context_warnings(self._label, self._usage, self._fewest_tokens),
+            ),
         )
 
     def _read_finish(self, choice: Mapping[str, Any]) -> None:
@@ -177,10 +182,7 @@ class StreamReader:
         if self.begun:
             return disconnected(self._label)
         if self._stray.lstrip().startswith("<"):
-            return BackendConnectionError(
-                f"{self._label} sent a web page instead of an answer.",
-                "Is the address right? Or does a page want you to sign in first?",
-            )
+            return web_page(self._label)
         if self._stray:
             return self._map_error(ErrorResponse(None, self._parsed_stray()))
         return BackendConnectionError(
@@ -195,27 +197,12 @@ class StreamReader:
         except (ValueError, RecursionError):
             return self._stray
 
-    def _other_model(self) -> tuple[str, ...]:
-        if not self._asked or not self._served or is_same_model(self._asked, self._served):
-            return ()
-        return (f"“{self._served[:100]}” answered, by the server's own word, not “{self._asked}”",)
 
-    def _context_warnings(self) -> tuple[str, ...]:
-        """Warnings if the prompt was shortened, or is longer than other engines take."""
-        read, made = (
-            (self._usage.input_tokens or 0, self._usage.output_tokens or 0)
-            if self._usage
-            else (0, 0)
-        )
-        found: list[str] = []
-        if was_cut(self._fewest_tokens, read):
-            found.append(cut_warning(self._label, read, self._fewest_tokens))
-        if read + made > CONTEXT_CAP:
-            found.append(
-                f"Longer than {CONTEXT_CAP:,} tokens: do not compare it with engines that stop "
-                "there"
-            )
-        return tuple(found)
+def other_model_warnings(asked: str, served: str) -> tuple[str, ...]:
+    """A warning if another model answered; `asked` is empty where names are not compared."""
+    if not asked or not served or is_same_model(asked, served):
+        return ()
+    return (f"“{served[:100]}” answered, by the server's own word, not “{asked}”",)
 
 
 def is_same_model(asked: str, served: str) -> bool:
@@ -247,9 +234,20 @@ def was_cut(fewest: int, read: int) -> bool:
     return _LEAST_READ <= read < fewest
 
 
-def cut_warning(label: str, read: int, fewest: int) -> str:
-    """What is said of a prompt that was cut."""
-    return f"{label} read only {read:,} tokens of a prompt that has {fewest:,} at least"
+def context_warnings(label: str, usage: Usage | None, fewest: int) -> tuple[str, ...]:
+    """Warnings if a prompt was cut in silence, or an answer went beyond what other engines take.
+
+    `fewest` is how many tokens the prompt has at least.
+    """
+    read, made = (usage.input_tokens or 0, usage.output_tokens or 0) if usage else (0, 0)
+    found: list[str] = []
+    if was_cut(fewest, read):
+        found.append(f"{label} read only {read:,} tokens of a prompt that has {fewest:,} at least")
+    if read + made > CONTEXT_CAP:
+        found.append(
+            f"Longer than {CONTEXT_CAP:,} tokens: do not compare it with engines that stop there"
+        )
+    return tuple(found)
 
 
 def is_error(value: object) -> bool:
