@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends import (
-    CONTEXT_CAP,
     REGISTRY,
     AuthenticationError,
     BackendConnectionError,
@@ -26,6 +25,7 @@ from backends import (
     GenerationParams,
     ImagePart,
     Message,
+    MissingKeyError,
     ModelNotFoundError,
     OutOfDiskError,
     OutOfMemoryError,
@@ -40,7 +40,7 @@ from playground.answer import Request
 from playground.compare import complete
 from tests.stub import Reply, Stub
 
-CHAT, TAGS, PS = "/api/chat", "/api/tags", "/api/ps"
+CHAT, TAGS, PS, SHOW = "/api/chat", "/api/tags", "/api/ps", "/api/show"
 PULL, VERSION = "/api/pull", "/api/version"
 BACKEND = REGISTRY["ollama"]
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -50,14 +50,16 @@ ROW = {
     "name": "phi3.5:latest",
     "model": "phi3.5:latest",
     "size": 2_176_178_843,
+    "digest": "sha256:35",
     "details": {"family": "phi3", "parameter_size": "3.8B", "quantization_level": "Q4_0"},
 }
+RUNNING = ROW | {"context_length": 4096}
 SLOWLY = 3_000_000_000
 DONE: dict[str, object] = {
     "message": {"role": "assistant", "content": ""},
     "done": True,
     "done_reason": "stop",
-    "total_duration": 5_000_000_000,
+    "total_duration": 770_000_000,
     "load_duration": 20_000_000,
     "prompt_eval_count": 9,
     "prompt_eval_duration": 250_000_000,
@@ -70,7 +72,8 @@ DONE: dict[str, object] = {
 async def stub() -> AsyncGenerator[Stub, None]:
     async with Stub() as stub:
         stub.on(TAGS, Reply.of({"models": [ROW]}))
-        stub.on(PS, Reply.of({"models": [ROW]}))
+        stub.on(PS, Reply.of({"models": [RUNNING]}))
+        stub.on(SHOW, Reply.of({"template": "<|user|>{{ .Prompt }}<|end|>"}))
         stub.on(VERSION, Reply.of({"version": "0.33.2"}))
         yield stub
 
@@ -102,9 +105,19 @@ async def steps_of(
     return [step async for step in answer]
 
 
+async def chunks_of(stub: Stub, messages=HELLO, **more) -> list[Chunk]:
+    return [step for step in await steps_of(stub, messages, **more) if isinstance(step, Chunk)]
+
+
+async def first_chunk(answer: AsyncGenerator[Chunk | Progress, None]) -> Chunk:
+    """What comes after the steps that say what is waited for."""
+    while isinstance(step := await anext(answer), Progress):
+        pass
+    return step
+
+
 async def text_of(stub: Stub, messages=HELLO, model: str = "phi3.5") -> str:
-    steps = await steps_of(stub, messages, model=model)
-    return "".join(step.text for step in steps if isinstance(step, Chunk))
+    return "".join(chunk.text for chunk in await chunks_of(stub, messages, model=model))
 
 
 # What a good Ollama says
@@ -112,13 +125,16 @@ async def text_of(stub: Stub, messages=HELLO, model: str = "phi3.5") -> str:
 
 async def test_a_good_stream(stub: Stub) -> None:
     stub.on(CHAT, stream(lines(said(" Hel"), said("lo"), DONE)))
-    *_, end = steps = await steps_of(stub)
-    assert [step.text for step in steps] == ["Hel", "lo", ""]
-    assert all(step.at > 0 and step.tokens is None for step in steps)
+    reading, *chunks = await steps_of(stub)
+    assert reading == Progress("prefill")
+    *_, end = chunks
+    assert [step.text for step in chunks] == ["Hel", "lo", ""]
+    assert all(step.at > 0 and step.tokens is None for step in chunks)
     assert (end.finish_reason, end.usage) == ("stop", Usage(9, 2))
     assert (end.notes, end.warnings) == (("Q4_0 weights",), ())
     timings = end.timings
     assert (timings.load, timings.prefill, timings.decode) == (0.0, 0.25, 0.5)
+    assert timings.queued == pytest.approx(0)
     assert timings.device == stub.url
 
 
@@ -140,7 +156,6 @@ async def test_the_request(stub: Stub) -> None:
             },
         ],
         "options": {
-            "num_ctx": CONTEXT_CAP,
             "num_predict": 5,
             "temperature": 0.2,
             "top_p": 0.9,
@@ -151,7 +166,6 @@ async def test_the_request(stub: Stub) -> None:
         },
         "keep_alive": "10m",
         "truncate": False,
-        "shift": False,
         "stream": True,
     }
     assert seen.headers["authorization"] == "Bearer sk-1"
@@ -161,7 +175,7 @@ async def test_the_request(stub: Stub) -> None:
 async def test_knobs_that_were_not_turned_are_left_to_the_model(stub: Stub) -> None:
     stub.on(CHAT, stream(lines(said("x"), DONE)))
     await steps_of(stub)
-    assert stub.asked(CHAT)[0].json["options"] == {"num_ctx": CONTEXT_CAP, "repeat_penalty": 1.0}
+    assert stub.asked(CHAT)[0].json["options"] == {"num_ctx": 4096, "repeat_penalty": 1.0}
 
 
 async def test_stop_texts_do_not_replace_those_of_a_phi_model(stub: Stub) -> None:
@@ -170,13 +184,41 @@ async def test_stop_texts_do_not_replace_those_of_a_phi_model(stub: Stub) -> Non
     assert stub.asked(CHAT)[0].json["options"]["stop"][:2] == ["###", "<|end|>"]
 
 
-async def test_a_picture_for_a_model_that_reads_none_is_refused_before_any_request(
-    stub: Stub,
+@pytest.mark.parametrize(
+    ("listed", "loaded", "params", "fitted"),
+    [
+        # In memory: as it is there, whoever loaded it.
+        ([ROW], [RUNNING | {"context_length": 32768}], {"max_tokens": 512}, {"num_ctx": 32768}),
+        ([ROW], [RUNNING], {"max_tokens": 3000}, {"num_ctx": 4096}),
+        ([ROW], [RUNNING], {"max_tokens": 4096}, {"num_ctx": 4096, "shift": False}),
+        ([ROW], [RUNNING], {}, {"num_ctx": 4096, "shift": False}),
+        ([ROW], [RUNNING | {"context_length": 8192}], {"max_tokens": 4096}, {"num_ctx": 8192}),
+        # Not in memory, or it does not tell: as Ollama loads it by itself.
+        ([ROW], [], {"max_tokens": 512}, {}),
+        ([ROW], [ROW], {"max_tokens": 512}, {}),
+        ([ROW], [RUNNING | {"context_length": 0}], {"max_tokens": 512}, {}),
+        ([], [], {"max_tokens": 4096}, {"shift": False}),
+    ],
+)
+async def test_a_model_in_memory_is_not_loaded_anew(
+    stub: Stub, listed, loaded, params, fitted
 ) -> None:
-    picture = Message("user", (ImagePart(b"x", "image/png"),))
-    with pytest.raises(BadRequestError, match="reads text only"):
-        await steps_of(stub, (picture,))
-    assert stub.seen == []
+    stub.on(TAGS, Reply.of({"models": listed}))
+    stub.on(PS, Reply.of({"models": loaded}))
+    stub.on(CHAT, stream(lines(said("x"), DONE)))
+    await steps_of(stub, params=GenerationParams(**params))
+    sent = stub.asked(CHAT)[0].json
+    launch = {name: sent["options"][name] for name in ("num_ctx",) if name in sent["options"]}
+    launch |= {name: sent[name] for name in ("shift",) if name in sent}
+    assert launch == fitted and sent["truncate"] is False
+
+
+async def test_a_prompt_that_may_not_fit_is_not_shortened_while_it_answers(stub: Stub) -> None:
+    stub.on(CHAT, stream(lines(said("x"), DONE)))
+    for words, shifts in ((1000, True), (2000, False)):
+        messages = (Message.of("user", "word " * words),)
+        await steps_of(stub, messages, GenerationParams(max_tokens=512))
+        assert ("shift" not in stub.asked(CHAT)[-1].json) is shifts
 
 
 # Pictures
@@ -185,7 +227,6 @@ async def test_a_picture_for_a_model_that_reads_none_is_refused_before_any_reque
 ONE, TWO = ImagePart(b"\x89PNG" + bytes(600), "image/png"), ImagePart(b"\xff\xd8two", "image/jpeg")
 DATA = [base64.b64encode(image.data).decode() for image in (ONE, TWO)]
 SHOWN = (Message("user", (ONE, TextPart("What is it?"))),)
-SHOW = "/api/show"
 
 
 def row(name: str, **more: object) -> dict[str, object]:
@@ -276,7 +317,7 @@ async def test_an_older_ollama_is_asked_once_for_each_content(stub: Stub) -> Non
         with pytest.raises(BadRequestError):
             await steps_of(stub, SHOWN, model="a")
         await steps_of(stub, SHOWN, model="b")
-    assert [seen.json for seen in stub.asked(SHOW)] == [{"model": "a"}, {"model": "b"}]
+    assert [seen.json["model"] for seen in stub.asked(SHOW)] == ["a:latest", "b:latest"]
     told = {o.model: o.spec.modalities for o in (await BACKEND.check(Connection(stub.url))).offers}
     assert told["a"] == ("text",) and told["b"] == ("text", "image")
     stub.on(TAGS, Reply.of({"models": [row("a:latest", digest="sha256:new")]}))
@@ -295,17 +336,29 @@ async def test_where_nobody_knows_the_question_is_asked(stub: Stub, reply: Reply
     stub.on(CHAT, stream(lines(said("A cat"), DONE)))
     assert await text_of(stub, SHOWN, "old") == "A cat"
     assert await text_of(stub, SHOWN, "not-listed") == "A cat"
-    assert len(stub.asked(SHOW)) == 1
+    asked = len(stub.asked(SHOW))
     assert await text_of(stub, SHOWN, "old") == "A cat"
     # What was told is remembered, even that it is nothing; a failure is only the moment's.
-    assert len(stub.asked(SHOW)) == (1 if reply.status == 200 else 2)
+    assert (len(stub.asked(SHOW)) == asked) is (reply.status == 200)
 
 
-async def test_without_a_picture_nothing_more_is_asked(stub: Stub) -> None:
-    stub.on(TAGS, Reply.of({"models": [row("mine:latest")]}))
+async def test_what_the_server_tells_of_a_model_counts_before_a_guess_by_its_name(
+    stub: Stub,
+) -> None:
+    stub.on(TAGS, Reply.of({"models": [ROW | {"capabilities": ["completion", "vision"]}]}))
+    stub.on(CHAT, stream(lines(said("A cat"), DONE)))
+    assert await text_of(stub, SHOWN) == "A cat"
+    stub.on(TAGS, Reply.of({"models": []}))
+    with pytest.raises(BadRequestError, match="reads text only"):  # nothing else is known
+        await steps_of(stub, SHOWN, model="phi4")
+    assert len(stub.asked(CHAT)) == 1
+
+
+async def test_a_models_details_are_asked_once(stub: Stub) -> None:
     stub.on(CHAT, stream(lines(said("Hi"), DONE)))
-    await steps_of(stub, model="mine")
-    assert {seen.path for seen in stub.seen} == {TAGS, PS, CHAT}
+    for _ in range(2):
+        await steps_of(stub)
+    assert [seen.path for seen in stub.seen if seen.path in (TAGS, SHOW)] == [TAGS, SHOW]
 
 
 NO_EYES = (
@@ -371,7 +424,7 @@ async def test_an_ollama_that_hangs_up_on_a_large_picture(stub: Stub) -> None:
 async def test_an_answer_about_a_picture_that_breaks_off(stub: Stub, rest: bytes) -> None:
     stub.on(CHAT, stream(lines(said("Half")), rest, cut=True))
     answer = BACKEND.stream("mine", SHOWN, PLAIN, Connection(stub.url))
-    assert (await anext(answer)).text == "Half"
+    assert (await first_chunk(answer)).text == "Half"
     with pytest.raises(BackendConnectionError, match="hung up"):
         await anext(answer)
 
@@ -404,42 +457,293 @@ async def test_an_ollama_that_lists_nothing_still_answers(stub: Stub, reply: Rep
     stub.on(TAGS, reply)
     stub.on(PS, reply)
     stub.on(CHAT, stream(lines(said("Hi"), DONE)))
-    *_, end = steps = await steps_of(stub)
-    assert [step.text for step in steps] == ["Hi", ""] and end.notes == ()
+    *_, end = chunks = await chunks_of(stub)
+    assert [chunk.text for chunk in chunks] == ["Hi", ""] and end.notes == ()
 
 
 # Forgetting
 
 
-WORDS = (Message.of("user", "many words " * 2500),)
+WORDS = (Message.of("user", "many words " * 1500),)
 
 
 @pytest.mark.parametrize(
-    ("messages", "counts", "forgot"),
+    ("messages", "context", "counts", "words"),
     [
-        (HELLO, {}, False),
-        (WORDS, {"prompt_eval_count": 2050}, True),  # about half, as Ollama cuts it
-        (WORDS, {"prompt_eval_count": None}, False),  # nobody knows
-        (HELLO, {"prompt_eval_count": 3000, "eval_count": 1097}, True),  # it wrote on
-        (HELLO, {"prompt_eval_count": 3000, "eval_count": 1096}, False),
-        # An old version that did not count what it remembered of the turn before.
-        ((Message.of("user", "many words " * 500),), {"prompt_eval_count": 40}, False),
-        ((Message.of("user", "长沙" * 4200),), {"prompt_eval_count": 2050}, True),
+        (HELLO, 4096, {}, ""),
+        (WORDS, 8192, {"prompt_eval_count": 2050}, "read only 2,050 tokens"),
+        (WORDS, 4096, {"prompt_eval_count": None}, ""),  # nobody knows
+        (WORDS, 4096, {"prompt_eval_count": 4096}, "4,096 tokens that Ollama keeps"),
+        (HELLO, 4096, {"prompt_eval_count": 3000, "eval_count": 1097}, "forgot the beginning"),
+        (HELLO, 4096, {"prompt_eval_count": 3000, "eval_count": 1096}, ""),
+        (HELLO, 8192, {"prompt_eval_count": 3000, "eval_count": 1097}, "do not compare"),
+        (HELLO, 0, {"prompt_eval_count": 3000, "eval_count": 1097}, "do not compare"),
+        (HELLO, 0, {"prompt_eval_count": 2048}, "2,048 tokens that Ollama keeps"),
+        (HELLO, 4096, {"prompt_eval_count": 2048}, ""),
+        # An old version that did not count what it remembered of the turn before (ollama#5371).
+        (WORDS, 4096, {"prompt_eval_count": 40}, ""),
+        ((Message.of("user", "长沙" * 4200),), 8192, {"prompt_eval_count": 2050}, "read only"),
     ],
 )
-async def test_a_forgotten_beginning_is_shown(stub: Stub, messages, counts, forgot: bool) -> None:
+async def test_what_was_not_read_is_said(stub: Stub, messages, context, counts, words) -> None:
+    stub.on(PS, Reply.of({"models": [RUNNING | {"context_length": context}]}))
     stub.on(CHAT, stream(lines(said("x"), DONE | counts)))
-    *_, end = await steps_of(stub, messages)
-    assert bool(end.warnings) is forgot
-    assert all("forgotten the beginning" in warning for warning in end.warnings)
+    (*_, end) = await steps_of(stub, messages)
+    assert bool(end.warnings) is bool(words)
+    assert all(words in warning for warning in end.warnings)
 
 
-async def test_a_recent_ollama_refuses_what_does_not_fit(stub: Stub) -> None:
-    inner = {"code": 400, "message": "request (8889 tokens) exceeds the available context size"}
-    stub.on(CHAT, Reply.of({"error": json.dumps({"error": inner})}, 400))
-    with pytest.raises(ContextLengthError) as caught:
+async def test_the_context_of_a_model_that_was_not_in_memory_is_asked_afterwards(
+    stub: Stub,
+) -> None:
+    long = DONE | {"prompt_eval_count": 2048, "eval_count": 100}
+    stub.on(CHAT, stream(lines(said("x"), long)))
+    small = RUNNING | {"context_length": 2048}
+    stub.on(PS, Reply.of({"models": []}), Reply.of({"models": [small]}))
+    *_, end = await steps_of(stub)
+    assert "2,048 tokens that Ollama keeps" in end.warnings[0]
+
+
+# Waiting in line
+
+
+async def test_the_time_in_line_is_told(stub: Stub) -> None:
+    # Two questions to SmolLM2 at the same time, as Ollama 0.32 answered the second.
+    times = {
+        "total_duration": 1_994_000_000,
+        "load_duration": 2_000_000,
+        "prompt_eval_duration": 12_000_000,
+        "eval_duration": 975_000_000,
+    }
+    stub.on(CHAT, stream(lines(said("x"), DONE | times)))
+    *_, end = await steps_of(stub)
+    assert end.timings.queued == pytest.approx(1.005)
+    stub.on(CHAT, stream(lines(said("x"), {"done": True, "total_duration": 5})))
+    *_, end = await steps_of(stub)
+    assert end.timings.queued is None  # nobody knows
+
+
+@pytest.mark.parametrize(("nanoseconds", "load"), [(9_000_000, 0.0), (230_000_000, 0.23)])
+async def test_a_model_that_is_loaded_anew_is_said_so(stub: Stub, nanoseconds, load) -> None:
+    # It is listed as in memory all the while.
+    stub.on(CHAT, stream(lines(said("x"), DONE | {"load_duration": nanoseconds})))
+    *_, end = await steps_of(stub)
+    assert (end.timings.load, end.timings.waited_to_load) == (load, False)
+
+
+async def one_after_the_other(stub: Stub, *replies: Reply, models=("phi3.5", "phi3.5")):
+    """Two answers: the first has begun when the second is asked for. The steps of the second."""
+    stub.on(CHAT, *replies)
+    answers = [BACKEND.stream(one, HELLO, PLAIN, Connection(stub.url)) for one in models]
+    first = answers[0]
+    assert (await first_chunk(first)).text == "First"
+    return first, answers[1]
+
+
+async def test_who_waits_in_line_is_told_so_and_need_not_hurry(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.ollama.first_token_timeout", lambda: 0.05)
+    end, go = asyncio.Event(), asyncio.Event()
+    ahead = stream(lines(said("First")), end, lines(DONE))
+    first, second = await one_after_the_other(stub, ahead, stream(go, lines(said("Hi"), DONE)))
+    assert await anext(second) == Progress("queued", detail="1st in line")
+    waiting = asyncio.ensure_future(anext(second))
+    # Longer than it would wait for a server that is silent without a reason.
+    assert await asyncio.wait({waiting}, timeout=0.2) == (set(), {waiting})
+    end.set()
+    assert [step.text async for step in first] == [""]
+    assert await waiting == Progress("prefill")
+    with pytest.raises(BackendTimeoutError, match="did not begin to answer"):
+        await anext(second)
+
+
+async def test_who_is_answered_at_the_same_time_is_not_in_line(stub: Stub) -> None:
+    end = asyncio.Event()
+    ahead = stream(lines(said("First")), end, lines(DONE))
+    first, second = await one_after_the_other(stub, ahead, stream(lines(said("Hi"), DONE)))
+    queued, *rest = [step async for step in second]
+    assert queued == Progress.in_line(1) and [step.text for step in rest] == ["Hi", ""]
+    third = BACKEND.stream("phi3.5", HELLO, PLAIN, Connection(stub.url))
+    assert await anext(third) == Progress("prefill")  # by now it is known
+    await third.aclose()
+    await first.aclose()
+
+
+async def test_leaving_the_line_closes_the_stream(stub: Stub) -> None:
+    end = asyncio.Event()
+    ahead = stream(lines(said("First")), end, lines(DONE))
+    first, second = await one_after_the_other(stub, ahead, stream(asyncio.Event()))
+    assert await anext(second) == Progress.in_line(1)
+    await stub.until_open(2)
+    await second.aclose()
+    await stub.until_open(1)
+    third = BACKEND.stream("phi3.5", HELLO, PLAIN, Connection(stub.url))
+    waiting = asyncio.ensure_future(anext(third))
+    assert await waiting == Progress.in_line(1)
+    waiting = asyncio.ensure_future(anext(third))
+    await stub.until_open(2)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    await stub.until_open(1)
+    await first.aclose()
+
+
+@pytest.mark.parametrize("fits", [True, False])
+async def test_a_load_that_holds_another_answer_is_not_told_as_a_load(
+    stub: Stub, fits: bool
+) -> None:
+    other = {"name": "phi4:latest", "model": "phi4:latest", "context_length": 4096}
+    rows = {"models": [other, *([RUNNING] if fits else [])]}
+    stub.on(TAGS, Reply.of({"models": [ROW, other]}))
+    stub.on(PS, Reply.of({"models": [RUNNING]}), Reply.of({"models": [RUNNING]}), Reply.of(rows))
+    end = asyncio.Event()
+    ahead = stream(lines(said("First")), end, lines(DONE))
+    loaded = stream(end, lines(said("Hi"), DONE | {"load_duration": SLOWLY}))
+    first, second = await one_after_the_other(stub, ahead, loaded, models=("phi3.5", "phi4"))
+    assert await anext(second) == Progress("loading", detail="into Ollama's memory")
+    end.set()
+    assert [step.text async for step in first] == [""]
+    *_, last = [step async for step in second]
+    assert last.timings.load == 3.0 and last.timings.waited_to_load is not fits
+
+
+# What a model thinks, and answers without text
+
+
+def thought(text: str) -> dict[str, object]:
+    return {"message": {"role": "assistant", "content": "", "thinking": text}, "done": False}
+
+
+async def test_thoughts_are_told_apart(stub: Stub) -> None:
+    stub.on(CHAT, stream(lines(thought("Hm. "), thought("Well."), said("    Paris"), DONE)))
+    chunks = await chunks_of(stub)
+    assert [(chunk.thinking, chunk.text) for chunk in chunks] == [
+        ("Hm. ", ""),
+        ("Well.", ""),
+        ("", "    Paris"),
+        ("", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "note"),
+    [
+        ({}, "load", "Ollama only loaded it"),
+        ({}, "unload", "Ollama only unloaded it"),
+        ({"tool_calls": [{"function": {"name": "sum"}}]}, "stop", "it called a tool"),
+    ],
+)
+async def test_an_answer_without_text_says_why(stub: Stub, message, reason, note) -> None:
+    stub.on(CHAT, stream(lines(DONE | {"message": message, "done_reason": reason})))
+    (end,) = await chunks_of(stub)
+    assert (end.finish_reason, end.notes) == ("stop", ("Q4_0 weights", note))
+
+
+@pytest.mark.parametrize(("times", "guarded"), [(30, False), (31, True), (40, True)])
+async def test_a_model_that_repeats_itself_is_no_fault_of_the_network(
+    stub: Stub, times: int, guarded: bool
+) -> None:
+    # Ollama ends such an answer without a last line.
+    same = [said(" la" if n % 2 else "la\n") for n in range(times)]
+    stub.on(CHAT, stream(lines(said("Tra"), *same)))
+    if not guarded:
+        with pytest.raises(BackendConnectionError, match="hung up"):
+            await steps_of(stub)
+        return
+    *_, end = await chunks_of(stub)
+    assert end.finish_reason == "stop" and "again and again" in end.warnings[0]
+    stub.on(CHAT, stream(lines(*same), cut=True))
+    with pytest.raises(BackendConnectionError, match="hung up"):
         await steps_of(stub)
-    assert "“request (8889 tokens) exceeds" in str(caught.value)
+
+
+async def test_an_answer_that_never_begins(stub: Stub) -> None:
+    stub.on(CHAT, stream(b""))
+    with pytest.raises(BackendConnectionError, match="before it had begun"):
+        await steps_of(stub)
+
+
+@pytest.mark.parametrize(
+    ("details", "said_so"),
+    [
+        ({"template": "{{ .Prompt }}"}, True),
+        ({"template": "{{- .Prompt -}}\n"}, True),
+        ({"template": "{{ .Prompt }}", "renderer": "gemma4"}, False),
+        ({"template": "<|user|>{{ .Prompt }}<|end|>"}, False),
+        ({"template": ""}, False),
+        ({}, False),
+    ],
+)
+async def test_a_model_without_a_chat_template_is_said_so(stub: Stub, details, said_so) -> None:
+    stub.on(SHOW, Reply.of(details))
+    stub.on(CHAT, stream(lines(said("x"), DONE)))
+    *_, end = await steps_of(stub)
+    assert [("without its chat template" in one) for one in end.warnings] == [True] * said_so
+
+
+async def test_another_model_that_answers_is_said(stub: Stub) -> None:
+    stub.on(CHAT, stream(lines(said("x") | {"model": "smollm2:latest"}, DONE)))
+    *_, end = await steps_of(stub)
+    assert "“smollm2:latest” answered" in end.warnings[0]
+
+
+# Models that run at ollama.com
+
+
+CLOUD = {
+    "name": "gpt-oss:120b-cloud",
+    "model": "gpt-oss:120b-cloud",
+    "remote_model": "gpt-oss:120b",
+    "remote_host": "https://ollama.com:443",
+    "size": 384,
+    "digest": "sha256:cloud",
+    "details": {"quantization_level": "MXFP4", "parameter_size": "116.8B"},
+    "capabilities": ["completion", "thinking", "tools"],
+}
+
+
+async def test_a_model_that_runs_elsewhere_says_where(stub: Stub) -> None:
+    stub.on(TAGS, Reply.of({"models": [CLOUD]}))
+    offer = (await BACKEND.check(Connection(stub.url))).offers[0]
+    assert offer.status.message == "Runs at ollama.com: what you write is sent there."
+    stub.on(CHAT, stream(lines(said("Hi") | {"remote_host": CLOUD["remote_host"]}, DONE)))
+    *_, end = await chunks_of(stub, model="gpt-oss:120b-cloud")
+    assert end.notes == ("answered at ollama.com",) and end.timings.device is None
+    assert not stub.asked(PS) and not stub.asked(SHOW)
+
+
+async def test_a_model_that_was_not_listed_may_run_elsewhere_too(stub: Stub) -> None:
+    stub.on(CHAT, stream(lines(said("Hi") | {"remote_host": CLOUD["remote_host"]}, DONE)))
+    *_, end = await chunks_of(stub, model="minimax-m2:cloud")
+    assert end.notes == ("answered at ollama.com",) and end.timings.device is None
+    assert not stub.asked(PS)
+
+
+LINK = "https://ollama.com/connect?name=laptop&key=c3NoLWVk"
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "hint"),
+    [
+        ("gpt-oss:120b-cloud", {"error": "unauthorized", "signin_url": LINK}, f"or open {LINK}."),
+        ("gpt-oss:120b-cloud", {"error": "unauthorized"}, "on its machine."),
+        ("mine", {"error": "unauthorized", "signin_url": LINK}, LINK),
+        (
+            "mine",
+            {"error": "unauthorized", "signin_url": "https://evil.example/"},
+            "machine.",
+        ),
+        ("mine", {"error": "unauthorized", "signin_url": 7}, "on its machine."),
+    ],
+)
+async def test_a_cloud_model_wants_a_sign_in_not_a_key(stub: Stub, model, body, hint) -> None:
+    stub.on(CHAT, Reply.of(body, 401))
+    with pytest.raises(AuthenticationError) as caught:
+        await steps_of(stub, model=model)
+    assert "not signed in" in caught.value.message
+    assert caught.value.hint.startswith("Run `ollama signin`") and hint in caught.value.hint
+    assert "evil" not in str(caught.value)
 
 
 # Refusals and worse
@@ -449,6 +753,27 @@ async def test_a_recent_ollama_refuses_what_does_not_fit(stub: Stub) -> None:
     ("status", "body", "kind", "words"),
     [
         (401, {"error": "unauthorized sk-1"}, AuthenticationError, "refused the key"),
+        (403, "", BackendConnectionError, "OLLAMA_HOST=0.0.0.0"),
+        (403, {"error": "not for you"}, AuthenticationError, "does not let this key"),
+        (
+            403,
+            {"error": "ollama cloud is disabled: remote model is unavailable"},
+            BadRequestError,
+            "switched off",
+        ),
+        (404, "404 page not found", BackendConnectionError, "is not Ollama"),
+        (404, {"detail": "Not Found"}, BackendConnectionError, "is not Ollama"),
+        (404, {"error": {"message": "No such route"}}, BackendConnectionError, "is not Ollama"),
+        (405, {"detail": "Method Not Allowed"}, BackendConnectionError, "is not Ollama"),
+        (
+            404,
+            {"error": 'model "phi3.5" not found, try pulling it first'},
+            ModelNotFoundError,
+            "ollama pull phi3.5",
+        ),
+        (400, {"error": '"phi3.5" does not support chat'}, BadRequestError, "not made for"),
+        (400, {"error": "invalid model name"}, BadRequestError, "no name that a model can have"),
+        (500, {"error": 'option "seed" must be of type integer'}, BadRequestError, "a setting"),
         (404, {"error": "model 'phi3.5' not found"}, ModelNotFoundError, "ollama pull phi3.5"),
         (400, {"error": "phi does not support images sk-1"}, BadRequestError, "support images"),
         (
@@ -463,6 +788,9 @@ async def test_a_recent_ollama_refuses_what_does_not_fit(stub: Stub) -> None:
             OutOfMemoryError,
             "5.6 GiB",
         ),
+        (500, {"error": "ggml: failed to allocate buffer"}, OutOfMemoryError, "smaller model"),
+        (500, {"error": "not enough memory for the cache"}, OutOfMemoryError, "smaller model"),
+        (500, {"error": "ErrorOutOfDeviceMemory: allocation failed"}, OutOfMemoryError, "smaller"),
         (500, "<html>nginx</html>", ServerError, "failed (500)."),
         (503, {"error": "server busy, please try again."}, ServerError, "server busy"),
         (429, {"error": "slow down"}, RateLimitError, "too many requests"),
@@ -483,17 +811,77 @@ async def test_refusals(stub: Stub, status: int, body: object, kind: type, words
         ("llama runner process has terminated: sk-1", ServerError, "has terminated"),
         ("CUDA error: out of memory", OutOfMemoryError, "does not fit into the memory"),
         ({"code": 500}, ServerError, "cannot be read"),
-        ("17", ServerError, "cannot be read"),
+        (17, ServerError, "cannot be read"),
+        ("17", ServerError, "says: “17”"),
+        ({"message": "it broke"}, ServerError, "says: “it broke”"),
     ],
 )
 async def test_an_error_in_the_middle_of_a_stream(stub: Stub, error, kind, words) -> None:
     stub.on(CHAT, stream(lines(said("Half"), {"error": error})))
     answer = BACKEND.stream("phi3.5", HELLO, PLAIN, Connection(stub.url, "sk-1"))
-    assert (await anext(answer)).text == "Half"
+    assert (await first_chunk(answer)).text == "Half"
     with pytest.raises(kind, match=words) as caught:
         await anext(answer)
     assert "sk-1" not in str(caught.value)
     assert len(stub.asked(CHAT)) == 1
+
+
+DIED = "an error was encountered while running the model: "
+STOPPED = (
+    "model runner has unexpectedly stopped, this may be due to resource limitations or an internal "
+    "error, check ollama server logs for details"
+)
+REFUSED = "error: request (13899 tokens) exceeds the available context size (4096 tokens)"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "quoted"),
+    [
+        (DIED + REFUSED, ServerError, ""),
+        (f"{DIED}CUDA error: out of memory\n{REFUSED}", ServerError, ""),
+        (f"{STOPPED}: {REFUSED}", ServerError, ""),
+        (f"{DIED}error: this model is missing data required for image input", ServerError, ""),
+        (STOPPED, ServerError, ""),
+        (f"{DIED}unexpected EOF", ServerError, ""),
+        ("llama-server process no longer running: -1 ", ServerError, "-1"),
+        (f"{DIED}{REFUSED}\nGGML_ASSERT(n > 0) failed", ServerError, "GGML_ASSERT(n > 0) failed"),
+        (f"{DIED}{REFUSED}\ncudaMalloc failed", OutOfMemoryError, ""),
+        (f"{STOPPED}: CUDA error: out of memory", OutOfMemoryError, ""),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 500])
+async def test_an_engine_that_died_is_not_explained_by_what_it_refused_before(
+    stub: Stub, status: int, error: str, kind: type, quoted: str
+) -> None:
+    body = {"error": error}
+    stub.on(CHAT, stream(lines(said("x"), body)) if status == 200 else Reply.of(body, status))
+    with pytest.raises(BackendError) as caught:
+        await steps_of(stub)
+    assert type(caught.value) is kind
+    assert caught.value.message.startswith("Ollama's engine stopped while it answered")
+    assert ("Its log ends" in caught.value.message) is bool(quoted)
+    assert quoted in caught.value.message and "13899" not in str(caught.value)
+
+
+async def test_a_refused_prompt_says_how_long_it_is(stub: Stub) -> None:
+    inner = {"code": 400, "type": "exceed_context_size_error", "n_prompt_tokens": 8889}
+    text = json.dumps({"error": inner | {"message": "request exceeds", "n_ctx": 4096}})
+    stub.on(CHAT, Reply.of({"error": text}, 400))
+    with pytest.raises(ContextLengthError) as caught:
+        await steps_of(stub)
+    assert (caught.value.values["tokens"], caught.value.values["context"]) == (8889, 4096)
+
+
+async def test_without_a_key_one_is_wanted(stub: Stub) -> None:
+    stub.on(CHAT, Reply.of({"error": "unauthorized"}, 401))
+    with pytest.raises(MissingKeyError, match="wants a key"):
+        await steps_of(stub)
+
+
+async def test_a_login_page_in_place_of_an_answer(stub: Stub) -> None:
+    stub.on(CHAT, Reply((b"\n<!DOCTYPE html><p>Sign in",), headers={"content-type": "text/html"}))
+    with pytest.raises(BackendConnectionError, match="web page"):
+        await steps_of(stub)
 
 
 @pytest.mark.parametrize("rest", [b"", b'{"message": {"content": "\xc3', b"{} \n"])
@@ -501,13 +889,13 @@ async def test_an_error_in_the_middle_of_a_stream(stub: Stub, error, kind, words
 async def test_a_server_that_hangs_up(stub: Stub, rest: bytes, cut: bool) -> None:
     stub.on(CHAT, stream(lines(said("Half")), rest, cut=cut))
     answer = BACKEND.stream("phi3.5", HELLO, PLAIN, Connection(stub.url))
-    assert (await anext(answer)).text == "Half"
+    assert (await first_chunk(answer)).text == "Half"
     with pytest.raises(BackendConnectionError, match="hung up"):
         await anext(answer)
 
 
 @pytest.mark.parametrize(
-    "line", [b"{broken\n", b"<html>\n", b"[1]\n", b'{"a": "\xff"}\n', b"{]}\n"]
+    "line", [b"{broken\n", b"<html>\n", b"[1]\n", b"{]}\n", b"[" * 100_000 + b"\n"]
 )
 async def test_a_line_that_cannot_be_read(stub: Stub, line: bytes) -> None:
     stub.on(CHAT, stream(lines(said("Half")), line))
@@ -519,6 +907,11 @@ async def test_a_line_that_cannot_be_read(stub: Stub, line: bytes) -> None:
 async def test_lines_without_text_are_passed_over(stub: Stub, line: object) -> None:
     stub.on(CHAT, stream(b"\n", lines(line, said("Text"), DONE)))
     assert await text_of(stub) == "Text"
+
+
+async def test_bytes_that_are_no_text_are_replaced(stub: Stub) -> None:
+    stub.on(CHAT, stream(lines(said("a@b"), DONE).replace(b"@", b"\xff")))
+    assert await text_of(stub) == "a\ufffdb"
 
 
 async def test_nobody_there() -> None:
@@ -537,24 +930,44 @@ async def test_nobody_there() -> None:
 
 async def test_a_silent_server(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     # Longer than a busy machine needs to bring "Half" here.
-    monkeypatch.setattr("backends.ollama.client.silence_timeout", lambda: 0.5)
+    monkeypatch.setenv("PHI_SILENCE_TIMEOUT", "1")
     never = asyncio.Event()
     stub.on(CHAT, stream(never), stream(lines(said("Half")), never))
-    with pytest.raises(BackendTimeoutError, match="did not begin to answer"):
+    with pytest.raises(BackendTimeoutError, match="did not begin to answer for 1 s"):
         await steps_of(stub)
-    with pytest.raises(BackendTimeoutError, match="fell silent"):
+    with pytest.raises(BackendTimeoutError, match="fell silent for 1 s"):
+        await steps_of(stub)
+
+
+async def test_lines_without_text_do_not_count_as_an_answer(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.ollama.first_token_timeout", lambda: 0.05)
+    stub.on(CHAT, stream(lines({"message": {"content": ""}}), asyncio.Event()))
+    with pytest.raises(BackendTimeoutError, match="did not begin to answer"):
         await steps_of(stub)
 
 
 async def test_loading_may_take_longer(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backends.ollama.client.LOADING_TIMEOUT", 0.05)
-    monkeypatch.setattr("backends.ollama.client.silence_timeout", lambda: 0.04)
+    monkeypatch.setenv("PHI_SILENCE_TIMEOUT", "1")
+    monkeypatch.setattr("backends.ollama.client.LOADING_TIMEOUT", 2.0)
     stub.on(PS, Reply.of({"models": []}))
     stub.on(CHAT, stream(asyncio.Event()))
     answer = BACKEND.stream("phi3.5", HELLO, PLAIN, Connection(stub.url))
     assert (await anext(answer)).stage == "loading"
-    with pytest.raises(BackendTimeoutError, match="for 0 s"):
+    with pytest.raises(BackendTimeoutError, match="did not begin to answer for 2 s"):
         await anext(answer)
+
+
+async def test_an_ollama_that_does_not_tell_about_itself_while_it_loads(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = type(BACKEND.servers)
+    ask = servers.request_json
+    monkeypatch.setattr(servers, "request_json", lambda *known, **more: ask(*known[:4], 0.05))
+    stub.on(PS, Reply((asyncio.Event(),), headers=NDJSON))
+    stub.on(CHAT, stream(lines(said("Hi"), DONE)))
+    assert await text_of(stub) == "Hi"
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -575,7 +988,8 @@ async def test_it_waits_as_long_as_the_server_asks(
 
     monkeypatch.setattr(endpoint, "sleep", sleep)
     stub.on(CHAT, Reply.of("", 429, retry_after="2"), stream(lines(said("Now"), DONE)))
-    waits = [step.detail for step in await steps_of(stub) if isinstance(step, Progress)]
+    steps = [step for step in await steps_of(stub) if isinstance(step, Progress)]
+    waits = [step.detail for step in steps if step.stage == "retrying"]
     assert waits == ["again in 2 s", "again in 1 s"] and slept == [1.0, 1.0]
 
 
@@ -590,7 +1004,7 @@ async def test_closing_the_answer_closes_the_stream(stub: Stub) -> None:
     await stub.until_open(0)
 
 
-@pytest.mark.parametrize("path", [CHAT, PS, TAGS])
+@pytest.mark.parametrize("path", [CHAT, PS, TAGS, SHOW])
 async def test_cancelling_before_the_first_byte_closes_it_too(stub: Stub, path: str) -> None:
     stub.on(path, Reply((asyncio.Event(),), headers=NDJSON))
     task = asyncio.ensure_future(steps_of(stub))
@@ -620,7 +1034,10 @@ def test_any_split_gives_the_same_text(texts: list[str], cuts: list[int], crlf: 
             stub.on(CHAT, stream(*pieces))
             return await text_of(stub)
 
-    assert asyncio.run(read()) == "".join(texts).lstrip(" ")
+    text = "".join(texts)
+    begins = next((one for one in texts if one), "")
+    indented = begins.startswith(" ") and not begins.startswith("  ")
+    assert asyncio.run(read()) == (text[1:] if indented else text)
 
 
 async def test_lines_end_at_line_feeds_only(stub: Stub) -> None:
@@ -638,7 +1055,7 @@ async def test_without_a_key_none_is_sent(stub: Stub, monkeypatch: pytest.Monkey
     await steps_of(stub)
     await BACKEND.check(Connection(stub.url))
     await BACKEND.check(Connection(stub.url))
-    assert {seen.path for seen in stub.seen} == {CHAT, TAGS, PS, VERSION}
+    assert {seen.path for seen in stub.seen} == {CHAT, TAGS, PS, SHOW, VERSION}
     assert not any("sk-ours" in str(seen) for seen in stub.seen)
 
 
@@ -699,7 +1116,15 @@ async def test_a_status_names_the_version(stub: Stub) -> None:
     assert status.ready and status.message == "Ollama 0.33.2 answers."
 
 
-@pytest.mark.parametrize("reply", [Reply.of("404 page not found", 404), Reply.of("<html>")])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply.of("404 page not found", 404),
+        Reply.of("<html>"),
+        Reply.of({}),
+        Reply.of({"error": "Unexpected endpoint or method. (GET /api/version)"}),  # LM Studio
+    ],
+)
 async def test_what_is_not_an_ollama_is_not_called_one(stub: Stub, reply: Reply) -> None:
     stub.on(VERSION, reply)
     assert (await BACKEND.check(Connection(stub.url))).status.state == "unreachable"
@@ -707,7 +1132,17 @@ async def test_what_is_not_an_ollama_is_not_called_one(stub: Stub, reply: Reply)
 
 async def test_a_key_that_is_refused_is_asked_for(stub: Stub) -> None:
     stub.on(VERSION, Reply.of({"error": "unauthorized"}, 401))
-    assert (await BACKEND.check(Connection(stub.url))).status.state == "needs key"
+    for key in (None, "sk-1"):
+        status = (await BACKEND.check(Connection(stub.url, key))).status
+        assert status.state == "needs key"
+
+
+async def test_a_host_that_ollama_does_not_know_is_named(stub: Stub) -> None:
+    for path in (VERSION, TAGS):
+        stub.on(path, Reply(status=403))
+    status = (await BACKEND.check(Connection(stub.url))).status
+    assert status.state == "unreachable"
+    assert stub.url.removeprefix("http://") in status.message and "Host" in status.message
 
 
 async def test_the_models(stub: Stub) -> None:
@@ -726,6 +1161,86 @@ async def test_the_models(stub: Stub) -> None:
     phi = missing["phi3"]
     assert (phi.status.state, phi.status.code) == ("not installed", "not_pulled")
     assert phi.status.message.endswith("about 2.2 GB.") and phi.download_size
+
+
+@pytest.mark.parametrize(
+    ("told", "offered"),
+    [
+        ({"capabilities": ["completion", "tools"]}, True),
+        ({"capabilities": ["embedding"]}, False),
+        ({"capabilities": ["image"]}, False),
+        ({"capabilities": []}, True),  # nobody knows
+        ({"details": {"family": "nomic-bert"}}, False),
+        ({"details": {"family": "nomic-bert"}, "capabilities": ["completion"]}, True),
+    ],
+)
+async def test_only_models_that_can_chat_are_offered(stub: Stub, told, offered: bool) -> None:
+    stub.on(TAGS, Reply.of({"models": [row("mine:latest", **told)]}))
+    models = [offer.model for offer in (await BACKEND.check(Connection(stub.url))).offers]
+    assert ("mine" in models) is offered
+
+
+async def test_what_the_server_tells_of_a_model_is_in_its_offer(stub: Stub) -> None:
+    details = {"parameter_size": "134.52M", "context_length": 8192}
+    long = ROW | {"details": {"parameter_size": "4B", "context_length": 131_072}}
+    stub.on(TAGS, Reply.of({"models": [row("smollm2:latest", details=details), long]}))
+    phi, other = (await BACKEND.check(Connection(stub.url))).offers[:2]
+    assert (phi.spec.key, phi.spec.context, phi.spec.parameters) == (
+        *("phi-3.5-mini", 131_072, 3_821_079_552),
+    )
+    assert (other.spec.context, other.spec.parameters) == (8192, 134_520_000)
+
+
+@pytest.mark.parametrize(
+    ("installed", "asked", "sent"),
+    [
+        (["phi3:latest"], "phi3:mini", "phi3"),
+        (["phi3:latest"], "phi3:3.8b", "phi3"),
+        (["phi3:mini"], "phi3", "phi3:mini"),
+        (["phi3:mini"], "phi3:latest", "phi3:mini"),
+        (["phi3:mini", "phi3:latest"], "phi3:mini", "phi3:mini"),
+        (["phi3:14b"], "phi3:medium", "phi3:14b"),
+        (["phi3:14b"], "phi3", "phi3"),
+        (["phi3.5:latest"], "library/Phi3.5", "phi3.5"),
+        (["phi3.5:latest"], "registry.ollama.ai/library/phi3.5:latest", "phi3.5"),
+        (["me/phi3:latest"], "me/phi3:mini", "me/phi3:mini"),
+        ([], "phi3:mini", "phi3:mini"),
+    ],
+)
+async def test_names_of_the_library_that_mean_one_model(
+    stub: Stub, installed: list[str], asked: str, sent: str
+) -> None:
+    stub.on(TAGS, Reply.of({"models": [row(name) for name in installed]}))
+    stub.on(CHAT, stream(lines(said("Hi") | {"model": sent}, DONE)))
+    *_, end = await chunks_of(stub, model=asked)
+    assert stub.asked(CHAT)[0].json["model"] == sent and end.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("installed", "offer"),
+    [
+        ("phi3:latest", ("phi3", "ready", {"phi3:mini", "phi3:3.8b"})),
+        ("phi3:mini", ("phi3:mini", "ready", {"phi3", "phi3:3.8b"})),
+        ("other:latest", ("phi3", "not installed", {"phi3:mini", "phi3:3.8b"})),
+    ],
+)
+async def test_an_offer_names_the_aliases_of_its_model(stub: Stub, installed, offer) -> None:
+    stub.on(TAGS, Reply.of({"models": [row(installed)]}))
+    offers = (await BACKEND.check(Connection(stub.url))).offers
+    (found,) = (one for one in offers if one.spec.key == "phi-3-mini-4k")
+    assert (found.model, found.status.state, set(found.aliases)) == offer
+
+
+async def test_a_model_that_was_deleted_is_looked_for_again(stub: Stub) -> None:
+    stub.on(CHAT, stream(lines(said("Hi"), DONE)))
+    assert await text_of(stub) == "Hi"
+    stub.on(TAGS, Reply.of({"models": []}))
+    stub.on(CHAT, Reply.of({"error": "model 'phi3.5' not found"}, 404))
+    with pytest.raises(ModelNotFoundError):
+        await steps_of(stub)
+    stub.on(CHAT, stream(lines(said("Hi"), DONE)))
+    *_, end = await steps_of(stub)
+    assert len(stub.asked(TAGS)) == 2 and end.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -769,6 +1284,7 @@ async def test_a_download(stub: Stub) -> None:
         layer("sha256:a", 2_000_000_000, 2_000_000_000),
         layer("sha256:b", 500_000_000, 0),
         {"status": "verifying sha256 digest"},
+        {"status": "writing manifest"},
         {"status": "success"},
     )
     stub.on(PULL, stream(lines(*events)))
@@ -779,7 +1295,8 @@ async def test_a_download(stub: Stub) -> None:
         (0.25, "0.5 of 2.0 GB"),
         (1.0, "2.0 of 2.0 GB"),
         (0.8, "2.0 of 2.5 GB"),
-        (0.8, "2.0 of 2.5 GB"),
+        (0.8, "verifying"),
+        (0.8, "writing manifest"),
     ]
     assert stub.asked(PULL)[0].json == {"model": "phi3.5", "stream": True}
 
@@ -791,6 +1308,8 @@ async def test_a_download(stub: Stub) -> None:
         ("write /x: no space left on device", OutOfDiskError, "does not fit onto the disk"),
         ("dial tcp: lookup registry.ollama.ai: no such host", BackendConnectionError, "connected"),
         ("requires a newer version of Ollama", BadRequestError, "too old"),
+        ("digest mismatch, file must be downloaded again", ServerError, "came damaged"),
+        ("pull model manifest: unauthorized: access denied", AuthenticationError, "signin"),
         ("something else", ServerError, "something else"),
     ],
 )

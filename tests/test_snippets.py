@@ -213,10 +213,11 @@ async def test_ollama(stub: Stub, tmp_path: Path, case: str) -> None:
     (tmp_path / "picture-1.jpeg").write_bytes(LARGE.data)
     assert await run(program, tmp_path, OLLAMA_API_KEY=KEY) == "Hi\n"
     seen = stub.asked("/api/chat")[-1]
-    # The package's own `chat` has no place for these two; the program says so.
-    assert seen is not own and "truncate=False" in program
+    # The package's own `chat` has no place for two of them; the program says so.
+    assert seen is not own
     sent = {name: value for name, value in seen.json.items() if value != []}
-    assert sent | {"truncate": False, "shift": False} == own.json
+    left_out = {name: False for name in ("truncate", "shift") if f"{name}=False" in program}
+    assert "truncate" in left_out and sent | left_out == own.json
     assert credentials(seen) == credentials(own) == {"authorization": f"Bearer {KEY}"}
 
 

@@ -1,18 +1,15 @@
-"""Ollama's own API, through its SDK: chat, what is installed, and downloads of more."""
+"""Ollama's own API: chat, what is installed, and downloads of more."""
 
 import asyncio
-import base64
 import os
 import re
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import replace
-from itertools import count
 from shlex import quote
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from .._core.backend import (
-    CONTEXT_CAP,
     Health,
     Kind,
     Offer,
@@ -21,72 +18,58 @@ from .._core.backend import (
     count_pictures,
     register,
 )
-from .._core.catalog import MODELS, Modality, ModelSpec
-from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
-from .._core.names import known_model
-from .._core.types import Chunk, Connection, GenerationParams, ImagePart, Message, Part, Progress
+from .._core.catalog import MODELS, ModelSpec
+from .._core.errors import (
+    BackendConnectionError,
+    BackendError,
+    BackendTimeoutError,
+    ModelNotFoundError,
+)
+from .._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from .._local.machine import gigabytes
 from .._remote.endpoint import (
     Endpoint,
     Patience,
     RemoteBackend,
     StreamItem,
+    first_token_timeout,
     normalize_url,
     retry_once,
 )
+from .._remote.stream_reader import fewest_tokens
 from .._snippets import KEY_PLACEHOLDER, picture_files, render, replaced, with_key
-from .client import Servers, auth_headers, load_timeout
-from .errors import LABEL
-from .models import InstalledModel, full_name, model_rows, parse_installed, parse_vision
-from .stream import StreamReader, pull_progress
+from .client import FACTS_TIMEOUT, Server, Servers, auth_headers, load_timeout
+from .errors import LABEL, not_ollama
+from .library import LIBRARY, aliases, full_name, resolve, runs_in_cloud, short_name, spec_of
+from .models import (
+    InstalledModel,
+    ModelDetails,
+    parse_details,
+    parse_installed,
+    parse_running,
+    with_facts,
+)
+from .request import chat_body, encoded, fit_to_server
+from .stream import Circumstances, StreamReader, pull_progress
+from .turns import Turn, with_turn
 
-LIBRARY = {
-    "phi3.5": 2_180_000_000,
-    "phi3": 2_180_000_000,
-    "phi4-mini": 2_490_000_000,
-    "phi3:medium": 7_900_000_000,
-    "phi4": 9_050_000_000,
-}
-"""Models of Ollama's library that are offered before they are here, with about how many bytes each
-takes: its parameters at 4.5 bits (Q4_0, the phi3 family) or about 5 (Q4_K_M, the phi4 family).
-Ollama's own README says 2.3 GB for phi3, 2.5 for phi4-mini and 9.1 for phi4 (ollama#9424)."""
+_NOT_IN_CHAT = ("truncate", "shift")
+"""What the page sends and the `ollama` package's `chat` cannot."""
 
-_SPECS = [
-    (re.compile(pattern), MODELS[key])
-    for pattern, key in (
-        (r"phi3:.*(medium|14b).*128k", "phi-3-medium-128k"),
-        (r"phi3:.*(medium|14b)", "phi-3-medium-4k"),
-        (r"phi3:.*128k", "phi-3-mini-128k"),
-        (r"phi3:", "phi-3-mini-4k"),
-        (r"phi3\.5:", "phi-3.5-mini"),
-        (r"phi4-mini-reasoning:", "phi-4-mini-reasoning"),
-        (r"phi4-mini:", "phi-4-mini"),
-        (r"phi4-reasoning:.*plus", "phi-4-reasoning-plus"),
-        (r"phi4-reasoning:", "phi-4-reasoning"),
-        (r"phi4:", "phi-4"),
-    )
-]
-"""What the names of Ollama's own library mean; other names are read as `known_model` reads them."""
-
-_NOT_IN_CHAT = {"truncate", "shift", "stream"}
-"""What the page sends and the SDK's `chat` cannot, and what a program's template says itself."""
-
-_MAX_VISION_RESULTS = 1000
+_MAX_DETAILS = 1000
 """Cached results of `/api/show` for each Ollama."""
 
-KEEP_ALIVE = "10m"
-"""For how long Ollama keeps a model in memory after an answer."""
-_TURN_MARKERS = ("<|end|>", "<|user|>", "<|assistant|>", "<|im_start|>", "<|im_end|>")
-"""Control tokens of Phi models at which a turn ends. A request's stop texts replace those of the
-model's own file, and without these some conversions go on with the user's next turn."""
+_MAX_CONTEXT_UNKNOWN = 2000
+"""Tokens of prompt and answer that fit into any context: above, the server is asked for it."""
 
 
 @register
 class Ollama(RemoteBackend):
     """Ollama on this machine, or at a typed address.
 
-    All generation parameters are sent. The context is `CONTEXT_CAP`; recent versions are asked to
-    refuse a conversation that does not fit, and an answer of an older one may carry a warning.
+    All generation parameters are sent. A model keeps the context that it was loaded with, and one
+    that is not in memory gets Ollama's default: see `fit_to_server`. Recent versions are asked to
+    refuse a conversation that does not fit; an answer of an older one may carry a warning.
     Ollama's penalty for repetition is switched off, because no other backend here has one.
 
     Pictures come with a message, before its text, and this API knows no other order. Where they
@@ -99,8 +82,8 @@ class Ollama(RemoteBackend):
     id: ClassVar[str] = "ollama"
     label: ClassVar[str] = LABEL
     kind: ClassVar[Kind] = "server"
-    requires: ClassVar[tuple[str, ...]] = ("ollama",)
-    install: ClassVar[str] = "pip install ollama"
+    requires: ClassVar[tuple[str, ...]] = ("httpx2",)
+    install: ClassVar[str] = "pip install httpx2"
     default_address: ClassVar[str | None] = "http://127.0.0.1:11434"
     address_env: ClassVar[str | None] = "OLLAMA_HOST"
     address_example: ClassVar[str] = "http://localhost:11434"
@@ -140,13 +123,12 @@ class Ollama(RemoteBackend):
 
     def spec_of(self, model: str) -> ModelSpec:
         """What is known about a model by its name at Ollama."""
-        name = full_name(model.lower()).removeprefix("library/")
-        return next((spec for found, spec in _SPECS if found.match(name)), known_model(model))
+        return spec_of(model)
 
     # ── The contract ───────────────────────────────────────────────────────────────────────────
 
     async def load(self, connection: Connection | None = None) -> None:
-        """Import the SDK and build the client; see `Backend.load`."""
+        """Import the HTTP client and build one; see `Backend.load`."""
         with suppress(Exception):
             async with self.servers.use(self.resolve_endpoint(connection).url):
                 pass
@@ -160,26 +142,16 @@ class Ollama(RemoteBackend):
                 self.servers.request_json(endpoint, "/api/version"),
                 self.servers.request_json(endpoint, "/api/tags"),
             )
+            if not isinstance(version.get("version"), str):
+                raise not_ollama(endpoint)
             async with self.servers.use(endpoint.url) as server:
                 installed = server.installed = parse_installed(tags)
         except BackendError as error:
             status = self.status_from_error(error)
             return Health(status, [Offer(one, self.spec_of(one), status) for one in LIBRARY])
-        here = [
-            Offer(
-                name,
-                _with_vision(self.spec_of(name), server.has_vision(full)),
-                _installed_status(found),
-            )
-            for full, name, found in ((at, _short_name(at), one) for at, one in installed.items())
-        ]
-        missing = [
-            Offer(model, self.spec_of(model), _not_pulled_status(model, size), size)
-            for model, size in LIBRARY.items()
-            if full_name(model) not in installed
-        ]
+        here = [_installed_offer(server, name) for name in installed]
         here.sort(key=lambda offer: offer.spec.key not in MODELS)
-        return Health(_running_status(str(version.get("version") or "")[:40]), here + missing)
+        return Health(_running_status(version["version"][:40]), here + _missing_offers(installed))
 
     async def stream(
         self,
@@ -192,14 +164,13 @@ class Ollama(RemoteBackend):
         self.check_packages()
         endpoint = self.resolve_endpoint(connection)
         if count_pictures(messages):
-            has_vision = await self._has_vision(endpoint, model)
-            check_pictures(_with_vision(self.spec_of(model), has_vision), messages)
+            check_pictures(await self._spec_at(endpoint, model), messages)
             # Encoding pictures on the event loop would delay all other answers.
             body = await asyncio.to_thread(self.body, model, messages, params)
         else:
             body = self.body(model, messages, params)
-        sent = "\n".join(message.text for message in messages)
-        async with aclosing(retry_once(lambda: self._stream_once(endpoint, body, sent))) as items:
+        fewest = sum(fewest_tokens(message.text) for message in messages)
+        async with aclosing(retry_once(lambda: self._stream_once(endpoint, body, fewest))) as items:
             async for item in items:
                 yield item
 
@@ -219,6 +190,7 @@ class Ollama(RemoteBackend):
                 async for line in reply:
                     if line.get("status") == "success":
                         return
+                    waiting.renew()
                     yield pull_progress(layers, line)
             except (BackendConnectionError, BackendTimeoutError) as error:
                 if not layers:
@@ -229,31 +201,8 @@ class Ollama(RemoteBackend):
     def body(
         self, model: str, messages: Sequence[Message], params: GenerationParams
     ) -> dict[str, Any]:
-        """The JSON body of a request."""
-        numbers = count(1)
-        stop = list(params.stop)
-        if stop and self.spec_of(model).key in MODELS:
-            stop += [end for end in _TURN_MARKERS if end not in stop]
-        options = {
-            "num_ctx": CONTEXT_CAP,
-            "num_predict": params.max_tokens,
-            "temperature": params.temperature,
-            "top_p": params.top_p,
-            "top_k": params.top_k,
-            "seed": params.seed,
-            "stop": stop or None,
-            "repeat_penalty": 1.0,
-        }
-        return {
-            "model": model,
-            "messages": [_message(message, numbers) for message in messages],
-            "options": {name: value for name, value in options.items() if value is not None},
-            "keep_alive": KEEP_ALIVE,
-            # Since 0.12.6: refuse a conversation that does not fit, do not shorten it silently.
-            "truncate": False,
-            "shift": False,
-            "stream": True,
-        }
+        """The JSON body of a request, without what depends on the server's state."""
+        return chat_body(model, messages, params, is_phi=self.spec_of(model).key in MODELS)
 
     def snippet(
         self,
@@ -267,148 +216,192 @@ class Ollama(RemoteBackend):
         variable = (self.key_env or "API_KEY") if has_key else None
         headers = auth_headers(Endpoint(url, KEY_PLACEHOLDER)) if variable else {}
         files = picture_files(messages)
-        names = {_base64(picture): name for picture, name in files.items()}
-        request = self.body(model, messages, params)
+        names = {encoded(picture): name for picture, name in files.items()}
+        request = fit_to_server(self.body(model, messages, params), model, None)
         for message in request["messages"]:
             if "images" in message:
                 message["images"] = replaced(message["images"], names)
         return render(
             "ollama",
             title=f"{self.spec_of(model).label} · {self.label}",
-            install=self.install,
+            install="pip install ollama",
             variable=variable,
             notes=[f"Fetch it first: ollama pull {quote(model)}"],
             url=url,
             headers={name: with_key(text, variable) for name, text in headers.items()},
-            request={name: value for name, value in request.items() if name not in _NOT_IN_CHAT},
+            request={
+                name: value
+                for name, value in request.items()
+                if name not in (*_NOT_IN_CHAT, "stream")
+            },
+            left_out=[f"{name}={request[name]}" for name in _NOT_IN_CHAT if name in request],
             pictures=list(files.values()),
         )
 
     # ── HTTP ───────────────────────────────────────────────────────────────────────────────
 
     async def _stream_once(
-        self, endpoint: Endpoint, body: dict[str, Any], sent: str
+        self, endpoint: Endpoint, body: dict[str, Any], fewest: int
     ) -> AsyncGenerator[StreamItem, None]:
         """Send one request and yield the chunks of its response. Raises `BackendError` only.
 
-        `sent` is the text of the conversation.
+        `fewest` is how many tokens the conversation has at least.
         """
-        name = full_name(body["model"])
-        found = await self._find_installed(endpoint, name)
-        loading = found is not None and not await self._in_memory(endpoint, name)
-        if loading:
-            yield Progress("loading", detail="into Ollama's memory")
-        reader = StreamReader(self.label, endpoint.url, loading)
-        patience = Patience(LABEL, first=load_timeout() if loading else None)
-        async with aclosing(
-            self.servers.stream_lines(endpoint, "/api/chat", body, patience)
-        ) as reply:
-            async for line in reply:
-                if chunk := reader.read(line):
+        async with self.servers.use(endpoint.url) as server:
+            asked = body["model"]
+            name = await self._installed_name(endpoint, server, asked)
+            with server.turns.join(name) as turn:
+                try:
+                    items = self._answer(endpoint, server, body, fewest, turn)
+                    async with aclosing(items):
+                        async for item in items:
+                            yield item
+                except ModelNotFoundError:
+                    server.installed.pop(name, None)  # it was deleted since
+                    raise
+
+    async def _answer(
+        self,
+        endpoint: Endpoint,
+        server: Server,
+        body: dict[str, Any],
+        fewest: int,
+        turn: Turn,
+    ) -> AsyncGenerator[StreamItem, None]:
+        """The chunks of one answer; `turn.model` is the full name of the model."""
+        asked, found = body["model"], server.installed.get(turn.model)
+        in_cloud = runs_in_cloud(asked) or bool(found and found.host)
+        running, details = None, None
+        if not in_cloud:
+            running, details = await asyncio.gather(
+                self._running(endpoint), self._details(endpoint, server, found)
+            )
+        loading = found is not None and running is not None and turn.model not in running
+        context = (running or {}).get(turn.model)
+        body = fit_to_server(body, short_name(turn.model) if found else asked, context)
+        about = Circumstances(
+            model=body["model"],
+            device=None if _is_hosted(endpoint.url) else endpoint.url,
+            host=found.host if found else "",
+            quantisation=found.quantisation if found else "",
+            fewest_tokens=fewest,
+            lacks_template=bool(details and details.lacks_template),
+        )
+        reader = StreamReader(about, context)
+        first = load_timeout() if loading else first_token_timeout()
+        patience = Patience(LABEL, first=first)
+        if not turn.ahead and not in_cloud:
+            detail = "into Ollama's memory" if loading else ""
+            yield Progress("loading" if loading else "prefill", detail=detail)
+        lines = self.servers.stream_lines(endpoint, "/api/chat", body, patience)
+        async with aclosing(lines), aclosing(with_turn(lines, turn, patience, first)) as steps:
+            async for step in steps:
+                if isinstance(step, Progress):
+                    yield step
+                elif chunk := reader.read(step, patience.came):
+                    turn.begin()
+                    patience.renew()
                     yield chunk
-        yield reader.end(sent, found.quantisation if found else "")
+        yield await self._end(endpoint, reader, turn)
 
-    async def _get_or_empty(
-        self, endpoint: Endpoint, path: str, body: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Like `Servers.request_json`; `{}` for an error response: the chat request will tell why.
+    async def _end(self, endpoint: Endpoint, reader: StreamReader, turn: Turn) -> Chunk:
+        """The last chunk of an answer, with what only the server's state after it can tell."""
+        usage, loaded = reader.usage, bool(reader.load_seconds)
+        together = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+        context_matters = reader.context is None and together > _MAX_CONTEXT_UNKNOWN
+        running = None
+        if context_matters or (loaded and turn.waited_for):
+            with suppress(BackendError):
+                running = await self._running(endpoint, seconds=1.0)
+        if running is not None:
+            reader.context = reader.context or running.get(turn.model)
+        left = running is not None and not turn.waited_for <= running.keys()
+        return reader.end(waited_to_load=loaded and left)
 
-        Raises `BackendError` if the server cannot be reached.
-        """
-        try:
-            return await self.servers.request_json(endpoint, path, body)
-        except (BackendConnectionError, BackendTimeoutError) as error:
-            if "status" in error.values:
-                return {}
-            raise
-        except BackendError:
-            return {}
+    async def _installed_name(self, endpoint: Endpoint, server: Server, model: str) -> str:
+        """The full name under which a model is installed; its own full name if it is not."""
+        name = resolve(server.installed, model)
+        if name not in server.installed:
+            tags = await self.servers.request_facts(endpoint, "/api/tags")
+            server.installed = parse_installed(tags)
+            name = resolve(server.installed, model)
+        return name
 
-    async def _find_installed(self, endpoint: Endpoint, name: str) -> InstalledModel | None:
-        """An installed model by its full name; `None` if it is not listed."""
+    async def _spec_at(self, endpoint: Endpoint, model: str) -> ModelSpec:
+        """What is known about a model: by the server, else by its name."""
         async with self.servers.use(endpoint.url) as server:
-            if name not in server.installed:
-                server.installed = parse_installed(await self._get_or_empty(endpoint, "/api/tags"))
-            return server.installed.get(name)
+            name = await self._installed_name(endpoint, server, model)
+            found, vision = server.installed.get(name), server.has_vision(name)
+            if found is not None and vision is None:
+                details = await self._details(endpoint, server, found)
+                vision = details and details.has_vision
+            return with_facts(self.spec_of(model), found, vision)
 
-    async def _has_vision(self, endpoint: Endpoint, model: str) -> bool | None:
-        """Whether a model reads pictures; `None` if that is unknown.
+    async def _details(
+        self, endpoint: Endpoint, server: Server, found: InstalledModel | None
+    ) -> ModelDetails | None:
+        """What `/api/show` tells of an installed model, asked once for each digest."""
+        if found is None or found.host:
+            return None
+        if found.digest in server.details:
+            return server.details[found.digest]
+        reply = await self.servers.request_facts(endpoint, "/api/show", {"model": found.name})
+        details = parse_details(reply)
+        if reply and found.digest:
+            while len(server.details) >= _MAX_DETAILS:
+                del server.details[next(iter(server.details))]
+            server.details[found.digest] = details
+        return details
 
-        Asks Ollama once for each digest, and not about models that read none by their spec.
-        """
-        name = full_name(model)
-        async with self.servers.use(endpoint.url) as server:
-            known = server.has_vision(name)
-            if known is not None or "image" not in self.spec_of(model).modalities:
-                return known
-            found = await self._find_installed(endpoint, name)
-            known = server.has_vision(name)
-            if found is None or known is not None or found.digest in server.vision_by_digest:
-                return known
-            reply = await self._get_or_empty(endpoint, "/api/show", {"model": model})
-            if reply and found.digest:
-                while len(server.vision_by_digest) >= _MAX_VISION_RESULTS:
-                    del server.vision_by_digest[next(iter(server.vision_by_digest))]
-                server.vision_by_digest[found.digest] = parse_vision(reply)
-            return parse_vision(reply)
-
-    async def _in_memory(self, endpoint: Endpoint, name: str) -> bool:
-        """Whether a model is loaded; also true if Ollama does not tell."""
-        reply = await self._get_or_empty(endpoint, "/api/ps")
-        names = [full_name(str(row.get("model") or row.get("name"))) for row in model_rows(reply)]
-        return name in names or not isinstance(reply.get("models"), list)
-
-
-def _message(message: Message, numbers: Iterator[int]) -> dict[str, Any]:
-    if not message.images:
-        return {"role": message.role, "content": message.text}
-    return {
-        "role": message.role,
-        "content": _text_with_pictures(message.parts, numbers),
-        "images": [_base64(image) for image in message.images],
-    }
+    async def _running(
+        self, endpoint: Endpoint, seconds: float = FACTS_TIMEOUT
+    ) -> Mapping[str, int | None] | None:
+        """The models in memory, with their contexts; `None` if Ollama does not tell."""
+        reply = await self.servers.request_facts(endpoint, "/api/ps", seconds=seconds)
+        return parse_running(reply)
 
 
-def _base64(image: ImagePart) -> str:
-    return base64.b64encode(image.data).decode("ascii")
+def _installed_offer(server: Server, name: str) -> Offer:
+    found = server.installed[name]
+    others = (one for one in aliases(name) if one not in server.installed)
+    return Offer(
+        short_name(name),
+        with_facts(spec_of(name), found, server.has_vision(name)),
+        _installed_status(found),
+        aliases=tuple(map(short_name, others)),
+    )
 
 
-def _text_with_pictures(parts: Sequence[Part], numbers: Iterator[int]) -> str:
-    """The text of a message, with `[picture 1]` for pictures that do not stand before all text.
-
-    `numbers` counts the pictures of the whole conversation.
-    """
-    kept = [part for part in parts if isinstance(part, ImagePart) or part.text]
-    pictures = sum(isinstance(part, ImagePart) for part in kept)
-    in_front = all(isinstance(part, ImagePart) for part in kept[:pictures])
-    pieces = [
-        f"[picture {next(numbers)}]"
-        if isinstance(part, ImagePart)
-        else part.text.replace("[img", "[ img")
-        for part in kept
-    ]
-    return "".join(pieces[pictures:]) if in_front else "\n".join(pieces)
+def _missing_offers(installed: Mapping[str, InstalledModel]) -> list[Offer]:
+    """The models of the library that are not installed under any of their names."""
+    return [
+        Offer(
+            model, spec_of(model), _not_pulled_status(model, size), size,
+            aliases=aliases(full_name(model)),
+        )
+        for model, size in LIBRARY.items()
+        if resolve(installed, model) not in installed
+    ]  # fmt: skip
 
 
-def _with_vision(spec: ModelSpec, has_vision: bool | None) -> ModelSpec:
-    """The spec with or without pictures among its modalities; unchanged for `None`."""
-    if has_vision is None or has_vision is ("image" in spec.modalities):
-        return spec
-    others: tuple[Modality, ...] = tuple(kind for kind in spec.modalities if kind != "image")
-    return replace(spec, modalities=(*others, "image") if has_vision else others)
-
-
-def _short_name(model: str) -> str:
-    """A name without the default tag."""
-    return model.removesuffix(":latest")
+def _is_hosted(url: str) -> bool:
+    """Whether a base URL is that of Ollama's own service, which many share."""
+    host = urlsplit(url).hostname or ""
+    return host == "ollama.com" or host.endswith(".ollama.com")
 
 
 def _running_status(version: str) -> Status:
-    sentence = f"{' '.join(filter(None, ('Ollama', version)))} answers."
-    return Status("ready", sentence, "ready_ollama", {"version": version})
+    return Status("ready", f"Ollama {version} answers.", "ready_ollama", {"version": version})
 
 
 def _installed_status(found: InstalledModel) -> Status:
+    if found.host:
+        return Status(
+            "ready",
+            f"Runs at {found.host}: what you write is sent there.",
+            "ready_cloud",
+            {"host": found.host},
+        )
     size = gigabytes(found.size) if found.size else ""
     facts = ", ".join(filter(None, (found.quantisation, size)))
     return Status(

@@ -4,22 +4,18 @@ By httpx2, not by the `ollama` package: that can send neither `truncate` nor `sh
 what newer servers tell of their models. The program that the page shows is written with it.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
-from .._remote.endpoint import (
-    CONNECT_TIMEOUT,
-    Endpoint,
-    Patience,
-    first_token_timeout,
-    silence_timeout,
-)
+from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
+from .._remote.endpoint import CONNECT_TIMEOUT, Endpoint, Patience, silence_timeout, web_page
 from .._remote.errors import ErrorResponse
 from .._remote.http import ClientCache, use_credentials
 from .._remote.ndjson import ObjectDecoder, parse_object
 from .errors import LABEL, map_response, unreadable
-from .models import InstalledModel
+from .models import InstalledModel, ModelDetails
+from .turns import Turns
 
 if TYPE_CHECKING:
     import httpx2
@@ -27,6 +23,8 @@ if TYPE_CHECKING:
 LOADING_TIMEOUT = 300.0
 """Seconds for which Ollama may be silent while it loads a model (its own `OLLAMA_LOAD_TIMEOUT`) or
 checks a download."""
+FACTS_TIMEOUT = 10.0
+"""The same before it tells about itself: some versions do not while they load a model."""
 
 
 class Server:
@@ -36,15 +34,17 @@ class Server:
         self.client = client
         self.installed: dict[str, InstalledModel] = {}
         """As last listed, by full name."""
-        self.vision_by_digest: dict[str, bool | None] = {}
-        """Replies of `/api/show` about vision, for models whose list does not tell."""
+        self.details: dict[str, ModelDetails] = {}
+        """What `/api/show` told, by digest."""
+        self.turns = Turns()
 
     def has_vision(self, name: str) -> bool | None:
         """Whether an installed model reads pictures; `None` if that is not known yet."""
         model = self.installed.get(name)
         if model is None or model.has_vision is not None:
             return model and model.has_vision
-        return self.vision_by_digest.get(model.digest)
+        details = self.details.get(model.digest)
+        return details and details.has_vision
 
 
 class Servers(ClientCache[Server]):
@@ -62,6 +62,7 @@ class Servers(ClientCache[Server]):
     ) -> AsyncGenerator[Mapping[str, Any], None]:
         """Send a request and yield its response line by line; closing it closes the HTTP stream.
 
+        `patience` is the whole limit on the time: Ollama sends no headers before its first line.
         Raises `BackendError`.
         """
         from httpx2 import HTTPError, InvalidURL
@@ -70,24 +71,31 @@ class Servers(ClientCache[Server]):
 
         begun = False
         pictures = sum(len(message.get("images", ())) for message in body.get("messages", ()))
+        decoder = ObjectDecoder()
         try:
-            async with AsyncExitStack() as stack:
-                response = await self._open(stack, endpoint, "POST", path, body)
-                await _raise_for_status(response, path, body["model"], endpoint, pictures)
-                lines = aclosing(_objects(response.aiter_bytes(), patience))
-                async for line in await stack.enter_async_context(lines):
-                    if line.get("error"):
-                        failed = ErrorResponse(None, line, pictures=pictures)
-                        raise map_response(path, body["model"], failed, endpoint)
-                    begun = True
-                    yield line
+            async with aclosing(self._pieces(endpoint, path, body, pictures)) as pieces:
+                while True:
+                    data = await patience.next(pieces)
+                    if not begun and data and data.lstrip().startswith(b"<"):
+                        raise web_page(LABEL)
+                    for line in decoder.end() if data is None else decoder.feed(data):
+                        if line.get("error"):
+                            raise _error_in_line(path, body["model"], line, endpoint, pictures)
+                        begun = True
+                        yield line
+                    if data is None:
+                        return
         except (HTTPError, InvalidURL) as error:
             raise transport_error(LABEL, endpoint.url, error, begun, pictures) from error
         except ValueError as error:  # a line that is no JSON object
             raise unreadable() from error
 
     async def request_json(
-        self, endpoint: Endpoint, path: str, body: dict[str, Any] | None = None
+        self,
+        endpoint: Endpoint,
+        path: str,
+        body: dict[str, Any] | None = None,
+        seconds: float = FACTS_TIMEOUT,
     ) -> dict[str, Any]:
         """Send a short request, with a body or without; its JSON. Raises `BackendError`."""
         from httpx2 import HTTPError, InvalidURL
@@ -96,27 +104,70 @@ class Servers(ClientCache[Server]):
 
         try:
             async with AsyncExitStack() as stack:
-                response = await self._open(stack, endpoint, "POST" if body else "GET", path, body)
+                response = await self._open(stack, endpoint, path, body, seconds)
                 await _raise_for_status(response, path, "", endpoint)
-                return parse_object(await read_bounded(response))
+                reply = parse_object(await read_bounded(response))
         except (HTTPError, InvalidURL) as error:
-            raise transport_error(LABEL, endpoint.url, error, False) from error
+            raise transport_error(LABEL, endpoint.url, error, False, 0, seconds) from error
         except ValueError as error:
             raise unreadable() from error
+        if reply.get("error"):  # with HTTP 200, as other servers have it
+            raise map_response(path, "", ErrorResponse(None, reply), endpoint)
+        return reply
+
+    async def request_facts(
+        self,
+        endpoint: Endpoint,
+        path: str,
+        body: dict[str, Any] | None = None,
+        seconds: float = FACTS_TIMEOUT,
+    ) -> dict[str, Any]:
+        """The same for what an answer can do without; `{}` where the server does not tell.
+
+        Raises `BackendError` if it cannot be reached.
+        """
+        from httpx2 import ConnectTimeout
+
+        try:
+            return await self.request_json(endpoint, path, body, seconds)
+        except BackendTimeoutError as error:
+            if isinstance(error.__cause__, ConnectTimeout):
+                raise
+            return {}
+        except BackendConnectionError as error:
+            if "status" in error.values:
+                return {}
+            raise
+        except BackendError:
+            return {}
+
+    async def _pieces(
+        self, endpoint: Endpoint, path: str, body: dict[str, Any], pictures: int
+    ) -> AsyncGenerator[bytes, None]:
+        """The pieces of a response's body. Raises `BackendError` or what httpx2 does."""
+        async with AsyncExitStack() as stack:
+            response = await self._open(stack, endpoint, path, body, None)
+            await _raise_for_status(response, path, body["model"], endpoint, pictures)
+            async for data in response.aiter_bytes():
+                yield data
 
     async def _open(
         self,
         stack: AsyncExitStack,
         endpoint: Endpoint,
-        method: str,
         path: str,
         body: dict[str, Any] | None,
+        seconds: float | None,
     ) -> "httpx2.Response":
         """Send a request; its response is open until the end of `stack`."""
+        from httpx2 import Timeout
+
         server = await stack.enter_async_context(self.use(endpoint.url))
+        timeout = Timeout(seconds, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT)
+        method = "GET" if body is None else "POST"
         with use_credentials(auth_headers(endpoint)):
             return await stack.enter_async_context(
-                server.client.stream(method, endpoint.url + path, json=body)
+                server.client.stream(method, endpoint.url + path, json=body, timeout=timeout)
             )
 
 
@@ -131,17 +182,14 @@ async def _raise_for_status(
         raise map_response(path, model, failed, endpoint)
 
 
-async def _objects(
-    pieces: AsyncIterator[bytes], patience: Patience
-) -> AsyncGenerator[Mapping[str, Any], None]:
-    """The JSON objects of a response's lines. Raises `ValueError` and `BackendTimeoutError`."""
-    decoder = ObjectDecoder()
-    while (data := await patience.next(pieces)) is not None:
-        for line in decoder.feed(data):
-            patience.renew()
-            yield line
-    for line in decoder.end():
-        yield line
+def _error_in_line(
+    path: str, model: str, line: Mapping[str, Any], endpoint: Endpoint, pictures: int
+) -> BackendError:
+    """The error that a line of a stream is."""
+    response = ErrorResponse(None, line, pictures=pictures)
+    if not response.server_message:
+        return unreadable()
+    return map_response(path, model, response, endpoint)
 
 
 def load_timeout() -> float:
@@ -159,6 +207,4 @@ def _build_server(url: str) -> Server:
 
     from .._remote.transport import build_client
 
-    return Server(
-        build_client(url, timeout=Timeout(first_token_timeout(), connect=CONNECT_TIMEOUT))
-    )
+    return Server(build_client(url, timeout=Timeout(FACTS_TIMEOUT, connect=CONNECT_TIMEOUT)))

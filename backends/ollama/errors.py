@@ -3,31 +3,227 @@
 import json
 import re
 import shlex
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+from urllib.parse import urlsplit
 
 from .._core.errors import (
+    AuthenticationError,
     BackendConnectionError,
     BackendError,
     BadRequestError,
+    ContextLengthError,
+    MissingKeyError,
     ModelNotFoundError,
     OutOfDiskError,
     OutOfMemoryError,
     ServerError,
 )
-from .._remote.endpoint import Endpoint
+from .._core.unicode import clean
+from .._remote.endpoint import Endpoint, parse_count
 from .._remote.errors import ErrorResponse, map_error
+from .library import runs_in_cloud
 
 LABEL = "Ollama"
 
-_OUT_OF_MEMORY = re.compile(
-    r"more system memory|out of memory|cudaMalloc|insufficient memory", re.IGNORECASE
+Trait = Literal["pull", "model", "cloud", "no key", "no words"]
+"""What is known of a request that failed: it asked for a download; it named a model; it needs an
+account at ollama.com; it carried no key; the response has no message."""
+
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+_ENGINE_DIED = _words(
+    r"^an error was encountered while running the model",
+    r"^model runner has unexpectedly stopped",
+    r"^(llama[- ](runner|server)|model runner) process no longer running",
 )
-_OUT_OF_DISK = re.compile(r"no space left|not enough space|disk quota", re.IGNORECASE)
-_OFFLINE = re.compile(
-    r"no such host|dial tcp|i/o timeout|connection re(set|fused)|unreachable|max retries|TLS hand",
-    re.IGNORECASE,
+"""An engine that ended while it answered. What follows are the last errors in its log, which may be
+those of another request long before (`lastErrMsg` in Ollama's `llm/llama_server.go`)."""
+_OUT_OF_MEMORY = _words(
+    r"out of (device )?memory",
+    r"(more system|not enough|insufficient) memory",
+    r"(cuda|hip)malloc",
+    r"(failed to allocate|allocation failed)",
+    r"out_of_device_memory|erroroutofmemory",
 )
-"""Messages of a failed download where Ollama cannot reach its own library."""
+"""As Ollama itself knows it (`outOfMemorySubstrings` in its `llm/status.go`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a failure is, by status, words and traits; the texts may name what `_facts` has."""
+
+    kind: type[BackendError]
+    sentence: str
+    hint: str
+    status: frozenset[int] | None = None
+    words: re.Pattern[str] | None = None
+    traits: frozenset[Trait] = frozenset()
+
+    def matches(self, status: int | None, message: str, traits: frozenset[Trait]) -> bool:
+        """Whether a failure is of this kind."""
+        return (
+            (self.status is None or status in self.status)
+            and (self.words is None or bool(self.words.search(message)))
+            and self.traits <= traits
+        )
+
+
+def _rule(
+    kind: type[BackendError],
+    sentence: str,
+    hint: str,
+    *traits: Trait,
+    status: int | tuple[int, ...] | None = None,
+    words: re.Pattern[str] | None = None,
+) -> _Rule:
+    statuses = (status,) if isinstance(status, int) else status
+    return _Rule(
+        kind, sentence, hint, frozenset(statuses) if statuses else None, words, frozenset(traits)
+    )
+
+
+_RULES = (
+    _rule(
+        ModelNotFoundError,
+        "Ollama does not have “{model}”.",
+        "Press Download, or run: ollama pull {shell_model}",
+        "model",
+        status=404,
+        words=_words(r"^model .* not found", "try pulling it"),
+    ),
+    _rule(
+        BackendConnectionError,
+        "What answers at {url} is not Ollama.",
+        "Check the address.",
+        status=(404, 405, 501),
+    ),
+    _rule(
+        OutOfMemoryError,
+        "“{model}” does not fit into the memory that Ollama has.{quoted}",
+        "Choose a smaller model, or close other programs on that machine.",
+        words=_OUT_OF_MEMORY,
+    ),
+    _rule(
+        ServerError,
+        "Ollama has as many questions in line as it takes.{quoted}",
+        "Try again in a minute. Whoever runs it can allow more: OLLAMA_MAX_QUEUE.",
+        status=503,
+        words=_words("maximum pending requests"),
+    ),
+    _rule(
+        OutOfDiskError,
+        "“{model}” does not fit onto the disk of the machine that Ollama runs on.",
+        "Make room there, and press Download again: what came is kept.",
+        "pull",
+        words=_words("no space left", "not enough space", "disk quota"),
+    ),
+    _rule(
+        ModelNotFoundError,
+        "Ollama's library has no “{model}”.",
+        "See https://ollama.com/library for its names.",
+        "pull",
+        words=_words("does not exist", "not found", "invalid model name", "name .* is invalid"),
+    ),
+    _rule(
+        BackendConnectionError,
+        "Ollama cannot reach its library.{quoted}",
+        "Is the machine that it runs on connected to the internet?",
+        "pull",
+        words=_words(
+            "no such host",
+            "dial tcp",
+            "i/o timeout",
+            "connection re(set|fused)",
+            "unreachable",
+            "max retries",
+            "TLS hand",
+            "x509:",
+            "server misbehaving",
+        ),
+    ),
+    _rule(
+        ServerError,
+        "“{model}” came damaged: what Ollama received is not what its library has.",
+        "Press Download again: it fetches that part anew.",
+        "pull",
+        words=_words("digest mismatch"),
+    ),
+    _rule(
+        BadRequestError,
+        "This Ollama is too old for “{model}”.",
+        "Update it: https://ollama.com/download",
+        "pull",
+        words=_words("newer version"),
+    ),
+    _rule(
+        AuthenticationError,
+        "Ollama's library does not give “{model}” to this machine.{quoted}",
+        "If it is a private model, run `ollama signin` on that machine.",
+        "pull",
+        words=_words("unauthorized", "access denied"),
+    ),
+    _rule(
+        AuthenticationError,
+        "“{model}” runs at ollama.com, and this Ollama is not signed in there.",
+        "Run `ollama signin` on its machine{signin}.",
+        "cloud",
+        status=401,
+    ),
+    _rule(
+        BadRequestError,
+        "“{model}” runs at ollama.com, which is switched off for this Ollama.",
+        "Choose a model that runs on the machine itself.",
+        words=_words("ollama cloud is disabled", "cannot run this remote model"),
+    ),
+    _rule(
+        MissingKeyError,
+        "What answers at {url} wants a key.",
+        "Type it on the Models tab.",
+        "no key",
+        status=401,
+    ),
+    _rule(
+        BackendConnectionError,
+        "Ollama refuses requests that are addressed to “{host}”.",
+        "It answers to names of its own machine only: have the proxy or tunnel send "
+        "“Host: localhost”, or start Ollama with OLLAMA_HOST=0.0.0.0.",
+        "no words",
+        status=403,
+    ),
+    _rule(
+        BadRequestError,
+        "Ollama refused the request.{quoted}",
+        "Choose another model.",
+        "no key",
+        status=403,
+    ),
+    _rule(
+        BadRequestError,
+        "“{model}” is not made for conversations.",
+        "Choose another model: this one compares texts, or draws.",
+        "model",
+        words=_words(r"does not support (chat|generate|completion)\b"),
+    ),
+    _rule(
+        BadRequestError,
+        "“{model}” is no name that a model can have.",
+        "Names look like phi3.5, phi3:medium or hf.co/microsoft/Phi-3-mini-4k-instruct-gguf.",
+        "model",
+        words=_words("^invalid model name", "^model is required"),
+    ),
+    _rule(
+        BadRequestError,
+        "Ollama does not take a setting.{quoted}",
+        "Change it, or leave it at its default.",
+        words=_words('^option "'),
+    ),
+)
+"""The first that matches holds; a failure that none matches is read as other servers' are."""
 
 
 def map_response(
@@ -39,26 +235,21 @@ def map_response(
     """
     response = _unwrap(response).redacted(endpoint.key)
     message, status = response.server_message, response.status
-    quoted = f" It says: “{message}”" if message else ""
-    if _OUT_OF_MEMORY.search(message):
-        return OutOfMemoryError(
-            f"“{model}” does not fit into the memory that Ollama has.{quoted}",
-            "Choose a smaller model, or close other programs on that machine.",
-            status=status,
-        )
-    if path == "/api/pull" and (error := _pull_error(model, message, quoted)):
-        return error
-    if status == 404 and model:
-        return ModelNotFoundError(
-            f"Ollama does not have “{model}”.",
-            f"Press Download, or run: ollama pull {shlex.quote(model)}",
-            status=status,
-        )
-    if status == 404:
-        return BackendConnectionError(
-            f"What answers at {endpoint.url} is not Ollama.", "Check the address.", status=status
-        )
-    return map_error(LABEL, model, response)
+    if _ENGINE_DIED.search(message):
+        return _engine_died(model, response)
+    traits = _traits(path, model, response, endpoint)
+    for rule in _RULES:
+        if rule.matches(status, message, traits):
+            facts = _facts(model, response, endpoint)
+            return rule.kind(
+                rule.sentence.format_map(facts), rule.hint.format_map(facts), status=status
+            )
+    error = map_error(LABEL, model, response)
+    if isinstance(error, ContextLengthError):
+        told = _mapping(_mapping(response.body).get("error"))
+        error.values["tokens"] = parse_count(told.get("n_prompt_tokens"))
+        error.values["context"] = parse_count(told.get("n_ctx"))
+    return error
 
 
 def unreadable() -> BackendError:
@@ -69,36 +260,84 @@ def unreadable() -> BackendError:
     )
 
 
-def _pull_error(model: str, message: str, quoted: str) -> BackendError | None:
-    """The error for a failed download; `None` if Ollama's message does not tell why it failed."""
-    if "does not exist" in message or "not found" in message:
-        return ModelNotFoundError(
-            f"Ollama's library has no “{model}”.", "See https://ollama.com/library for its names."
+def not_ollama(endpoint: Endpoint) -> BackendError:
+    """The error for an address at which something else answers."""
+    return map_response("", "", ErrorResponse(404), endpoint)
+
+
+def _engine_died(model: str, response: ErrorResponse) -> BackendError:
+    """The error for an engine that ended while it answered.
+
+    Its log is quoted, as the older errors in it may mislead; a refusal in it is another request's.
+    """
+    text = _mapping(response.body).get("error")
+    lines = clean(text).strip().splitlines() if isinstance(text, str) else []
+    last = lines[-1] if lines else ""
+    if _ENGINE_DIED.search(last):  # the engine's own words follow Ollama's
+        last = last.partition(": ")[2]
+    last = replace(response, body=last).server_message
+    status = response.status
+    if _OUT_OF_MEMORY.search(last):
+        return OutOfMemoryError(
+            f"Ollama's engine stopped while it answered: it ran out of memory for “{model}”.",
+            "Choose a smaller model, or close other programs on that machine.",
+            status=status,
         )
-    if _OUT_OF_DISK.search(message):
-        return OutOfDiskError(
-            f"“{model}” does not fit onto the disk of the machine that Ollama runs on.",
-            "Make room there, and press Download again: what came is kept.",
-        )
-    if _OFFLINE.search(message):
-        return BackendConnectionError(
-            f"Ollama cannot reach its library.{quoted}",
-            "Is the machine that it runs on connected to the internet?",
-        )
-    if "newer version" in message:
-        return BadRequestError(
-            f"This Ollama is too old for “{model}”.", "Update it: https://ollama.com/download"
-        )
-    return None
+    refused = isinstance(
+        map_error(LABEL, model, ErrorResponse(None, last, pictures=1)), BadRequestError
+    )
+    quoted = "" if refused or not last or last.endswith("EOF") else f" Its log ends: “{last}”"
+    return ServerError(
+        f"Ollama's engine stopped while it answered.{quoted}",
+        "What came is kept. Press Regenerate: Ollama starts it again.",
+        status=status,
+    )
+
+
+def _traits(path: str, model: str, response: ErrorResponse, endpoint: Endpoint) -> frozenset[Trait]:
+    traits: dict[Trait, bool] = {
+        "pull": path == "/api/pull",
+        "model": bool(model),
+        "cloud": "signin_url" in _mapping(response.body)
+        or (runs_in_cloud(model) and not endpoint.key),
+        "no key": not endpoint.key,
+        "no words": not response.server_message,
+    }
+    return frozenset(name for name, holds in traits.items() if holds)
+
+
+def _facts(model: str, response: ErrorResponse, endpoint: Endpoint) -> dict[str, str]:
+    """What the sentences and hints of the rules may name."""
+    message = response.server_message
+    return {
+        "model": model,
+        "shell_model": shlex.quote(model),
+        "url": endpoint.url,
+        "host": urlsplit(endpoint.url).netloc,
+        "quoted": f" It says: “{message}”" if message else "",
+        "signin": _signin(response),
+    }
+
+
+_SIGNIN_URL = re.compile(r"https://(www\.)?ollama\.com/[\x21-\x7e]{1,600}")
+
+
+def _signin(response: ErrorResponse) -> str:
+    """Where else to sign in, if the server names a page of ollama.com for that."""
+    url = _mapping(response.body).get("signin_url")
+    return f", or open {url}" if isinstance(url, str) and _SIGNIN_URL.fullmatch(url) else ""
 
 
 def _unwrap(response: ErrorResponse) -> ErrorResponse:
     """The same with the engine's own error, which Ollama wraps as JSON in the text of `error`."""
-    body = response.body
-    inner = body.get("error") if isinstance(body, dict) else None
+    inner = _mapping(response.body).get("error")
     if not isinstance(inner, str) or not inner.startswith("{"):
         return response
     try:
         return replace(response, body=json.loads(inner))
-    except ValueError:
+    except (ValueError, RecursionError):
         return response
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}

@@ -1,22 +1,32 @@
 """What an Ollama tells about its models: `/api/tags`, `/api/ps` and `/api/show`."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
+from urllib.parse import urlsplit
 
+from .._core.catalog import Modality, ModelSpec
 from .._core.unicode import clean
 from .._remote.endpoint import parse_count
+from .library import full_name
 
 _VISION_FAMILIES = frozenset({"clip", "mllama"})
 """Families of vision encoders: of LLaVA and its relatives, of Llama 3.2 Vision."""
-_MAX_NAME, _MAX_DIGEST, _MAX_QUANTISATION = 200, 80, 20
+_MAX_NAME, _MAX_DIGEST, _MAX_FACT = 200, 80, 40
 """Characters that are taken from a server."""
+_BARE_TEMPLATE = re.compile(r"\s*\{\{-?\s*\.Prompt\s*-?\}\}\s*")
+"""The template of a model that has none: Ollama's default (`DefaultTemplate` in its `template`)."""
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMBT])", re.IGNORECASE)
+_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A model that is installed in an Ollama."""
+    """A model that an Ollama lists."""
 
+    name: str
+    """As it is listed, with its tag."""
     quantisation: str
     """The format of its weights, such as `Q4_0`; empty if unknown."""
     size: int | None
@@ -25,24 +35,71 @@ class InstalledModel:
     """Whether it reads pictures; `None` where the list does not tell."""
     digest: str = ""
     """Hash of its content; empty if unknown."""
+    context: int | None = None
+    """Tokens of its full window; `None` where the list does not tell."""
+    parameters: float = 0
+    """How many it has, about; 0 if unknown."""
+    host: str = ""
+    """Where it runs, if that is not where this Ollama is: `ollama.com`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDetails:
+    """What `/api/show` tells beyond the list."""
+
+    has_vision: bool | None
+    """Whether it reads pictures; `None` where that is not told."""
+    lacks_template: bool
+    """Whether it gets the bare words of a conversation, for want of a chat template."""
 
 
 def parse_installed(reply: Mapping[str, Any]) -> dict[str, InstalledModel]:
-    """The chat models in a reply of `/api/tags`, by full name; embedding models are left out."""
+    """The chat models in a reply of `/api/tags`, by full name; others are left out."""
     models: dict[str, InstalledModel] = {}
     for row in model_rows(reply):
-        details = row.get("details")
-        details = details if isinstance(details, dict) else {}
+        details = _mapping(row.get("details"))
         name = row.get("model") or row.get("name")
-        embeds = "bert" in str(details.get("family"))
-        if isinstance(name, str) and len(name) <= _MAX_NAME and not embeds:
-            models[full_name(clean(name))] = InstalledModel(
-                clean(str(details.get("quantization_level") or ""))[:_MAX_QUANTISATION],
-                parse_count(row.get("size")),
-                parse_vision(row),
-                str(row.get("digest") or "")[:_MAX_DIGEST],
-            )
+        if not isinstance(name, str) or len(name) > _MAX_NAME or not _can_chat(row, details):
+            continue
+        host = remote_host(row)
+        models[full_name(clean(name))] = InstalledModel(
+            clean(name),
+            "" if host else _fact(details, "quantization_level"),
+            None if host else parse_count(row.get("size")),
+            parse_vision(row),
+            str(row.get("digest") or "")[:_MAX_DIGEST],
+            parse_count(details.get("context_length")) or None,
+            _parse_parameters(_fact(details, "parameter_size")),
+            host,
+        )
     return models
+
+
+def parse_running(reply: Mapping[str, Any]) -> dict[str, int | None] | None:
+    """The models in memory by full name, with the context each was loaded with, in tokens.
+
+    From a reply of `/api/ps`; `None` if it does not tell. A context is `None` where it is not told,
+    as before Ollama 0.8 or while a model is being loaded.
+    """
+    if not isinstance(reply.get("models"), list):
+        return None
+    return {
+        full_name(str(row.get("model") or row.get("name"))): parse_count(row.get("context_length"))
+        or None
+        for row in model_rows(reply)
+    }
+
+
+def parse_details(reply: Mapping[str, Any]) -> ModelDetails:
+    """What a reply of `/api/show` tells.
+
+    Where a model has its own template in its file, newer versions show that one, and where a
+    renderer of Ollama's own makes the prompt, they name it.
+    """
+    template = reply.get("template")
+    bare = isinstance(template, str) and bool(_BARE_TEMPLATE.fullmatch(template))
+    rendered = bool(reply.get("renderer") or reply.get("remote_host"))
+    return ModelDetails(parse_vision(reply), bare and not rendered)
 
 
 def parse_vision(reply: Mapping[str, Any]) -> bool | None:
@@ -52,21 +109,69 @@ def parse_vision(reply: Mapping[str, Any]) -> bool | None:
     #16665). Older versions name the family of a vision encoder instead; without one the answer is
     `None`, since that proves nothing.
     """
-    capabilities = reply.get("capabilities")
-    if isinstance(capabilities, list) and capabilities:
+    if capabilities := _capabilities(reply):
         return "vision" in capabilities
-    details = reply.get("details")
-    families = details.get("families") if isinstance(details, dict) else None
-    found = isinstance(families, list) and not _VISION_FAMILIES.isdisjoint(map(str, families))
-    return True if found else None
+    families = _mapping(reply.get("details")).get("families")
+    if not isinstance(families, list):
+        return None
+    return (
+        True if not _VISION_FAMILIES.isdisjoint(map(str, cast("list[object]", families))) else None
+    )
+
+
+def with_facts(spec: ModelSpec, model: InstalledModel | None, vision: bool | None) -> ModelSpec:
+    """A spec that was guessed by a name, with what the server tells of the model itself."""
+    if vision is not None and vision is not ("image" in spec.modalities):
+        others: tuple[Modality, ...] = tuple(kind for kind in spec.modalities if kind != "image")
+        spec = replace(spec, modalities=(*others, "image") if vision else others)
+    if model and model.context:
+        spec = replace(spec, context=model.context)
+    if model and model.parameters and not spec.parameters:
+        spec = replace(spec, parameters=model.parameters, active_parameters=model.parameters)
+    return spec
 
 
 def model_rows(reply: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of a reply that lists models; those that are no JSON objects are left out."""
     rows = reply.get("models")
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    rows = cast("list[object]", rows) if isinstance(rows, list) else []
+    return [cast("dict[str, Any]", row) for row in rows if isinstance(row, dict)]
 
 
-def full_name(model: str) -> str:
-    """A model's name with its tag, as Ollama lists it: `phi3` is `phi3:latest`."""
-    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
+def _can_chat(row: Mapping[str, Any], details: Mapping[str, Any]) -> bool:
+    """Whether a model answers in words; before `capabilities`, an encoder's family says if not."""
+    if capabilities := _capabilities(row):
+        return "completion" in capabilities
+    family = str(details.get("family")).lower()
+    return "bert" not in family and "embed" not in family
+
+
+def _capabilities(reply: Mapping[str, Any]) -> list[object]:
+    told = reply.get("capabilities")
+    return cast("list[object]", told) if isinstance(told, list) else []
+
+
+def remote_host(row: Mapping[str, Any]) -> str:
+    """The host name at which a model runs, by its row; empty if it runs where it is listed."""
+    told = row.get("remote_host")
+    if not isinstance(told, str) or not told:
+        return "ollama.com" if row.get("remote_model") else ""
+    try:
+        host = urlsplit(told if "://" in told else f"//{told}").hostname
+    except ValueError:
+        host = None
+    return clean(host or told)[:_MAX_FACT]
+
+
+def _parse_parameters(text: str) -> float:
+    """A number of parameters as Ollama writes it: `3.8B`, `134.52M`; 0 for anything else."""
+    found = _SIZE.fullmatch(text)
+    return float(found[1]) * _UNITS[found[2].upper()] if found else 0
+
+
+def _fact(details: Mapping[str, Any], name: str) -> str:
+    return clean(str(details.get(name) or ""))[:_MAX_FACT]
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}

@@ -1,92 +1,195 @@
-"""The lines of Ollama's responses as chunks and progress; detection of lost context."""
+"""The lines of Ollama's responses as chunks and progress."""
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
-from .._core.backend import CONTEXT_CAP
+from .._core.errors import BackendConnectionError, BackendError
 from .._core.types import Chunk, Progress, Timings, Usage
 from .._local.machine import gigabytes_of
 from .._remote.endpoint import disconnected, parse_count
+from .._remote.stream_reader import (
+    CALLED_TOOL,
+    context_warnings,
+    other_model_warnings,
+    was_cut,
+)
+from .errors import LABEL
+from .models import remote_host
 
-_MIN_LOAD_SECONDS = 1.0
-"""A shorter `load_duration` is no load: it is some tenths for a model in memory, too."""
+MIN_LOAD_SECONDS = 0.1
+"""A shorter `load_duration` is no load: for a model in memory it is 1 to 9 ms, and 230 to 830 ms
+for one of 8 to 98 MB that is loaded anew (Ollama 0.12, 0.24 and 0.32 on two cores)."""
+_REPEATS = 30
+"""Equal tokens after which Ollama ends an answer (`tokenRepeat` in its `llm/llama_server.go`)."""
+_LEAST_CONTEXT = 2048
+"""Tokens of the smallest context that Ollama has by itself: its default until 0.6."""
+_DONE_NOTES = {"load": "Ollama only loaded it", "unload": "Ollama only unloaded it"}
+"""What `done_reason` says of an answer in which nothing was asked of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known about an answer before it begins."""
+
+    model: str
+    """The name that was asked for."""
+    device: str | None
+    """Where it is made; `None` if many share that."""
+    host: str = ""
+    """The name of the host, if it is not the one that was asked."""
+    quantisation: str = ""
+    """The format of the model's weights; empty if unknown."""
+    fewest_tokens: int = 0
+    """How many tokens the prompt has at least."""
+    lacks_template: bool = False
+    """Whether Ollama has no chat template for the model."""
 
 
 class StreamReader:
-    """Turns the lines of an answer into chunks; `loading` if the model was not in memory."""
+    """Turns the lines of an answer into chunks."""
 
-    def __init__(self, label: str, url: str, loading: bool) -> None:
-        self._label, self._url, self._loading = label, url, loading
-        self._begun = False
+    def __init__(self, about: Circumstances, context: int | None = None) -> None:
+        self._about = about
+        self.context = context
+        """Tokens of the context that the model was loaded with; `None` if unknown."""
+        self._begun = self._called_tool = False
+        self._served = ""
+        self._host = about.host
+        self._token, self._repeats = "", 0
         self._last: Mapping[str, Any] | None = None
 
-    def read(self, line: Mapping[str, Any]) -> Chunk | None:
-        """The chunk with a line's text; `None` if it has none."""
-        at = time.monotonic()
+    def read(self, line: Mapping[str, Any], at: float) -> Chunk | None:
+        """The chunk with a line's text or thoughts; `None` if it has none.
+
+        `at` is when it came, in `time.monotonic()`.
+        """
         if line.get("done"):
             self._last = line
-        message = line.get("message")
-        text = message.get("content") if isinstance(message, dict) else None
-        if not isinstance(text, str):
-            return None
-        if not self._begun:
-            text = text.lstrip(" ")  # llama.cpp begins with a space
-        if not text:
+        if not self._served and isinstance(name := line.get("model"), str):
+            self._served = name
+        self._host = self._host or remote_host(line)
+        told = line.get("message")
+        message = cast("Mapping[str, Any]", told) if isinstance(told, dict) else {}
+        text, thinking = _text(message, "content"), _text(message, "thinking")
+        self._called_tool = self._called_tool or bool(message.get("tool_calls"))
+        self._count_repeats(text or thinking)
+        if not self._begun and text.startswith(" ") and not text.startswith("  "):
+            text = text[1:]  # llama.cpp begins with a space; more of them are an indentation
+        if not text and not thinking:
             return None
         self._begun = True
-        return Chunk(text=text, at=at)
+        return Chunk(text=text, thinking=thinking, at=at)
 
-    def end(self, sent: str, quantisation: str) -> Chunk:
-        """The last chunk. Raises `BackendError` if the stream ended without a `done` line.
-
-        `sent` is the text of the conversation, `quantisation` the format of the model's weights.
-        """
-        last = self._last
-        if last is None:
-            raise disconnected(self._label)
-        usage = Usage(
+    @property
+    def usage(self) -> Usage:
+        """The tokens that the last line counts."""
+        last = self._last or {}
+        return Usage(
             parse_count(last.get("prompt_eval_count")), parse_count(last.get("eval_count"))
         )
-        load = _seconds(last, "load_duration")
-        if load is not None and load < _MIN_LOAD_SECONDS and not self._loading:
-            load = 0.0
+
+    @property
+    def load_seconds(self) -> float | None:
+        """How long the model was loaded, 0 if it was in memory; `None` before the end."""
+        load = _seconds(self._last or {}, "load_duration")
+        return 0.0 if load is not None and load < MIN_LOAD_SECONDS else load
+
+    def end(self, *, waited_to_load: bool = False) -> Chunk:
+        """The last chunk. Raises `BackendError` if the stream broke off.
+
+        `waited_to_load` is whether another model had to leave before this one was loaded.
+        """
+        about, last = self._about, self._last
+        if last is None and self._repeats < _REPEATS:
+            raise disconnected(LABEL) if self._begun else _ended_before_it_began()
+        last, stopped = last or {}, last is None
+        weights = f"{about.quantisation} weights" if about.quantisation else ""
+        answered = f"answered at {self._host}" if self._host else ""
+        nothing = _DONE_NOTES.get(str(last.get("done_reason")), "")
+        tool = CALLED_TOOL if self._called_tool else ""
         return Chunk(
             at=time.monotonic(),
             finish_reason="length" if last.get("done_reason") == "length" else "stop",
-            usage=usage,
+            usage=None if stopped else self.usage,
             timings=Timings(
-                load=load,
+                queued=self._queued_seconds(),
+                load=self.load_seconds,
+                waited_to_load=waited_to_load,
                 prefill=_seconds(last, "prompt_eval_duration"),
                 decode=_seconds(last, "eval_duration"),
-                device=self._url,
+                device=None if self._host else about.device,
             ),
-            notes=(f"{quantisation} weights",) if quantisation else (),
-            warnings=(CONTEXT_LOST_WARNING,) if may_have_lost_context(sent, usage) else (),
+            notes=tuple(filter(None, (weights, answered, nothing, tool))),
+            warnings=(
+                *([_REPEATED] if stopped else []),
+                *([_NO_TEMPLATE] if about.lacks_template else []),
+                *other_model_warnings(about.model, self._served),
+                *self._context_warnings(),
+            ),
         )
 
+    def _count_repeats(self, token: str) -> None:
+        """Count how often the last token came, as Ollama does: without the spaces around it."""
+        if token:
+            self._repeats = self._repeats + 1 if token.strip() == self._token else 0
+            self._token = token.strip()
 
-CONTEXT_LOST_WARNING = (
-    f"Prompt and answer are longer than {CONTEXT_CAP:,} tokens: Ollama may have forgotten the"
-    " beginning of the conversation."
+    def _queued_seconds(self) -> float | None:
+        """The time in line, which Ollama tells as what is left of the whole.
+
+        Of a prompt that was cut it is the time that the cutting took: seconds, before 0.24.
+        """
+        last = self._last or {}
+        parts = [
+            _seconds(last, name)
+            for name in ("load_duration", "prompt_eval_duration", "eval_duration")
+        ]
+        total = _seconds(last, "total_duration")
+        if total is None or None in parts or self._was_cut():
+            return None
+        return max(0.0, total - sum(part or 0.0 for part in parts))
+
+    def _was_cut(self) -> bool:
+        read, context = self.usage.input_tokens or 0, self._likely_context()
+        return was_cut(self._about.fewest_tokens, read) or bool(context and read >= context)
+
+    def _likely_context(self) -> int | None:
+        """The context as Ollama tells it, or as a prompt shows that fills one to the last token.
+
+        Before 0.24 a prompt was cut to exactly the context, which is a multiple of 1,024.
+        """
+        read = self.usage.input_tokens or 0
+        fills = read >= _LEAST_CONTEXT and read % 1024 == 0
+        return self.context or (read if fills else None)
+
+    def _context_warnings(self) -> tuple[str, ...]:
+        """Warnings if a part of the conversation was not read, or was forgotten on the way."""
+        usage, context = self.usage, self._likely_context()
+        together = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+        if context and together > context:
+            return (
+                f"Prompt and answer are longer than the {context:,} tokens that Ollama keeps: it "
+                "forgot the beginning of the conversation.",
+            )
+        return context_warnings(LABEL, usage, self._about.fewest_tokens)
+
+
+_REPEATED = "Ollama ended the answer: the model said the same again and again."
+_NO_TEMPLATE = (
+    "Ollama gives this model your words without its chat template: do not judge it by this answer."
 )
 
 
-def may_have_lost_context(sent: str, usage: Usage) -> bool:
-    """Whether Ollama, before 0.12.6, silently dropped old turns or the beginning of the prompt.
+def _ended_before_it_began() -> BackendError:
+    return BackendConnectionError(
+        f"{LABEL} ended its answer before it had begun.", "Try again, or look at Ollama's log."
+    )
 
-    It read fewer tokens than there are words in what was sent (a word is at least one token; two
-    Chinese or Japanese characters too), and that is more than fits: versions of mid-2024 did not
-    count what they remembered from the turn before (ollama#5371), so fewer tokens alone prove
-    nothing. Or it wrote on beyond the context, which it does by forgetting the beginning.
-    """
-    if usage.input_tokens is None:
-        return False
-    if usage.input_tokens + (usage.output_tokens or 0) > CONTEXT_CAP:
-        return True
-    fewest = len(sent.split()) + sum(char > "\u2e7f" for char in sent) // 2
-    about = max(fewest, len(sent.encode("utf-8", "surrogatepass")) // 4)
-    return fewest > usage.input_tokens and about > CONTEXT_CAP
+
+_PULL_STAGES = (("verifying", "verifying"), ("writing", "writing manifest"))
+"""The start of a status after the last byte has come, and what is said of it."""
 
 
 def pull_progress(layers: dict[str, tuple[int, int]], line: Mapping[str, Any]) -> Progress:
@@ -94,10 +197,17 @@ def pull_progress(layers: dict[str, tuple[int, int]], line: Mapping[str, Any]) -
     digest, total = line.get("digest"), parse_count(line.get("total"))
     if isinstance(digest, str) and total:
         layers[digest] = (min(total, parse_count(line.get("completed")) or 0), total)
+    status = str(line.get("status"))
+    stage = next((words for start, words in _PULL_STAGES if status.startswith(start)), "")
     if not layers:
-        return Progress("downloading", detail="looking it up")
+        return Progress("downloading", detail=stage or "looking it up")
     done, whole = (sum(numbers) for numbers in zip(*layers.values(), strict=True))
-    return Progress("downloading", done / whole, gigabytes_of(done, whole))
+    return Progress("downloading", done / whole, stage or gigabytes_of(done, whole))
+
+
+def _text(message: Mapping[str, Any], name: str) -> str:
+    value = message.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _seconds(line: Mapping[str, Any], name: str) -> float | None:
