@@ -9,6 +9,7 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, Route, expect
 
 from tests.pages import SERVICES, Puppet, Visitor
+from tests.recordings import play
 from tests.stub import Reply, Stub, delta, sse, usage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -203,6 +204,49 @@ async def test_ollama_pulls_a_model_and_then_has_it(visitor: Visitor, stub: Stub
     here.set()
     await page.wait_for_selector("#text-state-left [data-state=ready]")
     assert "Q4_0" in await visitor.text("#text-state-left")
+
+
+async def test_a_download_that_failed_stays_said(visitor: Visitor, stub: Stub) -> None:
+    play(stub, "0.32.15", "pull-corrupt")
+    stub.on("/api/tags", Reply.of({"models": []}))
+    page = visitor.page
+    await page.click("#tabs [data-tab-id=models]")
+    await page.fill("#address-ollama input", stub.url)
+    await page.click("#check-ollama")
+    await visitor.sees("#card-ollama", "Ollama 0.32.15 answers.")
+    await page.click("#tabs [data-tab-id=text]")
+    await page.click("#text-backend-left input")
+    await page.get_by_role("option", name="Ollama", exact=True).click()
+    await visitor.sees("#text-state-left", "Not here yet")
+    await page.click("#text-download-left")
+    await page.click("#text-confirm-left")
+    await visitor.sees("#text-state-left", "came damaged")
+    # Other checks do not wipe it away.
+    await page.click("#tabs [data-tab-id=models]")
+    await page.click("#check-ollama")
+    await visitor.sees("#card-ollama", "Ollama 0.32.15 answers.")
+    await page.click("#tabs [data-tab-id=text]")
+    assert "came damaged" in await visitor.text("#text-state-left")
+
+
+@pytest.mark.parametrize(
+    ("installed", "state"), [([], "not-installed"), (["phi3:latest"], "ready")]
+)
+async def test_a_link_to_another_name_of_a_model_finds_it(
+    context: BrowserContext, served: str, puppet: Puppet, stub: Stub, monkeypatch, installed, state
+) -> None:
+    tags = [{"name": name, "model": name, "size": 1} for name in installed]
+    stub.on("/api/version", Reply.of({"version": "0.33.0"}))
+    stub.on("/api/tags", Reply.of({"models": tags}))
+    monkeypatch.setenv("OLLAMA_HOST", stub.url)
+    SERVICES.health.forget()
+    visitor = await Visitor(await context.new_page(), served).open("?left=ollama/phi3:mini")
+    await visitor.page.wait_for_selector(f"#text-state-left [data-state={state}]")
+    downloads = await visitor.page.locator("#text-download-left").is_visible()
+    assert downloads is (state != "ready")
+    assert "a name you typed" not in (await visitor.text("#text-state-left")).lower()
+    SERVICES.health.forget()
+    assert visitor.faults == []
 
 
 async def test_the_page_opens_on_ollama_if_that_has_both(

@@ -102,7 +102,8 @@ def offer_of(health: BackendHealth | None, model: str) -> Offer | None:
     model = clean_name(model)
     if health is None or not model:
         return None
-    listed = next((offer for offer in health.offers if offer.model == model), None)
+    named = (offer for offer in health.offers if model in (offer.model, *offer.aliases))
+    listed = min(named, key=lambda offer: offer.model != model, default=None)
     if listed or not health.backend.accepts_custom_models:
         return listed
     status = health.status
