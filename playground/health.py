@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 CACHE_TTL = 60.0
 """Seconds for which a result is shared between visitors."""
+SERVER_TTL = 5.0
+"""The same for a server on a page that is not public: other programs start it, end it, and delete
+its models, and it is asked at no cost."""
 CHECK_TIMEOUT = 2.0
 """Seconds that one backend's check may take."""
 MIN_INTERVAL = 1.0
@@ -107,7 +110,7 @@ class HealthMonitor:
     async def check(
         self, backend: Backend, keyring: Keyring | None = None, *, refresh: bool = False
     ) -> BackendHealth:
-        """The health of a backend, at most `CACHE_TTL` seconds old.
+        """The health of a backend, at most `CACHE_TTL` (or `SERVER_TTL`) seconds old.
 
         With `refresh` it is checked now, after its models were tried out; what that costs on this
         page's own keys is paid from the limits' budget.
@@ -121,7 +124,7 @@ class HealthMonitor:
                 last = checks[backend.id] = self._begin(backend, connection, probe)
             elif last.task.done() and backend.kind == "local":
                 last = checks[backend.id] = self._begin(backend, connection, False, last.result)
-            elif last.task.done() and (refresh or last.invalid or last.age > CACHE_TTL):
+            elif last.task.done() and (refresh or last.invalid or last.age > self._ttl(backend)):
                 if last.age < MIN_INTERVAL:
                     await sleep(MIN_INTERVAL - last.age)
                     continue
@@ -184,6 +187,11 @@ class HealthMonitor:
                 "This page offers only the models in its list.",
                 "Choose one of them, or type a key of your own on the Models tab.",
             )
+
+    def _ttl(self, backend: Backend) -> float:
+        """For how many seconds a result about a backend holds."""
+        changes = backend.kind == "server" and not self.limits.public
+        return min(SERVER_TTL, CACHE_TTL) if changes else CACHE_TTL
 
     def _may_probe(self, backend: Backend, connection: Connection | None) -> bool:
         """Whether models may be tried out now: where the owner pays, seldom and from the budget."""

@@ -63,6 +63,20 @@ async def test_one_check_serves_everybody_for_a_minute(
     assert len(far.connections) == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "limits", "asked"), [("server", LOCAL, 2), ("hosted", LOCAL, 1), ("server", PUBLIC, 1)]
+)
+async def test_what_a_server_has_may_change_any_moment(
+    far: Far, monkeypatch: pytest.MonkeyPatch, kind, limits, asked: int
+) -> None:
+    far.kind, monitor = kind, HealthMonitor(limits)
+    await monitor.check(far)
+    monkeypatch.setattr(health_module, "SERVER_TTL", -1.0)
+    monkeypatch.setattr(health_module, "MIN_INTERVAL", 0.0)
+    await monitor.check(far)
+    assert len(far.connections) == asked
+
+
 async def test_whoever_asks_for_a_check_gets_a_new_one(
     far: Far, monkeypatch: pytest.MonkeyPatch
 ) -> None:
