@@ -559,15 +559,29 @@ async def test_who_waits_in_line_is_told_so_and_need_not_hurry(
 
 
 async def test_who_is_answered_at_the_same_time_is_not_in_line(stub: Stub) -> None:
+    more, never = asyncio.Event(), asyncio.Event()
+    ahead = stream(lines(said("First")), more, lines(said("More")), never)
+    first, second = await one_after_the_other(stub, ahead, stream(lines(said("Hi"), DONE), never))
+    waiting = asyncio.ensure_future(anext(first))
+    queued, *rest = [await anext(second) for _ in range(2)]
+    assert queued == Progress.in_line(1) and rest[0].text == "Hi"
+    more.set()
+    assert (await waiting).text == "More"  # after the second has begun
+    third = BACKEND.stream("phi3.5", HELLO, PLAIN, Connection(stub.url))
+    assert await anext(third) == Progress("prefill")
+    for answer in (third, second, first):
+        await answer.aclose()
+
+
+async def test_a_last_line_that_comes_late_does_not_hide_the_line(stub: Stub) -> None:
     end = asyncio.Event()
     ahead = stream(lines(said("First")), end, lines(DONE))
     first, second = await one_after_the_other(stub, ahead, stream(lines(said("Hi"), DONE)))
-    queued, *rest = [step async for step in second]
-    assert queued == Progress.in_line(1) and [step.text for step in rest] == ["Hi", ""]
+    assert [step.text async for step in second if isinstance(step, Chunk)] == ["Hi", ""]
     third = BACKEND.stream("phi3.5", HELLO, PLAIN, Connection(stub.url))
-    assert await anext(third) == Progress("prefill")  # by now it is known
-    await third.aclose()
-    await first.aclose()
+    assert await anext(third) == Progress.in_line(1)
+    for answer in (third, first):
+        await answer.aclose()
 
 
 async def test_leaving_the_line_closes_the_stream(stub: Stub) -> None:

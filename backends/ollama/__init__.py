@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from shlex import quote
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -248,37 +249,42 @@ class Ollama(RemoteBackend):
         `fewest` is how many tokens the conversation has at least.
         """
         async with self.servers.use(endpoint.url) as server:
-            asked = body["model"]
-            name = await self._installed_name(endpoint, server, asked)
+            name = await self._installed_name(endpoint, server, body["model"])
             with server.turns.join(name) as turn:
+                plan = await self._plan(endpoint, server, turn.model, body, fewest)
+                patience, reader = Patience(LABEL, first=plan.limit), plan.reader
+                if plan.progress and not turn.ahead:
+                    yield plan.progress
+                lines = self.servers.stream_lines(endpoint, "/api/chat", plan.body, patience)
+                steps = with_turn(lines, turn, patience, plan.limit) if turn.ahead else lines
                 try:
-                    items = self._answer(endpoint, server, body, fewest, turn)
-                    async with aclosing(items):
-                        async for item in items:
-                            yield item
+                    async with aclosing(lines), aclosing(steps):
+                        async for step in steps:
+                            if isinstance(step, Progress):
+                                yield step
+                            elif chunk := reader.read(step, patience.came):
+                                turn.note_chunk(chunk.at)
+                                patience.renew()
+                                yield chunk
                 except ModelNotFoundError:
                     server.installed.pop(name, None)  # it was deleted since
                     raise
+                yield await self._end(endpoint, reader, turn)
 
-    async def _answer(
-        self,
-        endpoint: Endpoint,
-        server: Server,
-        body: dict[str, Any],
-        fewest: int,
-        turn: Turn,
-    ) -> AsyncGenerator[StreamItem, None]:
-        """The chunks of one answer; `turn.model` is the full name of the model."""
-        asked, found = body["model"], server.installed.get(turn.model)
+    async def _plan(
+        self, endpoint: Endpoint, server: Server, name: str, body: dict[str, Any], fewest: int
+    ) -> "_Plan":
+        """What is to be sent and expected, by what the server tells of itself and of the model."""
+        asked, found = body["model"], server.installed.get(name)
         in_cloud = runs_in_cloud(asked) or bool(found and found.host)
         running, details = None, None
         if not in_cloud:
             running, details = await asyncio.gather(
                 self._running(endpoint), self._details(endpoint, server, found)
             )
-        loading = found is not None and running is not None and turn.model not in running
-        context = (running or {}).get(turn.model)
-        body = fit_to_server(body, short_name(turn.model) if found else asked, context)
+        loading = found is not None and running is not None and name not in running
+        context = (running or {}).get(name)
+        body = fit_to_server(body, short_name(name) if found else asked, context)
         about = Circumstances(
             model=body["model"],
             device=None if _is_hosted(endpoint.url) else endpoint.url,
@@ -287,22 +293,12 @@ class Ollama(RemoteBackend):
             fewest_tokens=fewest,
             lacks_template=bool(details and details.lacks_template),
         )
-        reader = StreamReader(about, context)
-        first = load_timeout() if loading else first_token_timeout()
-        patience = Patience(LABEL, first=first)
-        if not turn.ahead and not in_cloud:
-            detail = "into Ollama's memory" if loading else ""
-            yield Progress("loading" if loading else "prefill", detail=detail)
-        lines = self.servers.stream_lines(endpoint, "/api/chat", body, patience)
-        async with aclosing(lines), aclosing(with_turn(lines, turn, patience, first)) as steps:
-            async for step in steps:
-                if isinstance(step, Progress):
-                    yield step
-                elif chunk := reader.read(step, patience.came):
-                    turn.begin()
-                    patience.renew()
-                    yield chunk
-        yield await self._end(endpoint, reader, turn)
+        if loading:
+            progress = Progress("loading", detail="into Ollama's memory")
+        else:
+            progress = None if in_cloud else Progress("prefill")
+        limit = load_timeout() if loading else first_token_timeout()
+        return _Plan(body, StreamReader(about, context), progress, limit)
 
     async def _end(self, endpoint: Endpoint, reader: StreamReader, turn: Turn) -> Chunk:
         """The last chunk of an answer, with what only the server's state after it can tell."""
@@ -343,14 +339,15 @@ class Ollama(RemoteBackend):
         """What `/api/show` tells of an installed model, asked once for each digest."""
         if found is None or found.host:
             return None
-        if found.digest in server.details:
-            return server.details[found.digest]
+        key = found.digest or found.name
+        if key in server.details:
+            return server.details[key]
         reply = await self.servers.request_facts(endpoint, "/api/show", {"model": found.name})
         details = parse_details(reply)
-        if reply and found.digest:
+        if reply:
             while len(server.details) >= _MAX_DETAILS:
                 del server.details[next(iter(server.details))]
-            server.details[found.digest] = details
+            server.details[key] = details
         return details
 
     async def _running(
@@ -359,6 +356,18 @@ class Ollama(RemoteBackend):
         """The models in memory, with their contexts; `None` if Ollama does not tell."""
         reply = await self.servers.request_facts(endpoint, "/api/ps", seconds=seconds)
         return parse_running(reply)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """One request, and what is known before its answer."""
+
+    body: dict[str, Any]
+    reader: StreamReader
+    progress: Progress | None
+    """What is waited for, if it is not in line; `None` where that is not known."""
+    limit: float
+    """Seconds before the first text."""
 
 
 def _installed_offer(server: Server, name: str) -> Offer:

@@ -35,7 +35,7 @@ class Server:
         self.installed: dict[str, InstalledModel] = {}
         """As last listed, by full name."""
         self.details: dict[str, ModelDetails] = {}
-        """What `/api/show` told, by digest."""
+        """What `/api/show` told, by digest, or by name where the list has none."""
         self.turns = Turns()
 
     def has_vision(self, name: str) -> bool | None:
@@ -43,7 +43,7 @@ class Server:
         model = self.installed.get(name)
         if model is None or model.has_vision is not None:
             return model and model.has_vision
-        details = self.details.get(model.digest)
+        details = self.details.get(model.digest or model.name)
         return details and details.has_vision
 
 

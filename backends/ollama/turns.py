@@ -19,8 +19,8 @@ class Turn:
 
     def __init__(self, turns: "Turns", model: str, ahead: "list[Turn]") -> None:
         self._turns, self.model, self._ahead = turns, model, ahead
-        self.begun = False
-        """Whether anything of it has come."""
+        self.begun_at: float | None = None
+        """When the first of it came, in `time.monotonic()`; `None` before."""
         self.ended = asyncio.Event()
         self.waited_for: set[str] = set()
         """Other models that answered before it began, while it was waited for."""
@@ -28,18 +28,17 @@ class Turn:
     @property
     def ahead(self) -> "list[Turn]":
         """The answers of its model that were asked for before and have not ended."""
-        if self.begun or self._turns.answers_together:
+        if self.begun_at is not None or self._turns.answers_together:
             return []
         return [turn for turn in self._ahead if not turn.ended.is_set()]
 
-    def begin(self) -> None:
-        """Something of the answer has come."""
-        if self.begun:
-            return
-        if self.ahead:
-            self._turns.answers_together = True
-        self.begun = True
-        self._turns.note_answering(self)
+    def note_chunk(self, at: float) -> None:
+        """Something of it came at a time in `time.monotonic()`."""
+        if self.begun_at is None:
+            self.begun_at = at
+            self._turns.note_begun(self)
+        elif not self._turns.answers_together:
+            self._turns.answers_together = self._turns.has_begun_since(self, at)
 
 
 class Turns:
@@ -54,7 +53,9 @@ class Turns:
     def join(self, model: str) -> Iterator[Turn]:
         """Take part with a question for a model, until the end of the block."""
         turn = Turn(self, model, [one for one in self._turns if one.model == model])
-        turn.waited_for = {one.model for one in self._turns if one.begun} - {model}
+        turn.waited_for = {
+            one.model for one in self._turns if one.begun_at is not None and one.model != model
+        }
         self._turns.append(turn)
         try:
             yield turn
@@ -62,25 +63,30 @@ class Turns:
             self._turns.remove(turn)
             turn.ended.set()
 
-    def note_answering(self, turn: Turn) -> None:
+    def note_begun(self, turn: Turn) -> None:
         """Tell those that have not begun that another model answers before them."""
         for other in self._turns:
-            if not other.begun and other.model != turn.model:
+            if other.begun_at is None and other.model != turn.model:
                 other.waited_for.add(turn.model)
+
+    def has_begun_since(self, turn: Turn, at: float) -> bool:
+        """Whether a later answer of the same model had begun before something of `turn` came."""
+        begun = turn.begun_at or at
+        return any(
+            other.model == turn.model and begun < other.begun_at < at
+            for other in self._turns
+            if other.begun_at is not None
+        )
 
 
 async def with_turn(
     lines: AsyncGenerator[Mapping[str, Any], None], turn: Turn, patience: Patience, first: float
 ) -> AsyncGenerator[Mapping[str, Any] | Progress, None]:
-    """The lines of an answer; before the first one how far it is in line, if it is.
+    """The lines of an answer that is in line; before the first one, how far it is.
 
     In line, time does not count: a wait of `first` seconds begins when the last answer ahead has
     ended. Whoever closes this closes `lines`, too.
     """
-    if not turn.ahead:
-        async for line in lines:
-            yield line
-        return
     patience.restart(math.inf)
     line = asyncio.ensure_future(anext(lines, None))
     try:
