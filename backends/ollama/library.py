@@ -3,7 +3,8 @@
 import re
 from collections.abc import Collection
 
-from .._core.catalog import MODELS, ModelSpec, known_model
+from .._core.catalog import MODELS, ModelSpec
+from .._core.names import known_model
 
 LIBRARY = {
     "phi3.5": 2_180_000_000,
