@@ -10,7 +10,7 @@ from ._core.catalog import MODELS, ModelSpec
 from ._core.errors import BackendError, ModelNotFoundError, RetiredError
 from ._remote.base_url import normalize_url
 from ._remote.chat_completions import ChatCompletions
-from ._remote.errors import ErrorResponse
+from ._remote.error_response import ErrorResponse
 from ._remote.model_list import ListedModel
 
 _ROUTE = "/openai/v1"

@@ -9,7 +9,7 @@ from ._core.errors import BackendError, RetiredError
 from ._core.types import Connection
 from ._remote.chat_completions import ChatCompletions
 from ._remote.endpoint import Endpoint
-from ._remote.errors import ErrorResponse
+from ._remote.error_response import ErrorResponse
 
 _HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
 _ROUTE = "/inference"

@@ -17,7 +17,7 @@ from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from ._remote.base_url import normalize_url
 from ._remote.chat_completions import ChatCompletions, ChatRequest
 from ._remote.endpoint import Endpoint, silence_timeout, timed_out
-from ._remote.errors import ErrorResponse
+from ._remote.error_response import ErrorResponse
 from ._remote.model_list import ListedModel
 
 if TYPE_CHECKING:

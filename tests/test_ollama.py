@@ -285,14 +285,14 @@ async def test_a_list_tells_what_its_models_read(stub: Stub, told, modalities) -
 
 
 async def test_what_ollama_tells_counts_more_than_a_name(stub: Stub) -> None:
-    mine = row("my-phi-4-eyes:latest", capabilities=["completion", "vision"])
+    mine = row("phi-4-instruct:latest", capabilities=["completion", "vision"])
     blind = row("phi-3.5-vision:latest", capabilities=["completion"])
     stub.on(TAGS, Reply.of({"models": [mine, blind]}))
     stub.on(CHAT, stream(lines(said("A cat"), DONE)))
     seeing, other = (await BACKEND.check(Connection(stub.url))).offers[:2]
     assert (seeing.spec.key, seeing.spec.modalities) == ("phi-4", ("text", "image"))
     assert (other.spec.key, other.spec.modalities) == ("phi-3.5-vision", ("text",))
-    assert await text_of(stub, SHOWN, "my-phi-4-eyes") == "A cat"
+    assert await text_of(stub, SHOWN, "phi-4-instruct") == "A cat"
     with pytest.raises(BadRequestError, match="reads text only"):
         await steps_of(stub, SHOWN, model="phi-3.5-vision")
 

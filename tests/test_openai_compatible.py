@@ -244,7 +244,7 @@ async def test_a_name_that_sounds_like_text_only_is_sent_pictures_all_the_same(s
     assert stub.asked(CHAT)[0].json["messages"][0]["content"][0] == address_of(ONE)
 
 
-# Each in its server's words: its source stands in `backends/_remote/image_errors.py`.
+# Each in its server's words: its source stands in `backends/_remote/errors.py`.
 VLLM_MANY = "At most 1 image(s) may be provided in one prompt."
 VLLM_OLDER = (
     "You set image=1 (or defaulted to 1) in `--limit-mm-per-prompt`, but passed 2 image items in"

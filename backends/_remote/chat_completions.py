@@ -44,7 +44,8 @@ from .endpoint import (
     first_token_timeout,
     retry_once,
 )
-from .errors import ErrorResponse, map_error
+from .error_response import ErrorResponse
+from .errors import map_error
 from .http import ClientCache, use_credentials
 from .model_list import ListedModel, parse_models
 from .sse import EventDecoder

@@ -1,12 +1,6 @@
-"""Error responses of servers, and the `BackendError` that each stands for."""
+"""What the error responses of servers mean: status, words and pictures, each with its error."""
 
-import json
-import math
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import cast
 
 from .._core.errors import (
@@ -21,85 +15,186 @@ from .._core.errors import (
     RetiredError,
     ServerError,
 )
-from .._core.unicode import clean
-from .image_errors import map_image_error
+from .error_response import ErrorResponse
+from .rules import Refusal, Rule, first_error, words
 
-_MAX_MESSAGE = 300
-"""Characters of a server's own message that are shown."""
-_CONTEXT_LENGTH = re.compile(
-    r"context (length|size|window)|maximum context|tokens_limit_reached|exceed_context_size"
-    r"|context_length_exceeded|too many tokens|prompt is too long|maximum model length",
-    re.IGNORECASE,
-)
-_CONTENT_FILTER = re.compile(r"content[_ ](filter|management)|responsible ?ai", re.IGNORECASE)
-_BASE64 = re.compile(
-    r"(data:\w+/[\w.+-]+;base64,)?[A-Za-z0-9+/=_-]{120,}|data:\w+/[\w.+-]+;base64,\S*"
-)
-"""A picture as a data URL or in Base64: some servers repeat the request in their message."""
-
-
-ErrorMapper = Callable[["ErrorResponse"], BackendError]
+ErrorMapper = Callable[[ErrorResponse], BackendError]
 """Makes the error that a response stands for."""
 
+_PICTURES = frozenset({"pictures"})
+"""The request held pictures."""
+_SUNSET = frozenset({"sunset"})
+"""The response has the header of a service that is switched off (RFC 8594)."""
 
-@dataclass(frozen=True, slots=True)
-class ErrorResponse:
-    """An error response as it came; `status` is `None` for an error in the middle of a stream."""
+_TOO_LONG = words(
+    "context (length|size|window)",
+    "maximum context",
+    "tokens_limit_reached",
+    "exceed_context_size",
+    "context_length_exceeded",
+    "too many tokens",
+    "(prompt|input) is too long",
+    "maximum model length",
+    "maximum (input|sequence|prompt) length",
+    r"input(s)?`? tokens \+ `?max_new_tokens",  # Text Generation Inference
+    "max_(input|seq)_len",  # TensorRT-LLM
+)
+"""A prompt, or a prompt and its answer, beyond what the model or the service takes."""
+_NO_VISION = words(
+    r"not a multimodal model|at most 0 (image|vision_chunk)",  # vLLM
+    r"image input is not supported|not compiled for (multimodal|vision)",  # llama.cpp, llamafile
+    r"does not support (image|vision|multimodal)",  # LM Studio, Ollama
+    r"missing data required for image input",  # Ollama's own engine
+    r"image_url is (not supported|only supported by)",  # OpenAI, Azure
+    r"(images?|vision|multimodal) (input |content )?(is|are) not supported|support image input",
+)
+"""A picture for a model without vision, or one that was started without its vision part.
 
-    status: int | None
-    body: object = field(default=None, repr=False)
-    """The decoded JSON, or the text if it is no JSON."""
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Names in lower case."""
-    pictures: int = 0
-    """Number of pictures in the request."""
+Sources: studio-dots-ai/dots.ocr#61 (vLLM), ggml-org/llama.cpp#13566 and its `server`,
+lmstudio-bug-tracker#908, `ErrNoVisionModel` in ollama/ollama, browser-use/web-ui#274 (Azure).
+"""
+_TOO_MANY_PICTURES = (
+    r"at most (?P<limit>\d{1,6}) (image|vision_chunk)\(s\)",  # vLLM, and NVIDIA's models on it
+    r"set image=(?P<limit>\d{1,6}) .{0,300}limit-mm-per-prompt",  # vLLM of early 2025
+    r"only supports one image|not support multi-?image|(multiple|too many) images",
+)
+"""More pictures than a request may hold, with the number of those that it may, else one.
 
-    @classmethod
-    def parse(
-        cls, status: int, text: str, headers: Mapping[str, str], pictures: int = 0
-    ) -> "ErrorResponse":
-        """Build it from what an HTTP client has: the body as text, JSON or not."""
-        try:
-            body = json.loads(text)
-        except ValueError:
-            body = text
-        lower = {name.lower(): value for name, value in headers.items()}
-        return cls(status, body, lower, pictures)
+Sources: vllm#13513 and `parse_mm_data` in vLLM, xorbitsai/inference#3054, `mllama` in
+ollama/ollama's `server/prompt.go`, `prompt_utils.py` of mlx-vlm.
+"""
+_UNREADABLE_PICTURE = words(
+    r"cannot identify image|must be a base64 encoded image|invalid (image|base64)|illegal base64",
+    r"(failed|unable|error) (to|in) (load|decode|open|process)(ing)? (the |an? )?image",
+    r"unsupported image|image: unknown format",
+)
+"""A picture that cannot be decoded.
 
-    def redacted(self, key: str | None) -> "ErrorResponse":
-        """The same without the key, which some servers repeat in their message."""
-        return replace(self, body=_redact(self.body, key)) if key else self
+Sources: Pillow, lmstudio-bug-tracker#1752, Go's `image`, llama.cpp.
+"""
+_FILTERED = words(r"content[_ ](filter|management)|responsible ?ai")
+_FILTERED_SENTENCE = "A content filter at {label} stopped {what}{kinds}.{quoted}"
+_FILTERED_HINT = "Say it in other words."
 
-    @property
-    def server_message(self) -> str:
-        """The server's own message on one line, shortened, without pictures; empty if none."""
-        text = " ".join(_BASE64.sub("…", clean(_find_message(self.body))).split())
-        return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE].rstrip() + " …"
-
-    @property
-    def code(self) -> str:
-        """The error's code, type and title, joined by spaces; empty if it has none."""
-        body = _mapping(self.body)
-        inner = _mapping(body.get("error")) or body
-        names = (str(inner[name]) for name in ("code", "type", "title") if inner.get(name))
-        return clean(" ".join(names))[:_MAX_MESSAGE]
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds to wait, from `Retry-After` (seconds or a date); `None` without a usable one."""
-        value = self.headers.get("retry-after", "").strip()
-        if not value:
-            return None
-        try:
-            seconds = float(value)
-        except ValueError:
-            try:
-                at = parsedate_to_datetime(value)
-            except ValueError:
-                return None
-            at = at if at.tzinfo else at.replace(tzinfo=UTC)
-            seconds = (at - datetime.now(UTC)).total_seconds()
-        return max(0.0, seconds) if math.isfinite(seconds) else None
+_RULES = (
+    Rule(
+        AuthenticationError,
+        "{label} refused the key.",
+        "Check it on the Models tab.",
+        status={401},
+    ),
+    *(
+        Rule(
+            RetiredError,
+            "{label} has switched {subject} off.{quoted}",
+            "Choose another model.",
+            status=status,
+            traits=traits,
+        )
+        for status, traits in ((None, _SUNSET), ({410}, frozenset[str]()))
+    ),
+    Rule(
+        AuthenticationError,
+        "{label} does not let this key use {subject}.{quoted}",
+        "Check what the key may do, or choose another model.",
+        status={403},
+    ),
+    Rule(
+        BadRequestError,
+        "The credit at {label} is used up, or this model costs money there.{quoted}",
+        "Look at the account that the key belongs to, or choose another backend.",
+        status={402},
+    ),
+    Rule(
+        RateLimitError,
+        "{label} gets too many requests at the moment.{quoted}",
+        "Try again in {wait}.",
+        status={429},
+    ),
+    Rule(ContentFilterError, _FILTERED_SENTENCE, _FILTERED_HINT, text=_FILTERED),
+    Rule(
+        BadRequestError,
+        "At {label}, {subject} cannot look at pictures.{quoted}",
+        "Choose a vision model there, or remove the picture. If it is one, it was started without "
+        "its vision part (for llama.cpp: --mmproj).",
+        text=_NO_VISION,
+        traits=_PICTURES,
+        reason="no_vision",
+    ),
+    *(
+        Rule(
+            BadRequestError,
+            "{label} takes at most {limit} of the {pictures} pictures in this conversation."
+            "{quoted}",
+            "That is the server's limit, not the page's. Send fewer pictures or frames, or clear "
+            "the conversation: earlier ones are sent again. Who runs a vLLM raises it with "
+            "--limit-mm-per-prompt '{{\"image\": {pictures}}}'.",
+            text=words(pattern),
+            traits=_PICTURES,
+            reason="too_many_pictures",
+        )
+        for pattern in _TOO_MANY_PICTURES
+    ),
+    Rule(
+        BadRequestError,
+        "{label} cannot read a picture that was sent.{quoted}",
+        "Save it as PNG or JPEG and add it again.",
+        text=_UNREADABLE_PICTURE,
+        traits=_PICTURES,
+        reason="unreadable_picture",
+    ),
+    Rule(
+        ContextLengthError,
+        "{pictures_are} too much for {label}, with the text and the answer.{quoted}",
+        "A picture can take more tokens than a page of text. Send fewer or smaller ones, lower "
+        "“Max tokens”, or clear the conversation.",
+        text=_TOO_LONG,
+        traits=_PICTURES,
+    ),
+    Rule(
+        BadRequestError,
+        "{pictures_are} too large for {label}.{quoted}",
+        "That is the server's limit for one request, not the page's. Send fewer or smaller "
+        "pictures, or clear the conversation: earlier ones are sent again.",
+        status={413},
+        traits=_PICTURES,
+        reason="pictures_too_large",
+    ),
+    *(
+        Rule(
+            ContextLengthError,
+            "Prompt and answer do not fit into what {label} takes.{quoted}",
+            "Shorten the prompt, lower “Max tokens”, or clear the conversation.",
+            status=status,
+            text=text,
+        )
+        for status, text in (({413}, None), (None, _TOO_LONG))
+    ),
+    Rule(
+        ModelNotFoundError,
+        "{label} does not have the model “{model}”.{quoted}",
+        "Choose another model, or check the server's address.",
+        status={404},
+    ),
+    Rule(
+        BackendConnectionError,
+        "{label} redirects to another address; your key is not sent there.",
+        "Type the new address on the Models tab.",
+        status=range(300, 400),
+    ),
+    Rule(
+        BadRequestError,
+        "{label} refused the request.{quoted}",
+        "Change the settings or the model.",
+        status=range(500),
+    ),
+    Rule(
+        ServerError,
+        "{label} failed{shown_status}.{quoted}",
+        "It is not your fault. Try again later.",
+    ),
+)
+"""The first that matches holds."""
 
 
 def map_error(label: str, model: str, response: ErrorResponse) -> BackendError:
@@ -108,96 +203,49 @@ def map_error(label: str, model: str, response: ErrorResponse) -> BackendError:
     `label` is the backend's name, `model` the model of the request; empty if it named none.
     `values["status"]` of the error is the HTTP status.
     """
-    status = response.status if response.status is not None else _status_in_code(response.code)
-    quoted = f" It says: “{response.server_message}”" if response.server_message else ""
-    subject = f"“{model}”" if model else "this"
-    text = f"{response.code} {response.server_message}"
-    if status == 401:
-        return AuthenticationError(
-            f"{label} refused the key.", "Check it on the Models tab.", status=status
-        )
-    if status == 410 or "sunset" in response.headers:
-        return RetiredError(
-            f"{label} has switched {subject} off.{quoted}", "Choose another model.", status=status
-        )
-    if status == 403:
-        return AuthenticationError(
-            f"{label} does not let this key use {subject}.{quoted}",
-            "Check what the key may do, or choose another model.",
-            status=status,
-        )
-    if status == 402:
-        return BadRequestError(
-            f"The credit at {label} is used up, or this model costs money there.{quoted}",
-            "Look at the account that the key belongs to, or choose another backend.",
-            status=status,
-        )
-    if status == 429:
-        wait = response.retry_after
-        return RateLimitError(
-            f"{label} gets too many requests at the moment.{quoted}",
-            f"Try again in {_format_duration(wait)}." if wait else "Try again in a minute.",
-            retry_after=wait,
-            status=status,
-        )
-    if _CONTENT_FILTER.search(text):
-        return content_filter_error(
-            label, "this", filtered_categories(response.body), quoted, status=status
-        )
-    too_long = bool(_CONTEXT_LENGTH.search(text))
-    if response.pictures and (
-        failure := map_image_error(
-            label, subject, response.pictures, text, quoted, status, too_long
-        )
-    ):
-        return failure
-    if status == 413 or too_long:
-        return ContextLengthError(
-            f"Prompt and answer do not fit into what {label} takes.{quoted}",
-            "Shorten the prompt, lower “Max tokens”, or clear the conversation.",
-            status=status,
-        )
-    if status == 404:
-        return ModelNotFoundError(
-            f"{label} does not have the model “{model}”.{quoted}",
-            "Choose another model, or check the server's address.",
-            status=status,
-        )
-    if status is not None and 300 <= status < 400:
-        return BackendConnectionError(
-            f"{label} redirects to another address; your key is not sent there.",
-            "Type the new address on the Models tab.",
-            status=status,
-        )
-    if status is not None and status < 500:
-        return BadRequestError(
-            f"{label} refused the request.{quoted}",
-            "Change the settings or the model.",
-            status=status,
-        )
-    shown = f" ({status})" if status else ""
-    return ServerError(
-        f"{label} failed{shown}.{quoted}",
-        "It is not your fault. Try again later.",
-        status=status,
-        retry_after=response.retry_after,
+    status, pictures, wait = response.meant_status, response.pictures, response.retry_after
+    categories = filtered_categories(response.body)
+    traits = {"pictures": bool(pictures), "sunset": "sunset" in response.headers}
+    told = {"retry_after": wait, "categories": categories or None}
+    refusal = Refusal(
+        status,
+        f"{response.code} {response.server_message}",
+        frozenset(name for name, holds in traits.items() if holds),
+        facts={
+            "label": label,
+            "model": model,
+            "subject": f"“{model}”" if model else "this",
+            "quoted": response.quoted,
+            "shown_status": f" ({status})" if status else "",
+            "wait": _format_duration(wait) if wait else "a minute",
+            "limit": 1,
+            "pictures": pictures,
+            "pictures_are": "The picture is" if pictures == 1 else f"The {pictures} pictures are",
+            "what": "this",
+            "kinds": _list_kinds(categories),
+        },
+        values={"status": status, **{name: it for name, it in told.items() if it is not None}},
     )
+    error = first_error(_RULES, refusal)
+    assert error is not None  # the last rule takes all
+    return error
 
 
-def content_filter_error(
-    label: str, what: str, categories: tuple[str, ...], quoted: str = "", **values: object
-) -> ContentFilterError:
+def content_filter_error(label: str, what: str, categories: tuple[str, ...]) -> ContentFilterError:
     """The error for a prompt or an answer (`what`) that a content filter stopped.
 
-    `categories` are the kinds of content it names; `quoted` is its message as a sentence.
+    `categories` are the kinds of content it names.
     """
-    kinds = f" for {' and '.join(categories)}" if categories else ""
+    kinds = _list_kinds(categories)
     return ContentFilterError(
-        f"A content filter at {label} stopped {what}{kinds}.{quoted}",
-        "Say it in other words.",
+        _FILTERED_SENTENCE.format(label=label, what=what, kinds=kinds, quoted=""),
+        _FILTERED_HINT,
         categories=categories,
-        **values,
     )
+
+
+def _list_kinds(categories: tuple[str, ...]) -> str:
+    return f" for {' and '.join(categories)}" if categories else ""
 
 
 def filtered_categories(body: object) -> tuple[str, ...]:
@@ -217,48 +265,8 @@ def filtered_categories(body: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-_MAX_DEPTH = 20
-"""Levels of a body that are read; a message does not stand deeper."""
-
-
-def _redact(body: object, key: str, depth: int = 0) -> object:
-    """The body with the key replaced in every string."""
-    if isinstance(body, str):
-        return body.replace(key, "…")
-    if depth > _MAX_DEPTH:
-        return None
-    if isinstance(body, list):
-        return [_redact(part, key, depth + 1) for part in cast("list[object]", body)]
-    if isinstance(body, Mapping):
-        parts = cast("Mapping[object, object]", body)
-        return {name: _redact(part, key, depth + 1) for name, part in parts.items()}
-    return body
-
-
-def _find_message(body: object, depth: int = 0) -> str:
-    """The message in a body of any of the shapes that servers send; empty if there is none."""
-    if isinstance(body, str):
-        return "" if body.lstrip().startswith("<") else body  # HTML is a proxy's page, no message
-    if depth > _MAX_DEPTH:
-        return ""
-    if isinstance(body, list):
-        parts = (_find_message(part, depth + 1) for part in cast("list[object]", body))
-        return "; ".join(filter(None, parts))
-    fields = _mapping(body)
-    for name in ("error", "message", "detail", "msg", "title"):
-        if name in fields and (message := _find_message(fields[name], depth + 1)):
-            return message
-    return ""
-
-
 def _mapping(value: object) -> Mapping[str, object]:
     return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
-
-
-def _status_in_code(code: str) -> int | None:
-    """The HTTP status in an error code such as `429 rate_limit`; `None` if there is none."""
-    found = re.search(r"\b[45]\d\d\b", code)
-    return int(found[0]) if found else None
 
 
 def _format_duration(seconds: float) -> str:

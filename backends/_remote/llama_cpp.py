@@ -13,7 +13,8 @@ from .._core.errors import BackendError, ContextLengthError
 from .._core.types import Chunk, GenerationParams, Message, Progress, Timings, Usage
 from .chat_completions import ChatCompletions
 from .endpoint import parse_count
-from .errors import ErrorMapper, ErrorResponse
+from .error_response import ErrorResponse
+from .errors import ErrorMapper
 from .stream_reader import StreamReader
 
 _SEEDS = 2**32 - 1

@@ -12,7 +12,8 @@ from .._core.errors import BackendConnectionError, BackendError, ServerError
 from .._core.types import Chunk, FinishReason, Progress, Timings, Usage
 from .._core.unicode import SurrogateJoiner
 from .endpoint import disconnected, parse_count, web_page
-from .errors import ErrorMapper, ErrorResponse, content_filter_error, filtered_categories
+from .error_response import ErrorResponse
+from .errors import ErrorMapper, content_filter_error, filtered_categories
 from .sse import Event
 
 _FINISH_REASONS: dict[str, FinishReason] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
 from .._remote.endpoint import CONNECT_TIMEOUT, Endpoint, Patience, silence_timeout, web_page
-from .._remote.errors import ErrorResponse
+from .._remote.error_response import ErrorResponse
 from .._remote.http import ClientCache, use_credentials
 from .._remote.ndjson import ObjectDecoder, parse_object
 from .errors import LABEL, map_response, unreadable

@@ -4,8 +4,8 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, cast
+from dataclasses import replace
+from typing import cast
 from urllib.parse import urlsplit
 
 from .._core.errors import (
@@ -22,28 +22,32 @@ from .._core.errors import (
 )
 from .._core.unicode import clean
 from .._remote.endpoint import Endpoint, parse_count
-from .._remote.errors import ErrorResponse, map_error
+from .._remote.error_response import ErrorResponse
+from .._remote.errors import map_error
+from .._remote.rules import Refusal, Rule, first_error, words
 from .library import runs_in_cloud
 
 LABEL = "Ollama"
 
-Trait = Literal["pull", "model", "cloud", "no key", "no words"]
-"""What is known of a request that failed: it asked for a download; it named a model; it needs an
-account at ollama.com; it carried no key; the response has no message."""
+_PULL = frozenset({"pull"})
+"""The request asked for a download."""
+_MODEL = frozenset({"model"})
+"""It named a model."""
+_CLOUD = frozenset({"cloud"})
+"""It needs an account at ollama.com."""
+_NO_KEY = frozenset({"no key"})
+"""It carried no key."""
+_NO_WORDS = frozenset({"no words"})
+"""The response has no message."""
 
-
-def _words(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
-
-
-_ENGINE_DIED = _words(
+_ENGINE_DIED = words(
     r"^an error was encountered while running the model",
     r"^model runner has unexpectedly stopped",
     r"^(llama[- ](runner|server)|model runner) process no longer running",
 )
 """An engine that ended while it answered. What follows are the last errors in its log, which may be
 those of another request long before (`lastErrMsg` in Ollama's `llm/llama_server.go`)."""
-_OUT_OF_MEMORY = _words(
+_OUT_OF_MEMORY = words(
     r"out of (device )?memory",
     r"(more system|not enough|insufficient) memory",
     r"(cuda|hip)malloc",
@@ -52,89 +56,53 @@ _OUT_OF_MEMORY = _words(
 )
 """As Ollama itself knows it (`outOfMemorySubstrings` in its `llm/status.go`)."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What a failure is, by status, words and traits; the texts may name what `_facts` has."""
-
-    kind: type[BackendError]
-    sentence: str
-    hint: str
-    status: frozenset[int] | None = None
-    words: re.Pattern[str] | None = None
-    traits: frozenset[Trait] = frozenset()
-
-    def matches(self, status: int | None, message: str, traits: frozenset[Trait]) -> bool:
-        """Whether a failure is of this kind."""
-        return (
-            (self.status is None or status in self.status)
-            and (self.words is None or bool(self.words.search(message)))
-            and self.traits <= traits
-        )
-
-
-def _rule(
-    kind: type[BackendError],
-    sentence: str,
-    hint: str,
-    *traits: Trait,
-    status: int | tuple[int, ...] | None = None,
-    words: re.Pattern[str] | None = None,
-) -> _Rule:
-    statuses = (status,) if isinstance(status, int) else status
-    return _Rule(
-        kind, sentence, hint, frozenset(statuses) if statuses else None, words, frozenset(traits)
-    )
-
-
 _RULES = (
-    _rule(
+    Rule(
         ModelNotFoundError,
         "Ollama does not have “{model}”.",
         "Press Download, or run: ollama pull {shell_model}",
-        "model",
-        status=404,
-        words=_words(r"^model .* not found", "try pulling it"),
+        status={404},
+        text=words(r"^model .* not found", "try pulling it"),
+        traits=_MODEL,
     ),
-    _rule(
+    Rule(
         BackendConnectionError,
         "What answers at {url} is not Ollama.",
         "Check the address.",
-        status=(404, 405, 501),
+        status={404, 405, 501},
     ),
-    _rule(
+    Rule(
         OutOfMemoryError,
         "“{model}” does not fit into the memory that Ollama has.{quoted}",
         "Choose a smaller model, or close other programs on that machine.",
-        words=_OUT_OF_MEMORY,
+        text=_OUT_OF_MEMORY,
     ),
-    _rule(
+    Rule(
         ServerError,
         "Ollama has as many questions in line as it takes.{quoted}",
         "Try again in a minute. Whoever runs it can allow more: OLLAMA_MAX_QUEUE.",
-        status=503,
-        words=_words("maximum pending requests"),
+        status={503},
+        text=words("maximum pending requests"),
     ),
-    _rule(
+    Rule(
         OutOfDiskError,
         "“{model}” does not fit onto the disk of the machine that Ollama runs on.",
         "Make room there, and press Download again: what came is kept.",
-        "pull",
-        words=_words("no space left", "not enough space", "disk quota"),
+        text=words("no space left", "not enough space", "disk quota"),
+        traits=_PULL,
     ),
-    _rule(
+    Rule(
         ModelNotFoundError,
         "Ollama's library has no “{model}”.",
         "See https://ollama.com/library for its names.",
-        "pull",
-        words=_words("does not exist", "not found", "invalid model name", "name .* is invalid"),
+        text=words("does not exist", "not found", "invalid model name", "name .* is invalid"),
+        traits=_PULL,
     ),
-    _rule(
+    Rule(
         BackendConnectionError,
         "Ollama cannot reach its library.{quoted}",
         "Is the machine that it runs on connected to the internet?",
-        "pull",
-        words=_words(
+        text=words(
             "no such host",
             "dial tcp",
             "i/o timeout",
@@ -145,82 +113,83 @@ _RULES = (
             "x509:",
             "server misbehaving",
         ),
+        traits=_PULL,
     ),
-    _rule(
+    Rule(
         ServerError,
         "“{model}” came damaged: what Ollama received is not what its library has.",
         "Press Download again: it fetches that part anew.",
-        "pull",
-        words=_words("digest mismatch"),
+        text=words("digest mismatch"),
+        traits=_PULL,
     ),
-    _rule(
+    Rule(
         BadRequestError,
         "This Ollama is too old for “{model}”.",
         "Update it: https://ollama.com/download",
-        "pull",
-        words=_words("newer version"),
+        text=words("newer version"),
+        traits=_PULL,
     ),
-    _rule(
+    Rule(
         AuthenticationError,
         "Ollama's library does not give “{model}” to this machine.{quoted}",
         "If it is a private model, run `ollama signin` on that machine.",
-        "pull",
-        words=_words("unauthorized", "access denied"),
+        text=words("unauthorized", "access denied"),
+        traits=_PULL,
     ),
-    _rule(
+    Rule(
         AuthenticationError,
         "“{model}” runs at ollama.com, and this Ollama is not signed in there.",
         "Run `ollama signin` on its machine{signin}.",
-        "cloud",
-        status=401,
+        status={401},
+        traits=_CLOUD,
     ),
-    _rule(
+    Rule(
         BadRequestError,
         "“{model}” runs at ollama.com, which is switched off for this Ollama.",
         "Choose a model that runs on the machine itself.",
-        words=_words("ollama cloud is disabled", "cannot run this remote model"),
+        text=words("ollama cloud is disabled", "cannot run this remote model"),
     ),
-    _rule(
+    Rule(
         MissingKeyError,
         "What answers at {url} wants a key.",
         "Type it on the Models tab.",
-        "no key",
-        status=401,
+        status={401},
+        traits=_NO_KEY,
     ),
-    _rule(
+    Rule(
         BackendConnectionError,
         "Ollama refuses requests that are addressed to “{host}”.",
         "It answers to names of its own machine only: have the proxy or tunnel send "
         "“Host: localhost”, or start Ollama with OLLAMA_HOST=0.0.0.0.",
-        "no words",
-        status=403,
+        status={403},
+        traits=_NO_WORDS,
     ),
-    _rule(
+    Rule(
         BadRequestError,
         "Ollama refused the request.{quoted}",
         "Choose another model.",
-        "no key",
-        status=403,
+        status={403},
+        traits=_NO_KEY,
     ),
-    _rule(
+    Rule(
         BadRequestError,
         "“{model}” is not made for conversations.",
         "Choose another model: this one compares texts, or draws.",
-        "model",
-        words=_words(r"does not support (chat|generate|completion)\b"),
+        text=words(r"does not support (chat|generate|completion)\b"),
+        traits=_MODEL,
     ),
-    _rule(
+    Rule(
         BadRequestError,
         "“{model}” is no name that a model can have.",
         "Names look like phi3.5, phi3:medium or hf.co/microsoft/Phi-3-mini-4k-instruct-gguf.",
-        "model",
-        words=_words("^invalid model name", "^model is required"),
+        text=words("^invalid model name", "^model is required"),
+        traits=_MODEL,
     ),
-    _rule(
+    Rule(
         BadRequestError,
         "Ollama does not take a setting.{quoted}",
         "Change it, or leave it at its default.",
-        words=_words('^option "'),
+        text=words('^option "'),
     ),
 )
 """The first that matches holds; a failure that none matches is read as other servers' are."""
@@ -237,13 +206,15 @@ def map_response(
     message, status = response.server_message, response.status
     if _ENGINE_DIED.search(message):
         return _engine_died(model, response)
-    traits = _traits(path, model, response, endpoint)
-    for rule in _RULES:
-        if rule.matches(status, message, traits):
-            facts = _facts(model, response, endpoint)
-            return rule.kind(
-                rule.sentence.format_map(facts), rule.hint.format_map(facts), status=status
-            )
+    refusal = Refusal(
+        status,
+        message,
+        _traits(path, model, response, endpoint),
+        facts=_facts(model, response, endpoint),
+        values={"status": status},
+    )
+    if error := first_error(_RULES, refusal):
+        return error
     error = map_error(LABEL, model, response)
     if isinstance(error, ContextLengthError):
         told = _mapping(_mapping(response.body).get("error"))
@@ -294,27 +265,26 @@ def _engine_died(model: str, response: ErrorResponse) -> BackendError:
     )
 
 
-def _traits(path: str, model: str, response: ErrorResponse, endpoint: Endpoint) -> frozenset[Trait]:
-    traits: dict[Trait, bool] = {
-        "pull": path == "/api/pull",
-        "model": bool(model),
-        "cloud": "signin_url" in _mapping(response.body)
-        or (runs_in_cloud(model) and not endpoint.key),
-        "no key": not endpoint.key,
-        "no words": not response.server_message,
+def _traits(path: str, model: str, response: ErrorResponse, endpoint: Endpoint) -> frozenset[str]:
+    cloud = "signin_url" in _mapping(response.body)
+    traits = {
+        _PULL: path == "/api/pull",
+        _MODEL: bool(model),
+        _CLOUD: cloud or (runs_in_cloud(model) and not endpoint.key),
+        _NO_KEY: not endpoint.key,
+        _NO_WORDS: not response.server_message,
     }
-    return frozenset(name for name, holds in traits.items() if holds)
+    return frozenset().union(*(trait for trait, holds in traits.items() if holds))
 
 
-def _facts(model: str, response: ErrorResponse, endpoint: Endpoint) -> dict[str, str]:
+def _facts(model: str, response: ErrorResponse, endpoint: Endpoint) -> dict[str, object]:
     """What the sentences and hints of the rules may name."""
-    message = response.server_message
     return {
         "model": model,
         "shell_model": shlex.quote(model),
         "url": endpoint.url,
         "host": urlsplit(endpoint.url).netloc,
-        "quoted": f" It says: “{message}”" if message else "",
+        "quoted": response.quoted,
         "signin": _signin(response),
     }
 

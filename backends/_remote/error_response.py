@@ -1,0 +1,130 @@
+"""An error response of a server, in any of the shapes that servers send."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import cast
+
+from .._core.unicode import clean
+
+_MAX_MESSAGE = 300
+"""Characters of a server's own message that are shown."""
+_BASE64 = re.compile(
+    r"(data:\w+/[\w.+-]+;base64,)?[A-Za-z0-9+/=_-]{120,}|data:\w+/[\w.+-]+;base64,\S*"
+)
+"""A picture as a data URL or in Base64: some servers repeat the request in their message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorResponse:
+    """An error response as it came; `status` is `None` for an error in the middle of a stream."""
+
+    status: int | None
+    body: object = field(default=None, repr=False)
+    """The decoded JSON, or the text if it is no JSON."""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Names in lower case."""
+    pictures: int = 0
+    """Number of pictures in the request."""
+
+    @classmethod
+    def parse(
+        cls, status: int, text: str, headers: Mapping[str, str], pictures: int = 0
+    ) -> "ErrorResponse":
+        """Build it from what an HTTP client has: the body as text, JSON or not."""
+        try:
+            body = json.loads(text)
+        except ValueError:
+            body = text
+        lower = {name.lower(): value for name, value in headers.items()}
+        return cls(status, body, lower, pictures)
+
+    def redacted(self, key: str | None) -> "ErrorResponse":
+        """The same without the key, which some servers repeat in their message."""
+        return replace(self, body=_redact(self.body, key)) if key else self
+
+    @property
+    def server_message(self) -> str:
+        """The server's own message on one line, shortened, without pictures; empty if none."""
+        text = " ".join(_BASE64.sub("…", clean(_find_message(self.body))).split())
+        return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE].rstrip() + " …"
+
+    @property
+    def code(self) -> str:
+        """The error's code, type and title, joined by spaces; empty if it has none."""
+        body = _mapping(self.body)
+        inner = _mapping(body.get("error")) or body
+        names = (str(inner[name]) for name in ("code", "type", "title") if inner.get(name))
+        return clean(" ".join(names))[:_MAX_MESSAGE]
+
+    @property
+    def meant_status(self) -> int | None:
+        """The HTTP status, or the one that the error's code names; `None` if neither does."""
+        if self.status is not None:
+            return self.status
+        found = re.search(r"\b[45]\d\d\b", self.code)
+        return int(found[0]) if found else None
+
+    @property
+    def quoted(self) -> str:
+        """The server's own message as a sentence that follows another; empty if none."""
+        return f" It says: “{self.server_message}”" if self.server_message else ""
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait, from `Retry-After` (seconds or a date); `None` without a usable one."""
+        value = self.headers.get("retry-after", "").strip()
+        if not value:
+            return None
+        try:
+            seconds = float(value)
+        except ValueError:
+            try:
+                at = parsedate_to_datetime(value)
+            except ValueError:
+                return None
+            at = at if at.tzinfo else at.replace(tzinfo=UTC)
+            seconds = (at - datetime.now(UTC)).total_seconds()
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+_MAX_DEPTH = 20
+"""Levels of a body that are read; a message does not stand deeper."""
+
+
+def _redact(body: object, key: str, depth: int = 0) -> object:
+    """The body with the key replaced in every string."""
+    if isinstance(body, str):
+        return body.replace(key, "…")
+    if depth > _MAX_DEPTH:
+        return None
+    if isinstance(body, list):
+        return [_redact(part, key, depth + 1) for part in cast("list[object]", body)]
+    if isinstance(body, Mapping):
+        parts = cast("Mapping[object, object]", body)
+        return {name: _redact(part, key, depth + 1) for name, part in parts.items()}
+    return body
+
+
+def _find_message(body: object, depth: int = 0) -> str:
+    """The message in a body of any of the shapes that servers send; empty if there is none."""
+    if isinstance(body, str):
+        return "" if body.lstrip().startswith("<") else body  # HTML is a proxy's page, no message
+    if depth > _MAX_DEPTH:
+        return ""
+    if isinstance(body, list):
+        parts = (_find_message(part, depth + 1) for part in cast("list[object]", body))
+        return "; ".join(filter(None, parts))
+    fields = _mapping(body)
+    for name in ("error", "message", "detail", "msg", "title"):
+        if name in fields and (message := _find_message(fields[name], depth + 1)):
+            return message
+    return ""
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
