@@ -217,7 +217,9 @@ class LlamaCpp(LocalBackend):
                             timings = replace(
                                 step.timings, queued=lent.queued, load=lent.load, device=device
                             )
-                        step = replace(step, timings=timings, notes=served.notes if first else ())
+                        usage = replace(step.usage, context=served.context) if step.usage else None
+                        notes = served.notes if first else ()
+                        step = replace(step, usage=usage, timings=timings, notes=notes)
                         first = False
                     yield step
             except ContextLengthError as error:

@@ -82,6 +82,7 @@ class AnswerBuilder:
         self._asked = self._stage_since = self._last = time.monotonic()
         self._stages = {"queued": 0.0, "load": 0.0, "prefill": 0.0}
         self._stage = "queued"
+        self._page_queue = 0.0
         self._first: float | None = None
         self._splitter = ThinkingSplitter()
         self._answer, self._thoughts = _Part(), _Part()
@@ -131,8 +132,9 @@ class AnswerBuilder:
         self._signal(False)
 
     def start(self) -> None:
-        """End the time in the queue: the backend begins to work."""
+        """End the time in the page's own queue: the backend begins to work."""
         self._enter("prefill")
+        self._page_queue = self._stages["queued"]
         self.progress = None
         self._signal(False)
 
@@ -150,8 +152,8 @@ class AnswerBuilder:
         self.notes += chunk.notes
         self.warnings += chunk.warnings
         self.timings = chunk.timings or self.timings
-        if chunk.timings and chunk.timings.load is not None:
-            self._divide_waiting(chunk.timings.load)
+        if chunk.timings:
+            self._divide_waiting(chunk.timings)
         self.usage = chunk.usage or self.usage
         self.finish_reason = chunk.finish_reason or self.finish_reason
         self._signal(self._steps == 1)
@@ -196,6 +198,7 @@ class AnswerBuilder:
         clock = Clock(
             queued=waited["queued"],
             load=waited["load"],
+            waited_to_load=timings.waited_to_load,
             prefill=waited["prefill"],
             thinking=_seconds(self._first, answer.first or self._last) if thoughts.tokens else 0.0,
             decode=_seconds(answer.first, answer.last),
@@ -240,11 +243,15 @@ class AnswerBuilder:
         (self._thoughts if thinks else self._answer).count(tokens, at)
         self._last = at
 
-    def _divide_waiting(self, load: float) -> None:
-        """Divide the time before the first token into the reported loading time and prefill."""
-        waited = self._stages["load"] + self._stages["prefill"]
-        self._stages["load"] = min(load, waited)
-        self._stages["prefill"] = waited - self._stages["load"]
+    def _divide_waiting(self, told: Timings) -> None:
+        """Divide the time before the first token by what the engine tells of line and loading."""
+        stages = self._stages
+        waited = stages["load"] + stages["prefill"]
+        load = stages["load"] if told.load is None else min(told.load, waited)
+        known = stages["queued"] - self._page_queue  # what its progress told already
+        queued = min(max(0.0, (told.queued or 0.0) - known), waited - load)
+        stages["queued"] += queued
+        stages["load"], stages["prefill"] = load, waited - load - queued
 
     def _enter(self, stage: str, at: float | None = None) -> None:
         """Enter a stage, and add the time since the last change to the one that ends."""

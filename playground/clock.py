@@ -20,6 +20,8 @@ class Clock:
     """Waiting in a queue: for the backend, or for the other side's turn on a shared device."""
     load: float = 0.0
     """Waiting for the model to be loaded (or downloaded)."""
+    waited_to_load: bool = False
+    """`load` holds the wait for another model to leave the memory, its answer included."""
     prefill: float = 0.0
     """From there to the first token: reading the prompt, and the network."""
     thinking: float = 0.0

@@ -126,11 +126,12 @@ async def _read(request: Request, answer: AnswerBuilder) -> None:
 
 async def _count_tokens(request: Request, answer: AnswerBuilder) -> None:
     """Correct an estimated count: by the server's report, else by the model's tokenizer."""
-    if answer.counted or not answer.text:
+    made = answer.thinking + answer.text
+    if answer.counted or not made:
         return
     if answer.usage and answer.usage.output_tokens:
         answer.recount(answer.usage.output_tokens, "reported")
-    elif tokens := await request.backend.count_tokens(request.model, answer.text):
+    elif tokens := await request.backend.count_tokens(request.model, made):
         answer.recount(tokens, "tokenizer")
 
 

@@ -62,6 +62,8 @@ class AnswerRecord(_Record):
     """Whether it stayed in the language that was asked for, else in the prompt's; `None` in a
     record of an earlier version."""
     input_tokens: int | None = None
+    context: int | None = None
+    """Tokens of prompt and answer together that it took, as it was served."""
     output_tokens: int = 0
     """All that were made: those of thinking, too."""
     thinking: str = Field(default="", max_length=MAX_TEXT)
@@ -84,6 +86,8 @@ class AnswerRecord(_Record):
     came_at_once: bool = False
     """Its tokens came in one or two packets."""
     cold: bool = False
+    waited_to_load: bool = False
+    """`load` holds the wait for another model to leave the memory."""
     notes: tuple[Sentence, ...] = Field(default=(), max_length=20)
     """Remarks for the reader, a few words each: `Q4_0 weights`."""
     warnings: tuple[Sentence, ...] = Field(default=(), max_length=20)
@@ -114,6 +118,7 @@ class AnswerRecord(_Record):
             language=language,
             adherence=adherence,
             input_tokens=usage.input_tokens if usage else None,
+            context=usage.context if usage else None,
             output_tokens=clock.tokens,
             thinking=snapshot.thinking[:MAX_TEXT],
             thinking_tokens=clock.thinking_tokens,
@@ -132,6 +137,7 @@ class AnswerRecord(_Record):
             by_server=clock.by_server,
             came_at_once=clock.came_at_once,
             cold=clock.cold,
+            waited_to_load=clock.waited_to_load,
             notes=tuple(valid_unicode(note)[:400] for note in snapshot.notes[:20]),
             warnings=tuple(valid_unicode(warning)[:400] for warning in snapshot.warnings[:20]),
             routing=snapshot.routing,

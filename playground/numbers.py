@@ -48,7 +48,8 @@ def describe_numbers(record: AnswerRecord) -> Sequence[str]:
     if record.finish_reason == "length":
         pieces.append("cut off at the token limit")
     if record.cold:
-        pieces.append(f"cold start, loaded in {format_duration(record.load)}")
+        how = "waited and loaded for" if record.waited_to_load else "loaded in"
+        pieces.append(f"cold start, {how} {format_duration(record.load)}")
     if record.shared_device:
         alone = record.tokens_per_second_alone
         pieces.append(

@@ -98,7 +98,8 @@ def said(text: str, at: float = 0.0, tokens: int | None = 1) -> Chunk:
 
 def last(inputs: int | None = None, outputs: int | None = None, device: str = "cpu") -> Chunk:
     """The chunk that ends an answer."""
-    return Chunk(finish_reason="stop", usage=Usage(inputs, outputs), timings=Timings(device=device))
+    usage = Usage(inputs, outputs, context=2048)
+    return Chunk(finish_reason="stop", usage=usage, timings=Timings(device=device))
 
 
 __all__ = ["SPEC", "BackendError", "Fed", "Scripted", "last", "said"]

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from backends import Chunk, Message, Progress, RateLimitError, ServerError, Timings
+from backends import Chunk, Message, Progress, RateLimitError, ServerError, Timings, Usage
 from playground import compare
 from playground.answer import AnswerBuilder, Request
 from playground.compare import Run, complete
@@ -60,6 +60,33 @@ def test_the_engine_says_how_much_of_the_wait_was_loading(
     clock = answer.snapshot().clock
     assert (clock.load, clock.prefill) == (load, 0.5 - load)
     assert clock.cold is bool(load)
+
+
+@pytest.mark.parametrize(
+    ("told", "queued", "load", "prefill"),
+    [(None, 1.0, 0.0, 4.0), (0.5, 1.0, 0.0, 4.0), (3.0, 3.0, 0.0, 2.0), (99.0, 5.0, 0.0, 0.0)],
+)
+def test_a_server_says_how_long_it_let_wait(
+    told: float | None, queued: float, load: float, prefill: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 10.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    answer = AnswerBuilder()
+    answer.start()
+    answer.wait_for(Progress("queued"))
+    now = 11.0
+    answer.wait_for(Progress("prefill"))
+    answer.add(Chunk(text="a", tokens=1, at=15.0))
+    answer.add(Chunk(at=15.0, timings=Timings(queued=told, load=0.0)))
+    clock = answer.snapshot().clock
+    assert (clock.queued, clock.load, clock.prefill) == (queued, load, prefill)
+
+
+async def test_tokens_of_an_answer_that_only_thought_are_those_that_the_server_reports() -> None:
+    thought = (Chunk(thinking="Well"), Chunk(thinking=", well"))
+    end = Chunk(finish_reason="length", usage=Usage(9, 28))
+    clock = (await complete(ask(Scripted(*thought, end)))).clock
+    assert (clock.tokens, clock.thinking_tokens, clock.token_source) == (28, 28, "reported")
 
 
 async def test_waiting_loading_and_reading_the_prompt_are_told_apart() -> None:

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import aclosing
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from backends._local import gguf, llama_server
 from backends._local.host import Host, LocalModel
 from backends._local.messages import Lent
 from backends._local.seam import Served
+from backends._remote.errors import map_error
 from backends._remote.llama_cpp import LlamaCppReader, LlamaCppServer
 from backends.llama_cpp import DOWNLOADS, LlamaCpp
 from tests import pocket_gguf
@@ -279,16 +281,16 @@ def test_a_stream_tells_its_prompt_its_tokens_and_its_own_clock() -> None:
         timings = {"predicted_n": made, "prompt_ms": 250, "predicted_ms": 500}
         return {"choices": [{"delta": {"content": text}}], "timings": timings, **more}
 
-    reader = LlamaCppReader("llama.cpp", None)
-    assert reader.read("no event") is None and reader.read({"prompt_progress": {}}) is None
+    reader = LlamaCppReader("llama.cpp", None, partial(map_error, "llama.cpp", ""))
+    assert reader.read_object({"prompt_progress": {}}, 0.0) is None
     progress = {"prompt_progress": {"total": 40, "cache": 10, "processed": 10, "time_ms": 1}}
-    assert reader.read({"choices": [], **progress}) == Progress("prefill", 0.25)
-    chunks = [reader.read(event(text, made)) for text, made in (("a", 1), (None, 2), ("é", 3))]
+    assert reader.read_object({"choices": [], **progress}, 0.0) == Progress("prefill", 0.25)
+    told = (("a", 1), (None, 2), ("é", 3))
+    chunks = [reader.read_object(event(text, made), 0.0) for text, made in told]
     assert [one.tokens for one in chunks if isinstance(one, Chunk)] == [1, 2]
     usage = {"prompt_tokens": 40, "completion_tokens": 4}
-    assert (
-        reader.read({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage}) is None
-    )
+    last = {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage}
+    assert reader.read_object(last, 0.0) is None
     end = reader.end()
     assert end.tokens == 1 and end.finish_reason == "stop"
     assert end.timings and (end.timings.prefill, end.timings.decode) == (0.25, 0.5)

@@ -130,7 +130,7 @@ async def test_a_good_stream(stub: Stub) -> None:
     *_, end = chunks
     assert [step.text for step in chunks] == ["Hel", "lo", ""]
     assert all(step.at > 0 and step.tokens is None for step in chunks)
-    assert (end.finish_reason, end.usage) == ("stop", Usage(9, 2))
+    assert (end.finish_reason, end.usage) == ("stop", Usage(9, 2, context=4096))
     assert (end.notes, end.warnings) == (("Q4_0 weights",), ())
     timings = end.timings
     assert (timings.load, timings.prefill, timings.decode) == (0.0, 0.25, 0.5)

@@ -389,6 +389,16 @@ async def test_an_answer_about_a_picture_that_breaks_off(stub: Stub, pieces: lis
         await anext(answer)
 
 
+async def test_an_answer_tells_the_context_that_its_server_listed(stub: Stub) -> None:
+    stub.on(MODELS, Reply.of({"data": [{"id": "phi", "max_model_len": 2048}]}))
+    stub.on(CHAT, stream(sse(delta("Hi", "stop"), usage(9, 2))))
+    *_, end = await steps_of(stub)
+    assert end.usage == Usage(9, 2)
+    await BACKEND.check(Connection(stub.url))
+    *_, end = await steps_of(stub)
+    assert end.usage == Usage(9, 2, context=2048)
+
+
 # Refusals
 
 

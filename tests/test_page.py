@@ -29,7 +29,7 @@ async def test_both_panes_stream_at_once(visitor: Visitor, puppet: Puppet) -> No
     await visitor.sees("#text-answer-left", "Left begins")
     await visitor.sees("#text-answer-right", "Right begins")
     puppet.feed("one", " and ends.", last(5, 2), None)
-    await visitor.sees("#text-line-left", "7 / 4,096 context")
+    await visitor.sees("#text-line-left", "7 / 2,048 context")
     assert await visitor.text("#text-answer-right") == "Right begins"
     puppet.feed("two", " and ends too.", last(5, 2), None)
     await visitor.finished()

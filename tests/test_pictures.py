@@ -381,7 +381,7 @@ def test_the_same_picture_has_the_same_digest() -> None:
         ("photo.heic", "photo.heic"),
         ("C:\\Users\\me\\photo.jpg", "photo.jpg"),
         ("../../etc/passwd", "passwd"),
-        ("a\nb\x00c\x1b[31m.png", "a bc[31m.png"),
+        ("a\nb\x00c\x1b[31m.png", "a bc.png"),
         ("evil\u202egnp.exe", "evilgnp.exe"),
         ("half \ud800.png", "half \ufffd.png"),
         ("写真.png", "写真.png"),

@@ -82,6 +82,8 @@ class Usage:
     """All that were written: those of thinking, too."""
     thinking_tokens: int | None = None
     """The part of them that was thinking."""
+    context: int | None = None
+    """How many of both together there may be, as the model was served."""
 
 
 @dataclass(frozen=True, slots=True)

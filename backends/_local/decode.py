@@ -63,7 +63,7 @@ def answer(model: Loaded, messages: Sequence[Message], params: GenerationParams)
                 decode += time.monotonic() - began
                 computed += (time.process_time() - computing) / model.threads
                 continue
-            usage = Usage(length, n)
+            usage = Usage(length, n, context=prompt.context)
             alone = min(decode, computed) if device == "cpu" else None
             timings = Timings(prefill=prefill, decode=decode, decode_alone=alone, device=device)
             text += writer.flush()

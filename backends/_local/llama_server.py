@@ -108,6 +108,7 @@ def _load(
         device=gpus[0] if gpus else "cpu",
         controls=controls,
         system_slot=_has_system_slot(server.listening_address, key),
+        context=context_of(header),
         notes=(f"{header.file_type} weights",) if header.file_type else (),
     )
     report(1.0)

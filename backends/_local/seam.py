@@ -101,6 +101,8 @@ class Served:
     """Its control tokens, longest first: no text of a visitor may hold one."""
     system_slot: bool = True
     """Whether its chat template has a place for a system prompt."""
+    context: int | None = None
+    """Tokens of prompt and answer together that it takes."""
     notes: tuple[str, ...] = ()
     """Of each answer, as `Chunk.notes`."""
 

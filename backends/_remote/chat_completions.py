@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field, replace
@@ -60,6 +61,8 @@ _STREAM_OPTIONS: dict[str, Any] = {"stream": True, "stream_options": {"include_u
 _UNUSABLE_STATUSES = frozenset({401, 403, 407, 410, 429, 502, 503, 504})
 """Statuses of a list request that mean that the server is unusable, not that it has no list."""
 
+_MAX_SERVERS = 100
+"""Servers of which is remembered what their models take."""
 REUSE_TIMEOUT = 0.1
 """Seconds that the end of a response may take after its answer has ended."""
 
@@ -112,6 +115,8 @@ class ChatCompletions(RemoteBackend):
             close=lambda client: client.close(),
         )
         """The SDK's clients, by base URL."""
+        self._contexts: OrderedDict[str, dict[str, int]] = OrderedDict()
+        """What models took in all when they were last listed, in tokens, by base URL and id."""
 
     # ── Differences between services ───────────────────────────────────────────────────────────
 
@@ -168,6 +173,7 @@ class ChatCompletions(RemoteBackend):
             ),
             model=request.model if self.compares_names else "",
             fewest_tokens=request.fewest_tokens,
+            context=self._contexts.get(url, {}).get(request.model),
         )
 
     def map_error(self, model: str, response: ErrorResponse) -> BackendError:
@@ -373,9 +379,11 @@ class ChatCompletions(RemoteBackend):
                     # As text: the SDK's own type fails where the list has another shape.
                     text = await client.get(self.models_url(endpoint.url), cast_to=str)
                 listed = clean_json(json.loads(text))
-                if is_error(listed) and not parse_models(listed):
+                models = parse_models(listed)
+                if is_error(listed) and not models:
                     raise self.map_error("", ErrorResponse(None, listed).redacted(endpoint.key))
-                return parse_models(listed)
+                self._remember_contexts(endpoint.url, models or ())
+                return models
             except openai.APIStatusError as error:
                 # A missing list is no failure; a proxy whose server is away is one.
                 if refused := wants_https(self.label, endpoint.url, error.response.text):
@@ -388,6 +396,12 @@ class ChatCompletions(RemoteBackend):
                 raise await self._if_encrypted(endpoint, mapped) from error
             except (ValueError, RecursionError):
                 return None
+
+    def _remember_contexts(self, url: str, models: Sequence[ListedModel]) -> None:
+        self._contexts[url] = {one.id: one.context for one in models if one.context}
+        self._contexts.move_to_end(url)
+        if len(self._contexts) > _MAX_SERVERS:
+            self._contexts.popitem(last=False)
 
     async def _if_encrypted(self, endpoint: Endpoint, error: BackendError) -> BackendError:
         """The same error, or that the server that hung up wants https."""

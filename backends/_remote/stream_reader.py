@@ -53,7 +53,7 @@ class StreamReader:
 
     `map_error` makes the error of what a server says of itself in the stream; `model` is the one
     that was asked for, or empty where names are not compared; `fewest_tokens` is how many tokens
-    the prompt has at least.
+    the prompt has at least, `context` how many the server takes in all, where it tells.
     """
 
     def __init__(
@@ -64,9 +64,10 @@ class StreamReader:
         *,
         model: str = "",
         fewest_tokens: int = 0,
+        context: int | None = None,
     ) -> None:
         self._label, self._device, self._map_error = label, device, map_error
-        self._asked, self._fewest_tokens = model, fewest_tokens
+        self._asked, self._fewest_tokens, self._context = model, fewest_tokens, context
         self._text, self._thinking = SurrogateJoiner(), SurrogateJoiner()
         self._finish = ""
         self._usage: Usage | None = None
@@ -177,6 +178,7 @@ class StreamReader:
                 parse_count(usage.get("prompt_tokens")),
                 parse_count(usage.get("completion_tokens")),
                 parse_count(details.get("reasoning_tokens")),
+                self._context,
             )
 
     def _ended_early(self) -> BackendError:

@@ -60,9 +60,6 @@ _NOT_IN_CHAT = ("truncate", "shift")
 _MAX_DETAILS = 1000
 """Cached results of `/api/show` for each Ollama."""
 
-_MAX_CONTEXT_UNKNOWN = 2000
-"""Tokens of prompt and answer that fit into any context: above, the server is asked for it."""
-
 
 @register
 class Ollama(RemoteBackend):
@@ -302,11 +299,9 @@ class Ollama(RemoteBackend):
 
     async def _end(self, endpoint: Endpoint, reader: StreamReader, turn: Turn) -> Chunk:
         """The last chunk of an answer, with what only the server's state after it can tell."""
-        usage, loaded = reader.usage, bool(reader.load_seconds)
-        together = (usage.input_tokens or 0) + (usage.output_tokens or 0)
-        context_matters = reader.context is None and together > _MAX_CONTEXT_UNKNOWN
-        running = None
-        if context_matters or (loaded and turn.waited_for):
+        loaded, running = bool(reader.load_seconds), None
+        unknown = reader.context is None and not runs_in_cloud(turn.model)
+        if unknown or (loaded and turn.waited_for):
             with suppress(BackendError):
                 running = await self._running(endpoint, seconds=1.0)
         if running is not None:

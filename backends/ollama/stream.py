@@ -87,7 +87,9 @@ class StreamReader:
         """The tokens that the last line counts."""
         last = self._last or {}
         return Usage(
-            parse_count(last.get("prompt_eval_count")), parse_count(last.get("eval_count"))
+            parse_count(last.get("prompt_eval_count")),
+            parse_count(last.get("eval_count")),
+            context=self.context,
         )
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-from backends import CONTEXT_CAP, Progress
+from backends import Progress
 from playground.answer import AnswerSnapshot
 from playground.conversation import (
     AnswerRecord,
@@ -130,13 +130,14 @@ def _language_mismatch(record: AnswerRecord, turn: Turn) -> str:
 
 
 def _context_gauge(record: AnswerRecord) -> str:
-    """Return the share of the context that the conversation uses."""
-    if record.input_tokens is None:
+    """Return the share of the context that the conversation uses, if its size is known."""
+    if record.input_tokens is None or not record.context:
         return ""
     used = record.input_tokens + record.output_tokens
-    percent = min(100, round(100 * used / CONTEXT_CAP))
-    label = f"{used:,} of {CONTEXT_CAP:,} tokens of context used"
+    percent = min(100, round(100 * used / record.context))
+    label = f"{used:,} of {record.context:,} tokens of context used"
     return (
         f'<span class="used" title="{label}"><span class="gauge" aria-hidden="true">'
-        f'<i style="width:{max(1, percent)}%"></i></span>{used:,} / {CONTEXT_CAP:,} context</span>'
+        f'<i style="width:{max(1, percent)}%"></i></span>'
+        f"{used:,} / {record.context:,} context</span>"
     )

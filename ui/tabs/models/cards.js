@@ -15,7 +15,9 @@ phi.when(() => phi.$("#board"), () => {
     if (fold && fold.open !== unfolded) fold.open = unfolded;
   });
   new MutationObserver(() => { local(); refold(); }).observe(board, {
-    childList: true, subtree: true, attributes: true, attributeFilter: ["open"],
+    // A card that is drawn anew keeps its nodes where only their text is another.
+    childList: true, subtree: true, characterData: true,
+    attributes: true, attributeFilter: ["open", "datetime"],
   });
   local();
 }, 200);
