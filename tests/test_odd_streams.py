@@ -25,6 +25,7 @@ from tests.stub import Reply, Stub, delta, sse, usage
 CHAT, MODELS = "/v1/chat/completions", "/v1/models"
 BACKEND = REGISTRY["openai_compatible"]
 HELLO = (Message.of("user", "Hello"),)
+REPORT = usage(9, 4)
 STREAM = {"content-type": "text/event-stream"}
 
 
@@ -32,9 +33,11 @@ def stream(*pieces: bytes, **headers: str) -> Reply:
     return Reply(pieces, headers={**STREAM, **headers})
 
 
-async def ask(stub: Stub, model: str = "phi", prompt: str = "Hello") -> AnswerSnapshot:
-    messages = (Message.of("user", prompt),)
-    return await complete(Request(BACKEND, model, messages, connection=Connection(stub.url)))
+async def ask(
+    stub: Stub, model: str = "phi", prompt: str = "Hello", stop: tuple[str, ...] = ()
+) -> AnswerSnapshot:
+    messages, params = (Message.of("user", prompt),), GenerationParams(stop=stop)
+    return await complete(Request(BACKEND, model, messages, params, Connection(stub.url)))
 
 
 def choice(**fields: object) -> dict[str, object]:
@@ -112,6 +115,27 @@ async def test_an_indentation_stays(stub: Stub) -> None:
     assert (await ask(stub)).text == "    return a"
     stub.on(CHAT, stream(sse(delta(" Paris"), delta(".", "stop"))))
     assert (await ask(stub)).text == "Paris."
+
+
+@pytest.mark.parametrize(
+    ("events", "text"),
+    [
+        ((delta("One, t"), delta("wo, "), delta("5"), delta("", "stop"), REPORT), "One, two, "),
+        ((delta("One, 5, six"), delta(" seven"), delta(" eight", "length")), "One, "),
+        ((delta("a EN"), delta("D b"), delta("", "stop")), "a "),
+        ((delta("a EN"), delta("", "stop")), "a EN"),
+        ((delta("5", "stop"),), ""),
+    ],
+)
+async def test_an_answer_ends_before_a_stop_text_that_the_server_sends(
+    stub: Stub, events: tuple[object, ...], text: str
+) -> None:
+    # As `transformers serve` does: the text at which it stops is the last part of its answer.
+    stub.on(CHAT, stream(sse(*events)))
+    answer = await ask(stub, stop=("5", "END"))
+    assert (answer.text, answer.state, answer.finish_reason) == (text, "done", "stop")
+    if REPORT in events:
+        assert answer.clock.tokens == 4
 
 
 # ── Errors with HTTP 200 ───────────────────────────────────────────────────────────────────────

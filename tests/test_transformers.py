@@ -24,8 +24,9 @@ from backends import (
     Progress,
     TextPart,
 )
+from backends._core.stop import StopStrings
 from backends._local import decode, torch_model
-from backends._local.chat_text import Detokenizer, StopStrings, to_template_messages
+from backends._local.chat_text import Detokenizer, to_template_messages
 from backends._local.sampling import top_k_top_p
 from backends.transformers import Transformers
 from tests import tiny

@@ -5,8 +5,9 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 
 from .._core.errors import ContextLengthError
+from .._core.stop import StopStrings
 from .._core.types import Chunk, FinishReason, GenerationParams, Message, Progress, Timings, Usage
-from .chat_text import DEFAULT_PARAMS, ChatText, Detokenizer, StopStrings
+from .chat_text import DEFAULT_PARAMS, ChatText, Detokenizer
 from .memory_errors import memory_errors
 from .sampling import make_sampler
 from .seam import Loaded, Prompt, Step, Steps

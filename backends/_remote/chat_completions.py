@@ -174,6 +174,7 @@ class ChatCompletions(RemoteBackend):
             model=request.model if self.compares_names else "",
             fewest_tokens=request.fewest_tokens,
             context=self._contexts.get(url, {}).get(request.model),
+            stop=request.body.get("stop", ()),
         )
 
     def map_error(self, model: str, response: ErrorResponse) -> BackendError:

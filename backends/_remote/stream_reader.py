@@ -3,12 +3,13 @@
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, cast
 
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import BackendConnectionError, BackendError, ServerError
+from .._core.stop import StopStrings
 from .._core.types import Chunk, FinishReason, Progress, Timings, Usage
 from .._core.unicode import SurrogateJoiner
 from .endpoint import disconnected, parse_count, web_page
@@ -53,7 +54,8 @@ class StreamReader:
 
     `map_error` makes the error of what a server says of itself in the stream; `model` is the one
     that was asked for, or empty where names are not compared; `fewest_tokens` is how many tokens
-    the prompt has at least, `context` how many the server takes in all, where it tells.
+    the prompt has at least, `context` how many the server takes in all, where it tells; `stop` are
+    the stop strings, at which not every server ends (`transformers serve` sends them, too).
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class StreamReader:
         model: str = "",
         fewest_tokens: int = 0,
         context: int | None = None,
+        stop: Sequence[str] = (),
     ) -> None:
         self._label, self._device, self._map_error = label, device, map_error
         self._asked, self._fewest_tokens, self._context = model, fewest_tokens, context
         self._text, self._thinking = SurrogateJoiner(), SurrogateJoiner()
+        self._stop = StopStrings(stop)
         self._finish = ""
         self._usage: Usage | None = None
         self._filtered: tuple[str, ...] = ()
@@ -128,6 +132,10 @@ class StreamReader:
             self._called_tool = self.alive = True
         if not self.begun and text.startswith(" ") and not text.startswith("  "):
             text = text[1:]  # llama.cpp begins with a space; more of them are an indentation
+        if text and self._stop.found:  # the server goes on: no more of it is wanted
+            self.done = True
+            return None
+        text = self._stop.push(text)
         if not text and not thinking:
             return None
         self.begun = self.alive = True
@@ -142,13 +150,14 @@ class StreamReader:
                 f"{self._label} broke off its answer: it says “{self._finish}”.",
                 "What came is kept. Press Regenerate.",
             )
-        finish = _FINISH_REASONS.get(self._finish, "stop")
+        finish = "stop" if self._stop.found else _FINISH_REASONS.get(self._finish, "stop")
         if finish == "content_filter":
             raise content_filter_error(
                 self._label, "the answer", tuple(dict.fromkeys(self._filtered))
             )
+        rest = self._stop.push(self._text.end()) + self._stop.flush()
         return Chunk(
-            text=self._text.end(),
+            text=rest,
             thinking=self._thinking.end(),
             at=time.monotonic(),
             finish_reason=finish,
