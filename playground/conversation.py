@@ -97,6 +97,11 @@ class AnswerRecord(_Record):
     )
     """The experts of its tokens; kept while the page is open, and in files of their own."""
 
+    @property
+    def slowed(self) -> bool:
+        """Whether the other side slowed it down: both ran on one processor at the same time."""
+        return self.shared_device and (self.device or "").partition(" ")[0] == "cpu"
+
     @classmethod
     async def of(
         cls,

@@ -590,9 +590,26 @@ async def test_a_phone(browser, served: str, puppet: Puppet) -> None:
     await context.close()
 
 
+@pytest.mark.parametrize(("device", "offered"), [("cpu", True), ("http://far:8000", False)])
+async def test_what_slowed_both_down_is_said_once_with_the_way_out(
+    visitor: Visitor, puppet: Puppet, device: str, offered: bool
+) -> None:
+    notice = "#text-notice"
+    for times in (1, 0):
+        await visitor.ask("Who is faster?")
+        for model in ("one", "two"):
+            puppet.feed(model, "I")
+        await visitor.sees("#text-answer-right", "I")
+        for model in ("one", "two"):  # both have begun: what they say now, they say at once
+            puppet.feed(model, "am", last(2, 2, device), None)
+        await visitor.finished()
+        await visitor.sees("#text-line-right", "shared device")
+        said = await visitor.page.locator(f"{notice} .hint").count()
+        assert said == (times if offered else 0)
+
+
 async def test_one_side_after_the_other(visitor: Visitor, puppet: Puppet) -> None:
     page = visitor.page
-    await page.get_by_role("button", name="Settings").first.click()
     await page.check("#text-in-turn input")
     await visitor.ask("Who is first?")
     await visitor.sees("#text-line-right", "is waiting (for the other side)")
@@ -607,7 +624,6 @@ async def test_one_side_after_the_other(visitor: Visitor, puppet: Puppet) -> Non
     assert "in_turn=true" in page.url
     linked = "?" + page.url.partition("?")[2]
     again = await Visitor(await page.context.new_page(), visitor.address).open(linked)
-    await again.page.click("#text-settings > button")
     await again.page.wait_for_selector("#text-in-turn input:checked")
 
 

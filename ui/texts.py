@@ -73,7 +73,8 @@ EN = {
     "stop_texts": "Stop at",
     "stop_texts_info": "Up to four texts, one per line",
     "in_turn": "One after the other",
-    "in_turn_info": "Neither slows the other down: true speeds, more waiting",
+    "offer_turns": "Both models ran on the same processor and slowed each other down. For the true "
+    "speed of each, tick “One after the other”.",
     "examples": "Examples",
     "examples_language": "Language of the examples",
     "answer_left": "Left answer",

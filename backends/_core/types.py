@@ -99,7 +99,8 @@ class Timings:
     decode_alone: float | None = None
     """What `decode` would have been with the processor to itself: an estimate."""
     device: str | None = None
-    """Where it ran, such as `cpu` or `cuda:0`: two answers with the same one shared it."""
+    """Where it ran, such as `cpu`, `cuda:0` or `cpu of http://10.0.0.2:11434`: two answers with the
+    same one shared it."""
 
 
 @dataclass(frozen=True, slots=True)

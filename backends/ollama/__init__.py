@@ -44,6 +44,7 @@ from .errors import LABEL, not_ollama
 from .library import LIBRARY, aliases, full_name, resolve, runs_in_cloud, short_name, spec_of
 from .models import (
     InstalledModel,
+    LoadedModel,
     ModelDetails,
     parse_details,
     parse_installed,
@@ -280,7 +281,8 @@ class Ollama(RemoteBackend):
                 self._running(endpoint), self._details(endpoint, server, found)
             )
         loading = found is not None and running is not None and name not in running
-        context = (running or {}).get(name)
+        loaded = (running or {}).get(name)
+        context = loaded.context if loaded else None
         body = fit_to_server(body, short_name(name) if found else asked, context)
         about = Circumstances(
             model=body["model"],
@@ -295,17 +297,18 @@ class Ollama(RemoteBackend):
         else:
             progress = None if in_cloud else Progress("prefill")
         limit = load_timeout() if loading else first_token_timeout()
-        return _Plan(body, StreamReader(about, context), progress, limit)
+        return _Plan(body, StreamReader(about, loaded), progress, limit)
 
     async def _end(self, endpoint: Endpoint, reader: StreamReader, turn: Turn) -> Chunk:
         """The last chunk of an answer, with what only the server's state after it can tell."""
         loaded, running = bool(reader.load_seconds), None
-        unknown = reader.context is None and not runs_in_cloud(turn.model)
+        known = reader.loaded and reader.loaded.context
+        unknown = not known and not runs_in_cloud(turn.model)
         if unknown or (loaded and turn.waited_for):
             with suppress(BackendError):
                 running = await self._running(endpoint, seconds=1.0)
         if running is not None:
-            reader.context = reader.context or running.get(turn.model)
+            reader.loaded = running.get(turn.model) or reader.loaded
         left = running is not None and not turn.waited_for <= running.keys()
         return reader.end(waited_to_load=loaded and left)
 
@@ -347,8 +350,8 @@ class Ollama(RemoteBackend):
 
     async def _running(
         self, endpoint: Endpoint, seconds: float = FACTS_TIMEOUT
-    ) -> Mapping[str, int | None] | None:
-        """The models in memory, with their contexts; `None` if Ollama does not tell."""
+    ) -> Mapping[str, LoadedModel] | None:
+        """The models in memory by full name; `None` if Ollama does not tell."""
         reply = await self.servers.request_facts(endpoint, "/api/ps", seconds=seconds)
         return parse_running(reply)
 

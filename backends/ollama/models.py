@@ -75,17 +75,26 @@ def parse_installed(reply: Mapping[str, Any]) -> dict[str, InstalledModel]:
     return models
 
 
-def parse_running(reply: Mapping[str, Any]) -> dict[str, int | None] | None:
-    """The models in memory by full name, with the context each was loaded with, in tokens.
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in Ollama's memory."""
 
-    From a reply of `/api/ps`; `None` if it does not tell. A context is `None` where it is not told,
-    as before Ollama 0.8 or while a model is being loaded.
-    """
+    context: int | None = None
+    """Tokens of the context that it was loaded with; `None` where that is not told, as before
+    Ollama 0.8 or while it is being loaded."""
+    on_cpu: bool = False
+    """Whether no part of it is in a GPU's memory."""
+
+
+def parse_running(reply: Mapping[str, Any]) -> dict[str, LoadedModel] | None:
+    """The models in memory by full name, from a reply of `/api/ps`; `None` if it does not tell."""
     if not isinstance(reply.get("models"), list):
         return None
     return {
-        full_name(str(row.get("model") or row.get("name"))): parse_count(row.get("context_length"))
-        or None
+        full_name(str(row.get("model") or row.get("name"))): LoadedModel(
+            parse_count(row.get("context_length")) or None,
+            on_cpu=bool(parse_count(row.get("size"))) and parse_count(row.get("size_vram")) == 0,
+        )
         for row in model_rows(reply)
     }
 

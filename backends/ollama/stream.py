@@ -16,7 +16,7 @@ from .._remote.stream_reader import (
     was_cut,
 )
 from .errors import LABEL
-from .models import remote_host
+from .models import LoadedModel, remote_host
 
 MIN_LOAD_SECONDS = 0.1
 """A shorter `load_duration` is no load: for a model in memory it is 1 to 9 ms, and 230 to 830 ms
@@ -50,10 +50,10 @@ class Circumstances:
 class StreamReader:
     """Turns the lines of an answer into chunks."""
 
-    def __init__(self, about: Circumstances, context: int | None = None) -> None:
+    def __init__(self, about: Circumstances, loaded: LoadedModel | None = None) -> None:
         self._about = about
-        self.context = context
-        """Tokens of the context that the model was loaded with; `None` if unknown."""
+        self.loaded = loaded
+        """The model in memory; `None` if it is not known to be there."""
         self._begun = self._called_tool = False
         self._served = ""
         self._host = about.host
@@ -89,8 +89,17 @@ class StreamReader:
         return Usage(
             parse_count(last.get("prompt_eval_count")),
             parse_count(last.get("eval_count")),
-            context=self.context,
+            context=self._context,
         )
+
+    @property
+    def _context(self) -> int | None:
+        return self.loaded.context if self.loaded else None
+
+    @property
+    def _device(self) -> str | None:
+        device = None if self._host else self._about.device
+        return f"cpu of {device}" if device and self.loaded and self.loaded.on_cpu else device
 
     @property
     def load_seconds(self) -> float | None:
@@ -121,7 +130,7 @@ class StreamReader:
                 waited_to_load=waited_to_load,
                 prefill=_seconds(last, "prompt_eval_duration"),
                 decode=_seconds(last, "eval_duration"),
-                device=None if self._host else about.device,
+                device=self._device,
             ),
             notes=tuple(filter(None, (weights, answered, nothing, tool))),
             warnings=(
@@ -164,7 +173,7 @@ class StreamReader:
         """
         read = self.usage.input_tokens or 0
         fills = read >= _LEAST_CONTEXT and read % 1024 == 0
-        return self.context or (read if fills else None)
+        return self._context or (read if fills else None)
 
     def _context_warnings(self) -> tuple[str, ...]:
         """Warnings if a part of the conversation was not read, or was forgotten on the way."""

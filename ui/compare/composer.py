@@ -22,6 +22,7 @@ class Composer:
     copy_markdown: gr.Button
     copy_json: gr.Button
     copy_link: gr.Button
+    in_turn: gr.Checkbox
     notice: gr.HTML
     typing: gr.Button
     """Hidden; clicked by the page's script when a prompt is begun."""
@@ -57,6 +58,10 @@ def build_composer(
                 t("copy_json"), size="sm", visible=False, elem_id=f"{view}-copy-json"
             )
             copy_link = gr.Button(t("copy_link"), size="sm", elem_id=f"{view}-copy-link")
+            in_turn = gr.Checkbox(
+                label=t("in_turn"), container=False, elem_id=f"{view}-in-turn",
+                elem_classes="in-turn",
+            )  # fmt: skip
         typing = gr.Button(visible="hidden", elem_id=f"{view}-typing")
     return Composer(
         prompt,
@@ -68,6 +73,7 @@ def build_composer(
         copy_markdown,
         copy_json,
         copy_link,
+        in_turn,
         notice,
         typing,
     )
@@ -76,3 +82,8 @@ def build_composer(
 def notice_html(text: str) -> str:
     """Return a sentence as an alert, or nothing for an empty one."""
     return f'<p class="notice" role="alert">{escape(text)}</p>' if text else ""
+
+
+def hint_html(text: str) -> str:
+    """Return a sentence that offers something; it is no alert."""
+    return f'<p class="notice hint" role="status">{escape(text)}</p>'

@@ -21,13 +21,12 @@ class Params:
     top_k: gr.Number
     seed: gr.Textbox
     stop: gr.Textbox
-    in_turn: gr.Checkbox
 
     @property
     def inputs(self) -> list[gr.Component]:
         """The components in the order in which an event takes them."""
         knobs = [self.temperature, self.max_tokens, self.top_p, self.top_k, self.seed, self.stop]
-        return [self.system, *knobs, self.in_turn]
+        return [self.system, *knobs]
 
 
 def build_params(view: str, limits: Limits) -> Params:
@@ -74,5 +73,4 @@ def build_params(view: str, limits: Limits) -> Params:
                 label=t("stop_texts"), info=t("stop_texts_info"), lines=1, max_lines=4,
                 elem_id=f"{view}-stop-texts",
             )  # fmt: skip
-        in_turn = gr.Checkbox(label=t("in_turn"), info=t("in_turn_info"), elem_id=f"{view}-in-turn")
-    return Params(box, system, temperature, max_tokens, top_p, top_k, seed, stop, in_turn)
+    return Params(box, system, temperature, max_tokens, top_p, top_k, seed, stop)

@@ -53,6 +53,8 @@ class Session:
     """Labels of each side's model and backend in the current run."""
     status_lines: list[str] = field(default_factory=lambda: ["", ""])
     """The line under each side, as HTML."""
+    turns_offered: bool = False
+    """Whether the page has said that the sides can be asked one after the other."""
     _recordings: dict[int, tuple[AnswerSnapshot, asyncio.Task[None]]] = field(default_factory=dict)
     """By side: the ended answer, and the task that adds it to the conversation."""
     _streamed: Run | None = None
@@ -202,6 +204,14 @@ class Session:
         self._recordings.clear()
         await self.prerender(self.conversation)
         return failures
+
+    def should_offer_turns(self) -> bool:
+        """Whether to say, once, that the sides can be asked one after the other."""
+        last = self.conversation.last
+        if self.turns_offered or last is None:
+            return False
+        self.turns_offered = all(record and record.slowed for record in last.answers)
+        return self.turns_offered
 
     async def prerender(self, conversation: Conversation) -> None:
         """Compute, off the event loop, what takes long to render; nothing does here."""

@@ -15,7 +15,7 @@ from playground.services import Services
 from ..events import PRIVATE, Updates
 from ..texts import t
 from .chat import to_chatbot, turn_of
-from .composer import build_composer, notice_html
+from .composer import build_composer, hint_html, notice_html
 from .default_pair import DefaultPair
 from .examples import Examples
 from .form import Form
@@ -136,7 +136,8 @@ class CompareView(Generic[S]):
         """The components that make up a `Form`, in its order."""
         left, right = self.panes
         pickers = [left.backend, left.model, right.backend, right.model]
-        return [self.composer.prompt, *pickers, *self.params.inputs]
+        c = self.composer
+        return [c.prompt, *pickers, *self.params.inputs, c.in_turn]
 
     @property
     def settings(self) -> dict[str, gr.Component]:
@@ -333,9 +334,11 @@ class CompareView(Generic[S]):
         if back:  # otherwise keep what is being typed
             updates[self.composer.prompt] = back
         status_lines = " ".join(session.status_lines)
-        updates[self.composer.notice] = notice_html(
-            " ".join(failure for failure in failures if escape(failure) not in status_lines)
-        )
+        unsaid = [failure for failure in failures if escape(failure) not in status_lines]
+        if unsaid:
+            updates[self.composer.notice] = notice_html(" ".join(unsaid))
+        elif session.should_offer_turns():
+            updates[self.composer.notice] = hint_html(t("offer_turns"))
         return updates
 
     async def undo(self, session: S, prompt: str) -> Updates:
