@@ -2,13 +2,14 @@
 
 The last message sets the answer: "1000 tokens at 500/s, marked a1." At 0/s all of it comes at once;
 "torn" before the full stop cuts every event in two, within a character where there is a long one.
+`ENDLESS` asks for one line of 25 MB.
 """
 
 import asyncio
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ _WORDS = (
     "ici",
     ".",
 )
+ENDLESS = "A line without an end."
+_ENDLESS_MB = 25
 _ASKED = re.compile(r"(\d+) tokens at (\d+)/s, marked (\w+)( torn)?\.")
 
 
@@ -132,8 +135,11 @@ async def _connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
             length = re.search(r"content-length: *(\d+)", head, re.IGNORECASE)
             body = await reader.readexactly(int(length[1]) if length else 0)
             if path in EVENTS:
-                script = Script.of(json.loads(body)["messages"][-1]["content"])
-                await _say(script, path, writer)
+                prompt = json.loads(body)["messages"][-1]["content"]
+                if prompt == ENDLESS:
+                    await _send(_endless(path), path, writer)
+                else:
+                    await _say(Script.of(prompt), path, writer)
             else:
                 status = "200 OK" if path in LISTS else "404 Not Found"
                 answer = json.dumps(LISTS.get(path, {"error": "not found"})).encode()
@@ -143,17 +149,32 @@ async def _connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 
 async def _say(script: Script, path: str, writer: asyncio.StreamWriter) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        start = time.perf_counter()
+        for n, event in enumerate(EVENTS[path](script)):
+            if script.rate and (wait := start + n / script.rate - time.perf_counter()) > 0:
+                await asyncio.sleep(wait)
+            middle = _middle(event) if script.torn else len(event)
+            for part in filter(None, (event[:middle], event[middle:])):
+                yield part
+
+    await _send(pieces(), path, writer)
+
+
+async def _endless(path: str) -> AsyncIterator[bytes]:
+    """The beginning of an event, and 25 MB of a text that does not end."""
+    yield b"data: " * (path != "/api/chat") + b'{"message": {"content": "'
+    for _ in range(_ENDLESS_MB):
+        yield b"x" * 1_000_000
+
+
+async def _send(pieces: AsyncIterator[bytes], path: str, writer: asyncio.StreamWriter) -> None:
+    """Send a response, piece by piece."""
     kind = f"content-type: {KINDS[path]}\r\ntransfer-encoding: chunked"
     writer.write(f"HTTP/1.1 200 OK\r\n{kind}\r\n\r\n".encode())
-    start = time.perf_counter()
-    for n, event in enumerate(EVENTS[path](script)):
-        if script.rate and (wait := start + n / script.rate - time.perf_counter()) > 0:
-            await asyncio.sleep(wait)
-        middle = _middle(event) if script.torn else len(event)
-        for part in (event[:middle], event[middle:]):
-            if part:
-                writer.write(b"%x\r\n%b\r\n" % (len(part), part))
-                await writer.drain()
+    async for piece in pieces:
+        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        await writer.drain()
     writer.write(b"0\r\n\r\n")
     await writer.drain()
 

@@ -3,7 +3,8 @@
 Each backend behind an address reads a server of our own (`talker.py`, a process by itself), in
 turns with a bare reader of the same stream: httpx, `aiter_lines` and `json.loads`. Counted are the
 processor time of this process for 1,000 tokens, as they become due and all at once, and the time
-from the request to the first text. Then 100 answers at once go through `playground.complete`.
+from the request to the first text. Then 100 answers at once go through `playground.complete`, and a
+server sends 25 MB without a line feed.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import httpx
 from backends import REGISTRY, Backend, Chunk, Connection, GenerationParams, Message
 from benchmarks.machine import Figure, machine, write
 from benchmarks.served import Served, free_port
-from benchmarks.talker import MODEL, Script
+from benchmarks.talker import ENDLESS, MODEL, Script
 from playground.answer import Request
 from playground.compare import complete
 
@@ -30,8 +31,9 @@ TOKENS = 1000
 RATE = 250
 """Tokens per second of the answers whose tokens come one by one."""
 STREAMS = 100
-CPU_AIM = 3.0
-DELAY_AIM = 10.0
+CPU_AIM = 1.5
+DELAY_AIM = 1.0
+PAUSE_AIM = 50.0
 PARAMS = GenerationParams(max_tokens=2 * TOKENS, temperature=0)
 
 Texts = AsyncIterator[str]
@@ -189,6 +191,25 @@ async def many(backend: Backend, url: str) -> tuple[list[Figure], dict[str, Any]
     return figures, {"cpu_s": round(cpu, 2), "tokens": tokens}
 
 
+async def endless(backend: Backend, url: str) -> Figure:
+    """The longest pause of the event loop while a server sends a line without an end."""
+    lags: list[float] = []
+
+    async def feel() -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            lags.append(time.perf_counter() - before)
+
+    messages = (Message.of("user", ENDLESS),)
+    feeling = asyncio.create_task(feel())
+    answer = await complete(Request(backend, MODEL, messages, PARAMS, Connection(url)))
+    feeling.cancel()
+    assert answer.state == "failed"
+    what = f"{backend.label}: longest pause, 25 MB without a line feed"
+    return Figure(what, 1000 * max(lags), "ms", at_most=PAUSE_AIM)
+
+
 def wide(backend: Backend) -> Backend:
     """The backend without its limit of a few answers at once, which the lines are for."""
 
@@ -217,6 +238,7 @@ async def measure(url: str, ids: Sequence[str], pairs: int) -> tuple[list[Figure
             ):
                 figures += found
                 measured.setdefault(id, {}).update(kept)
+            figures.append(await endless(REGISTRY[id], url))
     return figures, measured
 
 
@@ -231,7 +253,7 @@ def main() -> None:
         from benchmarks.talker import serve
 
         return serve(arguments.serve)
-    before = machine("openai", "httpx", "ollama")
+    before = machine("openai", "httpx", "httpx2")
     ids = [id for id in ("openai_compatible", "ollama") if id in REGISTRY]
     ids = [arguments.only] if arguments.only else ids
     port = free_port()

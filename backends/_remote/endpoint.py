@@ -62,7 +62,11 @@ def _asked_silence() -> float | None:
 
 
 class Patience:
-    """How long one answer is waited for: for its first text, for each next one, and in all."""
+    """How long one answer is waited for: for its first text, for each next one, and in all.
+
+    One timer watches all waits, and looks at the deadline when it fires: `asyncio.timeout` sets a
+    new one for each, which costs a third of what reading a token does.
+    """
 
     def __init__(
         self,
@@ -73,20 +77,25 @@ class Patience:
         total: float | None = MAX_ANSWER_SECONDS,
     ) -> None:
         self._label = label
-        self._now = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
         self._limit = first or first_token_timeout()
         self._end = self._now() + (math.inf if total is None else total)
         self._deadline = min(self._now() + self._limit, self._end)
         self._silence, self._begun = silence or silence_timeout(), False
-        self._waiting: asyncio.Timeout | None = None
+        self._waiting: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._expired = False
         self.came = 0.0
         """When the last piece came that was waited for, in `time.monotonic()`: those that were
         there at once came with it, as far as can be known."""
 
     def renew(self) -> None:
         """Something of the answer came."""
-        self._limit, self._begun = self._silence, True
-        self._deadline = min(self._now() + self._limit, self._end)
+        self._deadline = min(self._now() + self._silence, self._end)
+        if not self._begun:
+            self._limit, self._begun = self._silence, True
+            self._set_timer()  # the first text is waited for longer
 
     def restart(self, limit: float) -> None:
         """The first text is waited for from now on: what was in front of it in line has ended.
@@ -95,27 +104,53 @@ class Patience:
         """
         self._limit = limit
         self._deadline = min(self._now() + limit, self._end)
-        if self._waiting is not None:
-            self._waiting.reschedule(self._deadline)
+        self._set_timer()
 
     async def next(self, pieces: AsyncIterator[T]) -> T | None:
         """The next piece; `None` at the end. Raises `BackendTimeoutError`."""
-        asked = time.monotonic()
+        asked, task = time.monotonic(), asyncio.current_task()
+        assert task is not None
+        cancels, self._waiting = task.cancelling(), task
+        if self._timer is None:
+            self._set_timer()
         try:
-            async with asyncio.timeout_at(self._deadline) as self._waiting:
-                piece = await anext(pieces, None)
-        except TimeoutError:
-            if self._deadline == self._end:
-                raise BackendTimeoutError(
-                    f"{self._label} has been answering for {MAX_ANSWER_SECONDS / 3600:.0f} hours.",
-                    "What came is kept. Ask for a shorter answer.",
-                ) from None
-            raise timed_out(self._label, False, self._begun, self._limit) from None
+            piece = await anext(pieces, None)
+        except asyncio.CancelledError:
+            if not self._expired or task.uncancel() > cancels:  # somebody else cancelled it, too
+                raise
+            raise self._timeout_error() from None
         finally:
             self._waiting = None
+        if self._expired and task.uncancel() <= cancels:  # it came in the very last moment
+            raise self._timeout_error()
+        if piece is None and self._timer is not None:
+            self._timer.cancel()
         if (now := time.monotonic()) - asked > AT_ONCE or not self.came:
             self.came = now
         return piece
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._deadline, self._look)
+
+    def _look(self) -> None:
+        """End a wait whose time is up, else look again when it will be."""
+        self._timer = None
+        if self._waiting is None:
+            return  # the next wait sets it
+        if self._now() < self._deadline:
+            self._set_timer()
+        else:
+            self._expired = self._waiting.cancel()
+
+    def _timeout_error(self) -> BackendError:
+        if self._deadline == self._end:
+            return BackendTimeoutError(
+                f"{self._label} has been answering for {MAX_ANSWER_SECONDS / 3600:.0f} hours.",
+                "What came is kept. Ask for a shorter answer.",
+            )
+        return timed_out(self._label, False, self._begun, self._limit)
 
 
 @dataclass(frozen=True, slots=True)

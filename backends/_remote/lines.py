@@ -29,7 +29,8 @@ class LineDecoder:
         if self._any_end:
             start = 1 if self._after_return and data.startswith(b"\n") else 0
             self._after_return = data.endswith(b"\r")
-            first, *others = _ANY_END.split(data[start:]) if start else _ANY_END.split(data)
+            data = data[start:]
+            first, *others = _ANY_END.split(data) if b"\r" in data else data.split(b"\n")
         else:
             first, *others = data.split(b"\n")
         self._rest.append(first)

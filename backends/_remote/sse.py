@@ -80,10 +80,11 @@ class EventDecoder:
 
     def _dispatch(self, found: list[Event]) -> None:
         """End the event that is being read."""
-        data = "\n".join(self._data)
-        if data.strip():
-            found.append(Event(data, self._name))
-        self._data.clear()
+        if self._data:
+            data = "\n".join(self._data)
+            if data.strip():
+                found.append(Event(data, self._name))
+            self._data.clear()
         self._data_size, self._name = 0, ""
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any, cast
 
@@ -40,9 +40,6 @@ _BROKEN_OFF = frozenset(
     }
 )
 """Finish reasons of answers that were not ended by the model or by a limit."""
-_THINKING = ("reasoning_content", "reasoning", "thinking")
-"""Names of the field with what a model thinks: llama.cpp, SGLang, LM Studio and DeepSeek have the
-first, vLLM (since 2026) and OpenRouter the second, Ollama the third in its own API."""
 CALLED_TOOL = "it called a tool"
 """The note of an answer that calls a tool, which nobody offered."""
 _SAME_MODEL = re.compile(r"[-_:@/ ]|\.(?!\d)")
@@ -114,20 +111,27 @@ class StreamReader:
         """The same, of an event that is a JSON object and no error."""
         if not self._served and isinstance(name := event.get("model"), str):
             self._served = name
-        self._read_usage(event.get("usage"))
+        if told := event.get("usage"):
+            self._read_usage(told)
         choices = event.get("choices")
         if not isinstance(choices, list) or not choices:
             if "message" in event or "detail" in event:
                 self._stray = self._stray or json.dumps(event)
             return None
         choice = _mapping(choices[0])
-        self._read_usage(choice.get("usage"))  # Moonshot's place for it
-        self._read_finish(choice)
+        if told := choice.get("usage"):  # Moonshot's place for it
+            self._read_usage(told)
+        if finish := choice.get("finish_reason"):
+            self._read_finish(finish)
+        if told := choice.get("content_filter_results"):
+            self._filtered += filtered_categories(told)
+        # What a model thinks has three names: llama.cpp, SGLang, LM Studio and DeepSeek have the
+        # first, vLLM (since 2026) and OpenRouter the second, Ollama the third in its own API.
         delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
         content = delta.get("content") if delta else choice.get("text")
         text = self._text.feed(_text_of(content))
-        thought = next((delta[name] for name in _THINKING if delta.get(name)), None)
-        thinking = self._thinking.feed(_text_of(thought))
+        thought = delta.get("reasoning_content") or delta.get("reasoning") or delta.get("thinking")
+        thinking = self._thinking.feed(_text_of(thought)) if thought else ""
         if delta.get("tool_calls") or delta.get("function_call"):
             self._called_tool = self.alive = True
         if not self.begun and text.startswith(" ") and not text.startswith("  "):
@@ -170,18 +174,15 @@ class StreamReader:
             ),
         )
 
-    def _read_finish(self, choice: Mapping[str, Any]) -> None:
-        finish = choice.get("finish_reason") or ""
-        if isinstance(finish, Mapping):  # an object with its kind, as some gateways have it
-            finish = cast("Mapping[str, Any]", finish).get("type")
+    def _read_finish(self, told: object) -> None:
+        # An object with its kind, as some gateways have it, or the kind alone.
+        finish = _mapping(told).get("type") if isinstance(told, dict) else told
         if not isinstance(finish, str):
             raise ValueError("a finish reason that is no text")
         self._finish = finish.lower() or self._finish
-        self._filtered += filtered_categories(choice.get("content_filter_results"))
 
     def _read_usage(self, told: object) -> None:
-        usage = _mapping(told)
-        if usage:
+        if usage := _mapping(told):
             details = _mapping(usage.get("completion_tokens_details"))
             self._usage = Usage(
                 parse_count(usage.get("prompt_tokens")),
@@ -292,5 +293,5 @@ def _text_of(content: object) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+def _mapping(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
