@@ -34,4 +34,5 @@ def parse_object(line: str) -> dict[str, Any]:
         raise ValueError("a line that is nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError("a line that is no JSON object")
-    return cast("dict[str, Any]", clean_json(value))
+    # Only an escape can be half of a surrogate pair.
+    return cast("dict[str, Any]", clean_json(value) if "\\u" in line else value)
