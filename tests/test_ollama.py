@@ -874,6 +874,7 @@ async def test_an_engine_that_died_is_not_explained_by_what_it_refused_before(
     assert type(caught.value) is kind
     assert caught.value.message.startswith("Ollama's engine stopped while it answered")
     assert ("Its log ends" in caught.value.message) is bool(quoted)
+    assert ("It says" in caught.value.message) is (error == STOPPED)
     assert quoted in caught.value.message and "13899" not in str(caught.value)
 
 
@@ -1140,8 +1141,18 @@ async def test_a_status_names_the_version(stub: Stub) -> None:
     ],
 )
 async def test_what_is_not_an_ollama_is_not_called_one(stub: Stub, reply: Reply) -> None:
-    stub.on(VERSION, reply)
+    for path in (VERSION, TAGS):
+        stub.on(path, reply)
     assert (await BACKEND.check(Connection(stub.url))).status.state == "unreachable"
+
+
+@pytest.mark.parametrize(("hidden", "words"), [(VERSION, "Ollama answers."), (TAGS, "Ollama 0.3")])
+async def test_an_ollama_behind_a_proxy_that_hides_a_part(
+    stub: Stub, hidden: str, words: str
+) -> None:
+    stub.on(hidden, Reply.of("404 page not found", 404))
+    status = (await BACKEND.check(Connection(stub.url))).status
+    assert status.ready and status.message.startswith(words)
 
 
 async def test_a_key_that_is_refused_is_asked_for(stub: Stub) -> None:

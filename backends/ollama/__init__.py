@@ -138,10 +138,10 @@ class Ollama(RemoteBackend):
             self.check_packages()
             endpoint = self.resolve_endpoint(connection)
             version, tags = await asyncio.gather(
-                self.servers.request_json(endpoint, "/api/version"),
-                self.servers.request_json(endpoint, "/api/tags"),
+                self._told(endpoint, "/api/version"), self._told(endpoint, "/api/tags")
             )
-            if not isinstance(version.get("version"), str):
+            number = version.get("version")
+            if not isinstance(number, str) and not isinstance(tags.get("models"), list):
                 raise not_ollama(endpoint)
             async with self.servers.use(endpoint.url) as server:
                 installed = server.installed = parse_installed(tags)
@@ -150,7 +150,8 @@ class Ollama(RemoteBackend):
             return Health(status, [Offer(one, self.spec_of(one), status) for one in LIBRARY])
         here = [_installed_offer(server, name) for name in installed]
         here.sort(key=lambda offer: offer.spec.key not in MODELS)
-        return Health(_running_status(version["version"][:40]), here + _missing_offers(installed))
+        status = _running_status(number[:40] if isinstance(number, str) else "")
+        return Health(status, here + _missing_offers(installed))
 
     async def stream(
         self,
@@ -312,6 +313,15 @@ class Ollama(RemoteBackend):
         left = running is not None and not turn.waited_for <= running.keys()
         return reader.end(waited_to_load=loaded and left)
 
+    async def _told(self, endpoint: Endpoint, path: str) -> dict[str, Any]:
+        """What is told at a path; `{}` where there is none, as behind some proxies."""
+        try:
+            return await self.servers.request_json(endpoint, path)
+        except BackendConnectionError as error:
+            if error.values.get("status") != 404:
+                raise
+            return {}
+
     async def _installed_name(self, endpoint: Endpoint, server: Server, model: str) -> str:
         """The full name under which a model is installed; its own full name if it is not."""
         name = resolve(server.installed, model)
@@ -398,7 +408,8 @@ def _is_hosted(url: str) -> bool:
 
 
 def _running_status(version: str) -> Status:
-    return Status("ready", f"Ollama {version} answers.", "ready_ollama", {"version": version})
+    named = f"Ollama {version}" if version else "Ollama"
+    return Status("ready", f"{named} answers.", "ready_ollama", {"version": version})
 
 
 def _installed_status(found: InstalledModel) -> Status:

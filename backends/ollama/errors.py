@@ -244,8 +244,11 @@ def _engine_died(model: str, response: ErrorResponse) -> BackendError:
     text = _mapping(response.body).get("error")
     lines = clean(text).strip().splitlines() if isinstance(text, str) else []
     last = lines[-1] if lines else ""
+    says = "Its log ends"
     if _ENGINE_DIED.search(last):  # the engine's own words follow Ollama's
-        last = last.partition(": ")[2]
+        ollamas, _, last = last.partition(": ")
+        if not last:
+            says, last = "It says", ollamas
     last = replace(response, body=last).server_message
     status = response.status
     if _OUT_OF_MEMORY.search(last):
@@ -257,7 +260,7 @@ def _engine_died(model: str, response: ErrorResponse) -> BackendError:
     refused = isinstance(
         map_error(LABEL, model, ErrorResponse(None, last, pictures=1)), BadRequestError
     )
-    quoted = "" if refused or not last or last.endswith("EOF") else f" Its log ends: “{last}”"
+    quoted = "" if refused or not last or last.endswith("EOF") else f" {says}: “{last}”"
     return ServerError(
         f"Ollama's engine stopped while it answered.{quoted}",
         "What came is kept. Press Regenerate: Ollama starts it again.",
