@@ -49,7 +49,8 @@
       if (button.id === `${name}-get`) { // the keyboard goes along to the question
         phi.when(() => part("get-confirm") || !part("get"), () => part("get-confirm")?.focus());
       }
-      setTimeout(settle, 500);
+      // The answer to a press may come late: only then does the button go.
+      phi.when(() => document.activeElement !== button || !button.checkVisibility(), () => setTimeout(settle, 100), 250);
     });
     // Opened settings come out from under the prompt box.
     part("settings").addEventListener("click", (event) => {
