@@ -24,7 +24,7 @@ ENGINE_PINS   = tests/requirements-engines.txt
 ENGINES_READY = $(ENGINES)/ready-$(call checksum,$(ENGINE_PINS))
 ENGINE_TESTS  = $(wildcard $(addprefix tests/test_,engines.py gguf.py llama_cpp*.py openvino*.py mlx*.py))
 
-.PHONY: help run full dev test test-quick test-engines lint bench space
+.PHONY: help run full dev test test-quick test-engines test-servers lint bench space
 
 help: ## say what can be made
 	@echo 'make TARGET, for example: make run PORT=8000 HOST=0.0.0.0'
@@ -50,6 +50,10 @@ test-quick: $(TEST_READY) ## run the tests that need no browser and no PyTorch, 
 
 test-engines: $(TEST_READY) $(ENGINES_READY) ## run the tests of engines that the page can do without
 	PYTHONPATH='$(CURDIR)/$(ENGINES)' $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ENGINE_TESTS) $(ARGS)
+
+test-servers: $(TEST_READY) $(ENGINES_READY) ## drive real servers: vLLM, llama.cpp, Ray ... An hour, 8 GB
+	@$(PY) -m tests.browser
+	PYTHONPATH='$(CURDIR)/$(ENGINES)' $(PY) -m tests.servers $(ARGS)
 
 lint: $(TEST_READY) ## check style and types
 	$(PY) -m ruff check .

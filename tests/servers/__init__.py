@@ -1,0 +1,1 @@
+"""Real servers, driven through the product's backends: `make test-servers`."""

@@ -1,0 +1,67 @@
+"""Drives real servers through the product, and prints what came of it: `make test-servers`.
+
+python -m tests.servers [SERVER ...]      only these, by their keys
+"""
+
+import argparse
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from benchmarks.machine import machine
+
+from . import page
+from .checks import CHECKS, outcome
+from .models import BUILD, ROOT
+from .process import DidNotStart
+from .programs import PROGRAMS, NotInstalled, Program
+from .report import Row, keep, markdown
+
+
+async def drive(program: Program) -> Row:
+    """Start one server, run every check on it, and end it."""
+    print(f"\n{program.label}", flush=True)
+    outcomes, failure = {}, ""
+    try:
+        async with program.serve() as case:
+            checks = CHECKS | ({page.TITLE: page.on_the_page} if program.on_the_page else {})
+            for title, check in checks.items():
+                outcomes[title] = await outcome(check, case)
+                print(f"  {title}: {outcomes[title]}", flush=True)
+    except (NotInstalled, DidNotStart) as why:
+        failure = str(why)
+        print(f"  could not be run: {why}", flush=True)
+    processor = str(machine()["cpu"])
+    today = time.strftime("%Y-%m-%d")
+    return Row(
+        *(program.key, program.label, program.version, today, processor),
+        *(program.remark, failure, outcomes),
+    )
+
+
+async def main(keys: Sequence[str]) -> None:
+    """Drive some servers, or all, one after the other."""
+    # Told to end, it ends what it started, as it does with Ctrl+C.
+    task = asyncio.current_task()
+    assert task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    asked = [program for program in PROGRAMS if not keys or program.key in keys]
+    # One by one, so that what was tried is kept whatever comes after it.
+    for program in asked:
+        rows = keep([await drive(program)])
+        if program is asked[-1]:
+            print(f"\n{markdown(rows)}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("keys", nargs="*", choices=[one.key for one in PROGRAMS], metavar="SERVER")
+    BUILD.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, "-m", "tests.servers.models"], cwd=ROOT, check=True)
+    try:
+        asyncio.run(main(parser.parse_args().keys))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(130)

@@ -1,0 +1,54 @@
+"""Both sides of the page, in a real browser, answered by a real server."""
+
+from contextlib import AsyncExitStack
+
+from playwright.async_api import async_playwright
+
+from benchmarks.served import Served as PageProcess
+from benchmarks.served import free_port
+from tests.browser import ARGUMENTS, PATIENCE, executable
+from tests.pages import Visitor
+from tests.test_models_tab import add_server, choose
+
+from .checks import QUESTION, Case, Differs, expected, user
+
+TITLE = "through the page"
+
+
+async def on_the_page(case: Case) -> str:
+    """Add the server's addresses, choose both Pockets, and read both answers."""
+    both = case.pair()
+    async with AsyncExitStack() as stack:
+        port = free_port()
+        arguments = ["app.py", "--no-browser", "--port", str(port)]
+        process = stack.enter_context(PageProcess(arguments, port))
+        process.wait()
+        playwright = await stack.enter_async_context(async_playwright())
+        browser = await playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
+        stack.push_async_callback(browser.close)
+        page = await browser.new_page()
+        page.set_default_timeout(PATIENCE * 1000)
+        visitor = Visitor(page, process.url.rstrip("/"))
+        await visitor.open("?left=pocket/pocket-3&right=pocket/pocket-3.5")
+        names = {one.connection: f"Server {n}" for n, one in enumerate(both, start=1)}
+        for n, (connection, name) in enumerate(names.items(), start=1):
+            assert connection and connection.base_url
+            await add_server(visitor, name, connection.base_url)
+            await visitor.sees(f"#card-server-{n}", "Can answer: ")
+        for side, one in zip(("left", "right"), both, strict=True):
+            await choose(visitor, side, names[one.connection], one.model.name)
+        await page.click("#text-settings > button")
+        await page.fill("#text-temperature input[type=number]", "0")
+        await visitor.ask(QUESTION)
+        await visitor.finished()
+        lines = list[str]()
+        for side, one in zip(("left", "right"), both, strict=True):
+            right, _ = await expected(one.model, user(QUESTION))
+            shown = await visitor.text(f"#text-conversation-{side}")
+            words = (right or "").replace("**", "").split("\n")[0]
+            if words not in shown:
+                raise Differs(f"the {side} side shows “{shown[-80:]}”")
+            lines.append(await visitor.text(f"#text-line-{side}"))
+        if visitor.faults:
+            raise Differs(visitor.faults[0])
+        return " / ".join(line.replace("\n", " ") for line in lines)
