@@ -15,19 +15,23 @@ from benchmarks.machine import machine
 
 from . import page
 from .checks import CHECKS, outcome
+from .found import Ollama, PageLlamaCpp
 from .models import BUILD, ROOT
 from .process import DidNotStart
 from .programs import PROGRAMS, NotInstalled, Program
 from .report import Row, keep, markdown
 
+Server = Program | Ollama | PageLlamaCpp
+SERVERS: Sequence[Server] = (*PROGRAMS, PageLlamaCpp(), Ollama())
 
-async def drive(program: Program) -> Row:
+
+async def drive(server: Server) -> Row:
     """Start one server, run every check on it, and end it."""
-    print(f"\n{program.label}", flush=True)
+    print(f"\n{server.label}", flush=True)
     outcomes, failure = {}, ""
     try:
-        async with program.serve() as case:
-            checks = CHECKS | ({page.TITLE: page.on_the_page} if program.on_the_page else {})
+        async with server.serve() as case:
+            checks = CHECKS | ({page.TITLE: page.on_the_page} if server.on_the_page else {})
             for title, check in checks.items():
                 outcomes[title] = await outcome(check, case)
                 print(f"  {title}: {outcomes[title]}", flush=True)
@@ -37,8 +41,8 @@ async def drive(program: Program) -> Row:
     processor = str(machine()["cpu"])
     today = time.strftime("%Y-%m-%d")
     return Row(
-        *(program.key, program.label, program.version, today, processor),
-        *(program.remark, failure, outcomes),
+        *(server.key, server.label, server.version, today, processor),
+        *(server.remark, failure, outcomes),
     )
 
 
@@ -48,17 +52,17 @@ async def main(keys: Sequence[str]) -> None:
     task = asyncio.current_task()
     assert task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    asked = [program for program in PROGRAMS if not keys or program.key in keys]
+    asked = [server for server in SERVERS if not keys or server.key in keys]
     # One by one, so that what was tried is kept whatever comes after it.
-    for program in asked:
-        rows = keep([await drive(program)])
-        if program is asked[-1]:
+    for server in asked:
+        rows = keep([await drive(server)])
+        if server is asked[-1]:
             print(f"\n{markdown(rows)}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("keys", nargs="*", choices=[one.key for one in PROGRAMS], metavar="SERVER")
+    parser.add_argument("keys", nargs="*", choices=[one.key for one in SERVERS], metavar="SERVER")
     BUILD.mkdir(parents=True, exist_ok=True)
     subprocess.run([sys.executable, "-m", "tests.servers.models"], cwd=ROOT, check=True)
     try:

@@ -26,6 +26,7 @@ from backends import (
     Usage,
 )
 from playground.answer import AnswerSnapshot, Request
+from playground.clock import TokenSource
 from playground.compare import Run
 from playground.examples.vision import load_vision, picture_bytes
 
@@ -38,6 +39,12 @@ LONG = "Write a long story about a lighthouse keeper, in many chapters."
 SCRIPTS = (QUESTION, "什么是小语言模型？", "ما هو نموذج اللغة الصغير؟", "Здраво!")
 """Latin, Chinese, Arabic and Cyrillic: questions that Pocket-3.5 knows an answer to."""
 MANY = 50
+COUNTED: dict[TokenSource, str] = {
+    "engine": "token by token, as they came",
+    "reported": "by the server",
+    "tokenizer": "by the model's tokenizer",
+    "estimate": "an estimate",
+}
 CHECK_LIMIT = 400.0
 """Seconds that one check may take."""
 
@@ -213,6 +220,8 @@ async def listed(case: Case) -> str:
         if not offer.status.ready:
             raise Differs(f"{one.model.name} is “{offer.status.state}”: {offer.status.message}")
         contexts.add(f"{offer.context:,}" if offer.context else "not told")
+    if case.missing:
+        raise Differs("; ".join(f"{model.name}: {why}" for model, why in case.missing.items()))
     return f"context: {', '.join(sorted(contexts))}"
 
 
@@ -235,8 +244,8 @@ async def usage(case: Case) -> str:
     _, right = await expected(one.model, user(QUESTION))
     right = right or side.usage or Usage()
     if side.usage is None:
-        counted = f"{side.clock.tokens} ({side.clock.token_source})"
-        raise Differs(f"it reports no usage; counted here: {counted} of {right.output_tokens}")
+        counted = f"{side.clock.tokens}, {COUNTED[side.clock.token_source]}"
+        raise Differs(f"it reports no usage; of {right.output_tokens} are counted {counted}")
     if side.usage.output_tokens != right.output_tokens:
         raise Differs(
             f"it reports {side.usage.output_tokens} tokens where {right.output_tokens} were made"
@@ -246,7 +255,7 @@ async def usage(case: Case) -> str:
             f"it read {side.usage.input_tokens} tokens of a prompt of {right.input_tokens}"
         )
     clock = ", and its clock" if side.clock.by_server else ""
-    return f"by the server{clock}" if side.clock.token_source == "reported" else "by us"
+    return f"{COUNTED[side.clock.token_source]}{clock}"
 
 
 @check("two models side by side")
@@ -255,7 +264,9 @@ async def side_by_side(case: Case) -> str:
     sides = await compare([one.request(user(QUESTION)) for one in both])
     for one, side in zip(both, sides, strict=True):
         same(side.text, (await expected(one.model, user(QUESTION)))[0], one.model.name)
-    where = "one address" if both[0].connection == both[1].connection else "two addresses"
+    where = "two addresses" if both[0].connection != both[1].connection else "one address"
+    if not both[0].connection:
+        where = both[0].backend.label
     return f"{where}{', shared device' if all(side.clock.shared for side in sides) else ''}"
 
 
@@ -336,7 +347,7 @@ async def seed(case: Case) -> str:
     one = case.talker()
     texts = list[str]()
     for number in (7, 7, 8):
-        params = GenerationParams(temperature=1.0, max_tokens=24, seed=number)
+        params = GenerationParams(temperature=1.0, max_tokens=60, seed=number)
         texts.append((await answer(one.request(user(LONG), params)))[0])
     if texts[0] != texts[1]:
         raise Differs("the same seed gave two texts")

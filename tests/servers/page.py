@@ -2,7 +2,7 @@
 
 from contextlib import AsyncExitStack
 
-from playwright.async_api import async_playwright
+from playwright.async_api import TimeoutError, async_playwright
 
 from benchmarks.served import Served as PageProcess
 from benchmarks.served import free_port
@@ -40,15 +40,16 @@ async def on_the_page(case: Case) -> str:
         await page.click("#text-settings > button")
         await page.fill("#text-temperature input[type=number]", "0")
         await visitor.ask(QUESTION)
-        await visitor.finished()
-        lines = list[str]()
         for side, one in zip(("left", "right"), both, strict=True):
             right, _ = await expected(one.model, user(QUESTION))
-            shown = await visitor.text(f"#text-conversation-{side}")
-            words = (right or "").replace("**", "").split("\n")[0]
-            if words not in shown:
-                raise Differs(f"the {side} side shows “{shown[-80:]}”")
-            lines.append(await visitor.text(f"#text-line-{side}"))
+            conversation = f"#text-conversation-{side}"
+            try:
+                await visitor.sees(conversation, (right or "").replace("**", "").partition("\n")[0])
+            except TimeoutError:
+                shown = await visitor.text(conversation)
+                raise Differs(f"the {side} side shows “{shown[-80:]}”") from None
+        await visitor.finished()
+        lines = [await visitor.text(f"#text-line-{side}") for side in ("left", "right")]
         if visitor.faults:
             raise Differs(visitor.faults[0])
         return " / ".join(line.replace("\n", " ") for line in lines)

@@ -155,7 +155,7 @@ def _llama_server(models: Sequence[Model], port: str) -> list[str]:
     return [
         str(BUILD / "llama_server" / "bin" / "llama-server-vulkan"),
         *("--model", str(model.gguf), "--alias", model.name, "--port", port),
-        *("--ctx-size", "4096", "--parallel", "2", "--threads", "1"),
+        *("--ctx-size", "8192", "--parallel", "2", "--threads", "1"),
     ]
 
 
