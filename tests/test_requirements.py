@@ -11,12 +11,15 @@ from packaging.utils import canonicalize_name
 
 from backends import REGISTRY
 from tests.pins import MACHINES, ROOT, pins, requirements
+from tests.servers.programs import PINS
 
 LIGHT = ("requirements-light.txt",)
 EVERYTHING = ("requirements.txt",)
 TESTS = (*EVERYTHING, "tests/requirements.txt", "tests/requirements-alone.txt")
 ENGINES = ("tests/requirements-engines.txt",)
 """What `make test-engines` installs, beside all the others."""
+SERVERS = tuple(f"tests/servers/requirements/{path.name}" for path in PINS.glob("*.txt"))
+"""What `make test-servers` installs, each for a server of its own."""
 MAY_TAKE = {
     "app.py": LIGHT,
     "backends": EVERYTHING,
@@ -24,7 +27,7 @@ MAY_TAKE = {
     "ui": LIGHT,
     "examples": LIGHT,
     "tools": (*TESTS, "benchmarks/requirements.txt"),
-    "tests": (*TESTS, *ENGINES),
+    "tests": (*TESTS, *ENGINES, "tests/servers/requirements/ray.txt"),
     "benchmarks": (*TESTS, "benchmarks/requirements.txt"),
 }
 """The files whose pins the code of a folder may count on."""
@@ -98,6 +101,15 @@ def test_engines_are_those_of_the_benchmarks_and_nothing_that_is_there() -> None
     assert engines
     assert {name: benchmarks.get(name, engines[name]) for name in engines} == engines
     assert not engines.keys() & pins(*TESTS).keys(), "else it would hide what the page has"
+
+
+@pytest.mark.parametrize("file", SERVERS)
+def test_every_package_of_a_server_has_one_exact_version(file: str) -> None:
+    every = requirements(file)
+    assert every and len(pins(file)) == len(every)
+    for one in every:
+        (specifier,) = one.specifier
+        assert specifier.operator == "==" and "*" not in specifier.version, one
 
 
 @pytest.mark.parametrize("machine", MACHINES)

