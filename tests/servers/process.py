@@ -65,8 +65,11 @@ def _answers(address: str) -> bool:
 
 
 def _last_words(log: Path) -> str:
-    lines = log.read_text("utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    """The last line of a log; the last one that names an error, if there is one."""
+    text = log.read_text("utf-8", errors="replace")
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    errors = [line for line in lines if "Error" in line]
+    return next(reversed(errors or lines), "it said nothing")[:300]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

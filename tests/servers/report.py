@@ -54,6 +54,10 @@ def markdown(rows: Sequence[Row]) -> str:
         "",
         "`make test-servers` starts each server on this machine and drives it through the "
         "product's backends.",
+        "A picture for a model that sees was not tried: vLLM and Transformers read `phi3_v` only",
+        "with code that a checkpoint brings, and Pocket-Vision brings none; llama.cpp has no such",
+        "model.",
+        "",
         "`ok`: as it has to be. `differs`: the sentence below says how. `–`: not run, and why.",
         "",
         _line("server", "version", "date", "processor"),
