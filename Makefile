@@ -51,7 +51,7 @@ test-quick: $(TEST_READY) ## run the tests that need no browser and no PyTorch, 
 test-engines: $(TEST_READY) $(ENGINES_READY) ## run the tests of engines that the page can do without
 	PYTHONPATH='$(CURDIR)/$(ENGINES)' $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ENGINE_TESTS) $(ARGS)
 
-test-servers: $(TEST_READY) $(ENGINES_READY) ## drive real servers: vLLM, llama.cpp, Ray ... An hour, 8 GB
+test-servers: $(TEST_READY) $(ENGINES_READY) ## drive real servers: vLLM, llama.cpp, Ray Serve … (an hour the first time, 3 GB)
 	@$(PY) -m tests.browser
 	PYTHONPATH='$(CURDIR)/$(ENGINES)' $(PY) -m tests.servers $(ARGS)
 

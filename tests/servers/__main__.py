@@ -35,7 +35,7 @@ async def drive(server: Server) -> Row:
             for title, check in checks.items():
                 outcomes[title] = await outcome(check, case)
                 print(f"  {title}: {outcomes[title]}", flush=True)
-    except (NotInstalled, DidNotStart) as why:
+    except (NotInstalled, DidNotStart, OSError) as why:
         failure = str(why)
         print(f"  could not be run: {why}", flush=True)
     processor = str(machine()["cpu"])

@@ -46,12 +46,13 @@ class Ollama:
         except (BackendError, OSError) as error:
             raise DidNotStart(str(error)) from error
         ours = {model.name: model for model in (*POCKETS, SMOL)}
-        smallest = sorted(rows, key=lambda row: row["size"])[:2]
-        named = [(row["name"].removesuffix(":latest"), row["name"]) for row in rows]
-        chosen = [(ours[name], full) for name, full in named if name in ours]
+        names = [row["name"].removesuffix(":latest") for row in rows]
+        chosen = [ours[name] for name in names if name in ours]
         if len(chosen) < 2:
-            chosen = [(Model(row["name"], Path(), 0), row["name"]) for row in smallest]
-        yield Case([Served(model, REGISTRY["ollama"], full) for model, full in chosen])
+            smallest = sorted(rows, key=lambda row: row["size"])[:2]
+            names = [row["name"].removesuffix(":latest") for row in smallest]
+            chosen = [Model(name, Path(), 0) for name in names]
+        yield Case([Served(model, REGISTRY["ollama"], model.name) for model in chosen])
 
     def _get(self, what: str) -> dict[str, Any]:
         url = REGISTRY["ollama"].normalize_base_url(os.environ["OLLAMA_HOST"])
