@@ -47,8 +47,8 @@ class Program:
     """Environment of the installation."""
     path_names: bool = False
     """Whether it calls a model by the folder that it was read from."""
-    at_once: int = 1
-    """How many answers it gives at once as it is started here: many with continuous batching."""
+    many: bool = False
+    """Whether it is made to answer many at once, and started so."""
     on_the_page: bool = False
     """Whether it is also driven through the page, in a browser."""
     remark: str = ""
@@ -113,7 +113,7 @@ class Program:
         Raises `NotInstalled`, or `DidNotStart` if none of them starts.
         """
         await asyncio.to_thread(self.install)
-        case = Case([], at_once=self.at_once)
+        case = Case([], many=self.many)
         async with AsyncExitStack() as stack:
             groups = [self.models] if self.together else [[model] for model in self.models]
             for number, models in enumerate(groups):
@@ -233,7 +233,6 @@ LLAMA_SERVER = Program(
         "LLAMA_CPP_BUILD_JOBS": "2",
         "CMAKE_ARGS": "-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF",
     },
-    at_once=2,
     on_the_page=True,
 )
 PROGRAMS = (
@@ -260,7 +259,7 @@ PROGRAMS = (
         _vllm,
         # 1 GB for keys and values; and nothing is told to anybody.
         environment={"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"},
-        at_once=64,
+        many=True,
     ),
     Front(
         "ray",
@@ -268,7 +267,6 @@ PROGRAMS = (
         "ray",
         _ray,
         environment={"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"},
-        at_once=2,
         remark="as a small application of ours in front of three processes of llama-server: "
         "`tests/servers/ray_app.py`",
         behind=LLAMA_SERVER,
