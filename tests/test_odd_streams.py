@@ -13,8 +13,10 @@ from backends import (
     Connection,
     ContextLengthError,
     GenerationParams,
+    ImagePart,
     Message,
     ServerError,
+    TextPart,
 )
 from playground.answer import AnswerSnapshot, Request
 from playground.compare import complete
@@ -138,6 +140,34 @@ async def test_an_answer_ends_before_a_stop_text_that_the_server_sends(
         assert answer.clock.tokens == 4
 
 
+async def test_a_server_tells_its_own_clock(stub: Stub) -> None:
+    """llama.cpp's, in its last event."""
+    clock = {"prompt_ms": 50.0, "predicted_n": 4, "predicted_ms": 200.0}
+    stub.on(CHAT, stream(sse(delta("Paris"), delta(".", "stop"), {**REPORT, "timings": clock})))
+    numbers = (await ask(stub)).clock
+    assert numbers.by_server and numbers.tokens_per_second == pytest.approx(20)
+    stub.on(
+        CHAT, stream(sse(delta("Paris.", "stop"), {**REPORT, "timings": {"predicted_ms": "x"}}))
+    )
+    assert not (await ask(stub)).clock.by_server
+
+
+@pytest.mark.parametrize(
+    ("asked", "warned"), [("phi-0", True), ("pocket-3", False), ("pocket-3-q4.gguf", False)]
+)
+async def test_a_server_that_repeats_any_name_is_held_to_its_list(
+    stub: Stub, asked: str, warned: bool
+) -> None:
+    stub.on(MODELS, Reply.of({"data": [{"id": "/models/pocket-3-q4.gguf"}, {"id": "other"}]}))
+    stub.on(CHAT, stream(sse({**delta("I am Pocket.", "stop"), "model": asked})))
+    assert (await ask(stub, asked)).warnings == ()  # nobody has asked for its list
+    await BACKEND.check(Connection(stub.url))
+    said = " ".join((await ask(stub, asked)).warnings)
+    assert ("does not list “phi-0”" in said) is warned
+    stub.on(CHAT, Reply.of("Internal Server Error", 500))  # `transformers serve` of an unknown name
+    assert ("does not list “phi-0”" in str((await ask(stub, asked)).error)) is warned
+
+
 # ── Errors with HTTP 200 ───────────────────────────────────────────────────────────────────────
 
 SAID = "Unexpected endpoint or method"
@@ -193,6 +223,17 @@ async def test_nothing_at_all(stub: Stub) -> None:
     answer = await ask(stub)
     assert isinstance(answer.error, BackendConnectionError)
     assert "ended its answer before it had begun" in str(answer.error)
+    assert "pictures" not in str(answer.error)
+
+
+async def test_nothing_at_all_for_a_picture(stub: Stub) -> None:
+    """llama_cpp.server: its template fails on the message, after it has said 200."""
+    stub.on(CHAT, stream(b""))
+    picture = Message("user", (ImagePart(b"\x89PNG", "image/png"), TextPart("What is this?")))
+    answer = await complete(
+        Request(BACKEND, "phi", (picture,), connection=Connection(stub.url)),
+    )
+    assert "The model may not read pictures: ask without." in str(answer.error)
 
 
 @pytest.mark.parametrize("finish", ["abort", "error", "insufficient_system_resource", "CANCELLED"])

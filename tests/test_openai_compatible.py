@@ -279,6 +279,7 @@ AZURE = "Invalid content type. image_url is only supported by certain models."
         (400, {"error": LM_STUDIO}, "no_vision", "Please use a model that does"),
         (400, {"error": {"message": AZURE}}, "no_vision", "Choose a vision model"),
         (404, {"error": "No endpoints found that support image input"}, "no_vision", "vision"),
+        (404, {"error": "Only 'text' content type is supported."}, "no_vision", "vision"),
         (
             400,
             {"error": "Model x does not support multi-image chat."},

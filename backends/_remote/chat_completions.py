@@ -50,7 +50,13 @@ from .errors import map_error
 from .http import ClientCache, use_credentials
 from .model_list import ListedModel, parse_models
 from .sse import EventDecoder
-from .stream_reader import StreamReader, fewest_tokens, is_error
+from .stream_reader import (
+    Circumstances,
+    StreamReader,
+    fewest_tokens,
+    is_error,
+    is_same_model,
+)
 
 if TYPE_CHECKING:
     import openai
@@ -62,7 +68,7 @@ _UNUSABLE_STATUSES = frozenset({401, 403, 407, 410, 429, 502, 503, 504})
 """Statuses of a list request that mean that the server is unusable, not that it has no list."""
 
 _MAX_SERVERS = 100
-"""Servers of which is remembered what their models take."""
+"""Servers whose list is remembered."""
 REUSE_TIMEOUT = 0.1
 """Seconds that the end of a response may take after its answer has ended."""
 
@@ -115,8 +121,8 @@ class ChatCompletions(RemoteBackend):
             close=lambda client: client.close(),
         )
         """The SDK's clients, by base URL."""
-        self._contexts: OrderedDict[str, dict[str, int]] = OrderedDict()
-        """What models took in all when they were last listed, in tokens, by base URL and id."""
+        self._listed: OrderedDict[str, dict[str, int | None]] = OrderedDict()
+        """The models that were last listed, by base URL and id: the context that each has there."""
 
     # ── Differences between services ───────────────────────────────────────────────────────────
 
@@ -171,10 +177,14 @@ class ChatCompletions(RemoteBackend):
             lambda response: self.map_error(
                 request.model, replace(response, pictures=request.pictures).redacted(key)
             ),
-            model=request.model if self.compares_names else "",
-            fewest_tokens=request.fewest_tokens,
-            context=self._contexts.get(url, {}).get(request.model),
-            stop=request.body.get("stop", ()),
+            Circumstances(
+                model=request.model if self.compares_names else "",
+                listed=self._lists(url, request.model),
+                context=self._listed.get(url, {}).get(request.model),
+                fewest_tokens=request.fewest_tokens,
+                pictures=request.pictures,
+                stop=request.body.get("stop", ()),
+            ),
         )
 
     def map_error(self, model: str, response: ErrorResponse) -> BackendError:
@@ -383,7 +393,7 @@ class ChatCompletions(RemoteBackend):
                 models = parse_models(listed)
                 if is_error(listed) and not models:
                     raise self.map_error("", ErrorResponse(None, listed).redacted(endpoint.key))
-                self._remember_contexts(endpoint.url, models or ())
+                self._keep_list(endpoint.url, models or ())
                 return models
             except openai.APIStatusError as error:
                 # A missing list is no failure; a proxy whose server is away is one.
@@ -398,11 +408,16 @@ class ChatCompletions(RemoteBackend):
             except (ValueError, RecursionError):
                 return None
 
-    def _remember_contexts(self, url: str, models: Sequence[ListedModel]) -> None:
-        self._contexts[url] = {one.id: one.context for one in models if one.context}
-        self._contexts.move_to_end(url)
-        if len(self._contexts) > _MAX_SERVERS:
-            self._contexts.popitem(last=False)
+    def _lists(self, url: str, model: str) -> bool:
+        """Whether a server's last list has a model, as far as there is one."""
+        names = self._listed.get(url, {})
+        return not names or any(is_same_model(model, one) for one in names)
+
+    def _keep_list(self, url: str, models: Sequence[ListedModel]) -> None:
+        self._listed[url] = {one.id: one.context for one in models}
+        self._listed.move_to_end(url)
+        if len(self._listed) > _MAX_SERVERS:
+            self._listed.popitem(last=False)
 
     async def _if_encrypted(self, endpoint: Endpoint, error: BackendError) -> BackendError:
         """The same error, or that the server that hung up wants https."""
@@ -429,6 +444,8 @@ class ChatCompletions(RemoteBackend):
                 return refused
             response = ErrorResponse.parse(error.status_code, sent.text, sent.headers, pictures)
             mapped = self.map_error(model, response.redacted(endpoint.key))
+            if isinstance(mapped, ServerError) and not self._lists(endpoint.url, model):
+                mapped.hint = f"It does not list “{model}”: choose a model that it has."
             asked = "stream_options" in request.body
             if asked and error.status_code in (400, 422) and "stream_options" in sent.text:
                 mapped.values["refuses_usage"] = True

@@ -47,6 +47,7 @@ _NO_VISION = words(
     r"missing data required for image input",  # Ollama's own engine
     r"image_url is (not supported|only supported by)",  # OpenAI, Azure
     r"(images?|vision|multimodal) (input |content )?(is|are) not supported|support image input",
+    r"only .{0,3}text.{0,3} content",  # mlx_lm.server
 )
 """A picture for a model without vision, or one that was started without its vision part.
 

@@ -10,30 +10,36 @@ from typing import Any, ClassVar, cast
 
 from .._core.backend import Kind
 from .._core.errors import BackendError, ContextLengthError
-from .._core.types import Chunk, GenerationParams, Message, Progress, Timings, Usage
+from .._core.types import Chunk, GenerationParams, Message, Progress, Usage
 from .chat_completions import ChatCompletions
 from .endpoint import parse_count
 from .error_response import ErrorResponse
 from .errors import ErrorMapper
-from .stream_reader import StreamReader
+from .stream_reader import Circumstances, StreamReader
 
 _SEEDS = 2**32 - 1
 """How many there are: one more would be its word for none."""
 
 
 class LlamaCppReader(StreamReader):
-    """Reads how far a prompt is, and the server's own clock and counts, from its events."""
+    """Reads how far a prompt is, and the server's own counts, from its events."""
 
-    def __init__(self, label: str, device: str | None, map_error: ErrorMapper, **more: Any) -> None:
-        super().__init__(label, device, map_error, **more)
-        self._timings: dict[str, Any] = {}
+    def __init__(
+        self,
+        label: str,
+        device: str | None,
+        map_error: ErrorMapper,
+        about: Circumstances = Circumstances(),  # noqa: B008  (it is frozen)
+    ) -> None:
+        super().__init__(label, device, map_error, about)
+        self._made: int | None = None
         self._told = 0
         """Tokens of the answer that the chunks so far told of."""
 
     def read_object(self, event: dict[str, Any], at: float) -> Chunk | Progress | None:
         """See `StreamReader.read_object`."""
         if isinstance(timings := event.get("timings"), dict):
-            self._timings = cast("dict[str, Any]", timings)
+            self._made = parse_count(cast("dict[str, Any]", timings).get("predicted_n"))
         chunk = super().read_object(event, at)
         if isinstance(chunk, Chunk):
             return replace(chunk, tokens=self._new_tokens())
@@ -47,23 +53,17 @@ class LlamaCppReader(StreamReader):
     def end(self) -> Chunk:
         """See `StreamReader.end`."""
         chunk = super().end()
-        prefill, decode = (self._seconds(name) for name in ("prompt_ms", "predicted_ms"))
-        timings = replace(chunk.timings or Timings(), prefill=prefill, decode=decode)
-        return replace(chunk, tokens=self._new_tokens(chunk.usage), timings=timings)
+        return replace(chunk, tokens=self._new_tokens(chunk.usage))
 
     def _new_tokens(self, usage: Usage | None = None) -> int | None:
         """Tokens since the last chunk: some give no text, others half a character."""
-        made = parse_count(self._timings.get("predicted_n"))
+        made = self._made
         if usage and usage.output_tokens is not None:
             made = usage.output_tokens
         if made is None:
             return None
         new, self._told = max(0, made - self._told), max(made, self._told)
         return new
-
-    def _seconds(self, name: str) -> float | None:
-        value = self._timings.get(name)
-        return value / 1000 if isinstance(value, int | float) and value >= 0 else None
 
 
 class LlamaCppServer(ChatCompletions):

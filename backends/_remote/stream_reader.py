@@ -1,9 +1,11 @@
 """What a chat/completions response says, event by event, as chunks: also the odd ones."""
 
 import json
+import math
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, cast
 
@@ -46,13 +48,27 @@ _SAME_MODEL = re.compile(r"[-_:@/ ]|\.(?!\d)")
 """Before what a longer name of the same model goes on: a date, a quantisation, a tag."""
 
 
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known about an answer before it begins."""
+
+    model: str = ""
+    """The name that was asked for; empty where names are not compared."""
+    listed: bool = True
+    """Whether the server's list has it, as far as there is one."""
+    context: int | None = None
+    """Tokens of prompt and answer together that the server takes; `None` where it does not tell."""
+    fewest_tokens: int = 0
+    """How many tokens the prompt has at least."""
+    pictures: int = 0
+    stop: Sequence[str] = ()
+    """The stop strings. Not every server ends before them: `transformers serve` sends them, too."""
+
+
 class StreamReader:
     """Turns the events of one response into chunks; tolerates missing and malformed fields.
 
-    `map_error` makes the error of what a server says of itself in the stream; `model` is the one
-    that was asked for, or empty where names are not compared; `fewest_tokens` is how many tokens
-    the prompt has at least, `context` how many the server takes in all, where it tells; `stop` are
-    the stop strings, at which not every server ends (`transformers serve` sends them, too).
+    `map_error` makes the error of what a server says of itself in the stream.
     """
 
     def __init__(
@@ -60,18 +76,14 @@ class StreamReader:
         label: str,
         device: str | None,
         map_error: ErrorMapper,
-        *,
-        model: str = "",
-        fewest_tokens: int = 0,
-        context: int | None = None,
-        stop: Sequence[str] = (),
+        about: Circumstances = Circumstances(),
     ) -> None:
-        self._label, self._device, self._map_error = label, device, map_error
-        self._asked, self._fewest_tokens, self._context = model, fewest_tokens, context
+        self._label, self._device, self._map_error, self._about = label, device, map_error, about
         self._text, self._thinking = SurrogateJoiner(), SurrogateJoiner()
-        self._stop = StopStrings(stop)
+        self._stop = StopStrings(about.stop)
         self._finish = ""
         self._usage: Usage | None = None
+        self._timings = Timings()
         self._filtered: tuple[str, ...] = ()
         self._served = ""
         self._called_tool = False
@@ -113,6 +125,8 @@ class StreamReader:
             self._served = name
         if told := event.get("usage"):
             self._read_usage(told)
+        if told := event.get("timings"):
+            self._read_timings(told)
         choices = event.get("choices")
         if not isinstance(choices, list) or not choices:
             if "message" in event or "detail" in event:
@@ -159,6 +173,7 @@ class StreamReader:
             raise content_filter_error(
                 self._label, "the answer", tuple(dict.fromkeys(self._filtered))
             )
+        about = self._about
         rest = self._stop.push(self._text.end()) + self._stop.flush()
         return Chunk(
             text=rest,
@@ -166,11 +181,11 @@ class StreamReader:
             at=time.monotonic(),
             finish_reason=finish,
             usage=self._usage,
-            timings=Timings(device=self._device),
+            timings=replace(self._timings, device=self._device),
             notes=(CALLED_TOOL,) if self._called_tool else (),
             warnings=(
-                *other_model_warnings(self._asked, self._served),
-                *context_warnings(self._label, self._usage, self._fewest_tokens),
+                *(other_model_warnings(about.model, self._served) or self._unlisted_warnings()),
+                *context_warnings(self._label, self._usage, about.fewest_tokens),
             ),
         )
 
@@ -188,8 +203,14 @@ class StreamReader:
                 parse_count(usage.get("prompt_tokens")),
                 parse_count(usage.get("completion_tokens")),
                 parse_count(details.get("reasoning_tokens")),
-                self._context,
+                self._about.context,
             )
+
+    def _read_timings(self, told: object) -> None:
+        """llama.cpp's own clock: in each event or in the last one, as its server was asked."""
+        timings = _mapping(told)
+        prefill, decode = (_seconds(timings.get(name)) for name in ("prompt_ms", "predicted_ms"))
+        self._timings = replace(self._timings, prefill=prefill, decode=decode)
 
     def _ended_early(self) -> BackendError:
         if self.begun:
@@ -198,11 +219,21 @@ class StreamReader:
             return web_page(self._label)
         if self._stray:
             return self._map_error(ErrorResponse(None, self._parsed_stray()))
+        # llama_cpp.server 0.3.36 ends so when its chat template fails on a message with a picture.
+        blind = "The model may not read pictures: ask without. " if self._about.pictures else ""
         return BackendConnectionError(
             f"{self._label} ended its answer before it had begun.",
-            "The prompt may be too long for it. Or it answers one request at a time and dropped "
-            "this one for another (`llama_cpp.server`: start it with --interrupt_requests false).",
+            f"{blind}The prompt may be too long for it. Or it answers one request at a time and "
+            "dropped this one for another (`llama_cpp.server`: start it with "
+            "--interrupt_requests false).",
         )
+
+    def _unlisted_warnings(self) -> tuple[str, ...]:
+        """A warning if the server, which repeats any name, may have answered by another model."""
+        asked = self._about.model
+        if self._about.listed or not asked:
+            return ()
+        return (f"The server does not list “{asked[:100]}”: another model may have answered",)
 
     def _parsed_stray(self) -> object:
         try:
@@ -291,6 +322,12 @@ def _text_of(content: object) -> str:
     parts = (_mapping(part) for part in cast("list[object]", content))
     texts = (part.get("text") for part in parts if part.get("type", "text") == "text")
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def _seconds(milliseconds: object) -> float | None:
+    if not isinstance(milliseconds, int | float) or not 0 <= milliseconds < math.inf:
+        return None
+    return milliseconds / 1000
 
 
 def _mapping(value: object) -> dict[str, Any]:
