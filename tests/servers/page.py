@@ -4,11 +4,12 @@ from contextlib import AsyncExitStack
 
 from playwright.async_api import TimeoutError, async_playwright
 
+from backends import REGISTRY
 from benchmarks.served import Served as PageProcess
 from benchmarks.served import free_port
 from tests.browser import ARGUMENTS, PATIENCE, executable
 from tests.pages import Visitor
-from tests.test_models_tab import add_server, choose
+from tests.test_models_tab import add_server
 
 from .checks import QUESTION, Case, Differs, expected, user
 
@@ -35,12 +36,17 @@ async def on_the_page(case: Case) -> str:
             assert connection and connection.base_url
             await add_server(visitor, name, connection.base_url)
             await visitor.sees(f"#card-server-{n}", "Can answer: ")
-        for side, one in zip(("left", "right"), both, strict=True):
-            await choose(visitor, side, names[one.connection], one.model.name)
+        # The browser keeps the servers, so that a link to them works.
+        sides = dict(zip(("left", "right"), both, strict=True))
+        server = REGISTRY["openai_compatible"].id
+        chosen = [f"{side}={server}:{names[at.connection]}/{at.name}" for side, at in sides.items()]
+        await visitor.open(f"?{'&'.join(chosen)}")
+        for side in sides:
+            await page.wait_for_selector(f"#text-state-{side} .state[data-state=ready]")
         await page.click("#text-settings > button")
         await page.fill("#text-temperature input[type=number]", "0")
         await visitor.ask(QUESTION)
-        for side, one in zip(("left", "right"), both, strict=True):
+        for side, one in sides.items():
             right, _ = await expected(one.model, user(QUESTION))
             conversation = f"#text-conversation-{side}"
             try:
@@ -49,7 +55,7 @@ async def on_the_page(case: Case) -> str:
                 shown = await visitor.text(conversation)
                 raise Differs(f"the {side} side shows “{shown[-80:]}”") from None
         await visitor.finished()
-        lines = [await visitor.text(f"#text-line-{side}") for side in ("left", "right")]
+        lines = [await visitor.text(f"#text-line-{side}") for side in sides]
         if visitor.faults:
             raise Differs(visitor.faults[0])
         return " / ".join(line.replace("\n", " ") for line in lines)
