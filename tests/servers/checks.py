@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from backends import (
@@ -30,7 +30,7 @@ from playground.clock import TokenSource
 from playground.compare import Run
 from playground.examples.vision import load_vision, picture_bytes
 
-from .models import POCKETS, SMOL, Model
+from .models import POCKETS, ROOT, SMOL, Model
 
 Verdict = Literal["ok", "differs", "not run"]
 GREEDY = GenerationParams(temperature=0, max_tokens=300)
@@ -124,7 +124,12 @@ def check(title: str) -> Callable[[Check], Check]:
 
 
 async def outcome(function: Check, case: Case) -> Outcome:
-    """Run one check."""
+    """Run one check; paths are told as from this checkout."""
+    came = await _outcome(function, case)
+    return replace(came, detail=came.detail.replace(f"{ROOT}/", ""))
+
+
+async def _outcome(function: Check, case: Case) -> Outcome:
     try:
         async with asyncio.timeout(CHECK_LIMIT):
             return Outcome("ok", await function(case))

@@ -1,5 +1,6 @@
 """Both sides of the page, in a real browser, answered by a real server."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 from playwright.async_api import TimeoutError, async_playwright
@@ -23,7 +24,7 @@ async def on_the_page(case: Case) -> str:
         port = free_port()
         arguments = ["app.py", "--no-browser", "--port", str(port)]
         process = stack.enter_context(PageProcess(arguments, port))
-        process.wait()
+        await asyncio.to_thread(process.wait)
         playwright = await stack.enter_async_context(async_playwright())
         browser = await playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         stack.push_async_callback(browser.close)
