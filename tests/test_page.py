@@ -45,7 +45,7 @@ async def test_both_panes_stream_at_once(visitor: Visitor, puppet: Puppet) -> No
 
 async def test_what_it_waits_for_is_said(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Go")
-    await visitor.sees("#text-line-left", "One is thinking")
+    await visitor.sees("#text-line-left", "Waiting for One")
     puppet.feed("one", Progress("loading", 0.41))
     await visitor.sees("#text-line-left", "Loading One 41 %")
     puppet.feed("two", Progress("queued", detail="2nd in line"))
@@ -101,7 +101,7 @@ async def test_regenerate_one_side_while_the_other_goes_on(
     puppet.feed("two", "Right at first")
     await visitor.sees("#text-answer-right", "Right at first")
     await visitor.page.click("#text-regenerate-right")
-    await visitor.sees("#text-line-right", "Two is thinking")
+    await visitor.sees("#text-line-right", "Waiting for Two")
     assert puppet.wait_open("two", 1)
     puppet.feed("two", "Right again.", last(1, 1), None)
     await visitor.sees("#text-answer-right", "Right again.")

@@ -100,7 +100,7 @@ def _title_attribute(piece: str) -> str:
 
 
 def _waiting_html(progress: Progress | None, model: str, waited: float) -> str:
-    sentence = _STAGE_TEXTS[progress.stage] if progress else "{model} is thinking"
+    sentence = _STAGE_TEXTS[progress.stage] if progress else "Waiting for {model}"
     text = sentence.format(model=model)
     if progress and progress.detail:
         text += f" ({progress.detail})"
