@@ -141,7 +141,9 @@ async def test_one_press_gets_both_real_models(
             "Comparing Phi-3-mini-128k with Phi-3.5-mini: both are on this computer.",
         )
         await one.page.wait_for_selector("#text-get", state="hidden")
-    large = [name for name, _ in hub.asked if name.endswith("z.onnx.data")]
+    # A part that was held back too long is asked for again, from where it was.
+    begun = [name for name, span in hub.asked if not span]
+    large = [name for name in begun if name.endswith("z.onnx.data")]
     assert len(large) == 2, "each came once, for both pages"
     assert await visitor.prompt() == "A question that I am typing"
     await compares(visitor)
