@@ -401,5 +401,14 @@ async def test_a_huge_refusal_is_read_to_a_limit(stub: Stub) -> None:
     assert "refused the request" in str(answer.error) and len(str(answer.error)) < 1000
 
 
+@pytest.mark.parametrize("depth", [900, 100_000])
+@pytest.mark.parametrize("body", ["{}", '{{"error": {}}}', '{{"error": {{"code": {}}}}}'])
+async def test_a_refusal_that_is_nested_deeply_is_one_all_the_same(
+    stub: Stub, body: str, depth: int
+) -> None:
+    stub.on(CHAT, Reply.of(body.format("[" * depth + "]" * depth), 400))
+    assert "refused the request" in str((await ask(stub)).error)
+
+
 def test_a_chunk_has_its_thinking_apart() -> None:
     assert Chunk(text="a", thinking="b") != Chunk(text="a")

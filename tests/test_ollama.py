@@ -809,6 +809,7 @@ async def test_a_cloud_model_wants_a_sign_in_not_a_key(stub: Stub, model, body, 
         (503, {"error": "server busy, please try again."}, ServerError, "server busy"),
         (429, {"error": "slow down"}, RateLimitError, "too many requests"),
         (307, "", BackendConnectionError, "another address"),
+        (400, '{"error": ' + "[" * 900 + "]" * 900 + "}", BadRequestError, "refused the request"),
     ],
 )
 async def test_refusals(stub: Stub, status: int, body: object, kind: type, words: str) -> None:

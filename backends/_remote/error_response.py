@@ -13,10 +13,14 @@ from .._core.unicode import clean
 
 _MAX_MESSAGE = 300
 """Characters of a server's own message that are shown."""
+_DIGIT = "[A-Za-z0-9+/=_-]"
 _BASE64 = re.compile(
-    r"(data:\w+/[\w.+-]+;base64,)?[A-Za-z0-9+/=_-]{120,}|data:\w+/[\w.+-]+;base64,\S*"
+    rf"data:\w+/[\w.+-]+;base64,(?:{_DIGIT}{{120,}}|\S*)|(?<!{_DIGIT}){_DIGIT}{{120,}}"
 )
-"""A picture as a data URL or in Base64: some servers repeat the request in their message."""
+"""A picture as a data URL or in Base64: some servers repeat the request in their message.
+
+A run of digits is looked at from its start only, so that the time is linear.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class ErrorResponse:
         """Build it from what an HTTP client has: the body as text, JSON or not."""
         try:
             body = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or nested too deeply
             body = text
         lower = {name.lower(): value for name, value in headers.items()}
         return cls(status, body, lower, pictures)
@@ -58,8 +62,10 @@ class ErrorResponse:
         """The error's code, type and title, joined by spaces; empty if it has none."""
         body = _mapping(self.body)
         inner = _mapping(body.get("error")) or body
-        names = (str(inner[name]) for name in ("code", "type", "title") if inner.get(name))
-        return clean(" ".join(names))[:_MAX_MESSAGE]
+        told = (inner.get(name) for name in ("code", "type", "title"))
+        return clean(" ".join(str(one) for one in told if one and isinstance(one, str | int)))[
+            :_MAX_MESSAGE
+        ]
 
     @property
     def meant_status(self) -> int | None:
@@ -92,7 +98,7 @@ class ErrorResponse:
         return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-_MAX_DEPTH = 20
+MAX_DEPTH = 20
 """Levels of a body that are read; a message does not stand deeper."""
 
 
@@ -100,7 +106,7 @@ def _redact(body: object, key: str, depth: int = 0) -> object:
     """The body with the key replaced in every string."""
     if isinstance(body, str):
         return body.replace(key, "…")
-    if depth > _MAX_DEPTH:
+    if depth > MAX_DEPTH:
         return None
     if isinstance(body, list):
         return [_redact(part, key, depth + 1) for part in cast("list[object]", body)]
@@ -114,7 +120,7 @@ def _find_message(body: object, depth: int = 0) -> str:
     """The message in a body of any of the shapes that servers send; empty if there is none."""
     if isinstance(body, str):
         return "" if body.lstrip().startswith("<") else body  # HTML is a proxy's page, no message
-    if depth > _MAX_DEPTH:
+    if depth > MAX_DEPTH:
         return ""
     if isinstance(body, list):
         parts = (_find_message(part, depth + 1) for part in cast("list[object]", body))

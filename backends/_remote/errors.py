@@ -15,7 +15,7 @@ from .._core.errors import (
     RetiredError,
     ServerError,
 )
-from .error_response import ErrorResponse
+from .error_response import MAX_DEPTH, ErrorResponse
 from .rules import Refusal, Rule, first_error, words
 
 ErrorMapper = Callable[[ErrorResponse], BackendError]
@@ -249,20 +249,22 @@ def _list_kinds(categories: tuple[str, ...]) -> str:
     return f" for {' and '.join(categories)}" if categories else ""
 
 
-def filtered_categories(body: object) -> tuple[str, ...]:
-    """Names of the filtered categories in a content filter's report, at any depth.
+def filtered_categories(body: object, depth: int = 0) -> tuple[str, ...]:
+    """Names of the filtered categories in a content filter's report, however deep they stand.
 
     Such a report looks like `{"violence": {"filtered": true, "severity": "medium"}}`.
     """
+    if depth > MAX_DEPTH:
+        return ()
     if isinstance(body, list):
-        rows = [filtered_categories(row) for row in cast("list[object]", body)]
+        rows = [filtered_categories(row, depth + 1) for row in cast("list[object]", body)]
         return tuple(dict.fromkeys(name for row in rows for name in row))
     found: list[str] = []
     for name, value in _mapping(body).items():
         if _mapping(value).get("filtered") is True:
             found.append(name.replace("self_harm", "self-harm").replace("_", " "))
         else:
-            found += filtered_categories(value)
+            found += filtered_categories(value, depth + 1)
     return tuple(dict.fromkeys(found))
 
 

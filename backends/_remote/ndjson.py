@@ -30,9 +30,10 @@ def parse_object(line: str) -> dict[str, Any]:
     """A JSON object. Raises `ValueError` if a text is none."""
     try:
         value = json.loads(line)
+        if "\\u" in line:  # only an escape can be half of a surrogate pair
+            value = clean_json(value)
     except RecursionError as error:
         raise ValueError("a line that is nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError("a line that is no JSON object")
-    # Only an escape can be half of a surrogate pair.
-    return cast("dict[str, Any]", clean_json(value) if "\\u" in line else value)
+    return cast("dict[str, Any]", value)
