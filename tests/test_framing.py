@@ -15,6 +15,10 @@ from backends._remote.sse import Event, EventDecoder
 TEXTS = ["Paris", "你好", "สวัสดี", "👩‍🚀", "\u2028\x85\x0b", "שלום", "a: b", "data: x", ""]
 
 
+DEEP = '{"a": "\\ud83d", "b": ' + "[" * 900 + "]" * 900 + "}"
+"""Nested as deep as the parser goes, and too deep for what reads it afterwards."""
+
+
 def events(pieces: Iterable[bytes]) -> list[Event]:
     decoder = EventDecoder()
     found = [event for piece in pieces for event in decoder.feed(piece)]
@@ -113,8 +117,8 @@ def test_bytes_that_are_no_text_become_replacement_characters() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    [b"x" * 1000, b"data: x\n" * 100, b"unframed\n" * 100, b": " + b"x" * 998],
-    ids=["a line", "an event", "unframed", "a comment"],
+    [b"x" * 1000, b"data: x\n" * 100, b"data:\n" * 100, b"unframed\n" * 100, b": " + b"x" * 998],
+    ids=["a line", "an event", "an event of empty lines", "unframed", "a comment"],
 )
 def test_what_never_ends_is_refused_in_time(piece: bytes) -> None:
     decoder = EventDecoder()
@@ -130,7 +134,7 @@ def test_endless_pings_hold_nothing() -> None:
     assert decoder.feed(b"data: 1\n\n") == [Event("1")]
 
 
-@pytest.mark.parametrize("line", ["[1]", "x", "null", '{"a": ', "[" * 100_000])
+@pytest.mark.parametrize("line", ["[1]", "x", "null", '{"a": ', "[" * 100_000, DEEP])
 def test_a_line_that_is_no_object_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         objects([line.encode() + b"\n"])

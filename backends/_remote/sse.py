@@ -63,7 +63,7 @@ class EventDecoder:
             if len(self._data) == 1 and _is_whole(self._data[0]):
                 self._dispatch(found)
             self._data.append(value)
-            self._data_size = _bounded(self._data_size + len(value))
+            self._data_size = _bounded(self._data_size + len(value) + 1)  # with its line feed
         elif field == "event":
             if self._data:  # the event before it has no empty line
                 self._dispatch(found)
@@ -76,7 +76,7 @@ class EventDecoder:
                 found.append(Event(line, framed=False))
                 return
             self._unframed.append(line)
-            self._unframed_size = _bounded(self._unframed_size + len(line))
+            self._unframed_size = _bounded(self._unframed_size + len(line) + 1)
 
     def _dispatch(self, found: list[Event]) -> None:
         """End the event that is being read."""
