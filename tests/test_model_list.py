@@ -58,6 +58,12 @@ async def test_an_adapter_is_called_one(stub: Stub) -> None:
     assert f"It is an adapter of “{PHI}”." in offer.status.message
 
 
+async def test_endless_facts_of_a_model_are_cut(stub: Stub) -> None:
+    """They are remembered with their meaning, and shown."""
+    (offer,) = await offers_of(stub, vllm("a", "b" * 500_000, parent="c" * 400_000))
+    assert len(offer.status.message) < 1000
+
+
 def llama_cpp(name: str, *capabilities: str, **meta: int) -> tuple[dict, list[dict]]:
     """A row of each of the two lists of llama.cpp's server."""
     return {"id": name, "meta": meta}, [{"name": name, "capabilities": list(capabilities)}]

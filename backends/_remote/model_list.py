@@ -14,6 +14,8 @@ from .endpoint import parse_count
 
 MAX_MODEL_NAME, MAX_LISTED_MODELS = 200, 2_000
 """Characters of a model's id and models of a list that are read at most."""
+_MAX_PATH = 1_000
+"""Characters of what a model was loaded from: a longer text is no path."""
 
 _CONTEXT = ("max_model_len", "context_length", "max_context_length", "context_window")
 """Fields with the context as served: of vLLM and SGLang, of most hosted services, of LM Studio and
@@ -21,8 +23,7 @@ Mistral, of Groq."""
 _SAME_SIZE = 0.15
 """Share by which two counts of one model's parameters may differ: some leave embeddings out."""
 _SIGHT = frozenset({"image", "images", "vision", "multimodal"})
-_OLLAMAS = frozenset({"completion", "multimodal", "vision"})
-"""Capabilities of which llama.cpp and Ollama name all that a model has."""
+"""Words for pictures among the kinds of input, and among the capabilities, that servers name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,8 @@ def _parse(row: Mapping[str, Any], name: str) -> ListedModel:
     contexts = (meta.get("n_ctx"), limits.get("context_length"), *map(row.get, _CONTEXT))
     return ListedModel(
         name,
-        root=_text(row.get("root")),
-        parent=_text(row.get("parent")),
+        root=_text(row.get("root"))[:_MAX_PATH],
+        parent=_text(row.get("parent"))[:MAX_MODEL_NAME],
         context=next((count for one in contexts if (count := parse_count(one))), None),
         trained_context=parse_count(meta.get("n_ctx_train")) or None,
         parameters=parse_count(meta.get("n_params")) or None,
@@ -122,6 +123,7 @@ def _reads(row: Mapping[str, Any]) -> tuple[Modality, ...] | None:
     if kinds is None and isinstance(able, Mapping):
         vision = cast("Mapping[str, Any]", able).get("vision")
         kinds = {"image"} if vision is True else set[str]() if vision is False else None
+    # llama.cpp and Ollama name all that a model is capable of; others, who knows what.
     elif kinds is None and (_texts(able) & _SIGHT or "completion" in _texts(able)):
         kinds = _texts(able)
     if kinds is None:
