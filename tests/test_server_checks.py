@@ -10,7 +10,9 @@ import pytest
 from backends import REGISTRY, Connection
 from benchmarks.served import free_port
 from tests.servers import report
+from tests.servers.__main__ import drive
 from tests.servers.checks import CHECKS, Case, Differs, NotRun, Outcome, Served, outcome, same
+from tests.servers.found import Ollama
 from tests.servers.models import Model
 from tests.servers.process import DidNotStart, running
 from tests.servers.programs import PINS, PROGRAMS
@@ -54,6 +56,14 @@ async def test_one_that_ends_says_why(tmp_path: Path) -> None:
     with pytest.raises(DidNotStart, match="ended with 1: ValueError: no such model"):
         async with running(command, os.environ, "http://127.0.0.1:1", tmp_path / "log"):
             pass
+
+
+async def test_an_ollama_that_nobody_names_is_told_as_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OLLAMA_HOST", raising=False)
+    row = await drive(Ollama())
+    assert (row.failure, row.version, row.outcomes) == ("OLLAMA_HOST names none", "", {})
 
 
 # Checks

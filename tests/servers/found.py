@@ -30,7 +30,9 @@ class Ollama:
 
     @property
     def version(self) -> str:
-        """As it tells itself."""
+        """As it tells itself; empty where none runs."""
+        if not os.environ.get("OLLAMA_HOST"):
+            return ""
         try:
             return self._get("version")["version"]
         except (BackendError, OSError):

@@ -3,7 +3,8 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-from playwright.async_api import TimeoutError, async_playwright
+from playwright.async_api import TimeoutError as NotSeen
+from playwright.async_api import async_playwright
 
 from backends import REGISTRY
 from benchmarks.served import Served as PageProcess
@@ -52,7 +53,7 @@ async def on_the_page(case: Case) -> str:
             conversation = f"#text-conversation-{side}"
             try:
                 await visitor.sees(conversation, (right or "").replace("**", "").partition("\n")[0])
-            except TimeoutError:
+            except NotSeen:
                 shown = await visitor.text(conversation)
                 raise Differs(f"the {side} side shows “{shown[-80:]}”") from None
         await visitor.finished()

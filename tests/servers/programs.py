@@ -36,7 +36,7 @@ class Program:
     """Names it on the command line, its pins in `requirements/`, and its folder in `build/`."""
     label: str
     package: str
-    """The distribution whose version is told; empty if the server tells it itself."""
+    """The distribution whose version is told."""
     command: Callable[[Sequence[Model], str], list[str]]
     """The command for some models and a port."""
     models: Sequence[Model] = (*POCKETS, SMOL)
