@@ -1110,6 +1110,20 @@ async def test_the_environments_key_goes_to_the_environments_address_only(
         ("[::]:8080", "http://[::1]:8080"),
         ("fe80::1", "http://[fe80::1]:11434"),
         (' "127.0.0.1:11434" ', "http://127.0.0.1:11434"),
+        ("http://:8080", "http://127.0.0.1:8080"),
+        ("ollama.com/api", "https://ollama.com"),
+        ("www.ollama.com", "https://www.ollama.com"),
+        # as others paste them
+        ("OLLAMA_HOST=0.0.0.0:11435", "http://127.0.0.1:11435"),
+        ("export OLLAMA_HOST=box.local", "http://box.local:11434"),
+        ("http:/box.local:8080", "http://box.local:8080"),
+        ("http//box.local:8080", "http://box.local:8080"),
+        ("http://http://box.local:8080", "http://box.local:8080"),
+        ("//box.local/api/tags", "http://box.local:11434"),
+        ("\\\\box.local", "http://box.local:11434"),
+        ("“box.local:8080”,", "http://box.local:8080"),
+        ("<box.local>", "http://box.local:11434"),
+        ("11435", "http://localhost:11435"),
     ],
 )
 def test_addresses_as_ollama_takes_them(

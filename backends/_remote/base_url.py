@@ -15,6 +15,7 @@ _SETTING = re.compile(r"^(?:export\s+|set\s+)?\w+\s*(?:=|:\s(?=\s*[\"']?https?:)
 _SCHEME = re.compile(r"^(?:(https?)(?:://|:/+|//+))+", re.IGNORECASE)
 """A scheme, be it written twice or with a slash too few."""
 _PORT_ALONE = re.compile(r"^:?(\d{2,5})(?=/|$)")
+_HAS_PORT = re.compile(r"(?:^[^:]*|\]):\d+$")
 _BELOW_VERSION = re.compile(
     r"(?<=/)(v\d+)/(?:chat|completions|models|embeddings|responses|messages|rerank|audio)(?:/.*)?$",
     re.IGNORECASE,
@@ -30,13 +31,14 @@ _PRIVATE_DOMAINS = frozenset(
 """Top-level names that no public server has: RFC 6761, 6762, 8375, and those of routers."""
 
 
-def normalize_url(url: str, default_path: str) -> str:
+def normalize_url(url: str, default_path: str, default_port: int | None = None) -> str:
     """The base URL for an address as people paste it. Raises `BadRequestError` if it is none.
 
     `localhost:8000` becomes `http://localhost:8000/v1`, and
-    `https://host/v1/chat/completions` becomes `https://host/v1`.
+    `https://host/v1/chat/completions` becomes `https://host/v1`. With a `default_port`, an address
+    without a scheme is one of plain http, at that port if it names no other.
     """
-    text = _with_scheme(url)
+    text = _with_scheme(url, default_port)
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
@@ -71,7 +73,7 @@ def normalize_url(url: str, default_path: str) -> str:
     return f"{parts.scheme}://{place}{path or default_path}"
 
 
-def _with_scheme(url: str) -> str:
+def _with_scheme(url: str, default_port: int | None) -> str:
     """An address as it was pasted, with one scheme, and without what stood around it."""
     text = unicodedata.normalize("NFKC", clean_pasted(url[:4000])).replace("。", ".")
     text = clean_pasted(_SETTING.sub("", text).rstrip(".,;").replace("\\", "/"))
@@ -86,6 +88,9 @@ def _with_scheme(url: str) -> str:
     place, slash, path = text.partition("/")
     if place.count(":") > 1 and not place.startswith("["):
         place = f"[{place}]"
+    if default_port:
+        port = "" if _HAS_PORT.search(place) else f":{default_port}"
+        return f"http://{place.rstrip(':')}{port}{slash}{path}"
     return f"{_likely_scheme(place)}://{place}{slash}{path}"
 
 

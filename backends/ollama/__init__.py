@@ -26,15 +26,16 @@ from .._core.errors import (
     BackendTimeoutError,
     ModelNotFoundError,
 )
+from .._core.pasted import clean_pasted
 from .._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from .._local.machine import gigabytes
+from .._remote.base_url import normalize_url
 from .._remote.endpoint import (
     Endpoint,
     Patience,
     RemoteBackend,
     StreamItem,
     first_token_timeout,
-    normalize_url,
     retry_once,
 )
 from .._remote.stream_reader import fewest_tokens
@@ -58,6 +59,7 @@ from .turns import Turn, with_turn
 _NOT_IN_CHAT = ("truncate", "shift")
 """What the page sends and the `ollama` package's `chat` cannot."""
 
+_DEFAULT_PORT = 11434
 _MAX_DETAILS = 1000
 """Cached results of `/api/show` for each Ollama."""
 
@@ -83,7 +85,7 @@ class Ollama(RemoteBackend):
     kind: ClassVar[Kind] = "server"
     requires: ClassVar[tuple[str, ...]] = ("httpx2",)
     install: ClassVar[str] = "pip install httpx2"
-    default_address: ClassVar[str | None] = "http://127.0.0.1:11434"
+    default_address: ClassVar[str | None] = f"http://127.0.0.1:{_DEFAULT_PORT}"
     address_env: ClassVar[str | None] = "OLLAMA_HOST"
     address_example: ClassVar[str] = "http://localhost:11434"
     default_path: ClassVar[str] = ""
@@ -103,18 +105,12 @@ class Ollama(RemoteBackend):
         Without a scheme the port is 11434, with one it is the scheme's (`Host` in
         `envconfig/config.go` of Ollama). The paths of its APIs may stand at the end.
         """
-        text = url.strip().strip("\"'")
-        if text.rstrip("/") == "ollama.com":
-            text = "https://ollama.com"
-        elif "://" not in text:
-            host, slash, path = text.partition("/")
-            if host.count(":") > 1 and not host.startswith("["):
-                host = f"[{host}]"
-            port = "" if re.search(r"(^[^:]*|\]):\d+$", host) else ":11434"
-            text = f"http://{host.rstrip(':')}{port}{slash}{path}"
-        text = re.sub(r"(?<=[^/])/(api|v1)(/.*)?$", "", text)
-        text = re.sub(r"(?<=://)(0\.0\.0\.0(?=[:/]|$)|(?=:\d))", "127.0.0.1", text)
-        return normalize_url(text.replace("://[::]", "://[::1]"), self.default_path)
+        text = clean_pasted(url)
+        hosted = re.match(r"(?i:(www\.)?ollama\.com)(/|$)", text)  # encrypted, at the usual port
+        # Ollama takes a missing host for all addresses of its machine, as `0.0.0.0`.
+        text = re.sub(r"(^|(?<=://)):(?=\d)", "0.0.0.0:", text)
+        base = normalize_url(text, self.default_path, None if hosted else _DEFAULT_PORT)
+        return re.sub(r"(?<=[^/])/(api|v1)(/.*)?$", "", base)
 
     def accepts_env_key(self, url: str) -> bool:
         """Only if `OLLAMA_HOST` is set, so that the key goes to a server that somebody chose."""
