@@ -10,6 +10,7 @@ import pytest
 
 from backends import (
     REGISTRY,
+    Backend,
     BackendConnectionError,
     BackendError,
     Chunk,
@@ -47,12 +48,12 @@ async def encrypted(certificate: str) -> AsyncGenerator[Stub, None]:
         yield stub
 
 
-async def failures(url: str) -> tuple[BackendError, str]:
+async def failures(url: str, backend: Backend = BACKEND) -> tuple[BackendError, str]:
     """The error of an answer, and the sentence of a check."""
     with pytest.raises(BackendError) as failed:
-        async for _ in BACKEND.stream("phi", HELLO, GenerationParams(), Connection(url)):
+        async for _ in backend.stream("phi", HELLO, GenerationParams(), Connection(url)):
             pass
-    status = (await BACKEND.check(Connection(url))).status
+    status = (await backend.check(Connection(url))).status
     assert status.state == "unreachable"
     return failed.value, status.message
 
@@ -111,10 +112,11 @@ async def test_https_for_a_server_of_plain_http() -> None:
         assert "it speaks plain http" in said and "http:// instead of https://" in said
 
 
-async def test_http_for_a_server_of_https() -> None:
+@pytest.mark.parametrize("backend", ["openai_compatible", "ollama"])
+async def test_http_for_a_server_of_https(backend: str) -> None:
     """It closes such a connection without a word, as Python's servers do."""
     async with encrypted("itself.pem") as stub:
-        error, checked = await failures(stub.url.replace("https:", "http:"))
+        error, checked = await failures(stub.url.replace("https:", "http:"), REGISTRY[backend])
     for said in (str(error), checked):
         assert "it speaks https only" in said and "https:// instead of http://" in said
 
@@ -127,10 +129,13 @@ async def test_http_for_a_server_of_https() -> None:
         "<p>You're speaking plain HTTP to an SSL-enabled server port.</p>",
     ],
 )
-async def test_http_for_a_server_of_https_that_says_so(stub: Stub, words: str) -> None:
-    for path in ("/v1/models", "/v1/chat/completions"):
+@pytest.mark.parametrize("backend", ["openai_compatible", "ollama"])
+async def test_http_for_a_server_of_https_that_says_so(
+    stub: Stub, words: str, backend: str
+) -> None:
+    for path in ("/v1/models", "/v1/chat/completions", "/api/version", "/api/tags", "/api/chat"):
         stub.on(path, Reply.of(words, 400))
-    error, checked = await failures(stub.url)
+    error, checked = await failures(stub.url, REGISTRY[backend])
     assert "it speaks https only" in str(error) and "it speaks https only" in checked
 
 

@@ -100,7 +100,7 @@ class Servers(ClientCache[Server]):
         """Send a short request, with a body or without; its JSON. Raises `BackendError`."""
         from httpx2 import HTTPError, InvalidURL
 
-        from .._remote.transport import read_bounded, transport_error
+        from .._remote.transport import if_encrypted, read_bounded, transport_error
 
         try:
             async with AsyncExitStack() as stack:
@@ -108,7 +108,8 @@ class Servers(ClientCache[Server]):
                 await _raise_for_status(response, path, "", endpoint)
                 reply = parse_object(await read_bounded(response))
         except (HTTPError, InvalidURL) as error:
-            raise transport_error(LABEL, endpoint.url, error, False, 0, seconds) from error
+            failed = transport_error(LABEL, endpoint.url, error, False, 0, seconds)
+            raise await if_encrypted(LABEL, endpoint.url, failed) from error
         except ValueError as error:
             raise unreadable() from error
         if reply.get("error"):  # with HTTP 200, as other servers have it
@@ -174,10 +175,12 @@ class Servers(ClientCache[Server]):
 async def _raise_for_status(
     response: "httpx2.Response", path: str, model: str, endpoint: Endpoint, pictures: int = 0
 ) -> None:
-    from .._remote.transport import read_bounded
+    from .._remote.transport import read_bounded, wants_https
 
     if not response.is_success:
         text = await read_bounded(response)
+        if refused := wants_https(LABEL, endpoint.url, text):
+            raise refused
         failed = ErrorResponse.parse(response.status_code, text, response.headers, pictures)
         raise map_response(path, model, failed, endpoint)
 
