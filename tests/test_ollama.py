@@ -2,9 +2,13 @@
 
 import asyncio
 import base64
+import gc
 import json
 import logging
+import weakref
+from collections import deque
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from itertools import groupby, pairwise
 
 import pytest
@@ -36,6 +40,7 @@ from backends import (
     Usage,
 )
 from backends._remote import endpoint
+from backends.ollama.turns import Turn, Turns
 from playground.answer import Request
 from playground.compare import complete
 from tests.stub import Reply, Stub
@@ -601,6 +606,18 @@ async def test_leaving_the_line_closes_the_stream(stub: Stub) -> None:
     await asyncio.wait([waiting])
     await stub.until_open(1)
     await first.aclose()
+
+
+async def test_an_ollama_that_is_never_idle_keeps_nothing_of_old_answers() -> None:
+    turns, joined, old = Turns(), deque[ExitStack](), list[weakref.ref[Turn]]()
+    for _ in range(20):  # each begins before the one in front of it has ended
+        joined.append(ExitStack())
+        old.append(weakref.ref(joined[-1].enter_context(turns.join("phi3.5"))))
+        if len(joined) > 2:
+            joined.popleft().close()
+    gc.collect()
+    # Those on their way, and those in front of them when they came.
+    assert sum(one() is not None for one in old) <= 2 * len(joined)
 
 
 @pytest.mark.parametrize("fits", [True, False])

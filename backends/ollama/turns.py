@@ -32,6 +32,11 @@ class Turn:
             return []
         return [turn for turn in self._ahead if not turn.ended.is_set()]
 
+    def end(self) -> None:
+        """It has ended, in whatever way."""
+        self.ended.set()
+        self._ahead = []  # else each would hold all that were ever before it
+
     def note_chunk(self, at: float) -> None:
         """Something of it came at a time in `time.monotonic()`."""
         if self.begun_at is None:
@@ -61,7 +66,7 @@ class Turns:
             yield turn
         finally:
             self._turns.remove(turn)
-            turn.ended.set()
+            turn.end()
 
     def note_begun(self, turn: Turn) -> None:
         """Tell those that have not begun that another model answers before them."""
