@@ -1,7 +1,9 @@
 """How long an answer of a server is waited for."""
 
 import asyncio
+import gc
 import math
+import weakref
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -77,6 +79,17 @@ async def test_who_stops_an_answer_stops_it_at_any_moment() -> None:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
+
+
+async def test_what_has_ended_leaves_no_timer() -> None:
+    patience = Patience("It", first=LONG)
+    weak = weakref.ref(patience)
+    await patience.next(pieces("a"))
+    patience.end()
+    del patience
+    gc.collect()
+    await asyncio.sleep(0)
+    assert weak() is None
 
 
 async def test_after_a_timeout_the_task_goes_on() -> None:

@@ -467,15 +467,18 @@ async def read_stream(
 ) -> AsyncGenerator[Chunk | Progress, None]:
     """The steps of a response's body. Raises `BackendError`, `ValueError` or what `pieces` does."""
     decoder = EventDecoder()
-    while not reader.done and (data := await patience.next(pieces)) is not None:
-        for event in decoder.feed(data):
-            step = reader.read(event, patience.came)
-            if step is not None:
-                yield step
-            if step is not None or reader.alive:
-                patience.renew()
-            if reader.done:
-                break
+    try:
+        while not reader.done and (data := await patience.next(pieces)) is not None:
+            for event in decoder.feed(data):
+                step = reader.read(event, patience.came)
+                if step is not None:
+                    yield step
+                if step is not None or reader.alive:
+                    patience.renew()
+                if reader.done:
+                    break
+    finally:
+        patience.end()
     if not reader.done:
         for event in decoder.end():
             if step := reader.read(event, patience.came):

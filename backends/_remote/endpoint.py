@@ -123,11 +123,15 @@ class Patience:
             self._waiting = None
         if self._expired and task.uncancel() <= cancels:  # it came in the very last moment
             raise self._timeout_error()
-        if piece is None and self._timer is not None:
-            self._timer.cancel()
         if (now := time.monotonic()) - asked > AT_ONCE or not self.came:
             self.came = now
         return piece
+
+    def end(self) -> None:
+        """Nothing is waited for any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _set_timer(self) -> None:
         if self._timer is not None:

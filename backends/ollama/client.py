@@ -89,6 +89,8 @@ class Servers(ClientCache[Server]):
             raise transport_error(LABEL, endpoint.url, error, begun, pictures) from error
         except ValueError as error:  # a line that is no JSON object
             raise unreadable() from error
+        finally:
+            patience.end()
 
     async def request_json(
         self,
