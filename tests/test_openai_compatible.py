@@ -453,6 +453,15 @@ async def test_refusals(stub: Stub, status: int, body: object, kind: type, words
     assert words in str(caught.value) and "sk-1" not in str(caught.value)
 
 
+async def test_a_refused_prompt_says_how_long_it_is(stub: Stub) -> None:
+    """As llama.cpp's server tells it, here or behind Ollama."""
+    told = {"type": "exceed_context_size_error", "n_prompt_tokens": 16_893, "n_ctx": 4096}
+    stub.on(CHAT, Reply.of({"error": told}, 400))
+    with pytest.raises(ContextLengthError) as caught:
+        await text_of(stub)
+    assert (caught.value.values["tokens"], caught.value.values["context"]) == (16_893, 4096)
+
+
 @pytest.mark.parametrize("key", ['se"cret', "se\\cret", "null", "4"])
 async def test_a_repeated_key_is_not_shown(stub: Stub, key: str) -> None:
     stub.on(CHAT, Reply.of({"error": {"message": f"Bad {key}!", "code": None, "n": 4}}, 400))

@@ -257,13 +257,6 @@ class RemoteBackend(Backend):
         return Status("unreachable", str(error), code, values)
 
 
-def parse_count(value: object) -> int | None:
-    """A count in a server's JSON as a non-negative integer; `None` for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 <= value < 2**53 else None
-
-
 _CLOSED_ERRORS = frozenset({"ReadError", "WriteError", "RemoteProtocolError"})
 """Exceptions of HTTP clients on a kept connection that the server has just closed."""
 

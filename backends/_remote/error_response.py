@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import cast
 
 from .._core.unicode import clean
+from .json_values import parse_mapping
 
 _MAX_MESSAGE = 300
 """Characters of a server's own message that are shown."""
@@ -60,8 +61,8 @@ class ErrorResponse:
     @property
     def code(self) -> str:
         """The error's code, type and title, joined by spaces; empty if it has none."""
-        body = _mapping(self.body)
-        inner = _mapping(body.get("error")) or body
+        body = parse_mapping(self.body)
+        inner = parse_mapping(body.get("error")) or body
         told = (inner.get(name) for name in ("code", "type", "title"))
         return clean(" ".join(str(one) for one in told if one and isinstance(one, str | int)))[
             :_MAX_MESSAGE
@@ -125,12 +126,8 @@ def _find_message(body: object, depth: int = 0) -> str:
     if isinstance(body, list):
         parts = (_find_message(part, depth + 1) for part in cast("list[object]", body))
         return "; ".join(filter(None, parts))
-    fields = _mapping(body)
+    fields = parse_mapping(body)
     for name in ("error", "message", "detail", "msg", "title"):
         if name in fields and (message := _find_message(fields[name], depth + 1)):
             return message
     return ""
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}

@@ -1,6 +1,6 @@
 """What the error responses of servers mean: status, words and pictures, each with its error."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import cast
 
 from .._core.errors import (
@@ -16,6 +16,7 @@ from .._core.errors import (
     ServerError,
 )
 from .error_response import MAX_DEPTH, ErrorResponse
+from .json_values import parse_count, parse_mapping
 from .rules import Refusal, Rule, first_error, words
 
 ErrorMapper = Callable[[ErrorResponse], BackendError]
@@ -229,7 +230,16 @@ def map_error(label: str, model: str, response: ErrorResponse) -> BackendError:
     )
     error = first_error(_RULES, refusal)
     assert error is not None  # the last rule takes all
+    if isinstance(error, ContextLengthError):
+        error.values.update(_lengths(response.body))
     return error
+
+
+def _lengths(body: object) -> dict[str, int]:
+    """How long a prompt is that was refused, and how long it may be, as llama.cpp tells it."""
+    told = parse_mapping(parse_mapping(body).get("error")) or parse_mapping(body)
+    counts = {"tokens": told.get("n_prompt_tokens"), "context": told.get("n_ctx")}
+    return {name: n for name, one in counts.items() if (n := parse_count(one)) is not None}
 
 
 def content_filter_error(label: str, what: str, categories: tuple[str, ...]) -> ContentFilterError:
@@ -260,16 +270,12 @@ def filtered_categories(body: object, depth: int = 0) -> tuple[str, ...]:
         rows = [filtered_categories(row, depth + 1) for row in cast("list[object]", body)]
         return tuple(dict.fromkeys(name for row in rows for name in row))
     found: list[str] = []
-    for name, value in _mapping(body).items():
-        if _mapping(value).get("filtered") is True:
+    for name, value in parse_mapping(body).items():
+        if parse_mapping(value).get("filtered") is True:
             found.append(name.replace("self_harm", "self-harm").replace("_", " "))
         else:
             found += filtered_categories(value, depth + 1)
     return tuple(dict.fromkeys(found))
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
 
 
 def _format_duration(seconds: float) -> str:

@@ -9,12 +9,10 @@ from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 from .._core.backend import Kind
-from .._core.errors import BackendError, ContextLengthError
 from .._core.types import Chunk, GenerationParams, Message, Progress, Usage
 from .chat_completions import ChatCompletions
-from .endpoint import parse_count
-from .error_response import ErrorResponse
 from .errors import ErrorMapper
+from .json_values import parse_count
 from .stream_reader import Circumstances, StreamReader
 
 _SEEDS = 2**32 - 1
@@ -94,14 +92,3 @@ class LlamaCppServer(ChatCompletions):
         return super().body(model, messages, params) | extra
 
     reader_type: ClassVar[type[StreamReader]] = LlamaCppReader
-
-    def map_error(self, model: str, response: ErrorResponse) -> BackendError:
-        """See `ChatCompletions.map_error`; a prompt that is too long says its length."""
-        error = super().map_error(model, response)
-        body = cast("dict[str, Any]", response.body) if isinstance(response.body, dict) else {}
-        told = body.get("error", body)
-        if isinstance(error, ContextLengthError) and isinstance(told, dict):
-            told = cast("dict[str, Any]", told)
-            error.values["tokens"] = parse_count(told.get("n_prompt_tokens"))
-            error.values["context"] = parse_count(told.get("n_ctx"))
-        return error

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from .._core.catalog import MODELS, Modality, ModelSpec
 from .._core.names import known_model, main_part, unknown_model
-from .endpoint import parse_count
+from .json_values import parse_count, parse_mapping
 
 MAX_MODEL_NAME, MAX_LISTED_MODELS = 200, 2_000
 """Characters of a model's id and models of a list that are read at most."""
@@ -98,7 +98,7 @@ def parse_models(listed: Any) -> list[ListedModel] | None:
 
 
 def _parse(row: Mapping[str, Any], name: str) -> ListedModel:
-    meta, limits = _mapping(row.get("meta")), _mapping(row.get("top_provider"))
+    meta, limits = parse_mapping(row.get("meta")), parse_mapping(row.get("top_provider"))
     contexts = (meta.get("n_ctx"), limits.get("context_length"), *map(row.get, _CONTEXT))
     return ListedModel(
         name,
@@ -114,7 +114,7 @@ def _parse(row: Mapping[str, Any], name: str) -> ListedModel:
 def _reads(row: Mapping[str, Any]) -> tuple[Modality, ...] | None:
     """What a model takes, if its row tells; `None` if it does not."""
     told = (
-        _mapping(row.get("architecture")).get("input_modalities"),
+        parse_mapping(row.get("architecture")).get("input_modalities"),
         row.get("input_modalities"),
         row.get("supported_input_modalities"),
     )
@@ -161,10 +161,6 @@ def _texts(value: object) -> set[str]:
     if not isinstance(value, list):
         return set()
     return {one.lower() for one in cast("list[object]", value) if isinstance(one, str)}
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 def _mappings(value: object) -> Iterator[Mapping[str, Any]]:

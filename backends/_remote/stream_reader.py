@@ -14,9 +14,10 @@ from .._core.errors import BackendConnectionError, BackendError, ServerError
 from .._core.stop import StopStrings
 from .._core.types import Chunk, FinishReason, Progress, Timings, Usage
 from .._core.unicode import SurrogateJoiner
-from .endpoint import disconnected, parse_count, web_page
+from .endpoint import disconnected, web_page
 from .error_response import ErrorResponse
 from .errors import ErrorMapper, content_filter_error, filtered_categories
+from .json_values import parse_count, parse_mapping
 from .sse import Event
 
 _FINISH_REASONS: dict[str, FinishReason] = {
@@ -132,7 +133,7 @@ class StreamReader:
             if "message" in event or "detail" in event:
                 self._stray = self._stray or json.dumps(event)
             return None
-        choice = _mapping(choices[0])
+        choice = parse_mapping(choices[0])
         if told := choice.get("usage"):  # Moonshot's place for it
             self._read_usage(told)
         if finish := choice.get("finish_reason"):
@@ -141,7 +142,7 @@ class StreamReader:
             self._filtered += filtered_categories(told)
         # What a model thinks has three names: llama.cpp, SGLang, LM Studio and DeepSeek have the
         # first, vLLM (since 2026) and OpenRouter the second, Ollama the third in its own API.
-        delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
+        delta = parse_mapping(choice.get("delta")) or parse_mapping(choice.get("message"))
         content = delta.get("content") if delta else choice.get("text")
         text = self._text.feed(_text_of(content))
         thought = delta.get("reasoning_content") or delta.get("reasoning") or delta.get("thinking")
@@ -191,14 +192,14 @@ class StreamReader:
 
     def _read_finish(self, told: object) -> None:
         # An object with its kind, as some gateways have it, or the kind alone.
-        finish = _mapping(told).get("type") if isinstance(told, dict) else told
+        finish = parse_mapping(told).get("type") if isinstance(told, dict) else told
         if not isinstance(finish, str):
             raise ValueError("a finish reason that is no text")
         self._finish = finish.lower() or self._finish
 
     def _read_usage(self, told: object) -> None:
-        if usage := _mapping(told):
-            details = _mapping(usage.get("completion_tokens_details"))
+        if usage := parse_mapping(told):
+            details = parse_mapping(usage.get("completion_tokens_details"))
             self._usage = Usage(
                 parse_count(usage.get("prompt_tokens")),
                 parse_count(usage.get("completion_tokens")),
@@ -208,7 +209,7 @@ class StreamReader:
 
     def _read_timings(self, told: object) -> None:
         """llama.cpp's own clock: in each event or in the last one, as its server was asked."""
-        timings = _mapping(told)
+        timings = parse_mapping(told)
         prefill, decode = (_seconds(timings.get(name)) for name in ("prompt_ms", "predicted_ms"))
         self._timings = replace(self._timings, prefill=prefill, decode=decode)
 
@@ -296,7 +297,7 @@ def context_warnings(label: str, usage: Usage | None, fewest: int) -> tuple[str,
 
 def is_error(value: object) -> bool:
     """Whether a JSON value is an error: in OpenAI's form, vLLM's older one or FastChat's."""
-    event = _mapping(value)
+    event = parse_mapping(value)
     return bool(
         event.get("error")
         or event.get("object") == "error"
@@ -307,7 +308,7 @@ def is_error(value: object) -> bool:
 
 def _error_body(value: object) -> object:
     """An error as others send it: FastChat has its words where text would be."""
-    event = _mapping(value)
+    event = parse_mapping(value)
     if event.get("error_code") and not event.get("message"):
         return {"code": event["error_code"], "message": event.get("text")}
     return value
@@ -319,7 +320,7 @@ def _text_of(content: object) -> str:
         return content
     if not isinstance(content, list):
         return ""
-    parts = (_mapping(part) for part in cast("list[object]", content))
+    parts = (parse_mapping(part) for part in cast("list[object]", content))
     texts = (part.get("text") for part in parts if part.get("type", "text") == "text")
     return "".join(text for text in texts if isinstance(text, str))
 
@@ -328,7 +329,3 @@ def _seconds(milliseconds: object) -> float | None:
     if not isinstance(milliseconds, int | float) or not 0 <= milliseconds < math.inf:
         return None
     return milliseconds / 1000
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -3,9 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
 from urllib.parse import urlsplit
 
 from .._core.errors import (
@@ -13,7 +11,6 @@ from .._core.errors import (
     BackendConnectionError,
     BackendError,
     BadRequestError,
-    ContextLengthError,
     MissingKeyError,
     ModelNotFoundError,
     OutOfDiskError,
@@ -21,9 +18,10 @@ from .._core.errors import (
     ServerError,
 )
 from .._core.unicode import clean
-from .._remote.endpoint import Endpoint, parse_count
+from .._remote.endpoint import Endpoint
 from .._remote.error_response import ErrorResponse
 from .._remote.errors import map_error
+from .._remote.json_values import parse_mapping
 from .._remote.rules import Refusal, Rule, first_error, words
 from .library import runs_in_cloud
 
@@ -215,12 +213,7 @@ def map_response(
     )
     if error := first_error(_RULES, refusal):
         return error
-    error = map_error(LABEL, model, response)
-    if isinstance(error, ContextLengthError):
-        told = _mapping(_mapping(response.body).get("error"))
-        error.values["tokens"] = parse_count(told.get("n_prompt_tokens"))
-        error.values["context"] = parse_count(told.get("n_ctx"))
-    return error
+    return map_error(LABEL, model, response)
 
 
 def unreadable() -> BackendError:
@@ -241,7 +234,7 @@ def _engine_died(model: str, response: ErrorResponse) -> BackendError:
 
     Its log is quoted, as the older errors in it may mislead; a refusal in it is another request's.
     """
-    text = _mapping(response.body).get("error")
+    text = parse_mapping(response.body).get("error")
     lines = clean(text).strip().splitlines() if isinstance(text, str) else []
     last = lines[-1] if lines else ""
     says = "Its log ends"
@@ -269,7 +262,7 @@ def _engine_died(model: str, response: ErrorResponse) -> BackendError:
 
 
 def _traits(path: str, model: str, response: ErrorResponse, endpoint: Endpoint) -> frozenset[str]:
-    cloud = "signin_url" in _mapping(response.body)
+    cloud = "signin_url" in parse_mapping(response.body)
     traits = {
         _PULL: path == "/api/pull",
         _MODEL: bool(model),
@@ -297,20 +290,16 @@ _SIGNIN_URL = re.compile(r"https://(www\.)?ollama\.com/[\x21-\x7e]{1,600}")
 
 def _signin(response: ErrorResponse) -> str:
     """Where else to sign in, if the server names a page of ollama.com for that."""
-    url = _mapping(response.body).get("signin_url")
+    url = parse_mapping(response.body).get("signin_url")
     return f", or open {url}" if isinstance(url, str) and _SIGNIN_URL.fullmatch(url) else ""
 
 
 def _unwrap(response: ErrorResponse) -> ErrorResponse:
     """The same with the engine's own error, which Ollama wraps as JSON in the text of `error`."""
-    inner = _mapping(response.body).get("error")
+    inner = parse_mapping(response.body).get("error")
     if not isinstance(inner, str) or not inner.startswith("{"):
         return response
     try:
         return replace(response, body=json.loads(inner))
     except (ValueError, RecursionError):
         return response
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}

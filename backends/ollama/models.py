@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from .._core.catalog import Modality, ModelSpec
 from .._core.unicode import clean
-from .._remote.endpoint import parse_count
+from .._remote.json_values import parse_count, parse_mapping
 from .library import full_name
 
 _VISION_FAMILIES = frozenset({"clip", "mllama"})
@@ -57,7 +57,7 @@ def parse_installed(reply: Mapping[str, Any]) -> dict[str, InstalledModel]:
     """The chat models in a reply of `/api/tags`, by full name; others are left out."""
     models: dict[str, InstalledModel] = {}
     for row in model_rows(reply):
-        details = _mapping(row.get("details"))
+        details = parse_mapping(row.get("details"))
         name = row.get("model") or row.get("name")
         if not isinstance(name, str) or len(name) > _MAX_NAME or not _can_chat(row, details):
             continue
@@ -120,7 +120,7 @@ def parse_vision(reply: Mapping[str, Any]) -> bool | None:
     """
     if capabilities := _capabilities(reply):
         return "vision" in capabilities
-    families = _mapping(reply.get("details")).get("families")
+    families = parse_mapping(reply.get("details")).get("families")
     if not isinstance(families, list):
         return None
     return (
@@ -180,7 +180,3 @@ def _parse_parameters(text: str) -> float:
 
 def _fact(details: Mapping[str, Any], name: str) -> str:
     return clean(str(details.get(name) or ""))[:_MAX_FACT]
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}

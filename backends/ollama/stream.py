@@ -8,7 +8,8 @@ from typing import Any, cast
 from .._core.errors import BackendConnectionError, BackendError
 from .._core.types import Chunk, Progress, Timings, Usage
 from .._local.machine import gigabytes_of
-from .._remote.endpoint import disconnected, parse_count
+from .._remote.endpoint import disconnected
+from .._remote.json_values import parse_count
 from .._remote.stream_reader import (
     CALLED_TOOL,
     context_warnings,
