@@ -11,6 +11,7 @@ from backends import (
     BackendError,
     Chunk,
     Connection,
+    ContentFilterError,
     ContextLengthError,
     GenerationParams,
     ImagePart,
@@ -77,6 +78,16 @@ WHOLE = {
         json.dumps(WHOLE, indent=2).encode(),
         sse(WHOLE),
         sse(delta("Paris.", "eos_token"), {"error": None, "choices": []}),
+        sse(choice(delta={"content": ["Par", {"type": "output_text", "text": "is."}]})),
+        sse(choice(delta={"content": {"text": "Paris."}}), choice(delta={}, finish_reason=1)),
+        sse(choice(delta={"text": "Paris."}), choice(delta={"finish_reason": "stop"}), done=False),
+        sse(choice(delta="Paris."), choice(stop_reason="stop"), done=False),
+        sse(choice(delta={"refusal": "Paris."}), choice(delta={}, finish_reason=["stop"])),
+        sse(delta("Paris."), choice(delta={}, message={"content": "Paris."}), WHOLE),
+        sse(
+            choice(delta={"content": "Paris."}),
+            {"choices": [{"index": 1, "delta": {"content": "R"}}]},
+        ),
         sse(delta("Paris.", "stop")) + b"data: {broken\n\n",
     ],
 )
@@ -244,6 +255,27 @@ async def test_an_answer_that_was_broken_off_is_not_whole(stub: Stub, finish: st
     assert f"broke off its answer: it says “{finish.lower()}”" in str(answer.error)
 
 
+@pytest.mark.parametrize(
+    ("finish", "told"),
+    [("model_context_window_exceeded", "length"), ("RECITATION", None), ("SAFETY", None)],
+)
+async def test_how_others_call_a_limit_or_a_filter(
+    stub: Stub, finish: str, told: str | None
+) -> None:
+    stub.on(CHAT, stream(sse(delta("Par"), delta("", finish))))
+    answer = await ask(stub)
+    assert answer.text == "Par" and answer.finish_reason == told
+    assert (told is None) is isinstance(answer.error, ContentFilterError)
+
+
+async def test_an_error_in_a_choice_is_said(stub: Stub) -> None:
+    """OpenRouter's, when a provider went away."""
+    failed = choice(delta={"content": ""}, finish_reason="error", error={"message": SAID})
+    stub.on(CHAT, stream(sse(delta("Par"), failed)))
+    answer = await ask(stub)
+    assert answer.text == "Par" and SAID in str(answer.error)
+
+
 @pytest.mark.parametrize("status", [200, 404, 400])
 async def test_an_error_in_the_place_of_a_list_is_not_ready(stub: Stub, status: int) -> None:
     stub.on(MODELS, Reply.of({"error": f"{SAID}. (GET /v1/models)"}, status))
@@ -289,6 +321,42 @@ async def test_thinking_is_apart(stub: Stub, name: str) -> None:
     assert kept.thinking == answer.thinking and kept.language == "zh"
     told_of = " · ".join(describe_numbers(kept))
     assert "thought for" in told_of and "(30 tokens)" in told_of and "10 tokens" in told_of
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}]},
+        {"content": [{"type": "thinking", "thinking": "Hm"}]},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "Hm"}]},
+        {"reasoning_details": [{"type": "reasoning.summary", "summary": "Hm"}]},
+        {"reasoning": "Hm", "reasoning_details": [{"type": "reasoning.text", "text": "Hm"}]},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}], "reasoning": "Hm"},
+        {"thinking_blocks": [{"type": "thinking", "thinking": "Hm", "signature": "x"}]},
+        {"reasoning": {"content": "Hm"}},
+        {"reasoning_text": "Hm"},
+    ],
+)
+async def test_thinking_in_parts(stub: Stub, piece: dict[str, object]) -> None:
+    stub.on(CHAT, stream(sse(choice(delta=piece), delta("Paris.", "stop"))))
+    answer = await ask(stub)
+    assert (answer.thinking, answer.text) == ("Hm", "Paris.")
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"usage": {"input_tokens": 9, "output_tokens": 7}}, (9, 7, None)),
+        ({"x_groq": {"usage": {"prompt_tokens": 9, "completion_tokens": 7}}}, (9, 7, None)),
+        ({"usage": {"completion_tokens": 7, "reasoning_tokens": 3}}, (None, 7, 3)),
+    ],
+)
+async def test_other_names_of_the_counts(
+    stub: Stub, more: dict[str, object], told: tuple[int | None, ...]
+) -> None:
+    stub.on(CHAT, stream(sse(thinking("Hm"), delta("Paris.", "stop", **more))))
+    usage = (await ask(stub)).usage
+    assert usage and (usage.input_tokens, usage.output_tokens, usage.thinking_tokens) == told
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, cast
@@ -24,9 +24,16 @@ _FINISH_REASONS: dict[str, FinishReason] = {
     "length": "length",
     "max_tokens": "length",
     "max_length": "length",
+    "limit": "length",
+    "token_limit": "length",
+    "context_length": "length",
+    "model_context_window_exceeded": "length",  # Anthropic's, through gateways
     "model_length": "length",  # Mistral's for the context
     "content_filter": "content_filter",
-    "safety": "content_filter",
+    **dict.fromkeys(  # Gemini's and Zhipu's
+        ("safety", "recitation", "blocklist", "prohibited_content", "spii", "sensitive"),
+        "content_filter",
+    ),
 }
 """Finish reasons that are no plain stop. Others (`stop`, `eos`, `tool_calls` …) are."""
 _BROKEN_OFF = frozenset(
@@ -36,6 +43,8 @@ _BROKEN_OFF = frozenset(
         "cancelled",
         "canceled",
         "error",
+        "failed",
+        "engine_overloaded",  # Moonshot
         "insufficient_system_resource",  # DeepSeek
         "network_error",
         "server_error",
@@ -87,7 +96,7 @@ class StreamReader:
         self._timings = Timings()
         self._filtered: tuple[str, ...] = ()
         self._served = ""
-        self._called_tool = False
+        self._called_tool = self._in_deltas = False
         self._stray = ""
         """Text of the response that is no event."""
         self.begun = False
@@ -124,7 +133,7 @@ class StreamReader:
         """The same, of an event that is a JSON object and no error."""
         if not self._served and isinstance(name := event.get("model"), str):
             self._served = name
-        if told := event.get("usage"):
+        if told := event.get("usage") or parse_mapping(event.get("x_groq")).get("usage"):
             self._read_usage(told)
         if told := event.get("timings"):
             self._read_timings(told)
@@ -133,20 +142,26 @@ class StreamReader:
             if "message" in event or "detail" in event:
                 self._stray = self._stray or json.dumps(event)
             return None
-        choice = parse_mapping(choices[0])
+        choice = next((one for one in map(parse_mapping, choices) if not one.get("index")), None)
+        if choice is None:  # a second answer, which nobody asked for
+            return None
+        if is_error(choice):
+            raise self._map_error(ErrorResponse(None, _error_body(choice)))
         if told := choice.get("usage"):  # Moonshot's place for it
             self._read_usage(told)
-        if finish := choice.get("finish_reason"):
+        piece = choice.get("delta") or choice.get("message")
+        delta = parse_mapping(piece) or {"content": piece or choice.get("text")}
+        told = (choice.get("finish_reason"), delta.get("finish_reason"), choice.get("stop_reason"))
+        if finish := next(filter(None, told), None):
             self._read_finish(finish)
         if told := choice.get("content_filter_results"):
             self._filtered += filtered_categories(told)
-        # What a model thinks has three names: llama.cpp, SGLang, LM Studio and DeepSeek have the
-        # first, vLLM (since 2026) and OpenRouter the second, Ollama the third in its own API.
-        delta = parse_mapping(choice.get("delta")) or parse_mapping(choice.get("message"))
-        content = delta.get("content") if delta else choice.get("text")
-        text = self._text.feed(_text_of(content))
-        thought = delta.get("reasoning_content") or delta.get("reasoning") or delta.get("thinking")
-        thinking = self._thinking.feed(_text_of(thought)) if thought else ""
+        text, thinking = message_texts(delta)
+        if choice.get("delta"):
+            self._in_deltas = self._in_deltas or bool(text)
+        elif self._in_deltas:
+            text = thinking = ""  # the whole answer once more, at the end
+        text, thinking = self._text.feed(text), self._thinking.feed(thinking)
         if delta.get("tool_calls") or delta.get("function_call"):
             self._called_tool = self.alive = True
         if not self.begun and text.startswith(" ") and not text.startswith("  "):
@@ -193,17 +208,20 @@ class StreamReader:
     def _read_finish(self, told: object) -> None:
         # An object with its kind, as some gateways have it, or the kind alone.
         finish = parse_mapping(told).get("type") if isinstance(told, dict) else told
-        if not isinstance(finish, str):
-            raise ValueError("a finish reason that is no text")
-        self._finish = finish.lower() or self._finish
+        self._finish = finish.lower() if isinstance(finish, str) and finish else "stop"
 
     def _read_usage(self, told: object) -> None:
         if usage := parse_mapping(told):
-            details = parse_mapping(usage.get("completion_tokens_details"))
+            # The last name of each is the one that the Responses API and Anthropic have.
+            details = {
+                **usage,
+                **parse_mapping(usage.get("output_tokens_details")),
+                **parse_mapping(usage.get("completion_tokens_details")),
+            }
             self._usage = Usage(
-                parse_count(usage.get("prompt_tokens")),
-                parse_count(usage.get("completion_tokens")),
-                parse_count(details.get("reasoning_tokens")),
+                _count(usage, "prompt_tokens", "input_tokens"),
+                _count(usage, "completion_tokens", "output_tokens"),
+                _count(details, "reasoning_tokens"),
                 self._about.context,
             )
 
@@ -314,15 +332,49 @@ def _error_body(value: object) -> object:
     return value
 
 
-def _text_of(content: object) -> str:
-    """The text of a message's content: a string, or the texts of a list of parts."""
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
+"""What a model thinks: llama.cpp, SGLang, LM Studio and DeepSeek have the first name, vLLM (since
+2026) and OpenRouter the second, Ollama the third in its own API, GitHub's Copilot the last."""
+_THOUGHT_PARTS = ("reasoning_details", "thinking_blocks")
+"""The same once more in parts, of OpenRouter and LiteLLM: read where no plain text goes with it."""
+_MAX_DEPTH = 5
+"""Levels of a content that are read."""
+
+
+def message_texts(message: Mapping[str, Any]) -> tuple[str, str]:
+    """The text of a message or a piece of one, and what its model thought.
+
+    Either is a string or a list of parts; Mistral's parts hold both. A refusal is the answer.
+    """
+    content = message.get("content") or message.get("text") or message.get("refusal")
+    told = (message.get(name) for name in (*_THOUGHTS, *_THOUGHT_PARTS))
+    thought = next((words for one in told if (words := "".join(parts_of(one)))), "")
+    text, thinking = parts_of(content)
+    return text, thought + thinking
+
+
+def parts_of(content: object, depth: int = 0) -> tuple[str, str]:
+    """The text and the thinking of a content: a string, a part, or a list of those."""
     if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    parts = (parse_mapping(part) for part in cast("list[object]", content))
-    texts = (part.get("text") for part in parts if part.get("type", "text") == "text")
-    return "".join(text for text in texts if isinstance(text, str))
+        return content, ""
+    if depth > _MAX_DEPTH:
+        return "", ""
+    if isinstance(content, list):
+        both = [parts_of(part, depth + 1) for part in cast("list[object]", content)]
+        return "".join(text for text, _ in both), "".join(thinking for _, thinking in both)
+    part = parse_mapping(content)
+    for name in ("text", "content"):
+        if words := "".join(parts_of(part.get(name), depth + 1)):
+            is_thought = str(part.get("type")).startswith(("thinking", "reasoning"))
+            return ("", words) if is_thought else (words, "")
+    told = (part.get(name) for name in ("thinking", "summary"))
+    return "", next((words for one in told if (words := "".join(parts_of(one, depth + 1)))), "")
+
+
+def _count(usage: Mapping[str, Any], *names: str) -> int | None:
+    """The first count under one of these names."""
+    counts = (parse_count(usage.get(name)) for name in names)
+    return next((count for count in counts if count is not None), None)
 
 
 def _seconds(milliseconds: object) -> float | None:
