@@ -21,7 +21,7 @@ from backends import (
 from .clock import Clock, TokenSource, estimate_tokens
 from .routing import Routing
 from .text import ControlStripper
-from .thinking import ThinkingSplitter
+from .thinking import ThinkingSplitter, ended_unopened
 from .visitors import Visitor
 
 AnswerState = Literal["waiting", "streaming", "done", "stopped", "failed"]
@@ -143,6 +143,8 @@ class AnswerBuilder:
         thought, text = self._splitter.feed(chunk.text) if chunk.text else ("", "")
         self._thoughts.add(chunk.thinking + thought)
         self._answer.add(text)
+        if ">" in text and not self._thoughts.characters:
+            self._divide(len(text))
         if chunk.text or chunk.thinking or chunk.tokens:
             self._count(chunk)
         if chunk.routing:
@@ -243,6 +245,19 @@ class AnswerBuilder:
         (self._thoughts if thinks else self._answer).count(tokens, at)
         self._last = at
 
+    def _divide(self, added: int) -> None:
+        """Take for thinking what came before an end of thinking in the last `added` characters."""
+        text = self._answer.text
+        if "</think" not in text[-added - len("</thinking>") :].lower():
+            return
+        if divided := ended_unopened(text):
+            thinking, rest = divided
+            self._thoughts, self._answer = self._answer, _Part()
+            self._thoughts.replace(thinking)
+            self._answer.add(rest)
+            if not rest:
+                self._splitter.skip_gap()
+
     def _divide_waiting(self, told: Timings) -> None:
         """Divide the time before the first token by what the engine tells of line and loading."""
         stages = self._stages
@@ -302,6 +317,11 @@ class _Part:
         if text:
             self._pieces.append(text)
             self.characters += len(text)
+
+    def replace(self, text: str) -> None:
+        """Replace the text so far."""
+        self._pieces.clear()
+        self._text, self.characters = text, len(text)
 
     def count(self, tokens: int, at: float) -> None:
         """Count tokens that came at a time; what came in one packet has the same one."""

@@ -373,6 +373,22 @@ async def test_other_names_of_the_counts(
         ("In XML: <think>Hm</think>", "", "In XML: <think>Hm</think>"),
         ("  indented", "", " indented"),
         ("Paris.", "", "Paris."),
+        ("[THINK]Hm[/THINK]Paris.", "Hm", "Paris."),
+        ("<seed:think>Hm</seed:think>Paris.", "Hm", "Paris."),
+        ('<think time="3">Hm</think>Paris.', "Hm", "Paris."),
+        ("<|begin_of_thought|>Hm<|end_of_thought|>Paris.", "Hm", "Paris."),
+        ("<|channel>thought\nHm<channel|>Paris.", "Hm", "Paris."),
+        (
+            "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>P",
+            "Hm",
+            "P",
+        ),
+        ("</think>\n\nParis.", "", "Paris."),
+        ("Okay, hm.\nSo.\n</think>\n\nParis.", "Okay, hm.\nSo.", "Paris."),
+        ("Okay, İ</think>Paris.", "", "Okay, İ</think>Paris."),
+        ("```\n</think>\n```", "", "```\n</think>\n```"),
+        ("<think>İ</think>Paris.", "İ", "Paris."),
+        ("[the] list", "", "[the] list"),
     ],
 )
 @pytest.mark.parametrize("size", [1, 2, 5, 100])
