@@ -81,6 +81,10 @@ WHOLE = {
         sse(choice(delta={"content": ["Par", {"type": "output_text", "text": "is."}]})),
         sse(choice(delta={"content": {"text": "Paris."}}), choice(delta={}, finish_reason=1)),
         sse(choice(delta={"text": "Paris."}), choice(delta={"finish_reason": "stop"}), done=False),
+        b"event: ping\ndata: ping\n\ndata: keepalive\n\n" + sse(delta("Paris.", "stop")),
+        sse(delta("Paris."), done=False) + b"event: done\ndata: {}\n\n",
+        sse(delta("Paris."), done=False) + b'data: "[done]"\n\n',
+        sse(delta("Paris.", "stop")).replace(b"data: ", b"data: data: "),
         sse(choice(delta="Paris."), choice(stop_reason="stop"), done=False),
         sse(choice(delta={"refusal": "Paris."}), choice(delta={}, finish_reason=["stop"])),
         sse(delta("Paris."), choice(delta={}, message={"content": "Paris."}), WHOLE),
@@ -195,6 +199,8 @@ SAID = "Unexpected endpoint or method"
         sse({"text": SAID, "error_code": 50002}),
         sse({"type": "error", "error": {"message": SAID}}),
         b"event: error\n" + sse({"message": SAID}),
+        sse({"error": json.dumps({"message": SAID, "code": 500})}),
+        sse({"error": {"message": "It failed", "metadata": {"raw": SAID}}}),
         b"event: error\n" + sse(SAID),
         b'error: {"code": 500, "message": "' + SAID.encode() + b'"}\n\n',
         json.dumps({"error": {"message": SAID}}).encode(),
@@ -212,6 +218,54 @@ async def test_the_servers_own_words(stub: Stub, body: bytes, before: str) -> No
 async def test_a_body_that_is_no_answer(stub: Stub) -> None:
     stub.on(CHAT, Reply.of({"detail": SAID}))
     assert SAID in str((await ask(stub)).error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"errors": [{"message": SAID, "code": 5007}], "success": False},
+        {"base_resp": {"status_code": 1008, "status_msg": SAID}, "choices": None},
+        {"code": 1113, "msg": SAID},
+        {"fault": {"faultstring": SAID}},
+        {"Message": SAID},
+        {"error": "invalid_request", "error_description": SAID},
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400])
+async def test_where_others_have_their_words(
+    stub: Stub, body: dict[str, object], status: int
+) -> None:
+    stub.on(CHAT, Reply.of(body, status))
+    assert SAID in str((await ask(stub)).error)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"model": "phi", "message": {"role": "assistant", "content": ""}, "done": True},
+        {"type": "response.output_text.delta", "delta": "Paris."},
+        {"token": {"text": "Paris."}, "generated_text": None},
+        {"results": [{"text": "Paris."}]},
+    ],
+)
+async def test_another_protocol_is_not_a_prompt_too_long(stub: Stub, event: object) -> None:
+    stub.on(CHAT, stream(sse(event, done=False)))
+    said = str((await ask(stub)).error)
+    assert "answered in a form that is not" in said and "too long" not in said
+
+
+async def test_a_connection_that_breaks_after_the_end_is_no_failure(stub: Stub) -> None:
+    events = sse(delta("Paris."), delta("", "stop"), done=False)
+    stub.on(CHAT, Reply((events,), headers=STREAM, cut=True))
+    answer = await ask(stub)
+    assert (answer.text, answer.state, answer.finish_reason) == ("Paris.", "done", "stop")
+    stub.on(CHAT, stream(sse(delta("Par"), done=False) + b'data: {"choices": [{"del'))
+    assert "hung up in the middle" in str((await ask(stub)).error)
+
+
+async def test_an_empty_content_encoding_is_none(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta("Paris.", "stop")), **{"content-encoding": ""}))
+    assert (await ask(stub)).text == "Paris."
 
 
 async def test_a_prompt_too_long_for_it_is_said_with_200(stub: Stub) -> None:

@@ -357,6 +357,9 @@ class ChatCompletions(RemoteBackend):
                 async for step in steps:
                     yield step
             except HTTPError as error:  # while the response is read
+                if reader.finished:  # all but the end of the transfer came
+                    yield reader.end()
+                    return
                 raise transport_error(
                     self.label, endpoint.url, error, reader.begun, request.pictures
                 ) from error
@@ -480,9 +483,10 @@ async def read_stream(
     finally:
         patience.end()
     if not reader.done:
-        for event in decoder.end():
-            if step := reader.read(event, patience.came):
-                yield step
+        with suppress(ValueError):  # an event that was cut off
+            for event in decoder.end():
+                if step := reader.read(event, patience.came):
+                    yield step
     yield reader.end()
     # A connection can be used again once its response was read to the end.
     with suppress(Exception):

@@ -300,6 +300,16 @@ def web_page(label: str) -> BackendError:
     )
 
 
+def other_protocol(label: str) -> BackendError:
+    """The error for an answer in the form of another protocol than the one that was asked for."""
+    return BackendConnectionError(
+        f"{label} answered in a form that is not the one of this kind of server.",
+        "Is the address right? An OpenAI-compatible one mostly ends in /v1; Ollama has a field of "
+        "its own on the Models tab.",
+        reason="other_protocol",
+    )
+
+
 def timed_out(
     label: str, connecting: bool, begun: bool, read_timeout: float | None = None
 ) -> BackendError:

@@ -120,14 +120,45 @@ def _redact(body: object, key: str, depth: int = 0) -> object:
 def _find_message(body: object, depth: int = 0) -> str:
     """The message in a body of any of the shapes that servers send; empty if there is none."""
     if isinstance(body, str):
-        return "" if body.lstrip().startswith("<") else body  # HTML is a proxy's page, no message
-    if depth > MAX_DEPTH:
+        if body.lstrip().startswith("<"):
+            return ""  # HTML is a proxy's page, no message
+        return _unwrapped(body, depth)
+    if not body or depth > MAX_DEPTH:
         return ""
     if isinstance(body, list):
         parts = (_find_message(part, depth + 1) for part in cast("list[object]", body))
         return "; ".join(filter(None, parts))
-    fields = parse_mapping(body)
-    for name in ("error", "message", "detail", "msg", "title"):
-        if name in fields and (message := _find_message(fields[name], depth + 1)):
-            return message
-    return ""
+    fields = {str(name).lower(): value for name, value in parse_mapping(body).items()}
+    told = (_find_message(fields[name], depth + 1) for name in _MESSAGES if name in fields)
+    message = next(filter(None, told), "")
+    # OpenRouter's place for the words of the service behind it.
+    raw = _find_message(parse_mapping(fields.get("metadata")).get("raw"), depth + 1)
+    return f"{message}: {raw}" if message and raw else message
+
+
+_MESSAGES = (
+    "error_description",  # OAuth's, beside a code in `error`
+    "error",
+    "message",
+    "detail",
+    "errors",  # Cloudflare's Workers AI
+    "msg",
+    "faultstring",  # Apigee
+    "fault",
+    "reason",
+    "status_msg",  # MiniMax
+    "base_resp",
+    "title",
+    "status",
+)
+"""Where a message stands, the likeliest first; in lower case."""
+
+
+def _unwrapped(text: str, depth: int) -> str:
+    """A message, be it in JSON within the text, as gateways pass on the error of a server."""
+    if not text.startswith(("{", "[")) or depth > MAX_DEPTH:
+        return text
+    try:
+        return _find_message(json.loads(text), depth + 1) or text
+    except (ValueError, RecursionError):
+        return text

@@ -14,7 +14,7 @@ from .._core.errors import BackendConnectionError, BackendError, ServerError
 from .._core.stop import StopStrings
 from .._core.types import Chunk, FinishReason, Progress, Timings, Usage
 from .._core.unicode import SurrogateJoiner
-from .endpoint import disconnected, web_page
+from .endpoint import disconnected, other_protocol, web_page
 from .error_response import ErrorResponse
 from .errors import ErrorMapper, content_filter_error, filtered_categories
 from .json_values import parse_count, parse_mapping
@@ -52,6 +52,10 @@ _BROKEN_OFF = frozenset(
     }
 )
 """Finish reasons of answers that were not ended by the model or by a limit."""
+_END_EVENTS = frozenset({"done", "end"})
+"""Names of the last event where it is no `[DONE]`."""
+_BESIDE_TEXT = frozenset({"usage", "timings"})
+"""What an event without text may hold, and is no other protocol's for that."""
 CALLED_TOOL = "it called a tool"
 """The note of an answer that calls a tool, which nobody offered."""
 _SAME_MODEL = re.compile(r"[-_:@/ ]|\.(?!\d)")
@@ -113,19 +117,26 @@ class StreamReader:
         Raises `ValueError` for an event that is no JSON.
         """
         self.alive = False
-        if event.data.strip() == "[DONE]":
+        data = event.data.strip()
+        while data.startswith("data:"):  # framed twice, by a proxy
+            data = data[5:].lstrip()
+        if data.strip('"').lower() == "[done]":
             self.done = True
             return None
         try:
-            value = json.loads(event.data)
+            value = json.loads(data)
         except (ValueError, RecursionError):
-            if event.framed and event.name != "error":
+            if event.framed and event.name != "error" and data.startswith(("{", "[", '"')):
                 raise
-            value = event.data
+            value = data
         if event.name == "error" or is_error(value):
             raise self._map_error(ErrorResponse(None, _error_body(value)))
+        if event.name in _END_EVENTS and not parse_mapping(value).get("choices"):
+            self.done = True
+            return None
         if not isinstance(value, dict):
-            self._stray = self._stray or ("" if event.framed else event.data)
+            if not event.framed or isinstance(value, str):  # else a sign of life
+                self._stray = self._stray or data
             return None
         return self.read_object(cast("dict[str, Any]", value), at)
 
@@ -139,7 +150,8 @@ class StreamReader:
             self._read_timings(told)
         choices = event.get("choices")
         if not isinstance(choices, list) or not choices:
-            if "message" in event or "detail" in event:
+            is_beside = event.keys() & _BESIDE_TEXT or event.get("type") == "ping"
+            if event and not (is_beside or isinstance(choices, list)):
                 self._stray = self._stray or json.dumps(event)
             return None
         choice = next((one for one in map(parse_mapping, choices) if not one.get("index")), None)
@@ -177,7 +189,8 @@ class StreamReader:
 
     def end(self) -> Chunk:
         """The last chunk. Raises `BackendError` if the stream broke off."""
-        if not self._finish and not self.done:
+        is_other = self._stray.startswith("{") and not self.begun
+        if not self._finish and (is_other or not self.done):
             raise self._ended_early()
         if self._finish in _BROKEN_OFF:
             raise ServerError(
@@ -204,6 +217,11 @@ class StreamReader:
                 *context_warnings(self._label, self._usage, about.fewest_tokens),
             ),
         )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the server has said why its answer ended."""
+        return bool(self._finish)
 
     def _read_finish(self, told: object) -> None:
         # An object with its kind, as some gateways have it, or the kind alone.
@@ -237,7 +255,8 @@ class StreamReader:
         if self._stray.lstrip().startswith("<"):
             return web_page(self._label)
         if self._stray:
-            return self._map_error(ErrorResponse(None, self._parsed_stray()))
+            told = ErrorResponse(None, self._parsed_stray())
+            return self._map_error(told) if told.server_message else other_protocol(self._label)
         # llama_cpp.server 0.3.36 ends so when its chat template fails on a message with a picture.
         blind = "The model may not read pictures: ask without. " if self._about.pictures else ""
         return BackendConnectionError(

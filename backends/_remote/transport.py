@@ -225,7 +225,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
         )
         response = await self._inner.handle_async_request(request)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+        if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
             await response.stream.aclose()
             raise httpx2.DecodingError("a compressed response", request=request)
         streams = request.method == "POST" and response.status_code < 300
