@@ -240,6 +240,28 @@ async def test_where_others_have_their_words(
 
 
 @pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (400, {"error": {"message": "No.", "code": "model_not_found"}}, "does not have the model"),
+        (400, {"error": {"message": "API key not valid."}}, "refused the key"),
+        (429, {"error": {"message": "No.", "code": "insufficient_quota"}}, "used up"),
+        (400, {"error": "Prompt too long: 5000 tokens"}, "do not fit"),
+        (405, {"detail": "Method Not Allowed"}, "Is the address right?"),
+        (408, {}, "gave up waiting"),
+        (499, {}, "gave up waiting"),
+        (521, {}, "is away"),
+        (530, {}, "is away"),
+    ],
+)
+async def test_whose_fault_a_refusal_is(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, status: int, body: object, said: str
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda low, high: 0.0)
+    stub.on(CHAT, Reply.of(body, status))
+    assert said in str((await ask(stub)).error)
+
+
+@pytest.mark.parametrize(
     "event",
     [
         {"model": "phi", "message": {"role": "assistant", "content": ""}, "done": True},
@@ -508,7 +530,7 @@ async def test_the_first_token_is_timed_from_the_question(stub: Stub) -> None:
     await stub.until_asked(CHAT)
     await asyncio.sleep(0.05)
     release.set()
-    assert (await asking).clock.first_token > 0.04
+    assert ((await asking).clock.first_token or 0) > 0.04
 
 
 async def test_control_characters_of_an_answer_go(stub: Stub) -> None:

@@ -34,7 +34,8 @@ _TOO_LONG = words(
     "exceed_context_size",
     "context_length_exceeded",
     "too many tokens",
-    "(prompt|input) is too long",
+    "(prompt|input) (is )?too (long|large)",
+    "exceeds? (the )?model max length",  # OpenVINO Model Server
     "maximum model length",
     "maximum (input|sequence|prompt) length",
     r"input(s)?`? tokens \+ `?max_new_tokens",  # Text Generation Inference
@@ -74,6 +75,16 @@ _UNREADABLE_PICTURE = words(
 
 Sources: Pillow, lmstudio-bug-tracker#1752, Go's `image`, llama.cpp.
 """
+_NO_SUCH_MODEL = words(
+    "model_not_found",
+    "invalid model name",  # LiteLLM
+    r"model .{0,200}(does not exist|not found)",
+    r"no such model|no models? (is |are )?loaded",  # Cloudflare, LM Studio
+)
+_BAD_KEY = words(r"(invalid|incorrect|wrong) api.?key|api.?key (is )?(not valid|invalid)")
+_USED_UP = words(
+    "insufficient_quota|exceeded your current quota|insufficient[ _]balance|in arrears"
+)
 _FILTERED = words(r"content[_ ](filter|management)|responsible ?ai")
 _FILTERED_SENTENCE = "A content filter at {label} stopped {what}{kinds}.{quoted}"
 _FILTERED_HINT = "Say it in other words."
@@ -84,6 +95,13 @@ _RULES = (
         "{label} refused the key.",
         "Check it on the Models tab.",
         status={401},
+    ),
+    Rule(
+        AuthenticationError,
+        "{label} refused the key.{quoted}",
+        "Check it on the Models tab.",
+        status={400, 403},
+        text=_BAD_KEY,
     ),
     *(
         Rule(
@@ -101,11 +119,15 @@ _RULES = (
         "Check what the key may do, or choose another model.",
         status={403},
     ),
-    Rule(
-        BadRequestError,
-        "The credit at {label} is used up, or this model costs money there.{quoted}",
-        "Look at the account that the key belongs to, or choose another backend.",
-        status={402},
+    *(
+        Rule(
+            BadRequestError,
+            "The credit at {label} is used up, or this model costs money there.{quoted}",
+            "Look at the account that the key belongs to, or choose another backend.",
+            status=status,
+            text=text,
+        )
+        for status, text in (({402}, None), (None, _USED_UP))
     ),
     Rule(
         RateLimitError,
@@ -172,11 +194,33 @@ _RULES = (
         )
         for status, text in (({413}, None), (None, _TOO_LONG))
     ),
+    *(
+        Rule(
+            ModelNotFoundError,
+            "{label} does not have the model “{model}”.{quoted}",
+            "Choose another model, or check the server's address.",
+            status=status,
+            text=text,
+        )
+        for status, text in (({404}, None), ({400, 422}, _NO_SUCH_MODEL))
+    ),
     Rule(
-        ModelNotFoundError,
-        "{label} does not have the model “{model}”.{quoted}",
-        "Choose another model, or check the server's address.",
-        status={404},
+        ServerError,
+        "{label}, or a proxy before it, gave up waiting ({status}).{quoted}",
+        "Try again. A shorter prompt or answer takes less time.",
+        status={408, 425, 499, 504, 524},
+    ),
+    Rule(
+        BackendConnectionError,
+        "The server behind {label}'s address is away, says a proxy before it ({status}).{quoted}",
+        "It is not your fault. Is it running there, and its tunnel?",
+        status={520, 521, 522, 523, 525, 526, 530},  # Cloudflare's
+    ),
+    Rule(
+        BackendConnectionError,
+        "What answers at {label}'s address takes no questions there.{quoted}",
+        "Is the address right? An OpenAI-compatible one mostly ends in /v1.",
+        status={405},
     ),
     Rule(
         BackendConnectionError,
@@ -216,6 +260,7 @@ def map_error(label: str, model: str, response: ErrorResponse) -> BackendError:
         facts={
             "label": label,
             "model": model,
+            "status": status,
             "subject": f"“{model}”" if model else "this",
             "quoted": response.quoted,
             "shown_status": f" ({status})" if status else "",
