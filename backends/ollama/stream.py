@@ -13,6 +13,7 @@ from .._remote.json_values import parse_count
 from .._remote.stream_reader import (
     CALLED_TOOL,
     context_warnings,
+    message_texts,
     other_model_warnings,
     was_cut,
 )
@@ -73,7 +74,7 @@ class StreamReader:
         self._host = self._host or remote_host(line)
         told = line.get("message")
         message = cast("Mapping[str, Any]", told) if isinstance(told, dict) else {}
-        text, thinking = _text(message, "content"), _text(message, "thinking")
+        text, thinking = message_texts(message)
         self._called_tool = self._called_tool or bool(message.get("tool_calls"))
         self._count_repeats(text or thinking)
         if not self._begun and text.startswith(" ") and not text.startswith("  "):
@@ -215,11 +216,6 @@ def pull_progress(layers: dict[str, tuple[int, int]], line: Mapping[str, Any]) -
         return Progress("downloading", detail=stage or "looking it up")
     done, whole = (sum(numbers) for numbers in zip(*layers.values(), strict=True))
     return Progress("downloading", done / whole, stage or gigabytes_of(done, whole))
-
-
-def _text(message: Mapping[str, Any], name: str) -> str:
-    value = message.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def _seconds(line: Mapping[str, Any], name: str) -> float | None:
