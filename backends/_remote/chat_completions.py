@@ -44,6 +44,7 @@ from .endpoint import (
     RemoteBackend,
     first_token_timeout,
     retry_once,
+    web_page,
 )
 from .error_response import ErrorResponse
 from .errors import map_error
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
 _STREAM_OPTIONS: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 """Part of every request: stream the answer, and report the token counts at its end."""
 
-_UNUSABLE_STATUSES = frozenset({401, 403, 407, 410, 429, 502, 503, 504})
+_UNUSABLE_STATUSES = frozenset({401, 403, 407, 410, 429, 502, 503, 504, *range(520, 531)})
 """Statuses of a list request that mean that the server is unusable, not that it has no list."""
 
 _MAX_SERVERS = 100
@@ -392,7 +393,9 @@ class ChatCompletions(RemoteBackend):
                 with use_credentials(self.auth_headers(endpoint.key)):
                     # As text: the SDK's own type fails where the list has another shape.
                     text = await client.get(self.models_url(endpoint.url), cast_to=str)
-                listed = clean_json(json.loads(text))
+                if text.lstrip().startswith("<"):
+                    raise web_page(self.label)
+                listed = clean_json(json.loads(text.removeprefix("\ufeff")))
                 models = parse_models(listed)
                 if is_error(listed) and not models:
                     raise self.map_error("", ErrorResponse(None, listed).redacted(endpoint.key))

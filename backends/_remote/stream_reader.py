@@ -18,6 +18,7 @@ from .endpoint import disconnected, other_protocol, web_page
 from .error_response import ErrorResponse
 from .errors import ErrorMapper, content_filter_error, filtered_categories
 from .json_values import parse_count, parse_mapping
+from .message_texts import message_texts
 from .sse import Event
 
 _FINISH_REASONS: dict[str, FinishReason] = {
@@ -333,13 +334,15 @@ def context_warnings(label: str, usage: Usage | None, fewest: int) -> tuple[str,
 
 
 def is_error(value: object) -> bool:
-    """Whether a JSON value is an error: in OpenAI's form, vLLM's older one or FastChat's."""
+    """Whether a JSON value is an error: OpenAI's, an older vLLM's, FastChat's or Cloudflare's."""
     event = parse_mapping(value)
     return bool(
         event.get("error")
         or event.get("object") == "error"
         or event.get("type") == "error"
         or event.get("error_code")
+        or event.get("errors")
+        or event.get("success") is False
     )
 
 

@@ -10,10 +10,10 @@ from .._core.types import Chunk, Progress, Timings, Usage
 from .._local.machine import gigabytes_of
 from .._remote.endpoint import disconnected
 from .._remote.json_values import parse_count
+from .._remote.message_texts import message_texts
 from .._remote.stream_reader import (
     CALLED_TOOL,
     context_warnings,
-    message_texts,
     other_model_warnings,
     was_cut,
 )
