@@ -121,7 +121,7 @@ class StreamReader:
         data = event.data.strip()
         while data.startswith("data:"):  # framed twice, by a proxy
             data = data[5:].lstrip()
-        if data.strip('"').lower() == "[done]":
+        if len(data) < 10 and data.strip('"').lower() == "[done]":
             self.done = True
             return None
         try:
@@ -145,7 +145,8 @@ class StreamReader:
         """The same, of an event that is a JSON object and no error."""
         if not self._served and isinstance(name := event.get("model"), str):
             self._served = name
-        if told := event.get("usage") or parse_mapping(event.get("x_groq")).get("usage"):
+        told = event.get("usage")
+        if told or (told := parse_mapping(event.get("x_groq")).get("usage")):
             self._read_usage(told)
         if told := event.get("timings"):
             self._read_timings(told)
@@ -155,17 +156,19 @@ class StreamReader:
             if event and not (is_beside or isinstance(choices, list)):
                 self._stray = self._stray or json.dumps(event)
             return None
-        choice = next((one for one in map(parse_mapping, choices) if not one.get("index")), None)
-        if choice is None:  # a second answer, which nobody asked for
-            return None
-        if is_error(choice):
+        choice = parse_mapping(choices[0])
+        if choice.get("index"):  # a second answer, which nobody asked for
+            others = (one for one in map(parse_mapping, choices) if not one.get("index"))
+            if (choice := next(others, None)) is None:
+                return None
+        if choice.get("error"):
             raise self._map_error(ErrorResponse(None, _error_body(choice)))
         if told := choice.get("usage"):  # Moonshot's place for it
             self._read_usage(told)
         piece = choice.get("delta") or choice.get("message")
         delta = parse_mapping(piece) or {"content": piece or choice.get("text")}
-        told = (choice.get("finish_reason"), delta.get("finish_reason"), choice.get("stop_reason"))
-        if finish := next(filter(None, told), None):
+        finish = choice.get("finish_reason") or delta.get("finish_reason")
+        if finish or (finish := choice.get("stop_reason")):
             self._read_finish(finish)
         if told := choice.get("content_filter_results"):
             self._filtered += filtered_categories(told)
@@ -174,7 +177,8 @@ class StreamReader:
             self._in_deltas = self._in_deltas or bool(text)
         elif self._in_deltas:
             text = thinking = ""  # the whole answer once more, at the end
-        text, thinking = self._text.feed(text), self._thinking.feed(thinking)
+        text = self._text.feed(text)
+        thinking = self._thinking.feed(thinking)
         if delta.get("tool_calls") or delta.get("function_call"):
             self._called_tool = self.alive = True
         if not self.begun and text.startswith(" ") and not text.startswith("  "):
@@ -336,6 +340,8 @@ def context_warnings(label: str, usage: Usage | None, fewest: int) -> tuple[str,
 def is_error(value: object) -> bool:
     """Whether a JSON value is an error: OpenAI's, an older vLLM's, FastChat's or Cloudflare's."""
     event = parse_mapping(value)
+    if event.get("choices") and not event.get("error"):  # the usual case, without more questions
+        return False
     return bool(
         event.get("error")
         or event.get("object") == "error"
