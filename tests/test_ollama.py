@@ -896,6 +896,12 @@ async def test_an_engine_that_died_is_not_explained_by_what_it_refused_before(
     assert quoted in caught.value.message and "13899" not in str(caught.value)
 
 
+async def test_an_answer_that_was_broken_off_is_no_whole_one(stub: Stub) -> None:
+    stub.on(CHAT, stream(lines(said("Half"), DONE | {"done_reason": "error"})))
+    with pytest.raises(ServerError, match="broke off its answer: it says “error”"):
+        await steps_of(stub)
+
+
 async def test_a_refused_prompt_says_how_long_it_is(stub: Stub) -> None:
     inner = {"code": 400, "type": "exceed_context_size_error", "n_prompt_tokens": 8889}
     text = json.dumps({"error": inner | {"message": "request exceeds", "n_ctx": 4096}})

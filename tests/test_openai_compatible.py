@@ -495,6 +495,15 @@ async def test_a_repeated_key_is_not_shown(stub: Stub, key: str) -> None:
     assert "Bad …!" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "headers", [{"retry_after": "7200"}, {"retry_after": "7200s"}, {"retry_after_ms": "7200000"}]
+)
+async def test_a_wait_in_any_form(stub: Stub, headers: dict[str, str]) -> None:
+    stub.on(CHAT, Reply.of("", 429, **headers))
+    with pytest.raises(RateLimitError, match="Try again in 2 hours"):
+        await steps_of(stub)
+
+
 @pytest.mark.parametrize("wait", ["inf", "1e999", "nan", "Wed, 21 Oct 2015 07:28:00 -0000", "soon"])
 async def test_a_wait_that_is_none(stub: Stub, wait: str) -> None:
     stub.on(CHAT, Reply.of("", 429, retry_after=wait))

@@ -83,12 +83,16 @@ class ErrorResponse:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds to wait, from `Retry-After` (seconds or a date); `None` without a usable one."""
+        """Seconds to wait, from `Retry-After` (seconds or a date) or Azure's in milliseconds.
+
+        `None` without a usable one.
+        """
         value = self.headers.get("retry-after", "").strip()
-        if not value:
+        milliseconds = self.headers.get("retry-after-ms", "").strip()
+        if not value and not milliseconds:
             return None
         try:
-            seconds = float(value)
+            seconds = float(value.removesuffix("s")) if value else float(milliseconds) / 1000
         except ValueError:
             try:
                 at = parsedate_to_datetime(value)

@@ -37,7 +37,7 @@ _FINISH_REASONS: dict[str, FinishReason] = {
     ),
 }
 """Finish reasons that are no plain stop. Others (`stop`, `eos`, `tool_calls` …) are."""
-_BROKEN_OFF = frozenset(
+BROKEN_OFF = frozenset(
     {
         "abort",  # vLLM, when its engine was stopped
         "aborted",
@@ -197,11 +197,8 @@ class StreamReader:
         is_other = self._stray.startswith("{") and not self.begun
         if not self._finish and (is_other or not self.done):
             raise self._ended_early()
-        if self._finish in _BROKEN_OFF:
-            raise ServerError(
-                f"{self._label} broke off its answer: it says “{self._finish}”.",
-                "What came is kept. Press Regenerate.",
-            )
+        if self._finish in BROKEN_OFF:
+            raise broken_off(self._label, self._finish)
         finish = "stop" if self._stop.found else _FINISH_REASONS.get(self._finish, "stop")
         if finish == "content_filter":
             raise content_filter_error(
@@ -276,7 +273,7 @@ class StreamReader:
         asked = self._about.model
         if self._about.listed or not asked:
             return ()
-        return (f"The server does not list “{asked[:100]}”: another model may have answered",)
+        return (f"The server does not list “{asked[:100]}”: another model may have answered.",)
 
     def _parsed_stray(self) -> object:
         try:
@@ -285,11 +282,18 @@ class StreamReader:
             return self._stray
 
 
+def broken_off(label: str, reason: str) -> BackendError:
+    """The error for an answer that ended for one of the reasons in `BROKEN_OFF`."""
+    return ServerError(
+        f"{label} broke off its answer: it says “{reason}”.", "What came is kept. Press Regenerate."
+    )
+
+
 def other_model_warnings(asked: str, served: str) -> tuple[str, ...]:
     """A warning if another model answered; `asked` is empty where names are not compared."""
     if not asked or not served or is_same_model(asked, served):
         return ()
-    return (f"“{served[:100]}” answered, by the server's own word, not “{asked}”",)
+    return (f"“{served[:100]}” answered, by the server's own word, not “{asked[:100]}”.",)
 
 
 def is_same_model(asked: str, served: str) -> bool:
@@ -329,10 +333,10 @@ def context_warnings(label: str, usage: Usage | None, fewest: int) -> tuple[str,
     read, made = (usage.input_tokens or 0, usage.output_tokens or 0) if usage else (0, 0)
     found: list[str] = []
     if was_cut(fewest, read):
-        found.append(f"{label} read only {read:,} tokens of a prompt that has {fewest:,} at least")
+        found.append(f"{label} read only {read:,} tokens of a prompt that has {fewest:,} at least.")
     if read + made > CONTEXT_CAP:
         found.append(
-            f"Longer than {CONTEXT_CAP:,} tokens: do not compare it with engines that stop there"
+            f"Longer than {CONTEXT_CAP:,} tokens: do not compare it with engines that stop there."
         )
     return tuple(found)
 

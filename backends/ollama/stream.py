@@ -12,7 +12,9 @@ from .._remote.endpoint import disconnected
 from .._remote.json_values import parse_count
 from .._remote.message_texts import message_texts
 from .._remote.stream_reader import (
+    BROKEN_OFF,
     CALLED_TOOL,
+    broken_off,
     context_warnings,
     other_model_warnings,
     was_cut,
@@ -118,13 +120,16 @@ class StreamReader:
         if last is None and self._repeats < _REPEATS:
             raise disconnected(LABEL) if self._begun else _ended_before_it_began()
         last, stopped = last or {}, last is None
+        reason = str(last.get("done_reason"))
+        if reason in BROKEN_OFF:
+            raise broken_off(LABEL, reason)
         weights = f"{about.quantisation} weights" if about.quantisation else ""
         answered = f"answered at {self._host}" if self._host else ""
-        nothing = _DONE_NOTES.get(str(last.get("done_reason")), "")
+        nothing = _DONE_NOTES.get(reason, "")
         tool = CALLED_TOOL if self._called_tool else ""
         return Chunk(
             at=time.monotonic(),
-            finish_reason="length" if last.get("done_reason") == "length" else "stop",
+            finish_reason="length" if reason == "length" else "stop",
             usage=None if stopped else self.usage,
             timings=Timings(
                 queued=self._queued_seconds(),
