@@ -16,9 +16,11 @@ from ._core.errors import BackendError, ModelNotFoundError, RetiredError, Server
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from ._remote.base_url import normalize_url
 from ._remote.chat_completions import ChatCompletions, ChatRequest
-from ._remote.endpoint import Endpoint, silence_timeout, timed_out
+from ._remote.endpoint import Endpoint
 from ._remote.error_response import ErrorResponse
+from ._remote.failures import timed_out
 from ._remote.model_list import ListedModel
+from ._remote.timeouts import silence_timeout
 
 if TYPE_CHECKING:
     import openai

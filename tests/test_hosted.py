@@ -28,7 +28,7 @@ from backends import (
     Usage,
 )
 from backends import nvidia_nim as nim
-from backends._remote import endpoint
+from backends._remote import endpoint, retry
 from playground import health
 from playground.budget import Budget
 from playground.health import HealthMonitor
@@ -97,7 +97,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     NIM.probe_results.clear()
     monkeypatch.setattr(nim, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr(endpoint.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(retry.random, "uniform", lambda low, high: 0.0)
 
 
 @pytest.fixture

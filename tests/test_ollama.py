@@ -39,7 +39,7 @@ from backends import (
     TextPart,
     Usage,
 )
-from backends._remote import endpoint
+from backends._remote import retry
 from backends.ollama.turns import Turn, Turns
 from playground.answer import Request
 from playground.compare import complete
@@ -86,7 +86,7 @@ async def stub() -> AsyncGenerator[Stub, None]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a retry, and none finds an Ollama of this machine."""
-    monkeypatch.setattr(endpoint.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(retry.random, "uniform", lambda low, high: 0.0)
     for variable in ("OLLAMA_HOST", "OLLAMA_API_KEY"):
         monkeypatch.delenv(variable, raising=False)
 
@@ -1025,7 +1025,7 @@ async def test_it_waits_as_long_as_the_server_asks(
     async def sleep(seconds: float) -> None:
         slept.extend([seconds] if seconds else [])
 
-    monkeypatch.setattr(endpoint, "sleep", sleep)
+    monkeypatch.setattr(retry, "sleep", sleep)
     stub.on(CHAT, Reply.of("", 429, retry_after="2"), stream(lines(said("Now"), DONE)))
     steps = [step for step in await steps_of(stub) if isinstance(step, Progress)]
     waits = [step.detail for step in steps if step.stage == "retrying"]

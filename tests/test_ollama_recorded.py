@@ -18,7 +18,7 @@ from backends import (
     Progress,
     ServerError,
 )
-from backends._remote import endpoint
+from backends._remote import retry
 from playground.answer import AnswerSnapshot, Request
 from playground.compare import complete
 from tests.recordings import exchanges, play
@@ -32,7 +32,7 @@ LONG = " ".join(f"word{n}" for n in range(3000))
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a retry."""
-    monkeypatch.setattr(endpoint.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(retry.random, "uniform", lambda low, high: 0.0)
 
 
 async def ask(stub: Stub, model: str = "phi3.5", prompt: str = "What is Ollama?") -> AnswerSnapshot:

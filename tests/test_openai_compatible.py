@@ -34,7 +34,8 @@ from backends import (
     TextPart,
     Usage,
 )
-from backends._remote import endpoint
+from backends._remote import retry
+from backends._remote.base_url import normalize_url
 from playground import compare
 from playground.answer import Request
 from tests.stub import Reply, Stub, delta, sse, usage
@@ -50,7 +51,7 @@ PLAIN = GenerationParams()
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a retry."""
-    monkeypatch.setattr(endpoint.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(retry.random, "uniform", lambda low, high: 0.0)
 
 
 def stream(*pieces: bytes | asyncio.Event, cut: bool = False, **headers: str) -> Reply:
@@ -615,8 +616,8 @@ async def test_nobody_there() -> None:
 
 async def test_a_silent_server(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     # Longer than a busy machine needs to bring "Half" here.
-    monkeypatch.setattr("backends._remote.endpoint.first_token_timeout", lambda: 0.5)
-    monkeypatch.setattr("backends._remote.endpoint.silence_timeout", lambda: 0.5)
+    monkeypatch.setattr("backends._remote.patience.first_token_timeout", lambda: 0.5)
+    monkeypatch.setattr("backends._remote.patience.silence_timeout", lambda: 0.5)
     never = asyncio.Event()
     stub.on(CHAT, stream(never), stream(sse(delta("Half"), done=False), never))
     with pytest.raises(BackendTimeoutError, match="did not begin to answer"):
@@ -651,7 +652,7 @@ async def test_the_wait_is_shown(stub: Stub, monkeypatch: pytest.MonkeyPatch) ->
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(endpoint, "sleep", sleep)
+    monkeypatch.setattr(retry, "sleep", sleep)
     stub.on(CHAT, Reply.of("", 429, retry_after="3"), stream(sse(delta("Now", "stop"))))
     waits = [step for step in await steps_of(stub) if isinstance(step, Progress)]
     assert [(wait.stage, wait.detail) for wait in waits] == [
@@ -685,7 +686,7 @@ async def test_a_busy_server_says_how_long_in_any_refusal(
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(endpoint, "sleep", sleep)
+    monkeypatch.setattr(retry, "sleep", sleep)
     stub.on(CHAT, Reply.of("", 503, retry_after="2"), stream(sse(delta("Now", "stop"))))
     await steps_of(stub)
     assert slept == [1.0, 1.0]
@@ -763,7 +764,7 @@ def test_any_split_gives_the_same_text(texts: list[str], cuts: list[int], crlf: 
     ],
 )
 def test_addresses_as_people_type_them(typed: str, url: str) -> None:
-    assert endpoint.normalize_url(typed, "/v1") == url
+    assert normalize_url(typed, "/v1") == url
 
 
 @pytest.mark.parametrize(
@@ -782,7 +783,7 @@ def test_addresses_as_people_type_them(typed: str, url: str) -> None:
 )
 def test_what_is_no_address(typed: str) -> None:
     with pytest.raises(BadRequestError) as caught:
-        endpoint.normalize_url(typed, "/v1")
+        normalize_url(typed, "/v1")
     assert "secret" not in str(caught.value)
 
 

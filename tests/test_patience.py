@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from backends import BackendTimeoutError
-from backends._remote.endpoint import Patience
+from backends._remote.patience import Patience
 
 LONG, SHORT = 1000.0, 0.01
 """Seconds that no test lasts, and seconds that are over at once."""

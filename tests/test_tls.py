@@ -18,7 +18,7 @@ from backends import (
     GenerationParams,
     Message,
 )
-from backends._remote import endpoint
+from backends._remote import retry
 from tests.stub import Reply, Stub, delta, sse
 
 TLS = Path(__file__).parent / "data" / "tls"
@@ -35,7 +35,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    monkeypatch.setattr(endpoint.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(retry.random, "uniform", lambda low, high: 0.0)
 
 
 @asynccontextmanager

@@ -37,19 +37,14 @@ from .._core.types import (
 )
 from .._core.unicode import clean_json
 from .._snippets import KEY_PLACEHOLDER, Source, picture_files, quoted, render, replaced, with_key
-from .endpoint import (
-    CONNECT_TIMEOUT,
-    Endpoint,
-    Patience,
-    RemoteBackend,
-    first_token_timeout,
-    retry_once,
-    web_page,
-)
+from .endpoint import Endpoint, RemoteBackend
 from .error_response import ErrorResponse
 from .errors import map_error
+from .failures import web_page
 from .http import ClientCache, use_credentials
 from .model_list import ListedModel, parse_models
+from .patience import Patience
+from .retry import retry_once
 from .sse import EventDecoder
 from .stream_reader import (
     Circumstances,
@@ -58,6 +53,7 @@ from .stream_reader import (
     is_error,
     is_same_model,
 )
+from .timeouts import CONNECT_TIMEOUT, first_token_timeout
 
 if TYPE_CHECKING:
     import openai

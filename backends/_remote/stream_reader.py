@@ -14,9 +14,9 @@ from .._core.errors import BackendConnectionError, BackendError, ServerError
 from .._core.stop import StopStrings
 from .._core.types import Chunk, FinishReason, Progress, Timings, Usage
 from .._core.unicode import SurrogateJoiner
-from .endpoint import disconnected, other_protocol, web_page
 from .error_response import ErrorResponse
 from .errors import ErrorMapper, content_filter_error, filtered_categories
+from .failures import disconnected, other_protocol, web_page
 from .json_values import parse_count, parse_mapping
 from .message_texts import message_texts
 from .sse import Event

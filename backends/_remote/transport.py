@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from .._core.errors import BackendConnectionError, BackendError, ServerError
-from .endpoint import connection_failed, disconnected, timed_out
+from .failures import connection_failed, disconnected, timed_out
 from .http import sent_headers
 
 TLS_GREETING = 1.0

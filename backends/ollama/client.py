@@ -9,10 +9,13 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any
 
 from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
-from .._remote.endpoint import CONNECT_TIMEOUT, Endpoint, Patience, silence_timeout, web_page
+from .._remote.endpoint import Endpoint
 from .._remote.error_response import ErrorResponse
+from .._remote.failures import web_page
 from .._remote.http import ClientCache, use_credentials
 from .._remote.ndjson import ObjectDecoder, parse_object
+from .._remote.patience import Patience
+from .._remote.timeouts import CONNECT_TIMEOUT, silence_timeout
 from .errors import LABEL, map_response, unreadable
 from .models import InstalledModel, ModelDetails
 from .turns import Turns

@@ -8,7 +8,7 @@ from typing import Any, cast
 from .._core.errors import BackendConnectionError, BackendError
 from .._core.types import Chunk, Progress, Timings, Usage
 from .._local.machine import gigabytes_of
-from .._remote.endpoint import disconnected
+from .._remote.failures import disconnected
 from .._remote.json_values import parse_count
 from .._remote.message_texts import message_texts
 from .._remote.stream_reader import (

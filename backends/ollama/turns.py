@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .._core.types import Progress
-from .._remote.endpoint import Patience
+from .._remote.patience import Patience
 
 
 class Turn:

@@ -1,0 +1,77 @@
+"""Errors of requests that got no answer, or not a whole one."""
+
+from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
+from .timeouts import CONNECT_TIMEOUT, SILENCE_TIMEOUT_ENV, first_token_timeout, silence_timeout
+
+_CLOSED_ERRORS = frozenset({"ReadError", "WriteError", "RemoteProtocolError"})
+"""Exceptions of HTTP clients on a kept connection that the server has just closed."""
+
+
+def connection_failed(
+    label: str, url: str, cause: BaseException | None = None, pictures: int = 0
+) -> BackendError:
+    """The error for a request without any response; `cause` is the HTTP client's exception.
+
+    `pictures` is their number in the request: some servers close the connection on a request that
+    is too large.
+    """
+    closed = type(cause).__name__ in _CLOSED_ERRORS
+    if closed and pictures:
+        return BackendConnectionError(
+            f"{label} hung up while it was sent "
+            f"{'a picture' if pictures == 1 else f'{pictures} pictures'}.",
+            "They may be too large for it: send fewer or smaller ones. Or it has stopped: is it "
+            f"still there, at {url}?",
+            closed=True,
+        )
+    return BackendConnectionError(
+        f"{label} cannot be reached at {url}.",
+        "Start it there, or check the address.",
+        closed=closed,
+    )
+
+
+def disconnected(label: str) -> BackendError:
+    """The error for a connection that ended before the answer did."""
+    return BackendConnectionError(
+        f"{label} hung up in the middle of its answer.", "What came is kept. Press Regenerate."
+    )
+
+
+def web_page(label: str) -> BackendError:
+    """The error for a web page in the place of an answer."""
+    return BackendConnectionError(
+        f"{label} sent a web page instead of an answer.",
+        "Is the address right? Or does a page want you to sign in first?",
+    )
+
+
+def other_protocol(label: str) -> BackendError:
+    """The error for an answer in the form of another protocol than the one that was asked for."""
+    return BackendConnectionError(
+        f"{label} answered in a form that is not the one of this kind of server.",
+        "Is the address right? An OpenAI-compatible one mostly ends in /v1; Ollama has a field of "
+        "its own on the Models tab.",
+        reason="other_protocol",
+    )
+
+
+def timed_out(
+    label: str, connecting: bool, begun: bool, read_timeout: float | None = None
+) -> BackendError:
+    """The error for a timeout: while connecting, before the first token, or after it (`begun`).
+
+    `read_timeout` is the limit in seconds, if it was not the usual one.
+    """
+    if connecting:
+        return BackendTimeoutError(
+            f"{label} could not be reached within {CONNECT_TIMEOUT:.0f} s.",
+            "Start it there, or check the address.",
+        )
+    what = "fell silent" if begun else "did not begin to answer"
+    limit = read_timeout or (silence_timeout() if begun else first_token_timeout())
+    return BackendTimeoutError(
+        f"{label} {what} for {limit:.0f} s.",
+        f"Try again. Whoever runs this page can allow more time ({SILENCE_TIMEOUT_ENV}, "
+        "in seconds).",
+    )
