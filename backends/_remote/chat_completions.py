@@ -37,6 +37,7 @@ from .._core.types import (
 )
 from .._core.unicode import clean_json
 from .._snippets import KEY_PLACEHOLDER, Source, picture_files, quoted, render, replaced, with_key
+from .answer_warnings import fewest_tokens, is_same_model
 from .endpoint import Endpoint, RemoteBackend
 from .error_response import ErrorResponse
 from .errors import map_error
@@ -46,13 +47,7 @@ from .model_list import ListedModel, parse_models
 from .patience import Patience
 from .retry import retry_once
 from .sse import EventDecoder
-from .stream_reader import (
-    Circumstances,
-    StreamReader,
-    fewest_tokens,
-    is_error,
-    is_same_model,
-)
+from .stream_reader import Circumstances, StreamReader, is_error
 from .timeouts import CONNECT_TIMEOUT, first_token_timeout
 
 if TYPE_CHECKING:

@@ -1,6 +1,11 @@
 """Errors of requests that got no answer, or not a whole one."""
 
-from .._core.errors import BackendConnectionError, BackendError, BackendTimeoutError
+from .._core.errors import (
+    BackendConnectionError,
+    BackendError,
+    BackendTimeoutError,
+    ServerError,
+)
 from .timeouts import CONNECT_TIMEOUT, SILENCE_TIMEOUT_ENV, first_token_timeout, silence_timeout
 
 _CLOSED_ERRORS = frozenset({"ReadError", "WriteError", "RemoteProtocolError"})
@@ -74,4 +79,33 @@ def timed_out(
         f"{label} {what} for {limit:.0f} s.",
         f"Try again. Whoever runs this page can allow more time ({SILENCE_TIMEOUT_ENV}, "
         "in seconds).",
+    )
+
+
+BROKEN_OFF = frozenset(
+    {
+        "abort",  # vLLM, when its engine was stopped
+        "aborted",
+        "cancelled",
+        "canceled",
+        "error",
+        "failed",
+        "engine_overloaded",  # Moonshot
+        "insufficient_system_resource",  # DeepSeek
+        "network_error",
+        "server_error",
+        "timeout",
+    }
+)
+"""Finish reasons of answers that were not ended by the model or by a limit."""
+_END_EVENTS = frozenset({"done", "end"})
+"""Names of the last event where it is no `[DONE]`."""
+_BESIDE_TEXT = frozenset({"usage", "timings"})
+"""What an event without text may hold, and is no other protocol's for that."""
+
+
+def broken_off(label: str, reason: str) -> BackendError:
+    """The error for an answer that ended for one of the reasons in `BROKEN_OFF`."""
+    return ServerError(
+        f"{label} broke off its answer: it says “{reason}”.", "What came is kept. Press Regenerate."
     )

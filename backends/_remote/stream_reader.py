@@ -2,21 +2,19 @@
 
 import json
 import math
-import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from dataclasses import dataclass
 from typing import Any, cast
 
-from .._core.backend import CONTEXT_CAP
-from .._core.errors import BackendConnectionError, BackendError, ServerError
+from .._core.errors import BackendConnectionError, BackendError
 from .._core.stop import StopStrings
 from .._core.types import Chunk, FinishReason, Progress, Timings, Usage
 from .._core.unicode import SurrogateJoiner
+from .answer_warnings import context_warnings, other_model_warnings
 from .error_response import ErrorResponse
 from .errors import ErrorMapper, content_filter_error, filtered_categories
-from .failures import disconnected, other_protocol, web_page
+from .failures import BROKEN_OFF, broken_off, disconnected, other_protocol, web_page
 from .json_values import parse_count, parse_mapping
 from .message_texts import message_texts
 from .sse import Event
@@ -37,30 +35,12 @@ _FINISH_REASONS: dict[str, FinishReason] = {
     ),
 }
 """Finish reasons that are no plain stop. Others (`stop`, `eos`, `tool_calls` …) are."""
-BROKEN_OFF = frozenset(
-    {
-        "abort",  # vLLM, when its engine was stopped
-        "aborted",
-        "cancelled",
-        "canceled",
-        "error",
-        "failed",
-        "engine_overloaded",  # Moonshot
-        "insufficient_system_resource",  # DeepSeek
-        "network_error",
-        "server_error",
-        "timeout",
-    }
-)
-"""Finish reasons of answers that were not ended by the model or by a limit."""
+CALLED_TOOL = "it called a tool"
+"""The note of an answer that calls a tool, which nobody offered."""
 _END_EVENTS = frozenset({"done", "end"})
 """Names of the last event where it is no `[DONE]`."""
 _BESIDE_TEXT = frozenset({"usage", "timings"})
 """What an event without text may hold, and is no other protocol's for that."""
-CALLED_TOOL = "it called a tool"
-"""The note of an answer that calls a tool, which nobody offered."""
-_SAME_MODEL = re.compile(r"[-_:@/ ]|\.(?!\d)")
-"""Before what a longer name of the same model goes on: a date, a quantisation, a tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +78,8 @@ class StreamReader:
         self._stop = StopStrings(about.stop)
         self._finish = ""
         self._usage: Usage | None = None
-        self._timings = Timings()
+        self._clock: object = None
+        """llama.cpp's own, as it last came: with each event or the last one, as it was asked."""
         self._filtered: tuple[str, ...] = ()
         self._served = ""
         self._called_tool = self._in_deltas = False
@@ -148,8 +129,7 @@ class StreamReader:
         told = event.get("usage")
         if told or (told := parse_mapping(event.get("x_groq")).get("usage")):
             self._read_usage(told)
-        if told := event.get("timings"):
-            self._read_timings(told)
+        self._clock = event.get("timings") or self._clock
         choices = event.get("choices")
         if not isinstance(choices, list) or not choices:
             is_beside = event.keys() & _BESIDE_TEXT or event.get("type") == "ping"
@@ -212,10 +192,10 @@ class StreamReader:
             at=time.monotonic(),
             finish_reason=finish,
             usage=self._usage,
-            timings=replace(self._timings, device=self._device),
+            timings=self._timings(),
             notes=(CALLED_TOOL,) if self._called_tool else (),
             warnings=(
-                *(other_model_warnings(about.model, self._served) or self._unlisted_warnings()),
+                *other_model_warnings(about.model, self._served, about.listed),
                 *context_warnings(self._label, self._usage, about.fewest_tokens),
             ),
         )
@@ -245,11 +225,10 @@ class StreamReader:
                 self._about.context,
             )
 
-    def _read_timings(self, told: object) -> None:
-        """llama.cpp's own clock: in each event or in the last one, as its server was asked."""
-        timings = parse_mapping(told)
-        prefill, decode = (_seconds(timings.get(name)) for name in ("prompt_ms", "predicted_ms"))
-        self._timings = replace(self._timings, prefill=prefill, decode=decode)
+    def _timings(self) -> Timings:
+        clock = parse_mapping(self._clock)
+        prefill, decode = (_seconds(clock.get(name)) for name in ("prompt_ms", "predicted_ms"))
+        return Timings(prefill=prefill, decode=decode, device=self._device)
 
     def _ended_early(self) -> BackendError:
         if self.begun:
@@ -268,77 +247,11 @@ class StreamReader:
             "--interrupt_requests false).",
         )
 
-    def _unlisted_warnings(self) -> tuple[str, ...]:
-        """A warning if the server, which repeats any name, may have answered by another model."""
-        asked = self._about.model
-        if self._about.listed or not asked:
-            return ()
-        return (f"The server does not list “{asked[:100]}”: another model may have answered.",)
-
     def _parsed_stray(self) -> object:
         try:
             return json.loads(self._stray)
         except (ValueError, RecursionError):
             return self._stray
-
-
-def broken_off(label: str, reason: str) -> BackendError:
-    """The error for an answer that ended for one of the reasons in `BROKEN_OFF`."""
-    return ServerError(
-        f"{label} broke off its answer: it says “{reason}”.", "What came is kept. Press Regenerate."
-    )
-
-
-def other_model_warnings(asked: str, served: str) -> tuple[str, ...]:
-    """A warning if another model answered; `asked` is empty where names are not compared."""
-    if not asked or not served or is_same_model(asked, served):
-        return ()
-    return (f"“{served[:100]}” answered, by the server's own word, not “{asked[:100]}”.",)
-
-
-def is_same_model(asked: str, served: str) -> bool:
-    """Whether two names may be those of one model: one is the other with a tag, date or folder."""
-    one, other = sorted((_plain(asked), _plain(served)), key=len)
-    if not one:
-        return True
-    return other.startswith(one) and (
-        len(one) == len(other) or bool(_SAME_MODEL.match(other, len(one)))
-    )
-
-
-def _plain(name: str) -> str:
-    name = PurePosixPath(name.strip().casefold().replace("\\", "/")).name
-    return name.removesuffix(".gguf").removesuffix(":latest")
-
-
-_LEAST_READ = 256
-"""Fewer tokens are no context that anything was cut to: some servers report 0, or count anew."""
-
-
-def fewest_tokens(text: str) -> int:
-    """How many tokens a text has at least: its words, or half of its Chinese characters."""
-    return len(text.split()) + sum(char > "\u2e7f" for char in text) // 2
-
-
-def was_cut(fewest: int, read: int) -> bool:
-    """Whether a server that read so many tokens cannot have read the whole prompt."""
-    return _LEAST_READ <= read < fewest
-
-
-def context_warnings(label: str, usage: Usage | None, fewest: int) -> tuple[str, ...]:
-    """Warnings if a prompt was cut in silence, or an answer went beyond what other engines take.
-
-    `fewest` is how many tokens the prompt has at least.
-    """
-    read, made = (usage.input_tokens or 0, usage.output_tokens or 0) if usage else (0, 0)
-    found: list[str] = []
-    if was_cut(fewest, read):
-        found.append(f"{label} read only {read:,} tokens of a prompt that has {fewest:,} at least.")
-    if read + made > CONTEXT_CAP:
-        found.append(
-            f"Longer than {CONTEXT_CAP:,} tokens: do not compare it with engines that stop there."
-        )
-    return tuple(found)
 
 
 def is_error(value: object) -> bool:

@@ -29,11 +29,11 @@ from .._core.errors import (
 from .._core.pasted import clean_pasted
 from .._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from .._local.machine import gigabytes
+from .._remote.answer_warnings import fewest_tokens
 from .._remote.base_url import normalize_url
 from .._remote.endpoint import Endpoint, RemoteBackend
 from .._remote.patience import Patience
 from .._remote.retry import StreamItem, retry_once
-from .._remote.stream_reader import fewest_tokens
 from .._remote.timeouts import first_token_timeout
 from .._snippets import KEY_PLACEHOLDER, picture_files, render, replaced, with_key
 from .client import FACTS_TIMEOUT, Server, Servers, auth_headers, load_timeout

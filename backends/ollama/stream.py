@@ -8,17 +8,11 @@ from typing import Any, cast
 from .._core.errors import BackendConnectionError, BackendError
 from .._core.types import Chunk, Progress, Timings, Usage
 from .._local.machine import gigabytes_of
-from .._remote.failures import disconnected
+from .._remote.answer_warnings import context_warnings, other_model_warnings, was_cut
+from .._remote.failures import BROKEN_OFF, broken_off, disconnected
 from .._remote.json_values import parse_count
 from .._remote.message_texts import message_texts
-from .._remote.stream_reader import (
-    BROKEN_OFF,
-    CALLED_TOOL,
-    broken_off,
-    context_warnings,
-    other_model_warnings,
-    was_cut,
-)
+from .._remote.stream_reader import CALLED_TOOL
 from .errors import LABEL
 from .models import LoadedModel, remote_host
 
