@@ -4,7 +4,7 @@ import asyncio
 import gc
 import math
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
@@ -20,6 +20,12 @@ async def pieces(*given: str) -> AsyncGenerator[str, None]:
     for piece in given:
         yield piece
     await asyncio.Event().wait()
+
+
+async def next_of(patience: Patience, source: AsyncIterator[str]) -> str | None:
+    """`Patience.next`, which fails where it would wait for ever."""
+    async with asyncio.timeout(LONG / 50):
+        return await patience.next(source)
 
 
 async def ended(*given: str) -> AsyncGenerator[str, None]:
@@ -39,7 +45,7 @@ async def test_the_first_text_and_the_next_have_limits_of_their_own() -> None:
     assert await patience.next(source) == "a"
     patience.renew()
     with pytest.raises(BackendTimeoutError, match="silent"):
-        await patience.next(source)
+        await next_of(patience, source)
 
 
 async def test_what_is_no_text_does_not_lengthen_the_wait() -> None:
@@ -59,13 +65,13 @@ async def test_an_answer_has_an_end() -> None:
     assert await patience.next(source) == "a"
     patience.renew()
     with pytest.raises(BackendTimeoutError, match="has been answering"):
-        await patience.next(source)
+        await next_of(patience, source)
 
 
 async def test_a_place_in_line_is_waited_for_without_a_limit() -> None:
     patience = Patience("It", first=LONG)
     patience.restart(math.inf)
-    waiting = asyncio.create_task(patience.next(pieces()))
+    waiting = asyncio.create_task(next_of(patience, pieces()))
     await asyncio.sleep(0)
     patience.restart(SHORT)  # its turn has come
     with pytest.raises(BackendTimeoutError, match="did not begin to answer"):
