@@ -1,15 +1,18 @@
 // Pictures for the next prompt: how they are added, and the tray in which they lie.
-phi.parts.push(({ part, root, isShown }) => {
+phi.parts.push(({ name, part, root, isShown }) => {
+  if (name !== "vision") return;
   // Pictures come from the button, or are dropped anywhere on the view, or pasted.
-  if (part("add")) {
+  {
+    // Looked for each time: Gradio may have drawn the button anew, or not yet.
+    const input = () => part("add")?.parentElement.querySelector("input[type=file]");
     const add = (files) => {
-      // Looked for each time: Gradio may have drawn the button anew.
-      const input = part("add")?.parentElement.querySelector("input[type=file]");
-      if (!input || !files.length || !isShown()) return false;
+      if (!files.length || !isShown()) return false;
       const given = new DataTransfer();
       [...files].forEach((file) => given.items.add(file));
-      input.files = given.files;
-      input.dispatchEvent(new Event("change", { bubbles: true }));
+      phi.when(input, () => {
+        input().files = given.files;
+        input().dispatchEvent(new Event("change", { bubbles: true }));
+      });
       return true;
     };
     document.addEventListener("paste", (event) => {
@@ -34,8 +37,8 @@ phi.parts.push(({ part, root, isShown }) => {
 
   // The strip is drawn anew at every change: what was open stays open, the keyboard stays with
   // its picture, and who cannot see it hears what is there.
-  const strip = part("strip");
-  if (strip) {
+  phi.when(() => part("strip"), () => {
+    const strip = part("strip");
     let unfolded = false, moved = null, heard = "";
     strip.addEventListener("click", (event) => {
       if (event.target.closest("summary")) unfolded = !strip.querySelector("details").open;
@@ -56,5 +59,5 @@ phi.parts.push(({ part, root, isShown }) => {
       (own.find((one) => one.dataset.act === moved.act) || own[0] || strip.querySelector("[data-act]") || part("add"))?.focus();
       moved = null;
     }).observe(strip, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["open"] });
-  }
+  });
 });
