@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Literal
 
 from backends import (
@@ -29,6 +30,10 @@ Signal = Callable[[bool], None]
 """Called at every change; with True if the change should be shown at once."""
 
 
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request for one answer: backend, model, conversation and parameters."""
@@ -39,6 +44,8 @@ class Request:
     params: GenerationParams = field(default_factory=GenerationParams)
     connection: Connection | None = None
     visitor: Visitor = field(default_factory=Visitor)
+    asked_at: str = field(default_factory=_now)
+    """When, in ISO 8601 and UTC."""
 
     def without_key(self) -> "Request":
         """The request with its key replaced by `hidden`, to be kept."""

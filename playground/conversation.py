@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from backends import GenerationParams, ImagePart, Message, Part, TextPart
 
-from .answer import AnswerSnapshot, AnswerState
+from .answer import AnswerSnapshot, AnswerState, Request
 from .clock import TokenSource
 from .examples import answer_language
 from .languages import NOTHING_EXPECTED, Expectation, Verdict, detect, expect
@@ -27,7 +27,11 @@ MAX_NAME = 200
 
 Sentence = Annotated[str, Field(max_length=400)]
 
-SIDES = ("left", "right")
+LETTERS = ("A", "B", "C", "D")
+"""The sides of a comparison, as they are called on the page and in exports: at most so many."""
+MAX_SIDES = len(LETTERS)
+MAX_VERSIONS = 8
+"""Answers of one side to one prompt that are kept."""
 
 _TAG = re.compile(r"<\|image_(\d+)\|>\n?")
 """Placeholder of Phi-3-vision for a picture, as in the course's own prompts."""
@@ -92,6 +96,14 @@ class AnswerRecord(_Record):
     """Remarks for the reader, a few words each: `Q4_0 weights`."""
     warnings: tuple[Sentence, ...] = Field(default=(), max_length=20)
     """Warnings for the reader, a sentence each: that something was left out."""
+    backend_id: str = Field(default="", max_length=MAX_NAME)
+    model_id: str = Field(default="", max_length=MAX_NAME)
+    """The model's name at its backend, as it was asked for."""
+    params: GenerationParams | None = None
+    """The settings that were sent, without those that the backend does not take; `None` in a record
+    of an earlier version."""
+    asked_at: str = Field(default="", max_length=40)
+    """When, in ISO 8601 and UTC."""
     routing: Annotated[Routing | None, BeforeValidator(_only_routing)] = Field(
         default=None, exclude=True
     )
@@ -109,8 +121,9 @@ class AnswerRecord(_Record):
         model: str,
         backend: str,
         expected: Expectation = NOTHING_EXPECTED,
+        request: Request | None = None,
     ) -> "AnswerRecord":
-        """Make the record of an answer that has ended."""
+        """Make the record of an answer that has ended, and of what it was asked with."""
         clock, usage = snapshot.clock, snapshot.usage
         language, adherence = await in_media_thread(_judge, snapshot.text, expected)
         return cls(
@@ -146,6 +159,10 @@ class AnswerRecord(_Record):
             notes=tuple(valid_unicode(note)[:400] for note in snapshot.notes[:20]),
             warnings=tuple(valid_unicode(warning)[:400] for warning in snapshot.warnings[:20]),
             routing=snapshot.routing,
+            backend_id=request.backend.id[:MAX_NAME] if request else "",
+            model_id=request.model[:MAX_NAME] if request else "",
+            params=request.backend.sent_params(request.params) if request else None,
+            asked_at=request.asked_at if request else "",
         )
 
 
@@ -153,6 +170,13 @@ def _judge(answer: str, expected: Expectation) -> tuple[str | None, Verdict]:
     """The language of an answer, and whether it is the expected one."""
     language = detect(answer)
     return language.code if language else None, expected.judge(answer)
+
+
+Versions = tuple[AnswerRecord, ...]
+
+
+def _unrouted(record: AnswerRecord) -> AnswerRecord:
+    return record.model_copy(update={"routing": None}) if record.routing else record
 
 
 class Turn(_Record):
@@ -166,7 +190,11 @@ class Turn(_Record):
     demanded: str | None = Field(default=None, max_length=10)
     """The code of the language that the answer was asked to be in, by the prompt, its example or
     the system prompt; `None` if by none."""
-    answers: tuple[AnswerRecord | None, AnswerRecord | None] = (None, None)
+    answers: tuple[AnswerRecord | None, ...] = Field(default=(), max_length=MAX_SIDES)
+    """By side; there may be fewer than there are sides."""
+    versions: tuple[Versions, ...] = Field(default=(), max_length=MAX_SIDES)
+    """By side: all its answers in order of time, that of `answers` among them. Empty where there
+    was only one."""
 
     @property
     def answered(self) -> bool:
@@ -191,18 +219,59 @@ class Turn(_Record):
 
     def without_routing(self) -> "Turn":
         """The turn without the routings of its answers."""
-        if not any(record and record.routing for record in self.answers):
+        every = (*self.answers, *(record for kept in self.versions for record in kept))
+        if not any(record and record.routing for record in every):
             return self
-        answers = (
-            record and record.model_copy(update={"routing": None}) for record in self.answers
-        )
-        return self.model_copy(update={"answers": tuple(answers)})
+        answers = (record and _unrouted(record) for record in self.answers)
+        versions = (tuple(map(_unrouted, kept)) for kept in self.versions)
+        return self.model_copy(update={"answers": tuple(answers), "versions": tuple(versions)})
 
-    def with_answer(self, side: int, record: AnswerRecord | None) -> "Turn":
-        """The turn with the answer of one side replaced."""
-        answers = list(self.answers)
-        answers[side] = record
-        return self.model_copy(update={"answers": tuple(answers)})
+    def answer(self, side: int) -> AnswerRecord | None:
+        """The answer of a side that is shown, and that its model is told of in later turns."""
+        return self.answers[side] if side < len(self.answers) else None
+
+    def versions_of(self, side: int) -> Versions:
+        """All answers of a side, in order of time."""
+        if side < len(self.versions) and self.versions[side]:
+            return self.versions[side]
+        return (record,) if (record := self.answer(side)) else ()
+
+    def asked_again(self, side: int) -> "Turn":
+        """The turn while a side is asked: without its answer, which is kept as a version."""
+        kept = tuple(record for record in self.versions_of(side) if record.text)
+        return self._with(side, None, kept[-MAX_VERSIONS + 1 :])
+
+    def with_answer(self, side: int, record: AnswerRecord) -> "Turn":
+        """The turn with an answer of one side, beside its earlier versions.
+
+        One without any text does not replace an earlier one.
+        """
+        earlier = self.versions_of(side) if self.answer(side) is None else ()
+        if earlier and not record.text:
+            return self._with(side, earlier[-1], earlier if len(earlier) > 1 else ())
+        return self._with(side, record, (*earlier, record) if earlier else ())
+
+    def with_version(self, side: int, index: int) -> "Turn":
+        """The turn with another version of a side's answer shown."""
+        versions = self.versions_of(side)
+        return self._with(side, versions[index], versions)
+
+    def without_side(self, side: int) -> "Turn":
+        """The turn without one side; those behind it move up."""
+        return self.model_copy(
+            update={
+                "answers": self.answers[:side] + self.answers[side + 1 :],
+                "versions": self.versions[:side] + self.versions[side + 1 :],
+            }
+        )
+
+    def _with(self, side: int, record: AnswerRecord | None, versions: Versions) -> "Turn":
+        answers = [*self.answers, *(None,) * (side + 1 - len(self.answers))]
+        kept = [*self.versions, *((),) * (len(answers) - len(self.versions))]
+        answers[side], kept[side] = record, versions
+        return self.model_copy(
+            update={"answers": tuple(answers), "versions": tuple(kept) if any(kept) else ()}
+        )
 
 
 class Conversation(_Record):
@@ -236,9 +305,30 @@ class Conversation(_Record):
         return self.turns[-1] if self.turns else None
 
     def with_answer(self, side: int, record: AnswerRecord) -> "Conversation":
-        """The conversation with the answer of one side to its last turn replaced."""
+        """The conversation with an answer of one side to its last turn."""
         *earlier, last = self.turns
         return self.model_copy(update={"turns": (*earlier, last.with_answer(side, record))})
+
+    def with_version(self, turn: int, side: int, index: int) -> "Conversation":
+        """The conversation with another version of an answer shown."""
+        return self._replacing(turn, self.turns[turn].with_version(side, index))
+
+    def with_answer_everywhere(self, turn: int, side: int, sides: int) -> "Conversation":
+        """The conversation with a side's answer to a turn given to all sides, as a new version."""
+        chosen, shared = self.turns[turn].answer(side), self.turns[turn]
+        for other in range(sides if chosen else 0):
+            if other != side and chosen:
+                shared = shared.asked_again(other).with_answer(other, chosen)
+        return self._replacing(turn, shared)
+
+    def without_side(self, side: int) -> "Conversation":
+        """The conversation without one side; those behind it move up."""
+        turns = tuple(turn.without_side(side) for turn in self.turns)
+        return self.model_copy(update={"turns": turns})
+
+    def _replacing(self, turn: int, by: Turn) -> "Conversation":
+        turns = (*self.turns[:turn], by, *self.turns[turn + 1 :])
+        return self.model_copy(update={"turns": turns})
 
     async def expectation(self) -> Expectation:
         """The language that the answers to the last prompt are expected in, found in a thread.
@@ -272,6 +362,6 @@ class Conversation(_Record):
             first += len(turn.pictures) if turn.answered else 0
             if turn is self.turns[-1]:
                 return (*messages, message)
-            if (record := turn.answers[side]) and record.text:
+            if (record := turn.answer(side)) and record.text:
                 messages += [message, Message.of("assistant", record.text)]
         raise ValueError("nothing was asked yet")

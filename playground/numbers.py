@@ -17,6 +17,7 @@ def describe_params(params: GenerationParams) -> str:
         "top-k": params.top_k,
         "seed": params.seed,
         "stop": ", ".join(map(repr, params.stop)) or None,
+        "crops": params.num_crops,
     }
     return " · ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
 
@@ -58,6 +59,35 @@ def describe_numbers(record: AnswerRecord) -> Sequence[str]:
     if record.language in LANGUAGES:
         pieces.append(LANGUAGES[record.language].english_name)
     return pieces
+
+
+def describe_speed(record: AnswerRecord) -> Sequence[str]:
+    """The three numbers that matter most, where they are known: first token, speed, length."""
+    about = "about " if record.token_source == "estimate" else ""
+    pieces: list[str] = []
+    if record.first_token is not None:
+        pieces.append(f"{format_duration(record.first_token)} to first token")
+    if record.tokens_per_second:
+        pieces.append(f"{about}{record.tokens_per_second:.1f} tokens/s")
+    if answered := record.output_tokens - record.thinking_tokens:
+        pieces.append(about + format_count(answered, "token"))
+    return pieces
+
+
+def describe_marks(record: AnswerRecord) -> Sequence[str]:
+    """What one has to know of an answer before its numbers are compared."""
+    marks: list[str] = []
+    if record.state == "stopped":
+        marks.append("stopped")
+    if record.finish_reason == "length":
+        marks.append("cut off at the token limit")
+    if record.came_at_once:
+        marks.append("came at once")
+    if record.cold:
+        marks.append("cold start")
+    if record.shared_device:
+        marks.append("shared device")
+    return [*marks, *record.notes]
 
 
 def describe_empty(record: AnswerRecord) -> str:

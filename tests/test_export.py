@@ -1,12 +1,14 @@
 """Comparisons as JSON and Markdown, and how their numbers read."""
 
 import json
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
-from backends import BadRequestError, GenerationParams
-from playground.answer import AnswerSnapshot
+from backends import REGISTRY, BadRequestError, GenerationParams, Message
+from playground import VERSION
+from playground.answer import AnswerSnapshot, Request
 from playground.clock import Clock
 from playground.conversation import AnswerRecord, Conversation, Turn
 from playground.export import to_json, to_markdown
@@ -28,7 +30,7 @@ async def test_notes_and_warnings_stay_with_the_answer() -> None:
     turn = Turn(prompt="Well?", answers=(record, None))
     line = final_line(record, turn)
     assert ">Q4_0 weights</span>" in line and 'class="note"' in line
-    assert '<span class="note warning">It may have forgotten &lt;b&gt;you' in line
+    assert '<span class="warning">It may have forgotten &lt;b&gt;you' in line
     talk = Conversation(turns=(turn,))
     text = to_markdown(talk)
     assert "Q4_0 weights_" in text and "> It may have forgotten <b>you</b>." in text
@@ -46,7 +48,7 @@ def test_markdown_has_settings_texts_and_numbers() -> None:
     for piece in (
         "**System prompt:** Be kind.",
         "**Settings:** temperature 0 · seed 7",
-        "### Left: Phi-3.5-mini (Transformers)",
+        "### A: Phi-3.5-mini (Transformers)",
         ANSWER.text,
         "_first token 250 ms · 12.3 tokens/s · 7 tokens · German_",
         "> It is gone.",
@@ -56,8 +58,10 @@ def test_markdown_has_settings_texts_and_numbers() -> None:
 
 def test_json_comes_back_as_it_went() -> None:
     text = to_json(conversation())
-    assert Conversation.model_validate_json(text) == conversation()
-    assert json.loads(text)["turns"][0]["answers"][0]["tokens_per_second"] == 12.34
+    back = Conversation.model_validate_json(text)
+    assert to_json(back) == text and to_markdown(back) == to_markdown(conversation())
+    (answer, _) = json.loads(text)["turns"][0]["answers"]
+    assert answer["tokens_per_second"] == 12.3, "as it is shown"
 
 
 @pytest.mark.parametrize(
@@ -128,4 +132,28 @@ def test_a_name_opens_nothing_and_an_error_stays_in_its_quote() -> None:
     talk = Conversation(turns=(Turn(prompt="A", pictures=(picture,), answers=(record, None)),))
     text = to_markdown(talk)
     assert "1. \\<!--\\`\\` of \\~.png (40 × 30)" in text
-    assert "### Left: a # \\<b> (B)" in text and "> First\n> \n> # second" in text
+    assert "### A: a # \\<b> (B)" in text and "> First\n> \n> # second" in text
+
+
+async def test_an_export_tells_what_was_sent() -> None:
+    asked = GenerationParams(512, 0.7, top_k=50, seed=7)
+    request = Request(REGISTRY["openai_compatible"], "phi3.5", (Message.of("user", "Hi"),), asked)
+    snapshot = AnswerSnapshot(
+        "done", "Hello.", thinking="They greet me.", clock=Clock(total=1.23456789)
+    )
+    record = await AnswerRecord.of(snapshot, "Phi-3.5-mini", "A server", request=request)
+    talk = Conversation(turns=(Turn(prompt="Hi", answers=(record,)),), params=asked)
+    told = json.loads(to_json(talk))
+    (answer,) = told["turns"][0]["answers"]
+    assert (answer["backend_id"], answer["model_id"]) == ("openai_compatible", "phi3.5")
+    assert answer["params"]["seed"] == 7 and answer["params"]["top_k"] is None, "not on this wire"
+    assert answer["total"] == 1.235 and answer["thinking"] == "They greet me."
+    assert answer["asked_at"] == request.asked_at and told["format_version"] == 2
+    text = to_markdown(talk)
+    assert f"_openai_compatible/phi3.5 · {request.asked_at} · temperature 0.7" in text
+    assert "top-k" not in text and "> They greet me." in text
+
+
+def test_the_version_stands_once() -> None:
+    project = (Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+    assert f'version = "{VERSION}"' in project

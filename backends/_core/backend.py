@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.util import find_spec
 from typing import ClassVar, Literal, TypeVar
@@ -101,6 +101,8 @@ class Backend(ABC):
     """How to get it, in a sentence."""
     downloads_from: ClassVar[str] = ""
     """Where `download` fetches models from, in words; empty if it fetches none."""
+    ignored_params: ClassVar[frozenset[str]] = frozenset()
+    """Fields of `GenerationParams` that its requests do not carry."""
     can_be_named: ClassVar[bool] = False
     """Whether a visitor may have more of it than one, each with a name and an address: `named`."""
     accepts_custom_models: ClassVar[bool] = False
@@ -213,6 +215,10 @@ class Backend(ABC):
         `None` where that cannot be told, or where pictures are not cut.
         """
         return None
+
+    def sent_params(self, params: GenerationParams) -> GenerationParams:
+        """Return the parameters without those that a request of this backend does not carry."""
+        return replace(params, **dict.fromkeys(self.ignored_params, None))
 
     def snippet(
         self,

@@ -98,6 +98,7 @@ class ChatCompletions(RemoteBackend):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("openai",)
+    ignored_params: ClassVar[frozenset[str]] = frozenset({"top_k", "num_crops"})
     install: ClassVar[str] = "pip install openai"
     fallback_models: ClassVar[tuple[str, ...]] = ()
     """Model ids that are shown when the server cannot be asked for its list."""

@@ -68,6 +68,7 @@ class LlamaCppServer(ChatCompletions):
     """A llama.cpp server on loopback. All knobs of a request are to be set: it has others."""
 
     id: ClassVar[str] = "llama_cpp"
+    ignored_params: ClassVar[frozenset[str]] = frozenset({"num_crops"})
     label: ClassVar[str] = "llama.cpp"
     kind: ClassVar[Kind] = "server"
     uses_proxies: ClassVar[bool] = False

@@ -77,6 +77,7 @@ class Ollama(RemoteBackend):
     """
 
     id: ClassVar[str] = "ollama"
+    ignored_params: ClassVar[frozenset[str]] = frozenset({"num_crops"})
     label: ClassVar[str] = LABEL
     kind: ClassVar[Kind] = "server"
     requires: ClassVar[tuple[str, ...]] = ("httpx2",)
