@@ -230,7 +230,7 @@ class Visitor:
         if not request.url.startswith((self.address, "data:", "blob:")):
             self.faults.append(f"left this machine: {request.url}")
 
-    async def open(self, query: str = "?left=puppet/one&right=puppet/two") -> "Visitor":
+    async def open(self, query: str = "?a=puppet/one&b=puppet/two") -> "Visitor":
         """Open the page and wait until it can be used."""
         await self.page.goto(self.address + "/" + query)
         await self.page.wait_for_selector(f"#{self.view}-prompt textarea", state="visible")
@@ -247,13 +247,15 @@ class Visitor:
         await self.page.wait_for_selector(f"#{self.view}-compare", state="visible")
 
     async def text(self, selector: str) -> str:
-        """What an element says."""
-        return (await self.page.inner_text(selector)).strip()
+        """What the elements say, one after the other."""
+        await self.page.wait_for_selector(selector, state="attached")
+        return "\n".join(await self.page.locator(selector).all_inner_texts()).strip()
 
     async def sees(self, selector: str, text: str) -> None:
-        """Wait until an element shows a text."""
+        """Wait until one of the elements shows a text."""
         await self.page.wait_for_function(
-            "([s, t]) => document.querySelector(s)?.innerText.includes(t)", arg=[selector, text]
+            "([s, t]) => [...document.querySelectorAll(s)].some((n) => n.innerText.includes(t))",
+            arg=[selector, text],
         )
 
     async def has_prompt(self, text: str) -> None:
@@ -282,3 +284,30 @@ async def visitor(
     visitor = await Visitor(await context.new_page(), served).open()
     yield visitor
     assert visitor.faults == [], visitor.faults
+
+
+# ── What stands where in the transcript ─────────────────────────────────────────────────────────
+
+
+def column_of(side: str, view: str = "text") -> str:
+    """Selects the answers of one side to all prompts."""
+    return f"#{view}-transcript .cell[data-side={side}]"
+
+
+def answer_of(side: str, view: str = "text") -> str:
+    """Selects the text of one side's last answer."""
+    return f"#{view}-transcript .turn[data-last] .cell[data-side={side}] .md"
+
+
+def line_of(side: str, view: str = "text") -> str:
+    """Selects the line of numbers below one side's last answer."""
+    return f"#{view}-transcript .turn[data-last] .cell[data-side={side}] .numbers"
+
+
+def button_of(side: str, act: str, view: str = "text") -> str:
+    """Selects a button of one side's last answer."""
+    return f"#{view}-transcript .turn[data-last] .cell[data-side={side}] [data-act={act}]"
+
+
+PROMPT = "#text-transcript .turn[data-last] .prompt"
+"""Selects the last prompt."""

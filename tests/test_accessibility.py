@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import BrowserContext
 
 from playground.routing import to_file
-from tests.pages import Puppet, Visitor, last
+from tests.pages import Puppet, Visitor, answer_of, column_of, last, line_of
 from tests.test_routing import grown
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -47,27 +47,27 @@ async def test_axe(browser, served: str, puppet: Puppet, scheme: str) -> None:
     await visitor.page.click("#moe-explained summary")
     assert await findings(visitor) <= KNOWN
     await visitor.page.set_input_files(
-        "#moe-routing-left input[type=file]",
+        "#moe-routing-a input[type=file]",
         {"name": "saved.json", "mimeType": "application/json", "buffer": SAVED},
     )
-    await visitor.page.click("#moe-routing-left .table summary")
-    await visitor.page.click("#moe-routing-left .token >> nth=3")
+    await visitor.page.click("#moe-routing-a .table summary")
+    await visitor.page.click("#moe-routing-a .token >> nth=3")
     assert await findings(visitor) <= KNOWN
     await visitor.page.click("#tabs [data-tab-id=text]")
     await visitor.ask("什么是小型语言模型？它可以做什么？")
     for model in ("one", "two"):
         puppet.feed(model, "# Title\n\nText with `code`, a [link](/x) and\n\n- a list\n")
-    await visitor.sees("#text-answer-right", "a list")
+    await visitor.sees(answer_of("b"), "a list")
     assert await findings(visitor) <= KNOWN
     for model in ("one", "two"):
         puppet.feed(model, "\nThis answer is in English after all.", last(5, 9), None)
     await visitor.finished()
-    await visitor.sees("#text-line-right", "Answered in English")
+    await visitor.sees(line_of("b"), "Answered in English")
     assert await findings(visitor) <= KNOWN
     await visitor.ask("And again?")  # the first answer's numbers are folded away now
     for model in ("one", "two"):
         puppet.answer(model, "Again.")
-    await visitor.sees("#text-conversation-right", "Again.")
+    await visitor.sees(column_of("b"), "Again.")
     await visitor.finished()
     assert await findings(visitor) <= KNOWN
     await context.close()

@@ -81,8 +81,8 @@ async def asked(url: str, stub: Stub) -> AsyncIterator[httpx.AsyncClient]:
         config = (await client.get(f"{url}/config")).json()
         events = {event["api_name"]: event for event in config["dependencies"]}
         parts = {part["id"]: part["props"] for part in config["components"]}
-        chosen = {"text-prompt": "Go on", "text-model-left": "phi", "text-model-right": "phi"}
-        chosen |= {f"text-backend-{side}": "openai_compatible" for side in ("left", "right")}
+        chosen = {"text-prompt": "Go on", "text-model-a": "phi", "text-model-b": "phi"}
+        chosen |= {f"text-backend-{side}": "openai_compatible" for side in ("a", "b")}
 
         def event(name: str) -> dict[str, Any]:
             inputs = [parts[number] for number in events[name]["inputs"]]

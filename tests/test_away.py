@@ -11,14 +11,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext
 
-from tests.pages import Visitor, free_port
+from tests.pages import Visitor, answer_of, button_of, column_of, free_port, line_of
 from tests.real_server import BUSY, wait_until_up
 from tests.stub import Reply, Stub, delta, sse, usage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 ROOT = Path(__file__).resolve().parent.parent
 PHI = "microsoft/Phi-3.5-mini-instruct"
-BOTH = f"?left=openai_compatible/{PHI}&right=openai_compatible/{PHI}"
+BOTH = f"?a=openai_compatible/{PHI}&b=openai_compatible/{PHI}"
 AWAY = "The page's own server has stopped answering."
 CHAT = "/v1/chat/completions"
 STREAM = {"content-type": "text/event-stream"}
@@ -69,7 +69,7 @@ async def opened(context: BrowserContext, own: OwnProcess) -> Visitor:
     """Somebody who can ask."""
     context.set_default_timeout(BUSY * 1000)  # a process has only just begun
     visitor = await Visitor(await context.new_page(), own.address).open(BOTH)
-    for side in ("left", "right"):
+    for side in ("a", "b"):
         await visitor.page.wait_for_selector(f"#text-state-{side} [data-state=ready]")
     return visitor
 
@@ -80,8 +80,8 @@ async def test_it_is_said_and_the_press_is_kept(context: BrowserContext, own: Ow
     half = sse(delta("Half of "), done=False)
     own.stub.on(CHAT, Reply((half, asyncio.Event()), headers=STREAM))
     await visitor.ask("Do not lose me")
-    for side in ("left", "right"):
-        await visitor.sees(f"#text-answer-{side}", "Half of")
+    for side in ("a", "b"):
+        await visitor.sees(answer_of(side), "Half of")
     await page.route("**/app_id", lambda route: route.abort())  # Gradio's page looks by itself
     await page.evaluate(
         """() => {
@@ -95,12 +95,12 @@ async def test_it_is_said_and_the_press_is_kept(context: BrowserContext, own: Ow
     await visitor.sees("#text-composer", AWAY)
     await visitor.sees("#announcer", AWAY)
     assert not await page.is_visible("#text-stop")
-    assert not await page.is_visible("#text-stop-left")
+    assert not await page.is_visible(button_of("a", "stop"))
     await visitor.has_prompt("Do not lose me")
-    for side in ("left", "right"):
-        line = await visitor.text(f"#text-line-{side}")
+    for side in ("a", "b"):
+        line = await visitor.text(line_of(side))
         assert "cut off" in line.lower() and "before the first token" not in line
-    assert await visitor.text("#text-answer-right") == "Half of"
+    assert await visitor.text(answer_of("b")) == "Half of"
     # What is pressed and typed now is not heard by Gradio's page any more.
     await page.click("#text-compare")
     await page.wait_for_function(
@@ -112,8 +112,8 @@ async def test_it_is_said_and_the_press_is_kept(context: BrowserContext, own: Ow
     own.stub.on(CHAT, whole)
     await own.start()
     await page.click("#text-compare")
-    await visitor.sees("#text-conversation-left", "Here again")
-    await visitor.sees("#text-conversation-left", "Do not lose me!")
+    await visitor.sees(column_of("a"), "Here again")
+    await visitor.sees("#text-transcript .turns", "Do not lose me!")
 
 
 async def test_it_opens_anew_once_it_is_back(context: BrowserContext, own: OwnProcess) -> None:
@@ -123,9 +123,9 @@ async def test_it_opens_anew_once_it_is_back(context: BrowserContext, own: OwnPr
     await visitor.sees("#text-composer", AWAY)
     await own.start()
     await visitor.page.wait_for_selector("#text-away", state="detached")
-    await visitor.page.wait_for_selector("#text-state-right [data-state=ready]")
+    await visitor.page.wait_for_selector("#text-state-b [data-state=ready]")
     await visitor.has_prompt("Is there anybody?")
     own.stub.on(CHAT, Reply((sse(delta("I am", "stop"), usage(3, 2)),), headers=STREAM))
     await visitor.page.click("#text-compare")
-    await visitor.sees("#text-conversation-left", "I am")
+    await visitor.sees(column_of("a"), "I am")
     await visitor.finished()

@@ -1,4 +1,8 @@
-"""What a comparison does without a page: which sides are checked, asked, and left alone."""
+"""What a comparison does without a page: which sides are checked, asked, added and left alone."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -7,38 +11,133 @@ from backends import REGISTRY
 from playground.conversation import AnswerRecord, Conversation, Turn
 from playground.keyring import Keyring
 from playground.services import Services
-from tests.fakes import Scripted
-from ui.compare.form import Form
+from tests.fakes import Scripted, last, said
+from tests.forms import given
 from ui.compare.session import Session
 from ui.compare.view import CompareView
 
 ANSWER = AnswerRecord(text="Hello.", state="done", model="Fake", backend="Scripted")
+FAKE = ("scripted", "fake")
 
 
 @pytest.fixture
-def view(monkeypatch) -> CompareView[Session]:
-    monkeypatch.setitem(REGISTRY, "scripted", Scripted())
+def view(monkeypatch: pytest.MonkeyPatch) -> CompareView[Session]:
+    monkeypatch.setitem(REGISTRY, "scripted", Scripted(said("Hi."), last(1, 1)))
     with gr.Blocks():
         return CompareView("text", Services(), gr.State(Keyring()))
 
 
-def values(**form: str) -> list[object]:
-    return list(Form.model_construct(**form).model_dump().values())
+def pressed(**told: Any) -> Any:
+    """What an event of the transcript tells."""
+    return SimpleNamespace(**told)
 
 
-async def test_one_side_is_made_anew_while_the_other_has_no_model(view) -> None:
+def session_of(*turns: Turn) -> Session:
+    """An open page with a conversation, drawn."""
+    session = Session(conversation=Conversation(turns=turns))
+    session.show_rows()
+    return session
+
+
+async def test_one_side_is_asked_anew_while_the_other_has_no_model(view) -> None:
     turn = Turn(prompt="Hi").with_answer(0, ANSWER).with_answer(1, ANSWER)
-    session = Session(conversation=Conversation(turns=(turn,)))
-    form = values(left_backend="scripted", left_model="fake", right_backend="scripted")
-    updates = await view._regenerate_one(0)(session, *form)
+    session = session_of(turn)
+    values = given(view, session, FAKE, ("scripted", ""))
+    event = pressed(act="regenerate", turn=session.rows.row(0).id, side="a")
+    updates = await view.ask_again(event, values)
     assert session.is_running(0) and not session.is_running(1), updates
     session.stop()
 
 
 async def test_the_side_that_is_asked_needs_a_model(view) -> None:
-    turn = Turn(prompt="Hi").with_answer(0, ANSWER)
-    session = Session(conversation=Conversation(turns=(turn,)))
-    form = values(left_backend="scripted", right_backend="scripted", right_model="fake")
-    updates = await view._regenerate_one(0)(session, *form)
+    session = session_of(Turn(prompt="Hi").with_answer(0, ANSWER))
+    values = given(view, session, ("scripted", ""), FAKE)
+    event = pressed(act="regenerate", turn=session.rows.row(0).id, side="a")
+    updates = await view.ask_again(event, values)
     assert not session.answering
-    assert "left side has no model" in updates[view.composer.notice]
+    assert "Side A has no model" in updates[view.composer.notice]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"act": "regenerate", "turn": "x", "side": "a"},
+        {"act": "regenerate", "turn": 1, "side": ["a"]},
+        {"act": "regenerate", "turn": 1, "side": "c"},
+        {"act": "edit", "turn": 1, "text": {"no": "text"}},
+        {"act": "version", "turn": 1, "side": "a", "index": 7},
+        {"act": "version", "turn": 1, "side": "a", "index": "0"},
+        {"act": "code", "side": None},
+    ],
+)
+async def test_what_no_button_says_does_nothing(view, told: dict[str, Any]) -> None:
+    session = session_of(Turn(prompt="Hi").with_answer(0, ANSWER))
+    before = session.conversation
+    for handler in (view.ask_again, view.on_select):
+        await handler(pressed(**told), given(view, session, FAKE, FAKE))
+    assert session.conversation is before and not session.answering
+
+
+async def asked(view: CompareView[Session], session: Session, prompt: str) -> None:
+    """Ask both sides, and wait until their answers are written down."""
+    await view.ask(given(view, session, FAKE, FAKE, prompt=prompt))
+    async for _ in view.draw(session):
+        pass
+    await view.finish(session, "")
+
+
+async def test_what_nobody_answered_is_asked_again_in_its_place(view) -> None:
+    session = session_of(Turn(prompt="Hi"))
+    await asked(view, session, "Hi")
+    await asked(view, session, "Hi")
+    assert [turn.answered for turn in session.conversation.turns] == [True, True]
+
+
+async def test_an_earlier_version_is_shown_and_told_to_the_model(view) -> None:
+    session = session_of()
+    await asked(view, session, "Hi")
+    REGISTRY["scripted"].steps = (said("Ho."), last(1, 1))  # type: ignore[attr-defined]
+    row = session.rows.row(0).id
+    values = given(view, session, FAKE, FAKE)
+    await view.ask_again(pressed(act="regenerate", turn=row, side="b"), values)
+    async for _ in view.draw(session):
+        pass
+    await view.finish(session, "")
+    turn = session.conversation.turns[0]
+    assert [one.text for one in turn.versions_of(1)] == ["Hi.", "Ho."]
+    assert turn.answers[1].text == "Ho." and len(turn.versions_of(0)) == 1  # type: ignore[union-attr]
+    updates = await view.on_select(pressed(act="version", turn=row, side="b", index=0), values)
+    assert session.conversation.turns[0].answers[1].text == "Hi."  # type: ignore[union-attr]
+    cell = json.loads(updates[view.transcript])["cells"][str(row)]["b"]
+    assert cell["version"] == [1, 2] and cell["source"][1].endswith("i.")
+
+
+async def test_a_side_is_copied_and_removed_with_its_answers(view) -> None:
+    turn = Turn(prompt="Hi").with_answer(0, ANSWER)
+    turn = turn.with_answer(1, ANSWER.model_copy(update={"text": "B"}))
+    session = session_of(turn)
+    editor, values = view.side_editor, given(view, session, ("pocket", "pocket-3"), FAKE)
+    updates = await editor._copy(0)(values)
+    assert len(session.sides) == 3 and updates[view.panes[2].model].value == "pocket-3"
+    assert updates[view.panes[2].column].visible and not updates[view.panes[3].column].visible
+    values = given(view, session, ("pocket", "pocket-3"), FAKE, ("pocket", "pocket-3"))
+    await editor._remove(0)(values)
+    assert len(session.sides) == 2
+    assert [one and one.text for one in session.conversation.turns[0].answers] == ["B"]
+
+
+async def test_two_sides_that_are_the_same_say_so(view) -> None:
+    session = session_of()
+    values = given(view, session, ("pocket", "pocket-3"), ("pocket", "pocket-3"))
+    updates = await view.side_editor._copy(0)(values)
+    assert "the same model" in updates[view.composer.notice]
+
+
+async def test_what_was_cleared_can_be_had_back(view) -> None:
+    session = session_of(Turn(prompt="Hi").with_answer(0, ANSWER))
+    kept = session.conversation
+    updates = await view.clear(session)
+    assert updates[view.composer.restore].visible and not session.conversation.turns
+    updates = await view.restore(session)
+    assert session.conversation is kept and not updates[view.composer.restore].visible

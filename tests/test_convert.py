@@ -2,6 +2,7 @@
 
 import json
 import math
+from html import escape
 
 import pytest
 
@@ -10,40 +11,42 @@ from playground.conversation import AnswerRecord, Conversation, Turn
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from playground.text import strip_controls
-from ui.compare.chat import to_chatbot, turn_of
 from ui.compare.form import from_browser
+from ui.tabs.moe.agent_steps import steps_of
 from ui.tabs.vision.session import VisionForm as Form
 
-GOOD = ["Hi", "pocket", "pocket-3", "pocket", "pocket-3.5", "", 0.7, 512, 0.95, 50, None, "", False]
+GOOD = {"prompt": "Hi", "temperature": 0.7, "max_tokens": 512, "top_p": 0.95, "top_k": 50}
+SIDES = [{"backend": "pocket", "model": "pocket-3"}, {"backend": "pocket", "model": "pocket-3.5"}]
+Given = dict[str, object]
 
 
-def form(**changes: object) -> Form:
-    values = dict(zip(Form.model_fields, (*GOOD, None, None), strict=True)) | changes
-    return Form.read(list(values.values()))
+def form(a: Given | None = None, b: Given | None = None, **changes: object) -> Form:
+    sides = [side | (more or {}) for side, more in zip(SIDES, (a, b), strict=True)]
+    return Form.read(GOOD | changes, sides)
 
 
-def refused(limits=LOCAL, **changes: object) -> str:
+def refused(limits=LOCAL, a: Given | None = None, b: Given | None = None, **changes: object) -> str:
     with pytest.raises(BadRequestError) as caught:
-        checked = form(**changes).checked(limits)
+        checked = form(a, b, **changes).checked(limits, {0, 1})
         limits.check_prompt(checked.prompt)
     return str(caught.value)
 
 
 def test_a_good_form() -> None:
-    checked = form(stop="###\n\nEnd", seed=3).checked(LOCAL)
+    checked = form(stop="###\n\nEnd", seed=3).checked(LOCAL, {0, 1})
     assert checked.params == GenerationParams(512, 0.7, 0.95, 50, 3, ("###", "End"))
-    assert checked.sides == (("pocket", "pocket-3"), ("pocket", "pocket-3.5"))
+    assert [side.model for side in checked.sides] == ["pocket-3", "pocket-3.5"]
     request = checked.request(1, Conversation(turns=(Turn(prompt="Hi"),)), Keyring(), LOCAL)
     assert request.model == "pocket-3.5" and request.messages[-1].text == "Hi"
 
 
 def test_crops_are_each_sides_own() -> None:
-    checked = form(left_crops="", right_crops="4").checked(LOCAL)
+    checked = form({"crops": ""}, {"crops": "4"}).checked(LOCAL, {0, 1})
     assert [checked.params_of(side).num_crops for side in (0, 1)] == [None, 4]
     request = checked.request(1, Conversation(turns=(Turn(prompt="Hi"),)), Keyring(), LOCAL)
     assert request.params.num_crops == 4
     for wrong in (5, "many", 4.5, [4]):
-        assert "crops" in refused(left_crops=wrong)
+        assert "crops" in refused(a={"crops": wrong})
 
 
 @pytest.mark.parametrize(
@@ -100,10 +103,22 @@ def test_crops_are_each_sides_own() -> None:
             "The prompt is not of a kind that can be used here. Correct it, or reload the page.",
         ),
         (
-            {"left_backend": "http://elsewhere"},
-            "The left side has no backend that can be used here. Choose one from its list.",
+            {"a": {"backend": "http://elsewhere"}},
+            "Side A has no backend that can be used here. Choose one from its list.",
         ),
-        ({"right_model": ""}, "The right side has no model yet. Choose one above."),
+        ({"b": {"model": ""}}, "Side B has no model yet. Choose one above."),
+        (
+            {"b": {"own": '{"temperature": "99"}'}},
+            "Temperature must be between 0 and 2, not 99. Change it under Settings.",
+        ),
+        (
+            {"b": {"own": '{"seed": "many"}'}},
+            "The seed is not of a kind that can be used here. Correct it, or reload the page.",
+        ),
+        (
+            {"b": {"own": "[1]"}},
+            "The own is not of a kind that can be used here. Correct it, or reload the page.",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(changes: dict[str, object], sentence: str) -> None:
@@ -181,26 +196,11 @@ def test_a_long_history_keeps_its_newest_turns() -> None:
     assert kept.turns[-1].prompt == "149"
 
 
-def test_a_message_leads_to_its_turn() -> None:
-    record = AnswerRecord(model="m", backend="b", text="A")
-    silent = AnswerRecord(model="m", backend="b", text="", state="failed", error="No.")
-    turns = (
-        Turn(prompt="1", answers=(record, silent)),
-        Turn(prompt="2", answers=(record, silent)),
-    )
-    conversation = Conversation(turns=turns)
-    for side in (0, 1):
-        messages = to_chatbot(conversation, side)
-        asked = [n for n, message in enumerate(messages) if message["role"] == "user"]
-        assert [turn_of(conversation, side, n) for n in asked] == [0, 1]
-    assert turn_of(conversation, 0, 99) is None
-    assert turn_of(conversation, 0, -1) is None
-
-
-def test_texts_keep_their_tabs_and_indentation() -> None:
-    record = AnswerRecord(model="m", backend="b", text="Code:\n    def f():\n    \treturn 1\n")
-    messages = to_chatbot(Conversation(turns=(Turn(prompt="Q", answers=(record, None)),)), 0)
-    assert messages[1]["content"] == [{"type": "text", "text": record.text}]
+def test_a_side_has_settings_of_its_own() -> None:
+    checked = form(b={"own": '{"temperature": "0", "seed": "7"}'}, seed=3).checked(LOCAL, {0, 1})
+    first, second = (checked.params_of(side) for side in (0, 1))
+    assert (first.temperature, first.seed) == (0.7, 3)
+    assert (second.temperature, second.seed, second.top_k) == (0, 7, 50)
 
 
 @pytest.mark.parametrize("how", [{"state": "stopped"}, {"finish_reason": "length"}])
@@ -209,10 +209,7 @@ def test_an_agent_that_was_cut_off_made_no_fault(how: dict[str, str]) -> None:
     shown = {}
     for more in ({}, how):
         record = AnswerRecord(model="M", backend="B", text=text, **more)  # pyright: ignore[reportArgumentType]
-        talk = Conversation(turns=(Turn(prompt="x", answers=(record, None)),))
-        _, steps, own = to_chatbot(talk, 0, steps=True)
-        shown[bool(more)] = steps["content"][0]["text"]
-        assert own["content"][0]["text"] == text
-        assert to_chatbot(talk, 0)[1]["content"][0]["text"] == text
+        shown[bool(more)], own = steps_of(record)
+        assert escape(text) in own
     assert "had faults" in shown[False] and "cut off" not in shown[False]
     assert "had faults" not in shown[True] and "cut off" in shown[True]

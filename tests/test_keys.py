@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext
 
 from backends import REGISTRY
-from tests.pages import SERVICES, Puppet, Visitor
+from tests.pages import SERVICES, Puppet, Visitor, column_of
 from tests.stub import Reply, Stub, delta, sse
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -144,21 +144,21 @@ async def test_no_key_is_anywhere(
     await page.click("#check-openai_compatible")
     await visitor.sees("#card-openai_compatible", "Can answer: phi")
     await page.click("#tabs [data-tab-id=text]")
-    await page.click("#text-backend-left input")
+    await page.click("#text-backend-a input")
     await page.get_by_role("option", name="OpenAI-compatible server", exact=True).click()
-    await page.wait_for_selector("#text-state-left [data-state=ready]")
+    await page.wait_for_selector("#text-state-a [data-state=ready]")
     await visitor.ask("Is there a key?")
     puppet.answer("two", "No.")
     await visitor.finished()
-    await visitor.sees("#text-conversation-left", "Yes.")
+    await visitor.sees(column_of("a"), "Yes.")
     copied: list[str] = []
     for button in ("#text-copy-markdown", "#text-copy-json", "#text-copy-link"):
         await page.click(button)
         await page.wait_for_selector(".copied")
         copied.append(await page.evaluate("() => navigator.clipboard.readText()"))
         await page.wait_for_selector(".copied", state="detached")
-    await page.click("#text-code-left")
-    await visitor.sees("#text-program-left", "os.environ")
+    await page.click("#text-code-a")
+    await visitor.sees("#text-transcript .program[data-side=a]", "os.environ")
     seen = await whole(visitor)
     told = await page.evaluate("() => window.told.join('')")
     config = [

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Route, expect
 
-from tests.pages import SERVICES, Puppet, Visitor
+from tests.pages import SERVICES, Puppet, Visitor, answer_of, column_of, line_of
 from tests.recordings import play
 from tests.stub import Reply, Stub, delta, sse, usage
 
@@ -69,12 +69,12 @@ async def test_a_typed_server_answers(visitor: Visitor, puppet: Puppet, stub: St
     await visitor.sees(CARD, "Can answer: Phi-3.5-mini")
     await visitor.sees("#models-table", "OpenAI-compatible server")
     assert await visitor.page.input_value("#key-openai_compatible input") == ""
-    await choose(visitor, "left", "OpenAI-compatible server", "Phi-3.5-mini")
+    await choose(visitor, "a", "OpenAI-compatible server", "Phi-3.5-mini")
     await visitor.ask("Who is there?")
     puppet.answer("two", "I am.")
-    await visitor.sees("#text-conversation-left", "From afar")
+    await visitor.sees(column_of("a"), "From afar")
     await visitor.finished()
-    await visitor.sees("#text-line-left", "2 tokens")
+    await visitor.sees(line_of("a"), "2 tokens")
     (asked,) = stub.asked(CHAT)
     assert asked.headers["authorization"] == "Bearer sk-typed"
     assert asked.json["messages"] == [{"role": "user", "content": "Who is there?"}]
@@ -96,22 +96,25 @@ async def test_a_server_that_dies_while_the_other_side_goes_on(
 ) -> None:
     await connect(visitor, stub.url)
     await visitor.sees(CARD, "Can answer")
-    await choose(visitor, "left", "OpenAI-compatible server", "Phi-3.5-mini")
+    await choose(visitor, "a", "OpenAI-compatible server", "Phi-3.5-mini")
     half = sse(delta("Half of "), done=False)
     stub.on(CHAT, Reply((half, asyncio.Event()), headers=STREAM))
     await visitor.ask("Go on")
     puppet.feed("two", "Still here")
-    await visitor.sees("#text-answer-left", "Half of")
-    await visitor.sees("#text-answer-right", "Still here")
+    await visitor.sees(answer_of("a"), "Half of")
+    await visitor.sees(answer_of("b"), "Still here")
     await stub.die()
-    await visitor.sees("#text-line-left", "hung up in the middle of its answer. What came is kept.")
+    await visitor.sees(
+        line_of("a"),
+        "hung up in the middle of its answer. What came is kept.",
+    )
     puppet.answer("two", ", to the end.")
-    await visitor.sees("#text-conversation-right", "Still here, to the end.")
+    await visitor.sees(column_of("b"), "Still here, to the end.")
     await visitor.finished()
-    assert "Half of" in await visitor.text("#text-conversation-left")
+    assert "Half of" in await visitor.text(column_of("a"))
     assert await visitor.prompt() == "Go on"
     # Nobody reloads, nobody presses Check.
-    await visitor.sees("#text-state-left", "Unreachable")
+    await visitor.sees("#text-state-a", "Unreachable")
     await visitor.page.click("#tabs [data-tab-id=models]")
     await visitor.sees(CARD, "cannot be reached at")
 
@@ -124,15 +127,15 @@ async def test_a_server_without_a_list_is_asked_by_name(
     await visitor.sees(CARD, "lists no models")
     page = visitor.page
     await page.click("#tabs [data-tab-id=text]")
-    await page.click("#text-backend-left input")
+    await page.click("#text-backend-a input")
     await page.get_by_role("option", name="OpenAI-compatible server", exact=True).click()
-    await visitor.sees("#text-state-left", "Type the name of a model.")
-    await page.fill("#text-model-left input", "my-own-phi")
-    await page.press("#text-model-left input", "Enter")
-    await visitor.sees("#text-state-left", "A name you typed")
+    await visitor.sees("#text-state-a", "Type the name of a model.")
+    await page.fill("#text-model-a input", "my-own-phi")
+    await page.press("#text-model-a input", "Enter")
+    await visitor.sees("#text-state-a", "A name you typed")
     await visitor.ask("Who is there?")
     puppet.answer("two", "I am.")
-    await visitor.sees("#text-conversation-left", "From afar")
+    await visitor.sees(column_of("a"), "From afar")
     assert stub.asked(CHAT)[0].json["model"] == "my-own-phi"
 
 
@@ -160,7 +163,7 @@ async def test_a_wrong_key_is_said_so(visitor: Visitor, stub: Stub) -> None:
 
 async def test_what_cannot_work_cannot_be_chosen(visitor: Visitor) -> None:
     page = visitor.page
-    await page.click("#text-backend-left input")
+    await page.click("#text-backend-a input")
     retired = page.get_by_role("option", name="GitHub Models — retired")
     await retired.wait_for()
     await page.wait_for_selector(".options [aria-disabled=true]")
@@ -190,20 +193,20 @@ async def test_ollama_pulls_a_model_and_then_has_it(visitor: Visitor, stub: Stub
     await page.click("#check-ollama")
     await visitor.sees("#card-ollama", "Ollama 0.33.0 answers.")
     await page.click("#tabs [data-tab-id=text]")
-    await page.click("#text-backend-left input")
+    await page.click("#text-backend-a input")
     await page.get_by_role("option", name="Ollama", exact=True).click()
-    await visitor.sees("#text-state-left", "Not here yet")
-    await page.click("#text-download-left")
-    await visitor.sees("#text-state-left", "from Ollama's library, onto the machine at http")
+    await visitor.sees("#text-state-a", "Not here yet")
+    await page.click("#text-download-a")
+    await visitor.sees("#text-state-a", "from Ollama's library, onto the machine at http")
     assert stub.asked("/api/pull") == []
-    await page.click("#text-confirm-left")
-    await visitor.sees("#text-state-left", "25 %")
+    await page.click("#text-confirm-a")
+    await visitor.sees("#text-state-a", "25 %")
     details = {"quantization_level": "Q4_0", "parameter_size": "3.8B"}
     tag = {"name": "phi3.5:latest", "model": "phi3.5:latest", "size": 2000, "details": details}
     stub.on("/api/tags", Reply.of({"models": [tag]}))
     here.set()
-    await page.wait_for_selector("#text-state-left [data-state=ready]")
-    assert "Q4_0" in await visitor.text("#text-state-left")
+    await page.wait_for_selector("#text-state-a [data-state=ready]")
+    assert "Q4_0" in await visitor.text("#text-state-a")
 
 
 async def test_a_download_that_failed_stays_said(visitor: Visitor, stub: Stub) -> None:
@@ -215,18 +218,18 @@ async def test_a_download_that_failed_stays_said(visitor: Visitor, stub: Stub) -
     await page.click("#check-ollama")
     await visitor.sees("#card-ollama", "Ollama 0.32.15 answers.")
     await page.click("#tabs [data-tab-id=text]")
-    await page.click("#text-backend-left input")
+    await page.click("#text-backend-a input")
     await page.get_by_role("option", name="Ollama", exact=True).click()
-    await visitor.sees("#text-state-left", "Not here yet")
-    await page.click("#text-download-left")
-    await page.click("#text-confirm-left")
-    await visitor.sees("#text-state-left", "came damaged")
+    await visitor.sees("#text-state-a", "Not here yet")
+    await page.click("#text-download-a")
+    await page.click("#text-confirm-a")
+    await visitor.sees("#text-state-a", "came damaged")
     # Other checks do not wipe it away.
     await page.click("#tabs [data-tab-id=models]")
     await page.click("#check-ollama")
     await visitor.sees("#card-ollama", "Ollama 0.32.15 answers.")
     await page.click("#tabs [data-tab-id=text]")
-    assert "came damaged" in await visitor.text("#text-state-left")
+    assert "came damaged" in await visitor.text("#text-state-a")
 
 
 @pytest.mark.parametrize(
@@ -240,11 +243,11 @@ async def test_a_link_to_another_name_of_a_model_finds_it(
     stub.on("/api/tags", Reply.of({"models": tags}))
     monkeypatch.setenv("OLLAMA_HOST", stub.url)
     SERVICES.health.forget()
-    visitor = await Visitor(await context.new_page(), served).open("?left=ollama/phi3:mini")
-    await visitor.page.wait_for_selector(f"#text-state-left [data-state={state}]")
-    downloads = await visitor.page.locator("#text-download-left").is_visible()
+    visitor = await Visitor(await context.new_page(), served).open("?a=ollama/phi3:mini")
+    await visitor.page.wait_for_selector(f"#text-state-a [data-state={state}]")
+    downloads = await visitor.page.locator("#text-download-a").is_visible()
     assert downloads is (state != "ready")
-    assert "a name you typed" not in (await visitor.text("#text-state-left")).lower()
+    assert "a name you typed" not in (await visitor.text("#text-state-a")).lower()
     SERVICES.health.forget()
     assert visitor.faults == []
 
@@ -257,10 +260,11 @@ async def test_the_page_opens_on_ollama_if_that_has_both(
     stub.on("/api/tags", Reply.of({"models": tags}))
     monkeypatch.setenv("OLLAMA_HOST", stub.url)
     visitor = await Visitor(await context.new_page(), served).open("")
-    await visitor.sees(
-        "#text-opening", "Comparing Phi-3-mini-4k with Phi-3.5-mini: your Ollama has both."
-    )
-    await visitor.page.wait_for_selector("#text-state-right [data-state=ready]")
+    for side, model in (("a", "Phi-3-mini-4k"), ("b", "Phi-3.5-mini")):
+        box = visitor.page.locator(f"#text-model-{side} input")
+        await expect(box).to_have_value(model)
+    await visitor.page.wait_for_selector("#text-state-b [data-state=ready]")
+    assert await visitor.text("#text-opening") == "", "of real models nothing is said"
     SERVICES.health.forget()
     assert visitor.faults == []
 
@@ -284,11 +288,11 @@ async def test_a_list_that_shrinks_while_it_is_open(
     await visitor.sees(CARD, found)
     await page.click("#tabs [data-tab-id=text]")
 
-    await page.click("#text-backend-left input")
+    await page.click("#text-backend-a input")
     go_on = await hold(visitor)
     await page.get_by_role("option", name="OpenAI-compatible server", exact=True).click()
-    await page.click("#text-model-left input")
-    models = page.locator("#text-model-left [role=option]")
+    await page.click("#text-model-a input")
+    models = page.locator("#text-model-a [role=option]")
     await expect(models).to_have_count(3)
     go_on.set()
     await expect(models).to_have_count(1)
@@ -305,17 +309,17 @@ async def test_compare_waits_for_the_models_of_a_backend(
     await connect(visitor, stub.url)
     await visitor.sees(CARD, "Can answer")
     await page.click("#tabs [data-tab-id=text]")
-    await page.click("#text-backend-left input")
+    await page.click("#text-backend-a input")
     go_on = await hold(visitor)
     await page.get_by_role("option", name="OpenAI-compatible server", exact=True).click()
-    await page.wait_for_selector("#text-pane-left[aria-busy=true]")
+    await page.wait_for_selector("#text-pane-a[aria-busy=true]")
     await visitor.ask("Who is there?")
     await page.wait_for_selector("#text-compare[aria-busy=true]")
     assert puppet.asked == [] and stub.asked(CHAT) == []
     go_on.set()
     puppet.answer("two", "I am.")
-    await visitor.sees("#text-conversation-left", "From afar")
-    await visitor.sees("#text-conversation-right", "I am.")
+    await visitor.sees(column_of("a"), "From afar")
+    await visitor.sees(column_of("b"), "I am.")
     assert stub.asked(CHAT)[0].json["model"] == PHI
     assert await page.locator("[aria-busy=true]").count() == 0
 
@@ -323,15 +327,15 @@ async def test_compare_waits_for_the_models_of_a_backend(
 async def test_the_last_of_two_backends_counts(visitor: Visitor, puppet: Puppet) -> None:
     """Another one is chosen before the first one's models are here."""
     page = visitor.page
-    await page.click("#text-backend-left input")
+    await page.click("#text-backend-a input")
     go_on = await hold(visitor)
     await page.get_by_role("option", name="OpenAI-compatible server").click()
-    await page.click("#text-backend-left input")
+    await page.click("#text-backend-a input")
     await page.get_by_role("option", name="Puppet").click()
     go_on.set()
-    await page.wait_for_selector("#text-pane-left[aria-busy=false]")
-    await expect(page.locator("#text-model-left input")).to_have_value("One")
-    await visitor.sees("#text-state-left", "Ready to play.")
+    await page.wait_for_selector("#text-pane-a[aria-busy=false]")
+    await expect(page.locator("#text-model-a input")).to_have_value("One")
+    await visitor.sees("#text-state-a", "Ready to play.")
 
 
 async def test_what_was_opened_or_folded_away_stays_so_when_cards_are_drawn_anew(
@@ -383,22 +387,22 @@ async def test_two_servers_are_compared_side_by_side(
     await visitor.sees("#card-server-1", "Can answer: SmolLM2")
     assert await page.input_value("#add-key input") == ""
     assert await page.input_value("#add-name input") == ""
-    await choose(visitor, "left", "OpenAI-compatible server", "Phi-3.5-mini")
-    await choose(visitor, "right", "Lab", "SmolLM2")
-    await visitor.sees("#text-state-right", "Context: 2,048 tokens.")
+    await choose(visitor, "a", "OpenAI-compatible server", "Phi-3.5-mini")
+    await choose(visitor, "b", "Lab", "SmolLM2")
+    await visitor.sees("#text-state-b", "Context: 2,048 tokens.")
     await visitor.ask("Who is there?")
-    await visitor.sees("#text-conversation-left", "From afar")
-    await visitor.sees("#text-conversation-right", "From the lab")
+    await visitor.sees(column_of("a"), "From afar")
+    await visitor.sees(column_of("b"), "From the lab")
     await visitor.finished()
     assert second.asked(CHAT)[0].headers["authorization"] == "Bearer sk-lab"
     assert "authorization" not in stub.asked(CHAT)[0].headers
-    assert "shared device" not in await visitor.text("#text-line-left")
-    assert "right=openai_compatible%3ALab/SmolLM2" in page.url
+    assert "shared device" not in await visitor.text(line_of("a"))
+    assert "b=openai_compatible%3ALab/SmolLM2" in page.url
 
     # A reload keeps name and address, and forgets the key.
     await page.reload()
-    await page.wait_for_selector("#text-state-right .state[data-state=ready]")
-    await expect(page.locator("#text-backend-right input")).to_have_value("Lab")
+    await page.wait_for_selector("#text-state-b .state[data-state=ready]")
+    await expect(page.locator("#text-backend-b input")).to_have_value("Lab")
     await page.click("#tabs [data-tab-id=models]")
     await visitor.sees("#card-server-1", "Can answer: SmolLM2")
     assert "authorization" not in second.asked(LIST)[-1].headers
@@ -407,12 +411,12 @@ async def test_two_servers_are_compared_side_by_side(
     await page.click("#remove-server-1")
     await expect(page.locator("#card-server-1")).to_be_hidden()
     await page.click("#tabs [data-tab-id=text]")
-    await visitor.sees("#text-state-right", "It is not here any more.")
-    await page.click("#text-backend-right input")
+    await visitor.sees("#text-state-b", "It is not here any more.")
+    await page.click("#text-backend-b input")
     await page.get_by_role("option", name="Puppet").wait_for()
     assert await page.get_by_role("option", name="Lab").count() == 0
     await page.reload()
-    await page.wait_for_selector("#text-state-left .state")
+    await page.wait_for_selector("#text-state-a .state")
     await page.click("#tabs [data-tab-id=models]")
     await page.click("#check-all")
     await visitor.sees(CARD, "checked")
@@ -445,9 +449,9 @@ async def test_a_link_to_a_server_that_is_not_known_here(
     context: BrowserContext, served: str, puppet: Puppet
 ) -> None:
     visitor = await Visitor(await context.new_page(), served).open(
-        "?left=openai_compatible:Lab/phi&right=puppet/two"
+        "?a=openai_compatible:Lab/phi&b=puppet/two"
     )
     await visitor.sees("#text-composer", "a server that this page does not know: “Lab”")
-    await visitor.page.wait_for_selector("#text-state-left .state[data-state=ready]")
-    await expect(visitor.page.locator("#text-model-right input")).to_have_value("Two")
+    await visitor.page.wait_for_selector("#text-state-a .state[data-state=ready]")
+    await expect(visitor.page.locator("#text-model-b input")).to_have_value("Two")
     assert visitor.faults == []

@@ -15,9 +15,9 @@ from playground.keyring import Keyring
 from playground.routing import Routing
 from playground.services import Services
 from tests.fakes import Scripted, last
-from ui.compare import chat
 from ui.compare.default_pair import default_moe_pair
 from ui.compare.restore import ViewRestore
+from ui.tabs.moe import agent_steps
 from ui.tabs.moe import session as session_module
 from ui.tabs.moe import view as view_module
 from ui.tabs.moe.session import MoeSession
@@ -53,8 +53,8 @@ def heavy(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
     record(session_module, "full_figure")
     record(view_module, "to_file")
-    record(chat, "read_steps")
-    chat._agent_steps.cache_clear()
+    record(agent_steps, "read_steps")
+    agent_steps._agent_steps.cache_clear()
     return calls
 
 

@@ -11,14 +11,14 @@ from backends import Chunk, ExpertRouting
 from playground.routing import from_file
 from tests.browser import PATIENCE
 from tests.fakes import last, said
-from tests.pages import Puppet, Visitor
+from tests.pages import Puppet, Visitor, button_of, column_of, line_of
 from tests.test_routing import grown, to_file, token
 from ui.tabs.moe.figure import RESENT_TOKENS, figure_delta
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PUPPETS = "?tab=moe&left=puppet/one&right=puppet/two"
-LEFT = "#moe-routing-left"
+PUPPETS = "?tab=moe&a=puppet/one&b=puppet/two"
+LEFT = "#moe-routing-a"
 PROMPT = 4
 
 
@@ -50,7 +50,7 @@ async def answered(visitor: Visitor, puppet: Puppet, count: int = 12) -> None:
     await visitor.ask("Who works?")
     puppet.feed("one", *whole(count), None)
     puppet.answer("two", "I do, all of me.")
-    await visitor.sees("#moe-conversation-right", "all of me")
+    await visitor.sees(column_of("b", view="moe"), "all of me")
     await visitor.finished()
     await expect(tokens(visitor)).to_have_count(PROMPT + count)
 
@@ -202,14 +202,14 @@ async def saved(visitor: Visitor) -> bytes:
     return (await (await download.value).path()).read_bytes()
 
 
-async def open_file(visitor: Visitor, data: bytes, side: str = "left") -> None:
+async def open_file(visitor: Visitor, data: bytes, side: str = "a") -> None:
     await visitor.page.set_input_files(
         f"#moe-routing-{side} input[type=file]",
         {"name": "saved.json", "mimeType": "application/json", "buffer": data},
     )
 
 
-async def picture(visitor: Visitor, side: str = "left") -> list:
+async def picture(visitor: Visitor, side: str = "a") -> list:
     return await visitor.page.evaluate(
         """(side) => {
           const root = document.querySelector(`#moe-routing-${side}`);
@@ -234,11 +234,11 @@ async def test_saved_and_opened_again_without_a_model_it_is_equal(
     await open_file(another, data)
     await another.sees(LEFT, "Opened: saved.json, One, 34 tokens.")
     assert await picture(another) == before
-    await open_file(another, data, "right")  # on the side of a dense model too
-    await another.sees("#moe-routing-right", "Opened: saved.json")
-    assert await picture(another, "right") == before
-    await another.page.click("#moe-routing-right .close")
-    await another.sees("#moe-routing-right", "Two is dense")
+    await open_file(another, data, "b")  # on the side of a dense model too
+    await another.sees("#moe-routing-b", "Opened: saved.json")
+    assert await picture(another, "b") == before
+    await another.page.click("#moe-routing-b .close")
+    await another.sees("#moe-routing-b", "Two is dense")
     assert len(puppet.asked) == asked
     assert another.faults == []
 
@@ -281,7 +281,7 @@ async def test_what_a_model_writes_never_becomes_html(visitor: Visitor, puppet: 
     await visitor.ask("Be evil")
     puppet.feed("one", said("x"), Chunk(routing=routing), last(1, 1), None)
     puppet.answer("two", "No.")
-    await visitor.sees("#moe-conversation-right", "No.")
+    await visitor.sees(column_of("b", view="moe"), "No.")
     await visitor.finished()
     assert await tokens(visitor).all_inner_texts() == [one.token for one in routing]
     await tokens(visitor).first.hover()
@@ -291,7 +291,7 @@ async def test_what_a_model_writes_never_becomes_html(visitor: Visitor, puppet: 
 
 async def test_regenerated_cleared_and_taken_back(visitor: Visitor, puppet: Puppet):
     await answered(visitor, puppet, 12)
-    await visitor.page.click("#moe-regenerate-left")
+    await visitor.page.click(button_of("a", "regenerate", view="moe"))
     puppet.feed("one", *whole(5), None)
     await expect(tokens(visitor)).to_have_count(PROMPT + 5)
     await visitor.finished()
@@ -310,8 +310,12 @@ async def test_while_one_side_is_asked_again_its_old_picture_is_gone(
     puppet.feed("one", *whole(6), None)
     puppet.feed("two", "Still ")
     await expect(tokens(visitor)).to_have_count(PROMPT + 6)
-    await visitor.page.wait_for_selector("#moe-line-left [data-state=done]")
-    await visitor.page.click("#moe-regenerate-left")  # while the other one goes on
+    await visitor.page.wait_for_selector(
+        "#moe-transcript .turn[data-last] .cell[data-side=a] .numbers[data-state=done]"
+    )
+    await visitor.page.click(
+        button_of("a", "regenerate", view="moe")
+    )  # while the other one goes on
     await visitor.sees(LEFT, "The picture begins with the first token.")
     puppet.feed("one", *whole(3), None)
     await expect(tokens(visitor)).to_have_count(PROMPT + 3)
@@ -322,10 +326,10 @@ async def test_while_one_side_is_asked_again_its_old_picture_is_gone(
 
 async def test_why_there_is_no_picture_is_said(visitor: Visitor, puppet: Puppet, monkeypatch):
     await visitor.sees(LEFT, "Ask something: here you see which experts work")
-    await visitor.sees("#moe-routing-right", "Two is dense: all its 16 M parameters work")
+    await visitor.sees("#moe-routing-b", "Two is dense: all its 16 M parameters work")
     await answered(visitor, puppet)
     await visitor.page.reload()
-    await visitor.sees("#moe-conversation-left", "word4")
+    await visitor.sees(column_of("a", view="moe"), "word4")
     await visitor.sees(LEFT, "The routing of this answer is no longer there")
     monkeypatch.setattr(Puppet, "reports_routing", False)
     await visitor.page.reload()
@@ -334,24 +338,24 @@ async def test_why_there_is_no_picture_is_said(visitor: Visitor, puppet: Puppet,
 
 async def test_what_an_answer_costs_is_said_in_a_line(visitor: Visitor, puppet: Puppet):
     left = "16 M parameters, 4 M at work on each token"
-    await visitor.sees("#moe-cost-left", left)
-    await visitor.sees("#moe-cost-left", "32.0 MB in bf16")
-    await visitor.sees("#moe-cost-left", "≈ 8.0 MFLOP a token = 2 × 4 M")
-    await visitor.sees("#moe-cost-right", "16 M parameters, all at work on each token")
-    await visitor.sees("#moe-cost-right", "≈ 32.0 MFLOP a token = 2 × 16 M")
+    await visitor.sees("#moe-cost-a", left)
+    await visitor.sees("#moe-cost-a", "32.0 MB in bf16")
+    await visitor.sees("#moe-cost-a", "≈ 8.0 MFLOP a token = 2 × 4 M")
+    await visitor.sees("#moe-cost-b", "16 M parameters, all at work on each token")
+    await visitor.sees("#moe-cost-b", "≈ 32.0 MFLOP a token = 2 × 16 M")
     await answered(visitor, puppet)
-    await visitor.sees("#moe-cost-left", "tokens/s in the last answer")
+    await visitor.sees("#moe-cost-a", "tokens/s in the last answer")
 
 
 async def test_the_tab_opens_on_the_built_in_mixture_and_its_routing_is_real(visitor: Visitor):
     await visitor.page.goto(visitor.address + "/?tab=moe")
     await visitor.sees("#moe-view .opening", "Pocket-MoE")
-    await visitor.sees("#moe-cost-left", "4.1 M parameters, 1.6 M at work on each token")
+    await visitor.sees("#moe-cost-a", "4.1 M parameters, 1.6 M at work on each token")
     await visitor.page.click("#moe-example-0")
     await visitor.has_prompt("What is a mixture of experts?")
     await visitor.page.click("#moe-compare")
-    for side in ("left", "right"):
-        done = f"#moe-line-{side} [data-state=done]"
+    for side in ("a", "b"):
+        done = f"#moe-transcript .turn[data-last] .cell[data-side={side}] .numbers[data-state=done]"
         await visitor.page.wait_for_selector(done, timeout=3 * PATIENCE * 1000)
     await visitor.finished()
     written = await tokens(visitor).all_inner_texts()
@@ -377,7 +381,7 @@ async def test_an_agents_answer_is_shown_as_steps_its_own_text_one_click_away(
     await visitor.ask("Write and translate")
     puppet.answer("one", AGENT)
     puppet.answer("two", "Just words.")
-    shown = "#moe-conversation-left"
+    shown = column_of("a", view="moe")
     for text in (
         "Blog",
         "Experts share the work.",
@@ -389,10 +393,10 @@ async def test_an_agents_answer_is_shown_as_steps_its_own_text_one_click_away(
         await visitor.sees(shown, text)
     await visitor.finished()
     raw = visitor.page.locator(shown).get_by_text('"tool_name"')
-    await expect(raw).to_have_count(0)
+    await expect(raw).not_to_be_visible()
     await visitor.page.locator(shown).get_by_text("What the model wrote, word for word").click()
     await expect(raw.first).to_be_visible()
-    await visitor.sees("#moe-conversation-right", "Just words.")
+    await visitor.sees(column_of("b", view="moe"), "Just words.")
 
 
 async def test_the_courses_agent_brings_its_system_prompt_and_room(visitor: Visitor):
@@ -451,7 +455,7 @@ async def test_a_page_that_missed_some_has_all_at_the_end(visitor: Visitor, pupp
     )
     puppet.feed("one", *whole(400), None)
     puppet.answer("two", "Done.")
-    await visitor.sees("#moe-conversation-right", "Done.")
+    await visitor.sees(column_of("b", view="moe"), "Done.")
     await visitor.finished()
     await expect(tokens(visitor)).to_have_count(PROMPT + 400)
     assert (await tokens(visitor).all_inner_texts())[-1] == " word403"
@@ -471,10 +475,7 @@ async def test_who_turns_away_from_a_growing_answer_is_left_alone(visitor: Visit
         puppet.feed("one", Chunk(line, 1, routing=(token(PROMPT + n),)))
     await expect(tokens(visitor)).to_have_count(PROMPT + 30)
     # It was followed: the answer's end is in sight, not the page's, where other things stand.
-    foot = visitor.page.locator("#moe-line-left")
-    await visitor.page.wait_for_function(
-        "() => document.querySelector('#moe-line-left').getBoundingClientRect().top < innerHeight"
-    )
+    foot = visitor.page.locator(line_of("a", view="moe"))
     await expect(foot).to_be_in_viewport()
     before = await scrolled(visitor)
     assert before > 100

@@ -4,10 +4,10 @@ import asyncio
 import json
 
 import pytest
-from playwright.async_api import BrowserContext, Route
+from playwright.async_api import BrowserContext, Route, expect
 
 from backends import BackendConnectionError, Chunk, Progress
-from tests.pages import Puppet, Visitor, last
+from tests.pages import PROMPT, Puppet, Visitor, answer_of, button_of, column_of, last, line_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -17,8 +17,8 @@ async def compare(visitor: Visitor, puppet: Puppet, prompt: str, left: str, righ
     await visitor.ask(prompt)
     puppet.answer("one", left)
     puppet.answer("two", right)
-    await visitor.sees("#text-conversation-left", left)
-    await visitor.sees("#text-conversation-right", right)
+    await visitor.sees(column_of("a"), left)
+    await visitor.sees(column_of("b"), right)
     await visitor.finished()
 
 
@@ -26,16 +26,15 @@ async def test_both_panes_stream_at_once(visitor: Visitor, puppet: Puppet) -> No
     await visitor.ask("Say something")
     puppet.feed("one", "Left begins")
     puppet.feed("two", "Right begins")
-    await visitor.sees("#text-answer-left", "Left begins")
-    await visitor.sees("#text-answer-right", "Right begins")
+    await visitor.sees(answer_of("a"), "Left begins")
+    await visitor.sees(answer_of("b"), "Right begins")
     puppet.feed("one", " and ends.", last(5, 2), None)
-    await visitor.sees("#text-line-left", "7 / 2,048 context")
-    assert await visitor.text("#text-answer-right") == "Right begins"
+    await expect(visitor.page.locator(f"{column_of('a')} .more")).to_contain_text("7 of 2,048")
+    assert await visitor.text(answer_of("b")) == "Right begins"
     puppet.feed("two", " and ends too.", last(5, 2), None)
     await visitor.finished()
-    assert "Left begins and ends." in await visitor.text("#text-conversation-left")
-    assert "Right begins and ends too." in await visitor.text("#text-conversation-right")
-    assert await visitor.text("#text-answer-left") == ""
+    assert "Left begins and ends." in await visitor.text(column_of("a"))
+    assert "Right begins and ends too." in await visitor.text(column_of("b"))
     assert await visitor.prompt() == ""
     assert [(model, messages[-1].text) for model, messages, _ in puppet.asked] == [
         ("one", "Say something"),
@@ -45,51 +44,57 @@ async def test_both_panes_stream_at_once(visitor: Visitor, puppet: Puppet) -> No
 
 async def test_what_it_waits_for_is_said(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Go")
-    await visitor.sees("#text-line-left", "Waiting for One")
+    await visitor.sees(line_of("a"), "Waiting")
     puppet.feed("one", Progress("loading", 0.41))
-    await visitor.sees("#text-line-left", "Loading One 41 %")
+    await visitor.sees(line_of("a"), "Loading 41 %")
     puppet.feed("two", Progress("queued", detail="2nd in line"))
-    await visitor.sees("#text-line-right", "Two is waiting (2nd in line)")
+    await visitor.sees(
+        line_of("b"),
+        "Waiting (2nd in line)",
+    )
     puppet.answer("one", "Done.")
     puppet.answer("two", "Done.")
     await visitor.finished()
-    assert "loaded in" in await visitor.text("#text-line-left")
+    assert "cold start" in await visitor.text(line_of("a"))
 
 
 async def test_stop_both(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Count")
     puppet.feed("one", "one two")
     puppet.feed("two", "uno dos")
-    await visitor.sees("#text-answer-right", "uno dos")
-    await visitor.sees("#text-answer-left", "one two")
+    await visitor.sees(answer_of("b"), "uno dos")
+    await visitor.sees(answer_of("a"), "one two")
     await visitor.page.click("#text-stop")
     await visitor.finished()
     assert puppet.wait_open("one", 0) and puppet.wait_open("two", 0)
-    assert "one two" in await visitor.text("#text-conversation-left")
-    assert "stopped" in await visitor.text("#text-line-right")
+    assert "one two" in await visitor.text(column_of("a"))
+    assert "stopped" in await visitor.text(line_of("b"))
 
 
 async def test_stop_one_side_before_its_first_token(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Count")
     puppet.feed("two", "uno")
-    await visitor.sees("#text-answer-right", "uno")
-    await visitor.page.click("#text-stop-left")
-    await visitor.sees("#text-line-left", "Stopped before the first token.")
+    await visitor.sees(answer_of("b"), "uno")
+    await visitor.page.click(button_of("a", "stop"))
+    await visitor.sees(
+        line_of("a"),
+        "Stopped before the first token.",
+    )
     assert puppet.wait_open("one", 0)
     puppet.feed("two", " dos", last(1, 2), None)
     await visitor.finished()
-    assert "uno dos" in await visitor.text("#text-conversation-right")
+    assert "uno dos" in await visitor.text(column_of("b"))
     await compare(visitor, puppet, "Again", "Fine.", "Fine too.")
 
 
 async def test_regenerate_one_side_afterwards(visitor: Visitor, puppet: Puppet) -> None:
     await compare(visitor, puppet, "Hello", "First left.", "First right.")
-    await visitor.page.click("#text-regenerate-right")
+    await visitor.page.click(button_of("b", "regenerate"))
     puppet.answer("two", "Second right.")
-    await visitor.sees("#text-conversation-right", "Second right.")
+    await visitor.sees(column_of("b"), "Second right.")
     await visitor.finished()
-    assert "First right." not in await visitor.text("#text-conversation-right")
-    assert "First left." in await visitor.text("#text-conversation-left")
+    assert "First right." not in await visitor.text(column_of("b"))
+    assert "First left." in await visitor.text(column_of("a"))
     assert [model for model, _, _ in puppet.asked] == ["one", "two", "two"]
 
 
@@ -99,16 +104,16 @@ async def test_regenerate_one_side_while_the_other_goes_on(
     await visitor.ask("Hello")
     puppet.feed("one", "Left goes on")
     puppet.feed("two", "Right at first")
-    await visitor.sees("#text-answer-right", "Right at first")
-    await visitor.page.click("#text-regenerate-right")
-    await visitor.sees("#text-line-right", "Waiting for Two")
+    await visitor.sees(answer_of("b"), "Right at first")
+    await visitor.page.click(button_of("b", "regenerate"))
+    await visitor.sees(line_of("b"), "Waiting")
     assert puppet.wait_open("two", 1)
     puppet.feed("two", "Right again.", last(1, 1), None)
-    await visitor.sees("#text-answer-right", "Right again.")
+    await visitor.sees(answer_of("b"), "Right again.")
     puppet.feed("one", " and on.", last(1, 2), None)
     await visitor.finished()
-    assert "Left goes on and on." in await visitor.text("#text-conversation-left")
-    assert "Right at first" not in await visitor.text("#text-conversation-right")
+    assert "Left goes on and on." in await visitor.text(column_of("a"))
+    assert "Right at first" not in await visitor.text(column_of("b"))
 
 
 async def test_what_is_typed_meanwhile_stays(visitor: Visitor, puppet: Puppet) -> None:
@@ -119,7 +124,7 @@ async def test_what_is_typed_meanwhile_stays(visitor: Visitor, puppet: Puppet) -
     puppet.answer("one", "A.")
     puppet.answer("two", "B.")
     await visitor.page.keyboard.type(" four five", delay=20)
-    await visitor.sees("#text-conversation-right", "B.")
+    await visitor.sees(column_of("b"), "B.")
     await visitor.finished()
     assert await visitor.prompt() == "two three four five"
     assert puppet.asked[0][1][-1].text == "One"
@@ -129,24 +134,24 @@ async def test_a_stopped_second_try_keeps_the_first_answer(
     visitor: Visitor, puppet: Puppet
 ) -> None:
     await compare(visitor, puppet, "Hello", "First left.", "First right.")
-    await visitor.page.click("#text-regenerate-right")
-    await visitor.page.click("#text-stop-right")
+    await visitor.page.click(button_of("b", "regenerate"))
+    await visitor.page.click(button_of("b", "stop"))
     await visitor.finished()
-    await visitor.sees("#text-conversation-right", "First right.")
-    assert await visitor.page.is_visible("#text-regenerate-left")
+    await visitor.sees(column_of("b"), "First right.")
+    assert await visitor.page.is_visible(button_of("a", "regenerate"))
 
 
 async def test_clear_while_both_answer_then_ask_at_once(visitor: Visitor, puppet: Puppet) -> None:
     await compare(visitor, puppet, "Before", "A0.", "B0.")
     await visitor.ask("First")
     puppet.feed("one", "Gone")
-    await visitor.sees("#text-answer-left", "Gone")
+    await visitor.sees(answer_of("a"), "Gone")
     await visitor.page.click("#text-clear")
     await visitor.finished()
     assert puppet.wait_open("one", 0) and puppet.wait_open("two", 0)
     puppet.feed("one")
     await compare(visitor, puppet, "Second", "A2.", "B2.")
-    text = await visitor.text("#text-conversation-left")
+    text = await visitor.text(column_of("a"))
     assert "Gone" not in text and "A0." not in text
 
 
@@ -158,9 +163,7 @@ async def test_an_unsent_prompt_survives_a_reload(visitor: Visitor) -> None:
 
 
 async def test_tab_leaves_the_pickers_as_they_are(visitor: Visitor) -> None:
-    inputs = [
-        f"#text-{what}-{side} input" for side in ("left", "right") for what in ("backend", "model")
-    ]
+    inputs = [f"#text-{what}-{side} input" for side in ("a", "b") for what in ("backend", "model")]
     before = [await visitor.page.input_value(selector) for selector in inputs]
     await visitor.page.focus(inputs[0])
     for _ in range(5):
@@ -171,8 +174,8 @@ async def test_tab_leaves_the_pickers_as_they_are(visitor: Visitor) -> None:
 
 async def test_a_bad_link_opens_the_usual_page(context: BrowserContext, served, puppet) -> None:
     visitor = Visitor(await context.new_page(), served)
-    await visitor.open("?left=puppet/nope&right=nowhere/two&seed=inf&temperature=99&top_k=x")
-    await visitor.page.wait_for_selector("#text-state-left .state[data-state=ready]")
+    await visitor.open("?a=puppet/nope&b=nowhere/two&seed=inf&temperature=99&top_k=x")
+    await visitor.page.wait_for_selector("#text-state-a .state[data-state=ready]")
     await visitor.page.click("#text-settings > button")
     assert await visitor.page.input_value("#text-temperature input[type=number]") == "0.7"
     assert visitor.faults == []
@@ -182,15 +185,15 @@ async def test_edit_asks_both_again_from_there(visitor: Visitor, puppet: Puppet)
     await compare(visitor, puppet, "First", "A1.", "B1.")
     await compare(visitor, puppet, "Second", "A2.", "B2.")
     page = visitor.page
-    await page.hover("#text-conversation-left .user-row >> nth=0")
-    await page.click("#text-conversation-left .user-row >> nth=0 >> [aria-label=Edit]")
-    await page.fill("#text-conversation-left textarea", "First, but better")
-    await page.click("#text-conversation-left [aria-label=Submit]")
+    await page.hover("#text-transcript .prompt >> nth=0")
+    await page.click("#text-transcript .prompt >> nth=0 >> [data-act=edit]")
+    await page.fill("#text-transcript textarea", "First, but better")
+    await page.keyboard.press("Enter")
     puppet.answer("one", "A3.")
     puppet.answer("two", "B3.")
-    await visitor.sees("#text-conversation-right", "B3.")
+    await visitor.sees(column_of("b"), "B3.")
     await visitor.finished()
-    text = await visitor.text("#text-conversation-right")
+    text = await visitor.text("#text-transcript .turns")
     assert "First, but better" in text and "Second" not in text and "B1." not in text
 
 
@@ -199,11 +202,13 @@ async def test_undo_and_clear(visitor: Visitor, puppet: Puppet) -> None:
     await compare(visitor, puppet, "Second", "A2.", "B2.")
     await visitor.page.click("#text-undo")
     await visitor.has_prompt("Second")
-    assert "A2." not in await visitor.text("#text-conversation-left")
+    assert "A2." not in await visitor.text(column_of("a"))
     await visitor.page.click("#text-clear")
     await visitor.page.wait_for_selector("#text-clear", state="hidden")
-    assert "A1." not in await visitor.text("#text-conversation-left")
+    await expect(visitor.page.locator("#text-transcript .turn")).to_have_count(0)
     assert await visitor.prompt() == "Second"
+    await visitor.page.click("#text-restore")
+    await visitor.sees(column_of("a"), "A1.")
 
 
 async def test_earlier_turns_are_sent_along(visitor: Visitor, puppet: Puppet) -> None:
@@ -253,8 +258,8 @@ async def test_what_is_typed_as_soon_as_the_settings_are_there_stays(visitor: Vi
 
 async def test_a_link_opens_the_same_page(context: BrowserContext, served, puppet: Puppet) -> None:
     visitor = Visitor(await context.new_page(), served)
-    await visitor.open("?left=puppet/two&right=puppet/one&temperature=0.3&prompt=Hello+there")
-    assert await visitor.page.input_value("#text-model-left input") == "Two"
+    await visitor.open("?a=puppet/two&b=puppet/one&temperature=0.3&prompt=Hello+there")
+    assert await visitor.page.input_value("#text-model-a input") == "Two"
     assert await visitor.prompt() == "Hello there"
     await compare(visitor, puppet, "Hello there", "Yes.", "Yes.")
     assert puppet.asked[0][2].temperature == 0.3
@@ -263,20 +268,20 @@ async def test_a_link_opens_the_same_page(context: BrowserContext, served, puppe
 async def test_the_conversation_survives_a_reload(visitor: Visitor, puppet: Puppet) -> None:
     await compare(visitor, puppet, "Remember me", "I do.", "So do I.")
     await visitor.page.reload()
-    await visitor.sees("#text-conversation-left", "I do.")
-    await visitor.sees("#text-conversation-right", "So do I.")
+    await visitor.sees(column_of("a"), "I do.")
+    await visitor.sees(column_of("b"), "So do I.")
     await compare(visitor, puppet, "Still there?", "Yes.", "Yes.")
     assert [m.text for m in puppet.asked[-1][1]] == ["Remember me", "So do I.", "Still there?"]
 
 
-async def test_a_reload_in_the_middle_gives_the_prompt_back(
-    visitor: Visitor, puppet: Puppet
-) -> None:
+async def test_a_reload_in_the_middle_keeps_the_question(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Do not lose me")
     puppet.feed("one", "Half")
-    await visitor.sees("#text-answer-left", "Half")
+    await visitor.sees(answer_of("a"), "Half")
     await visitor.page.reload()
-    await visitor.has_prompt("Do not lose me")
+    await visitor.sees(PROMPT, "Do not lose me")
+    await visitor.sees(answer_of("a"), "Half")
+    await visitor.sees(line_of("a"), "stopped")
     assert puppet.wait_open("one", 0) and puppet.wait_open("two", 0)
     visitor.faults.clear()  # Gradio's page says that its stream was cut off: it was
 
@@ -284,20 +289,23 @@ async def test_a_reload_in_the_middle_gives_the_prompt_back(
 async def test_one_side_fails_and_the_prompt_comes_back(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Hold on")
     puppet.feed("two", "Half", BackendConnectionError("The server hung up.", "Press Regenerate."))
-    await visitor.sees("#text-line-right", "The server hung up. Press Regenerate.")
+    await visitor.sees(
+        line_of("b"),
+        "The server hung up. Press Regenerate.",
+    )
     puppet.answer("one", "All of it.")
-    await visitor.sees("#text-conversation-left", "All of it.")
+    await visitor.sees(column_of("a"), "All of it.")
     await visitor.finished()
     assert await visitor.prompt() == "Hold on"
-    assert "Half" in await visitor.text("#text-conversation-right")
+    assert "Half" in await visitor.text(column_of("b"))
     await compare(visitor, puppet, "Again", "Good.", "Good.")
 
 
 async def test_the_language_of_the_answer_stands_out(visitor: Visitor, puppet: Puppet) -> None:
     chinese, english = "小型语言模型可以在手机上运行吗？", "Yes, they run on a phone quite well."
     await compare(visitor, puppet, chinese, "可以，它们在手机上运行得很好。", english)
-    assert "Answered in English; you asked in Chinese" in await visitor.text("#text-line-right")
-    assert "Answered in" not in await visitor.text("#text-line-left")
+    assert "Answered in English; you asked in Chinese" in await visitor.text(line_of("b"))
+    assert "Answered in" not in await visitor.text(line_of("a"))
 
 
 async def test_right_to_left_text_stands_on_the_right(visitor: Visitor, puppet: Puppet) -> None:
@@ -305,10 +313,10 @@ async def test_right_to_left_text_stands_on_the_right(visitor: Visitor, puppet: 
     await visitor.ask("ما هي؟")
     for model in ("one", "two"):
         puppet.feed(model, arabic, last(1, 1), None)
-    await visitor.sees("#text-conversation-left", "أولا")
+    await visitor.sees(column_of("a"), "أولا")
     sides = await visitor.page.evaluate(
         """() => {
-          const box = document.querySelector('#text-conversation-left .bot-row .prose');
+          const box = document.querySelector('#text-transcript .cell[data-side=a] .md');
           const edge = (node) => {
             const range = document.createRange();
             range.selectNodeContents(node);
@@ -327,44 +335,41 @@ async def test_code_keeps_its_indentation(visitor: Visitor, puppet: Puppet) -> N
     code = "```python\ndef f():\n\tif True:\n\t\treturn 1\n```"
     for model in ("one", "two"):
         puppet.feed(model, code, last(1, 1), None)
-    await visitor.sees("#text-conversation-left", "return 1")
-    shown = await visitor.page.inner_text("#text-conversation-left pre code")
-    assert shown.splitlines()[:3] == ["def f():", "    if True:", "        return 1"]
+    await visitor.sees(column_of("a"), "return 1")
+    shown = await visitor.page.text_content(f"{answer_of('a')} pre code")
+    assert shown and shown.splitlines()[:3] == ["def f():", "\tif True:", "\t\treturn 1"]
 
 
 async def test_a_prompt_is_shown_as_it_was_typed(visitor: Visitor, puppet: Puppet) -> None:
     prompt = "# include <stdio.h>\nWhat does <div class='x'>  **do**</div> &lt; here?"
     await compare(visitor, puppet, prompt, "Nothing.", "Nothing.")
-    shown = "#text-conversation-left .user-row .message-content"
-    assert await visitor.page.inner_text(shown) == prompt
-    await visitor.page.hover("#text-conversation-left .user-row")
-    await visitor.page.click("#text-conversation-left [aria-label=Edit]")
-    assert await visitor.page.input_value("#text-conversation-left textarea") == prompt
-    assert not await visitor.page.locator("#text-conversation-left .typed").is_visible()
-    await visitor.page.fill("#text-conversation-left textarea", "And <b>?")
-    await visitor.page.click("#text-conversation-left [aria-label=Submit]")
+    typed = f"{PROMPT} .typed"
+    assert await visitor.page.inner_text(typed) == prompt
+    await visitor.page.hover(PROMPT)
+    await visitor.page.click(f"{PROMPT} [data-act=edit]")
+    assert await visitor.page.input_value(f"{PROMPT} textarea") == prompt
+    assert not await visitor.page.locator(typed).is_visible()
+    await visitor.page.fill(f"{PROMPT} textarea", "And <b>?")
+    await visitor.page.click(f"{PROMPT} [data-act=send]")
     puppet.answer("one", "Bold.")
     puppet.answer("two", "Bold.")
-    await visitor.sees("#text-conversation-right", "Bold.")
+    await visitor.sees(column_of("b"), "Bold.")
     await visitor.finished()
-    assert await visitor.page.inner_text(shown) == "And <b>?"
+    assert await visitor.page.inner_text(typed) == "And <b>?"
 
 
 async def test_no_picture_is_fetched_from_an_answer(visitor: Visitor, puppet: Puppet) -> None:
-    relay = "![](/gradio_api/file=https://elsewhere.example/p.png)"  # Gradio would fetch it
-    evil = f"![](https://elsewhere.example/p.png?secret) {relay} "
-    evil += "<script>document.title='x'</script> end"
+    evil = "![A cat](https://elsewhere.example/p.png?secret) ![](/gradio_api/file=https://e.org/p) "
+    evil += "<img src='https://elsewhere.example/q.png'><script>document.title='x'</script> end"
     await visitor.ask("Draw")
     for model in ("one", "two"):
         puppet.feed(model, evil, last(1, 1), None)
-    await visitor.sees("#text-conversation-left", "end")
+    await visitor.sees(column_of("a"), "end")
     await visitor.finished()
     assert await visitor.page.title() == "Phi Playground"
-    blocked = [fault for fault in visitor.faults if "Content Security Policy" in fault]
-    others = [f for f in visitor.faults if f not in blocked and "left this machine" not in f]
-    assert others and all("404" in fault for fault in others), others
-    assert blocked, "the policy, not luck, kept the picture out"
-    visitor.faults.clear()
+    assert await visitor.page.locator(f"{answer_of('a')} img").count() == 0
+    link = visitor.page.locator(f"{answer_of('a')} a.picture")
+    assert await link.get_attribute("title") == "https://elsewhere.example/p.png?secret"
 
 
 CONTROLS = """Words before.
@@ -373,15 +378,11 @@ CONTROLS = """Words before.
 
 <textarea>type here</textarea> <select><option>one</option></select> <style>p{color:red}</style>
 
-<p style="position:fixed;inset:0">over everything</p>
-
-<div class="code_wrap"><button class="copy_code_button">Pay now</button></div>
+<p style="position:fixed;inset:0" id="text-stop">over everything</p>
 
 ```html
 <form><input name="key"></form>
 ```
-
-- [x] a task
 
 $$\\frac{1}{2}$$
 """
@@ -390,32 +391,21 @@ $$\\frac{1}{2}$$
 async def test_an_answer_holds_no_form_field_button_or_style(
     visitor: Visitor, puppet: Puppet
 ) -> None:
-    count = """(box) => [...document.querySelectorAll(`${box} .prose`)].map((prose) => [
-      prose.querySelectorAll("form, select, textarea, style:not(svg *)").length,
-      prose.querySelectorAll("input:not([type=checkbox][disabled])").length,
-      [...prose.querySelectorAll("button")].filter((one) => one.textContent.trim()).length,
-      prose.querySelectorAll("[style]:not(.katex *, svg, svg *, pre *)").length,
-    ]).flat().filter(Boolean).length"""
+    active = "form, select, textarea, style, input, button, [style], [id], iframe, script"
+    held = visitor.page.locator(f"{answer_of('a')} :is({active})")
     await visitor.ask("A form, please")
     puppet.feed("one", CONTROLS)
-    await visitor.sees("#text-answer-left", "a task")
-    await visitor.sees("#text-answer-left", "Log in")
-    for box, more in (("#text-answer-left", " More."), ("#text-answer-left", " End.")):
-        assert await visitor.page.evaluate(count, box) == 0
-        puppet.feed("one", more)
-        await visitor.sees(box, more.strip())
-    puppet.feed("one", last(1, 1), None)
+    await visitor.sees(answer_of("a"), "over everything")
+    await expect(held).to_have_count(0)
+    puppet.feed("one", " End.", last(1, 1), None)
     puppet.answer("two", "Nothing.")
     await visitor.finished()
-    await visitor.sees("#text-conversation-left", "End.")
-    shown = await visitor.text("#text-conversation-left")
+    await visitor.sees(column_of("a"), "End.")
+    await expect(held).to_have_count(0)
+    shown = await visitor.text(answer_of("a"))
     for words in ("<form action=", "Log in", "type here", "over everything", '<input name="key">'):
         assert words in shown
-    assert shown.count("<form>") == 1, "code is code"
-    assert await visitor.page.evaluate(count, "#text-conversation-left") == 0
-    assert 'title="copy"' not in shown and "checkbox" not in shown, "Gradio's own are drawn"
-    for drawn in (".katex", ".code_wrap > button svg", "input[type=checkbox][disabled]"):
-        assert await visitor.page.locator(f"#text-conversation-left {drawn}").count(), drawn
+    assert await visitor.page.locator(f"{answer_of('a')} math mfrac").count() == 1
 
 
 async def test_copy_the_comparison(visitor: Visitor, puppet: Puppet, context) -> None:
@@ -425,12 +415,33 @@ async def test_copy_the_comparison(visitor: Visitor, puppet: Puppet, context) ->
     await visitor.page.click("#text-copy-markdown")
     await visitor.page.wait_for_selector(".copied")
     text = await visitor.page.evaluate(clip)
-    assert "### Left: One (Puppet)\n\nLeft says." in text and "2 tokens" in text
+    assert "### A: One (Puppet)\n\nLeft says." in text and "2 tokens" in text
     await visitor.page.wait_for_selector(".copied", state="detached")
     await visitor.page.click("#text-copy-json")
     await visitor.page.wait_for_selector(".copied")
     data = json.loads(await visitor.page.evaluate(clip))
     assert data["turns"][0]["answers"][1]["text"] == "Right says."
+
+
+async def test_enter_while_models_answer_asks_next(visitor: Visitor, puppet: Puppet) -> None:
+    page, notice = visitor.page, "Asked next, when the answers have ended."
+    await visitor.ask("First")
+    puppet.feed("one", "Well")
+    await visitor.sees(answer_of("a"), "Well")
+    await page.fill("#text-prompt textarea", "Second")
+    await page.keyboard.press("Enter")
+    await visitor.sees("#text-composer", notice)
+    await page.keyboard.press("Escape")
+    assert notice not in await visitor.text("#text-composer")
+    await page.keyboard.press("Enter")
+    puppet.feed("one", last(1, 1), None)
+    puppet.answer("two", "Yes.")
+    await visitor.sees(PROMPT, "Second")
+    assert await visitor.prompt() == "" and notice not in await visitor.text("#text-composer")
+    for model in ("one", "two"):
+        puppet.answer(model, "Again.")
+    await visitor.sees(answer_of("b"), "Again.")
+    await visitor.finished()
 
 
 async def test_keyboard_alone(visitor: Visitor, puppet: Puppet) -> None:
@@ -443,7 +454,7 @@ async def test_keyboard_alone(visitor: Visitor, puppet: Puppet) -> None:
     await page.keyboard.press("Enter")
     puppet.answer("one", "A.")
     puppet.answer("two", "B.")
-    await visitor.sees("#text-conversation-right", "B.")
+    await visitor.sees(column_of("b"), "B.")
     assert puppet.asked[0][1][-1].text == "One line\nanother"
 
 
@@ -463,9 +474,9 @@ async def test_enter_that_ends_a_composition_does_not_send(
 async def test_one_live_region_says_that_a_side_is_done(visitor: Visitor, puppet: Puppet) -> None:
     await visitor.ask("Tell")
     puppet.answer("one", "three words here")
-    await visitor.sees("#announcer", "Left: done, 3 words")
+    await visitor.sees("#announcer", "A, One: done, 3 words")
     puppet.answer("two", "two words")
-    await visitor.sees("#announcer", "Right: done, 2 words")
+    await visitor.sees("#announcer", "B, Two: done, 2 words")
     await visitor.finished()
     regions = await visitor.page.eval_on_selector_all(
         "[aria-live=polite]:not(#announcer)", "nodes => nodes.map(node => node.outerHTML)"
@@ -487,11 +498,105 @@ async def test_the_prompt_box_stands_at_the_bottom(visitor: Visitor, puppet: Pup
     assert abs(await visitor.page.evaluate(bottom)) <= 1
 
 
-async def test_focus_on_one_pane(visitor: Visitor) -> None:
-    await visitor.page.click("#text-focus-left")
-    await visitor.page.wait_for_selector("#text-pane-right", state="hidden")
-    await visitor.page.click("#text-focus-both")
-    await visitor.page.wait_for_selector("#text-pane-right", state="visible")
+async def test_one_side_alone(visitor: Visitor, puppet: Puppet) -> None:
+    await compare(visitor, puppet, "Hello", "First.", "Second.")
+    page, switch = visitor.page, "#text-transcript .switch"
+    await page.click(f"{switch} [data-side=b]")
+    await page.wait_for_selector(answer_of("a"), state="hidden")
+    await page.click(f"{switch} [data-side='']")
+    await page.wait_for_selector(answer_of("a"), state="visible")
+
+
+async def test_a_third_side(visitor: Visitor, puppet: Puppet) -> None:
+    """Sides are added, with settings of their own, kept in the address, and removed."""
+    page = visitor.page
+    await page.click("#text-copy-a")
+    await page.wait_for_selector("#text-state-c .state[data-state=ready]")
+    await page.fill("#text-own-c [data-setting=temperature]", "0")
+    await visitor.ask("Hello")
+    for model in ("one", "two"):
+        puppet.answer(model, f"{model} says.")
+    assert puppet.wait_open("one", 1)
+    puppet.answer("one", "one says.")
+    for side in "abc":
+        await visitor.sees(answer_of(side), "says.")
+    await visitor.finished()
+    asked = sorted((model, params.temperature) for model, _, params in puppet.asked)
+    assert asked == [("one", 0), ("one", 0.7), ("two", 0.7)]
+    await page.wait_for_url("**c=puppet/one*")
+    linked = "?" + page.url.partition("?")[2]
+    again = await Visitor(await page.context.new_page(), visitor.address).open(linked)
+    await again.page.wait_for_selector("#text-state-c .state[data-state=ready]")
+    field = again.page.locator("#text-own-c [data-setting=temperature]")
+    await expect(field).to_have_value("0")
+    await page.click("#text-remove-b")
+    await page.wait_for_selector("#text-pane-c", state="detached")
+    await expect(page.locator("#text-transcript .turn .cell")).to_have_count(2)
+    await expect(page.locator("#text-model-b input")).to_have_value("One")
+
+
+async def test_an_earlier_version_can_be_seen(visitor: Visitor, puppet: Puppet) -> None:
+    await compare(visitor, puppet, "Hello", "First.", "Yes.")
+    await visitor.page.click(button_of("a", "regenerate"))
+    puppet.answer("one", "Second.")
+    await visitor.sees(answer_of("a"), "Second.")
+    await visitor.finished()
+    await visitor.sees(column_of("a"), "2/2")
+    await visitor.page.click(button_of("a", "version"))
+    await visitor.sees(answer_of("a"), "First.")
+    await visitor.sees(column_of("a"), "1/2")
+    await compare(visitor, puppet, "More", "Fine.", "Fine.")
+    told = next(messages for model, messages, _ in reversed(puppet.asked) if model == "one")
+    assert [message.text for message in told] == ["Hello", "First.", "More"]
+
+
+async def test_the_node_that_grows_is_the_one_that_stays(visitor: Visitor, puppet: Puppet) -> None:
+    """With what is selected in it; and the reader's place is kept to the pixel."""
+    page = visitor.page
+    await visitor.ask("Much")
+    puppet.feed("one", "A first paragraph to be read.\n\n" + "A line. \n\n" * 60 + "It grows")
+    await visitor.sees(answer_of("a"), "It grows")
+    await page.evaluate(
+        """(selector) => {
+          const md = document.querySelector(selector), first = md.querySelector("p");
+          window.kept = { md, first, last: md.lastElementChild };
+          getSelection().selectAllChildren(first);
+          document.scrollingElement.scrollTop = 0;
+        }""",
+        answer_of("a"),
+    )
+    await page.mouse.move(400, 300)
+    await page.mouse.wheel(0, -40)
+    top = "() => kept.first.getBoundingClientRect().top"
+    await page.wait_for_function("() => scrollY === 0")
+    before = await page.evaluate(top)
+    puppet.feed("one", " and grows.", "\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nThe end.")
+    await visitor.sees(answer_of("a"), "The end.")
+    assert await page.evaluate(top) == before
+    puppet.feed("one", last(1, 1), None)
+    puppet.answer("two", "Little.")
+    await visitor.finished()
+    assert await page.evaluate(top) == before
+    assert await page.evaluate("() => kept.first.isConnected && kept.last.isConnected")
+    assert await page.evaluate("String(getSelection())") == "A first paragraph to be read."
+
+
+async def test_a_page_that_was_busy_loses_nothing(visitor: Visitor, puppet: Puppet) -> None:
+    """It skips more messages than one makes up for, and asks for the whole."""
+    await visitor.ask("Much")
+    puppet.feed("two", last(1, 1), None)
+    puppet.feed("one", "It begins. ")
+    await visitor.sees(answer_of("a"), "It begins.")
+    for n in range(40):
+        await visitor.page.evaluate(
+            "() => { const until = performance.now() + 80; while (performance.now() < until); }"
+        )
+        puppet.feed("one", f"{n}\n\n")
+    puppet.feed("one", "The end.", last(1, 1), None)
+    await visitor.sees(answer_of("a"), "The end.")
+    await visitor.finished()
+    shown = await visitor.text(answer_of("a"))
+    assert shown.split() == ["It", "begins.", *map(str, range(40)), "The", "end."]
 
 
 async def test_examples_fill_the_prompt(visitor: Visitor) -> None:
@@ -506,27 +611,27 @@ async def test_examples_fill_the_prompt(visitor: Visitor) -> None:
 
 async def test_a_download_waits_for_a_yes(visitor: Visitor, puppet: Puppet) -> None:
     page = visitor.page
-    await page.click("#text-model-left input")
+    await page.click("#text-model-a input")
     await page.get_by_role("option", name="Away").click()
-    await visitor.sees("#text-state-left", "Not on this machine yet.")
-    await page.click("#text-download-left")
-    await visitor.sees("#text-state-left", "Download Away? 7.6 GB")
+    await visitor.sees("#text-state-a", "Not on this machine yet.")
+    await page.click("#text-download-a")
+    await visitor.sees("#text-state-a", "Download Away? 7.6 GB")
     assert puppet.asked == []
-    await page.click("#text-confirm-left")
+    await page.click("#text-confirm-a")
     puppet.feed("one", Progress("downloading", 0.25, "1.9 of 7.6 GB"))
-    await visitor.sees("#text-state-left", "25 % · 1.9 of 7.6 GB")
-    await page.click("#text-cancel-left")
-    await visitor.sees("#text-state-left", "Not on this machine yet.")
+    await visitor.sees("#text-state-a", "25 % · 1.9 of 7.6 GB")
+    await page.click("#text-cancel-a")
+    await visitor.sees("#text-state-a", "Not on this machine yet.")
     assert puppet.wait_open("one", 0)
-    await page.click("#text-download-left")
-    await page.click("#text-confirm-left")
+    await page.click("#text-download-a")
+    await page.click("#text-confirm-a")
     puppet.feed("one", BackendConnectionError("The line broke.", "Try again; it goes on."))
-    await visitor.sees("#text-state-left", "Away: The line broke. Try again; it goes on.")
-    await page.click("#text-retry-left")
+    await visitor.sees("#text-state-a", "Away: The line broke. Try again; it goes on.")
+    await page.click("#text-retry-a")
     puppet.feed("one", Progress("downloading", 0.5, "3.8 of 7.6 GB"))
-    await visitor.sees("#text-state-left", "50 % · 3.8 of 7.6 GB")
-    await page.click("#text-cancel-left")
-    await visitor.sees("#text-state-left", "Not on this machine yet.")
+    await visitor.sees("#text-state-a", "50 % · 3.8 of 7.6 GB")
+    await page.click("#text-cancel-a")
+    await visitor.sees("#text-state-a", "Not on this machine yet.")
     assert puppet.wait_open("one", 0)
 
 
@@ -545,16 +650,16 @@ async def test_an_answer_that_comes_late_does_not_close_a_question(
         await route.fulfill(response=response)
 
     await page.route("**/gradio_api/run/**", keep_the_first)
-    await page.click("#text-model-left input")
+    await page.click("#text-model-a input")
     await page.get_by_role("option", name="Away").click()
     await held.wait()
     await page.evaluate("document.querySelector('#recheck').click()")
-    await visitor.sees("#text-state-left", state)
-    await page.click("#text-download-left")
-    await visitor.sees("#text-state-left", "Download Away? 7.6 GB")
+    await visitor.sees("#text-state-a", state)
+    await page.click("#text-download-a")
+    await visitor.sees("#text-state-a", "Download Away? 7.6 GB")
     await page.evaluate(
         """() => {
-          const row = document.querySelector("#text-state-left");
+          const row = document.querySelector("#text-state-a");
           window.drawn = [];
           new MutationObserver(() => drawn.push(row.innerText)).observe(
             row, { childList: true, subtree: true });
@@ -563,12 +668,12 @@ async def test_an_answer_that_comes_late_does_not_close_a_question(
     go_on.set()
     await page.unroute_all(behavior="wait")
     await page.wait_for_function("s => drawn.some(text => text.includes(s))", arg=state)
-    await visitor.sees("#text-state-left", "Download Away? 7.6 GB")
-    await page.click("#text-confirm-left")
+    await visitor.sees("#text-state-a", "Download Away? 7.6 GB")
+    await page.click("#text-confirm-a")
     puppet.feed("one", Progress("downloading", 0.25, "1.9 of 7.6 GB"))
-    await visitor.sees("#text-state-left", "25 % · 1.9 of 7.6 GB")
-    await page.click("#text-cancel-left")
-    await visitor.sees("#text-state-left", state)
+    await visitor.sees("#text-state-a", "25 % · 1.9 of 7.6 GB")
+    await page.click("#text-cancel-a")
+    await visitor.sees("#text-state-a", state)
     assert visitor.faults == []
 
 
@@ -580,12 +685,13 @@ async def test_a_phone(browser, served: str, puppet: Puppet) -> None:
     await visitor.page.tap("#text-compare")
     puppet.answer("one", "Left " * 80)
     puppet.answer("two", "Right " * 80)
+    await visitor.sees(answer_of("a"), "Left")
     await visitor.finished()
-    left_end, right_start = await visitor.page.evaluate(
-        """() => [document.querySelector('#text-pane-left').getBoundingClientRect().bottom,
-                  document.querySelector('#text-pane-right').getBoundingClientRect().top]"""
-    )
-    assert right_start >= left_end
+    assert await visitor.page.is_visible(answer_of("a"))
+    assert not await visitor.page.is_visible(answer_of("b"))
+    await visitor.page.tap("#text-transcript .switch [data-side=b]")
+    await visitor.page.wait_for_selector(answer_of("b"), state="visible")
+    assert not await visitor.page.is_visible("#text-pane-a")
     assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
     await context.close()
 
@@ -596,14 +702,15 @@ async def test_what_slowed_both_down_is_said_once_with_the_way_out(
 ) -> None:
     notice = "#text-notice"
     for times in (1, 0):
-        await visitor.ask("Who is faster?")
+        await visitor.ask(f"Who is faster {times}?")
+        await visitor.sees(PROMPT, f"Who is faster {times}?")
         for model in ("one", "two"):
             puppet.feed(model, "I")
-        await visitor.sees("#text-answer-right", "I")
+        await visitor.sees(answer_of("b"), "I")
         for model in ("one", "two"):  # both have begun: what they say now, they say at once
             puppet.feed(model, "am", last(2, 2, device), None)
         await visitor.finished()
-        await visitor.sees("#text-line-right", "shared device")
+        await visitor.sees(line_of("b"), "shared device")
         said = await visitor.page.locator(f"{notice} .hint").count()
         assert said == (times if offered else 0)
 
@@ -612,15 +719,18 @@ async def test_one_side_after_the_other(visitor: Visitor, puppet: Puppet) -> Non
     page = visitor.page
     await page.check("#text-in-turn input")
     await visitor.ask("Who is first?")
-    await visitor.sees("#text-line-right", "is waiting (for the other side)")
+    await visitor.sees(
+        line_of("b"),
+        "Waiting (for the other side)",
+    )
     puppet.feed("one", "Left")
-    await visitor.sees("#text-answer-left", "Left")
+    await visitor.sees(answer_of("a"), "Left")
     assert [model for model, _, _ in puppet.asked] == ["one"]
     puppet.feed("one", last(2, 1), None)
     puppet.answer("two", "Right.")
-    await visitor.sees("#text-conversation-right", "Right.")
+    await visitor.sees(column_of("b"), "Right.")
     await visitor.finished()
-    await visitor.sees("#text-line-right", "one after the other")
+    await visitor.sees(line_of("b"), "one after the other")
     assert "in_turn=true" in page.url
     linked = "?" + page.url.partition("?")[2]
     again = await Visitor(await page.context.new_page(), visitor.address).open(linked)
@@ -632,6 +742,6 @@ async def test_nothing_that_streams_is_lost(visitor: Visitor, puppet: Puppet) ->
     await visitor.ask("Much")
     puppet.feed("one", *(Chunk(text=word, tokens=1) for word in words), last(1, 2000), None)
     puppet.answer("two", "Little.")
-    await visitor.sees("#text-conversation-left", words[-1].strip())
-    shown = await visitor.page.inner_text("#text-conversation-left .bot-row .prose")
+    await visitor.sees(column_of("a"), words[-1].strip())
+    shown = await visitor.page.inner_text(answer_of("a"))
     assert shown.split() == "".join(words).split()

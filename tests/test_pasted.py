@@ -14,8 +14,8 @@ from backends import (
 )
 from backends._remote.base_url import normalize_url
 from playground.keyring import Keyring
+from tests.forms import read
 from tests.stub import Reply, Stub, delta, sse
-from ui.compare.form import Form
 
 HERE = "http://localhost:1234/v1"
 CHAT, MODELS = "/v1/chat/completions", "/v1/models"
@@ -256,8 +256,7 @@ async def test_an_error_as_a_list_is_not_ready(stub: Stub, body: object, words: 
 
 @pytest.mark.parametrize("pasted", [" phi3.5 ", "phi3.5\n", "\u200bphi3.5\u00a0", "\ufeffphi3.5"])
 def test_spaces_around_a_name_are_left_out(pasted: str) -> None:
-    form = Form.read(("Hi", "ollama", pasted, "ollama", "phi3.5"))
-    assert form.sides == (("ollama", "phi3.5"), ("ollama", "phi3.5"))
+    assert [side.model for side in read(("ollama", pasted)).sides] == ["phi3.5"]
 
 
 def test_spaces_within_a_name_stay() -> None:

@@ -12,7 +12,7 @@ import pytest
 from backends import REGISTRY, Chunk, Connection, GenerationParams, Message, ServerError, Usage
 from playground.answer import Request
 from playground.compare import Run
-from tests.pages import Visitor
+from tests.pages import Visitor, column_of, line_of
 from tests.real_server import MODELS, SERVED, RealServer
 from tests.test_models_tab import choose, connect
 
@@ -173,14 +173,14 @@ async def test_both_pickers_two_streams(visitor: Visitor, real_server: RealServe
     await connect(visitor, real_server.url)
     await visitor.sees("#card-openai_compatible", "Can answer: ")
     server = "OpenAI-compatible server"
-    await choose(visitor, "left", server, "Phi-3-mini-4k")
-    await choose(visitor, "right", server, "Phi-3.5-mini")
+    await choose(visitor, "a", server, "Phi-3-mini-4k")
+    await choose(visitor, "b", server, "Phi-3.5-mini")
     await visitor.page.click("#text-settings > button")
     await visitor.page.fill("#text-temperature input[type=number]", "0")
     await visitor.ask("什么是小语言模型？")
-    await visitor.sees("#text-conversation-left", "小语言模型是大语言模型的缩小版")
-    await visitor.sees("#text-conversation-right", "小语言模型")
+    await visitor.sees(column_of("a"), "小语言模型是大语言模型的缩小版")
+    await visitor.sees(column_of("b"), "小语言模型")
     await visitor.finished()
-    for side in ("left", "right"):
-        line = await visitor.text(f"#text-line-{side}")
+    for side in ("a", "b"):
+        line = await visitor.text(line_of(side))
         assert "tokens/s" in line and "shared device" in line and "about" not in line

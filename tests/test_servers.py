@@ -15,8 +15,8 @@ from playground.health import MAX_TYPED_CHECKS, HealthMonitor, backends_for
 from playground.keyring import MAX_SERVERS, Keyring
 from playground.limits import LOCAL, PUBLIC
 from playground.services import Services
+from tests.forms import read
 from tests.stub import Reply, Stub, delta, sse
-from ui.compare.form import Form
 from ui.compare.pickers import Pickers
 from ui.compare.servers import restore_servers, to_browser
 from ui.compare.status import backend_choices, model_label
@@ -127,8 +127,8 @@ async def test_two_are_compared_and_each_has_its_own_health(stub: Stub, other: S
     assert [offer.model for offer in every[SERVER.id].offers] == ["phi-3-mini"]
     assert [offer.model for offer in every[second.id].offers] == ["SmolLM2"]
     assert ("Lab", second.id) in backend_choices(list(every.values()))
-    form = Form.read(("Hi", SERVER.id, "phi-3-mini", second.id, "SmolLM2"))
-    form.checked(LOCAL, keyring=ring)
+    form = read((SERVER.id, "phi-3-mini"), (second.id, "SmolLM2"))
+    form.checked(LOCAL, {0, 1}, ring)
     asked = Conversation(turns=(Turn(prompt="Hi"),))
     requests = [form.request(side, asked, ring, LOCAL) for side in (0, 1)]
     answers = await asyncio.gather(*map(complete, requests))
@@ -146,17 +146,17 @@ async def test_two_are_compared_and_each_has_its_own_health(stub: Stub, other: S
 
 def test_one_that_was_removed_cannot_be_asked() -> None:
     ring = Keyring()
-    form = Form.read(("Hi", "openai_compatible:gone", "phi", "pocket", "pocket-3"))
-    with pytest.raises(BadRequestError, match="The left side has no backend"):
-        form.checked(LOCAL, keyring=ring)
+    form = read(("openai_compatible:gone", "phi"), ("pocket", "pocket-3"))
+    with pytest.raises(BadRequestError, match="Side A has no backend"):
+        form.checked(LOCAL, {0, 1}, ring)
 
 
 def test_none_is_asked_on_a_public_page() -> None:
     ring = Keyring()
     server = ring.add_server(SERVER, "Lab", "localhost")
-    form = Form.read(("Hi", server.id, "phi", "pocket", "pocket-3"))
-    with pytest.raises(BadRequestError, match="The left side has no backend"):
-        form.checked(PUBLIC, keyring=ring)
+    form = read((server.id, "phi"), ("pocket", "pocket-3"))
+    with pytest.raises(BadRequestError, match="Side A has no backend"):
+        form.checked(PUBLIC, {0, 1}, ring)
     restored = Keyring()
     restore_servers(restored, to_browser(ring), PUBLIC)
     assert restored.servers == ()
@@ -250,7 +250,7 @@ async def test_a_request_of_one_that_was_removed_meanwhile_ends_well(stub: Stub)
     serve(stub, "phi", "Hello.")
     ring = Keyring()
     server = ring.add_server(SERVER, "Lab", stub.url)
-    form = Form.read(("Hi", server.id, "phi", server.id, "phi"))
+    form = read((server.id, "phi"), (server.id, "phi"))
     request: Request = form.request(0, Conversation(turns=(Turn(prompt="Hi"),)), ring, LOCAL)
     ring.remove_server(server.id)
     assert (await complete(request)).text == "Hello."

@@ -1,6 +1,7 @@
 """What is kept of a view: an answer is written down beside the other side's ticks."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
@@ -35,10 +36,11 @@ async def test_an_answers_language_holds_up_no_tick_of_the_other_side(
     left.feed("Short.", last(), None)
     right.feed("Long")
     async with asyncio.timeout(30), aclosing(session.draw()) as ticks:
-        async for drawn in ticks:
-            if drawn[0] == "Short." and drawn[2] == "Long":
+        async for _ in ticks:
+            drawn = [side.snapshot.text if side.snapshot else "" for side in session.sides]
+            if drawn == ["Short.", "Long"]:
                 right.feed(" and longer")
-            if drawn[2] == "Long and longer":
+            if drawn[1] == "Long and longer":
                 right.feed(last(), None)  # all of it was drawn, and no language is known yet
     finishing = asyncio.ensure_future(session.finish())
     found.set()
@@ -49,4 +51,5 @@ async def test_an_answers_language_holds_up_no_tick_of_the_other_side(
         ("Short.", "en"),
         ("Long and longer", "en"),
     ]
-    assert all("done" in line for line in session.status_lines)
+    cells = json.loads(session.rows.message(whole=True))["cells"]["1"]
+    assert {cell["state"] for cell in cells.values()} == {"done"}

@@ -11,7 +11,7 @@ import yaml
 from playwright.async_api import BrowserContext
 
 from tests.browser import SLOWDOWN
-from tests.pages import Visitor, free_port
+from tests.pages import Visitor, column_of, free_port, line_of
 from tests.pins import pins
 from tests.real_server import BUSY, wait_until_up
 
@@ -121,10 +121,10 @@ def test_our_folder_does_not_hide_the_spaces_package() -> None:
 async def test_two_pockets_are_compared_on_a_space(space: str, context: BrowserContext) -> None:
     context.set_default_timeout(BUSY * SLOWDOWN * 1000)
     visitor = Visitor(await context.new_page(), space)
-    await visitor.open("?left=pocket/pocket-3&right=pocket/pocket-3.5")
+    await visitor.open("?a=pocket/pocket-3&b=pocket/pocket-3.5")
     await visitor.ask("What is a small language model?")
-    for side in ("left", "right"):
-        await visitor.sees(f"#text-conversation-{side}", "language model")
-        await visitor.sees(f"#text-line-{side}", "tok")
+    for side in ("a", "b"):
+        await visitor.sees(column_of(side), "language model")
+        await visitor.sees(line_of(side), "tok")
     await visitor.finished()
     assert [f for f in visitor.faults if not any(own in f for own in GRADIOS_OWN)] == []

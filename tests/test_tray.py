@@ -21,18 +21,18 @@ def picture(width: int = 672, height: int = 672) -> Picture:
 )
 def test_what_goes_beyond_the_window_is_said_as_the_model_takes_it(context, words, never) -> None:
     pictures = [picture()] * 6
-    html = tray_html(pictures, [ImageCost("left", 4, (), context)], {})
+    html = tray_html(pictures, [ImageCost("A", 4, (), context)], {})
     assert "4,542 tokens" in html and words in html and never not in html
-    assert "context</p>" in tray_html(pictures[:1], [ImageCost("left", 4, (), context)], {})
+    assert "context</p>" in tray_html(pictures[:1], [ImageCost("A", 4, (), context)], {})
 
 
 def test_what_cannot_be_told_is_not_made_up() -> None:
-    html = tray_html([picture()], [ImageCost("left", None, ())], {})
+    html = tray_html([picture()], [ImageCost("A", None, ())], {})
     assert "this model's own matter" in html and "tokens</strong>" not in html
 
 
 def test_pictures_that_are_gone_are_not_drawn() -> None:
     gone = Picture.model_validate_json(picture().model_dump_json())
     previews: dict[tuple[str, int], str] = {}
-    make_crop_previews([gone, picture(336, 336)], [ImageCost("left", 4, ())], previews)
+    make_crop_previews([gone, picture(336, 336)], [ImageCost("A", 4, ())], previews)
     assert len(previews) == 1

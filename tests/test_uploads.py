@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -29,6 +30,7 @@ from playground.media.pictures import (
     read_picture_unless,
 )
 from playground.services import Services
+from tests.forms import given
 from ui.middleware import own_folder
 from ui.tabs.vision.session import VisionSession
 from ui.tabs.vision.uploads import MAX_CONCURRENT_READS, UploadReader
@@ -103,11 +105,11 @@ async def test_the_same_file_of_two_visitors(tmp_path: Path) -> None:
 
 
 async def test_more_visitors_wait_and_are_told(tmp_path: Path) -> None:
-    given, uploads = files(tmp_path, 1), UploadReader(tmp_path)
-    reading = [uploads.read(given, 9, look) for _ in range(MAX_CONCURRENT_READS)]
+    sent, uploads = files(tmp_path, 1), UploadReader(tmp_path)
+    reading = [uploads.read(sent, 9, look) for _ in range(MAX_CONCURRENT_READS)]
     for steps in reading:
         assert "Reading" in await anext(steps)
-    late = uploads.read(given, 9, look)
+    late = uploads.read(sent, 9, look)
     assert "other visitors" in await anext(late)
     for steps in reading:
         await steps.aclose()
@@ -129,14 +131,23 @@ async def test_a_tray_that_is_being_filled_is_drawn_by_what_fills_it() -> None:
     """Two answers reach the page in any order: the last one of the reading has to be the last."""
     page, session = view(LOCAL), VisionSession()
     session.reading = 1
-    assert await page.update_costs(session) == gr.skip()
+    values = given(page, session)
+    assert await page.update_costs(values) == gr.skip()
     session.reading = 0
-    assert isinstance(await page.update_costs(session), str)
+    assert isinstance(await page.update_costs(values), str)
 
 
-async def add(view: VisionView, session: VisionSession, given: dict[Path, str]) -> dict:
-    sent = [{"path": str(path), "orig_name": name} for path, name in given.items()]
-    async with aclosing(view.add(session, sent, "even", 8)) as updates:
+def uploaded(
+    view: VisionView, session: VisionSession, sent: object, spacing: object, frames: object
+) -> dict[Any, Any]:
+    """What the event of an upload is given."""
+    choices = {view.add_button: sent, view.spacing: spacing, view.frames: frames}
+    return given(view, session) | choices
+
+
+async def add(view: VisionView, session: VisionSession, sent_files: dict[Path, str]) -> dict:
+    sent = [{"path": str(path), "orig_name": name} for path, name in sent_files.items()]
+    async with aclosing(view.add(uploaded(view, session, sent, "even", 8))) as updates:
         return [update async for update in updates][-1]
 
 
@@ -153,7 +164,7 @@ async def test_one_file_named_a_thousand_times_is_read_once(folder: Path) -> Non
     page, session = view(LOCAL), VisionSession()
     ((path, name),) = files(folder, 1).items()
     sent = [{"path": str(path), "orig_name": name}] * 1000
-    async with aclosing(page.add(session, sent, None, -5)) as updates:
+    async with aclosing(page.add(uploaded(page, session, sent, None, -5))) as updates:
         assert [update async for update in updates][-1][page.composer.notice] == ""
     assert [picture.name for picture in session.pictures] == ["1.png"]
 
@@ -168,18 +179,19 @@ async def test_what_the_strip_was_told_long_ago_moves_nothing(folder: Path) -> N
         {"act": "remove", "n": "0"},
         None,
     ):
-        await page.edit_tray(gr.EventData(None, told), session)
+        await page.edit_tray(gr.EventData(None, told), given(page, session))
         assert session.pictures == before
     await page.edit_tray(
-        gr.EventData(None, {"act": "later", "n": 0, "picture": before[0].digest}), session
+        gr.EventData(None, {"act": "later", "n": 0, "picture": before[0].digest}),
+        given(page, session),
     )
     assert session.pictures == before[::-1]
 
 
 async def test_a_file_elsewhere_is_neither_read_nor_deleted(tmp_path: Path) -> None:
-    page, session, given = view(LOCAL), VisionSession(), files(tmp_path, 1)
-    await add(page, session, given)
-    assert session.pictures == () and all(path.exists() for path in given)
+    page, session, elsewhere = view(LOCAL), VisionSession(), files(tmp_path, 1)
+    await add(page, session, elsewhere)
+    assert session.pictures == () and all(path.exists() for path in elsewhere)
 
 
 async def test_what_waits_to_be_read_stays_young(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Two views on one page: neither is drawn before its time, and neither disturbs the other."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,12 +12,13 @@ from playwright.async_api import BrowserContext, expect
 from backends import REGISTRY
 from playground.keyring import Keyring
 from playground.services import Services
-from tests.pages import Puppet, Visitor, free_port
+from tests.pages import Puppet, Visitor, answer_of, column_of, free_port, line_of
 from ui import page
 from ui.compare.default_pair import DefaultPair
 from ui.compare.examples import Examples
 from ui.compare.restore import ViewRestore
 from ui.compare.session import Session
+from ui.compare.side import letter_of
 from ui.compare.view import CompareView
 from ui.events import Updates
 
@@ -39,8 +40,10 @@ class TwinView(CompareView):
     def build_above_prompt(self) -> None:
         self.note = gr.Textbox(label="Note", elem_id=f"{self.name}-note", interactive=True)
 
-    def build_beside_model(self, side: str) -> None:
-        gr.Dropdown(["a", "b"], label="More", elem_id=f"{self.name}-more-{side}", min_width=60)
+    def build_beside_model(self, side: int) -> Mapping[str, gr.Component]:
+        name = f"{self.name}-more-{letter_of(side)}"
+        gr.Dropdown(["a", "b"], label="More", elem_id=name, min_width=60)
+        return {}
 
     @property
     def example_outputs(self) -> list[Any]:
@@ -102,19 +105,19 @@ async def turn_to(visitor: Visitor, tab: str) -> Visitor:
 
 async def shows(visitor: Visitor, left: str, right: str) -> None:
     """Wait until these models are chosen."""
-    for side, model in (("left", left), ("right", right)):
+    for side, model in (("a", left), ("b", right)):
         box = visitor.page.locator(f"#{visitor.view}-model-{side} input")
         await expect(box).to_have_value(model)
 
 
 async def test_a_view_opens_once_when_its_tab_is_first_chosen(text: Visitor) -> None:
     # The board has been drawn, and has told the view that is not there yet.
-    await text.page.wait_for_selector("#text-state-right [data-state=ready]")
+    await text.page.wait_for_selector("#text-state-b [data-state=ready]")
     assert await text.page.locator("#twin-view").count() == 0
     twin = await turn_to(text, "twin")
     await shows(twin, "Two", "One")
     assert await twin.text("#twin-opening") == "Two puppets."
-    await twin.page.click("#twin-model-right input")
+    await twin.page.click("#twin-model-b input")
     await twin.page.get_by_role("option", name="Two").click()
     await shows(twin, "Two", "Two")
     await turn_to(text, "text")
@@ -134,22 +137,22 @@ async def test_a_view_opens_once_when_its_tab_is_first_chosen(text: Visitor) -> 
 async def test_both_answer_at_once_and_each_keeps_its_own(text: Visitor, puppet: Puppet) -> None:
     await text.ask("In the text view")
     puppet.feed("one", "Text left")
-    await text.sees("#text-answer-left", "Text left")
+    await text.sees(answer_of("a"), "Text left")
     puppet.answer("two", "Text right.")
-    await text.sees("#text-line-right", "2 tokens")
+    await text.sees(line_of("b"), "2 tokens")
     twin = await turn_to(text, "twin")
     await twin.ask("In its twin")
     assert puppet.wait_open("one", 2)
     puppet.answer("two", "Twin left.")
     puppet.answer("one", "Twin right.")
-    await twin.sees("#twin-conversation-right", "Twin right.")
+    await twin.sees(column_of("b", view="twin"), "Twin right.")
     await twin.finished()
-    assert "In the text view" not in await twin.text("#twin-conversation-left")
+    assert "In the text view" not in await twin.text(column_of("a", view="twin"))
     await turn_to(text, "text")
     await text.page.click("#text-stop")
     await text.finished()
-    await text.sees("#text-conversation-left", "Text left")
-    assert "In its twin" not in await text.text("#text-conversation-right")
+    await text.sees(column_of("a"), "Text left")
+    assert "In its twin" not in await text.text(column_of("b"))
 
 
 async def test_drafts_conversations_and_settings_survive_a_reload(
@@ -160,30 +163,30 @@ async def test_drafts_conversations_and_settings_survive_a_reload(
     await text.page.fill("#text-temperature input[type=number]", "0.3")
     await text.page.wait_for_url("**temperature=0.3*")
     twin = await turn_to(text, "twin")
-    await twin.page.wait_for_url("**?tab=twin&left=puppet/two&right=puppet/one")
+    await twin.page.wait_for_url("**?tab=twin&a=puppet/two&b=puppet/one")
     await twin.ask("Remember")
     puppet.answer("one", "I do.")
     puppet.answer("two", "So do I.")
-    await twin.sees("#twin-conversation-left", "So do I.")
+    await twin.sees(column_of("a", view="twin"), "So do I.")
     await twin.finished()
     await twin.page.fill("#twin-prompt textarea", "Also mine")
     await turn_to(text, "text")
     await text.page.wait_for_url(lambda url: "temperature=0.3" in url and "tab=" not in url)
     await turn_to(text, "twin")
     await text.page.reload()
-    await twin.sees("#twin-conversation-left", "So do I.")
+    await twin.sees(column_of("a", view="twin"), "So do I.")
     await twin.has_prompt("Also mine")
     await shows(twin, "Two", "One")
     await turn_to(text, "text")
     await text.has_prompt("Mine")
-    assert "Remember" not in await text.text("#text-conversation-left")
+    assert "Remember" not in await text.text("#text-transcript")
 
 
 async def test_a_link_opens_its_tab_and_no_other(
     context: BrowserContext, both: str, puppet: Puppet
 ) -> None:
     twin = Visitor(await context.new_page(), both, "twin")
-    await twin.open("?tab=twin&left=puppet/one&right=puppet/one&temperature=0.3&prompt=Hello")
+    await twin.open("?tab=twin&a=puppet/one&b=puppet/one&temperature=0.3&prompt=Hello")
     await shows(twin, "One", "One")
     assert await twin.prompt() == "Hello"
     text = await turn_to(twin, "text")
@@ -206,11 +209,15 @@ async def test_an_example_fills_in_what_its_view_adds(text: Visitor) -> None:
     await twin.page.click("#twin-example-0")
     await twin.has_prompt("What is it?")
     await expect(twin.page.locator("#twin-note textarea, #twin-note input")).to_have_value("A cat")
-    assert await twin.page.locator(".pickers #twin-more-right").count() == 1
+    assert await twin.page.locator(".pickers #twin-more-b").count() == 1
 
 
-async def test_one_side_alone_is_for_one_view(text: Visitor) -> None:
-    await text.page.click("#text-focus-left")
-    await text.page.wait_for_selector("#text-pane-right", state="hidden")
+async def test_one_side_alone_is_for_one_view(text: Visitor, puppet: Puppet) -> None:
+    await text.ask("Hello")
+    for model in ("one", "two"):
+        puppet.answer(model, "Yes.")
+    await text.sees(answer_of("b"), "Yes.")
+    await text.page.click("#text-transcript .switch [data-side=a]")
+    await text.page.wait_for_selector(answer_of("b"), state="hidden")
     twin = await turn_to(text, "twin")
-    assert await twin.page.is_visible("#twin-pane-right")
+    assert await twin.page.is_visible("#twin-pane-b")

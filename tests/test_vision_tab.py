@@ -1,5 +1,6 @@
 """The Vision tab in a real browser: pictures in, in order, and nothing of them left behind."""
 
+import asyncio
 import base64
 import io
 import os
@@ -10,17 +11,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from PIL import Image
-from playwright.async_api import BrowserContext, expect
+from playwright.async_api import BrowserContext, Route, expect
 
 from backends import TextPart
 from playground.examples.vision import picture_bytes
 from tests.browser import PATIENCE
-from tests.pages import Puppet, Visitor
+from tests.pages import Puppet, Visitor, column_of, line_of
 from ui.tabs.vision.view import VisionView
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PUPPETS = "?tab=vision&left=puppet/one&right=puppet/two&left_crops=1&right_crops=4"
+PUPPETS = "?tab=vision&a=puppet/one&b=puppet/two&a.crops=1&b.crops=4"
 HEIC = (Path(__file__).parent / "data" / "turned.heic").read_bytes()
 
 
@@ -63,8 +64,8 @@ def colours(message) -> list[tuple[int, ...]]:
 async def answers(visitor: Visitor, puppet: Puppet, text: str = "Seen.") -> None:
     puppet.answer("one", text)
     puppet.answer("two", text)
-    for side in ("left", "right"):
-        await visitor.sees(f"#vision-conversation-{side}", text)
+    for side in ("a", "b"):
+        await visitor.sees(column_of(side, view="vision"), text)
     await visitor.finished()
 
 
@@ -82,27 +83,24 @@ async def test_two_pictures_reach_both_models_in_their_order(visitor: Visitor, p
         crops[model] = params.num_crops
     assert crops == {"one": 1, "two": 4}
     await expect(visitor.page.locator("#vision-strip li")).to_have_count(0)
-    for side in ("left", "right"):
-        shown = visitor.page.locator(f"#vision-conversation-{side} .shown-pictures img")
-        assert [await one.get_attribute("alt") for one in await shown.all()] == [
-            "blue.png", "red.png"
-        ]  # fmt: skip
+    shown = visitor.page.locator("#vision-transcript .prompt img")
+    assert [await one.get_attribute("alt") for one in await shown.all()] == ["blue.png", "red.png"]
 
 
 async def test_what_they_cost_and_how_they_are_seen_is_said_before(visitor: Visitor):
     await add(visitor, file("wide.png", png("green", (1280, 720))), expected=1)
     costs = await visitor.text("#vision-strip .costs")
-    assert "Left 1 crop: 313 tokens" in costs and "8 % of the 4,096-token context" in costs
-    assert "Right up to 4 crops: 757 tokens" in costs
+    assert "A 1 crop: 313 tokens" in costs and "8 % of the 4,096-token context" in costs
+    assert "B up to 4 crops: 757 tokens" in costs
     await visitor.page.click("#vision-strip summary")
     await expect(visitor.page.locator("#vision-strip .sheets img")).to_have_count(2)
-    await visitor.page.click("#vision-crops-left input")
+    await visitor.page.click("#vision-crops-a input")
     await visitor.page.click(".options [aria-label='16']")
-    await visitor.sees("#vision-strip .costs", "Left up to 16 crops: 2,353 tokens")
+    await visitor.sees("#vision-strip .costs", "A up to 16 crops: 2,353 tokens")
     assert await visitor.page.locator("#vision-strip details[open]").count() == 1
     await visitor.page.click("#vision-strip [data-act=remove]")
     await expect(visitor.page.locator("#vision-strip li")).to_have_count(0)
-    assert "left_crops=16" in visitor.page.url and "tab=vision" in visitor.page.url
+    assert "a.crops=16" in visitor.page.url and "tab=vision" in visitor.page.url
 
 
 async def test_a_png_a_heic_and_an_mp4(visitor: Visitor, puppet: Puppet):
@@ -124,8 +122,8 @@ async def test_a_png_a_heic_and_an_mp4(visitor: Visitor, puppet: Puppet):
     assert len(puppet.asked[0][1][-1].images) == 5
 
 
-async def test_pasted_and_dropped(visitor: Visitor):
-    await visitor.page.wait_for_function("() => phi.views.vision")  # nobody pastes within 100 ms
+async def give(visitor: Visitor, how: str, colour: str) -> None:
+    """Paste or drop a picture on the prompt box."""
     script = """([data, how]) => {
       const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
       const given = new DataTransfer();
@@ -140,12 +138,42 @@ async def test_pasted_and_dropped(visitor: Visitor):
         place.dispatchEvent(new DragEvent("drop", options));
       }
     }"""
+    await visitor.page.evaluate(script, [base64.b64encode(png(colour)).decode(), how])
+
+
+async def test_pasted_and_dropped(visitor: Visitor):
+    await visitor.page.wait_for_function("() => phi.views.vision")  # nobody pastes within 100 ms
     for n, (how, colour) in enumerate([("paste", "red"), ("drop", "blue")], 1):
-        data = base64.b64encode(png(colour)).decode()
-        await visitor.page.evaluate(script, [data, how])
+        await give(visitor, how, colour)
         await expect(visitor.page.locator("#vision-strip li")).to_have_count(n)
     assert await names(visitor) == ["paste.png", "drop.png"]
     assert not await visitor.page.locator(".view.dropping").count()
+
+
+@pytest.mark.parametrize("how", ["paste", "drop"])
+async def test_given_before_the_button_is_there(context: BrowserContext, served: str, how: str):
+    """Gradio fetches the button's script by itself: it may come after all the rest."""
+    page, go_on = await context.new_page(), asyncio.Event()
+    late: list[str] = []
+
+    async def hold_the_button(route: Route) -> None:
+        response = await route.fetch()
+        if "-upload-button`" in await response.text():
+            late.append(route.request.url)
+            await go_on.wait()
+        await route.fulfill(response=response)
+
+    await page.route("**/assets/Index-*.js", hold_the_button)
+    visitor = await Visitor(page, served, "vision").open(PUPPETS)
+    await page.wait_for_function("() => phi.views.vision")
+    assert late and not await page.locator("#vision-add").count()
+    await give(visitor, how, "red")
+    go_on.set()
+    await expect(page.locator("#vision-strip li")).to_have_count(1)
+    assert await names(visitor) == [f"{how}.png"]
+    await give(visitor, "drop" if how == "paste" else "paste", "blue")
+    await expect(page.locator("#vision-strip li")).to_have_count(2)
+    assert visitor.faults == [], visitor.faults
 
 
 async def test_a_file_dropped_beside_the_view_does_not_replace_the_page(visitor: Visitor):
@@ -166,11 +194,10 @@ async def test_pictures_stay_over_regenerate_edit_and_undo(visitor: Visitor, pup
     await answers(visitor, puppet)
     await visitor.page.click("#vision-regenerate")
     await answers(visitor, puppet, "Seen again.")
-    row = visitor.page.locator("#vision-conversation-left .user-row")
-    await row.hover()
-    await row.locator("[aria-label=Edit]:visible").click()
-    await visitor.page.fill("#vision-conversation-left textarea:visible", "And this?")
-    await visitor.page.click("#vision-conversation-left [aria-label=Submit]:visible")
+    await visitor.page.hover("#vision-transcript .prompt")
+    await visitor.page.click("#vision-transcript [data-act=edit]")
+    await visitor.page.fill("#vision-transcript textarea", "And this?")
+    await visitor.page.click("#vision-transcript [data-act=send]")
     await answers(visitor, puppet, "Seen anew.")
     assert [messages[-1].text for _, messages, _ in puppet.asked[::2]] == [
         "What is this?", "What is this?", "And this?"
@@ -226,7 +253,7 @@ async def test_after_a_reload_the_words_are_there_and_the_pictures_gone(
     await visitor.ask("What is this?")
     await answers(visitor, puppet)
     await visitor.open(PUPPETS)
-    await visitor.sees("#vision-conversation-left", "Seen.")
+    await visitor.sees(column_of("a", view="vision"), "Seen.")
     await visitor.ask("Still there?")
     await visitor.sees("#vision-notice", "no longer here")
     assert await visitor.prompt() == "Still there?"
@@ -243,7 +270,7 @@ async def test_when_a_question_fails_its_pictures_come_back(visitor: Visitor, pu
     await visitor.ask("What is this?")
     for model in ("one", "two"):
         puppet.feed(model, ServerError("It fell over.", "Try again."))
-    await visitor.sees("#vision-line-right", "It fell over.")
+    await visitor.sees(line_of("b", view="vision"), "It fell over.")
     await visitor.finished()
     await visitor.has_prompt("What is this?")
     assert await names(visitor) == ["red.png"]
@@ -260,7 +287,7 @@ async def test_undo_after_a_reload_brings_back_the_words_alone(visitor: Visitor,
     await visitor.ask("What is this?")
     await answers(visitor, puppet)
     await visitor.open(PUPPETS)
-    await visitor.sees("#vision-conversation-left", "Seen.")
+    await visitor.sees(column_of("a", view="vision"), "Seen.")
     await visitor.page.click("#vision-undo")
     await visitor.has_prompt("What is this?")
     await add(visitor, file("blue.png", png("blue")), expected=1)
@@ -342,16 +369,16 @@ async def test_the_tab_opens_on_the_built_in_model_in_one_crop_and_in_four(
 ):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     await visitor.open("?tab=vision")
-    for side, crops in (("left", "1"), ("right", "4")):
+    for side, crops in (("a", "1"), ("b", "4")):
         box = visitor.page.locator(f"#vision-model-{side} input")
         await expect(box).to_have_value("Pocket-Vision")
         await expect(visitor.page.locator(f"#vision-crops-{side} input")).to_have_value(crops)
     assert "not a Microsoft model" in await visitor.text("#vision-opening")
     await visitor.page.click("#vision-example-0")
-    await visitor.sees("#vision-strip .costs", "Right up to 4 crops: 757 tokens")
+    await visitor.sees("#vision-strip .costs", "B up to 4 crops: 757 tokens")
     await visitor.page.click("#vision-compare")
-    for side in ("left", "right"):
-        await visitor.sees(f"#vision-conversation-{side}", "red circle")
+    for side in ("a", "b"):
+        await visitor.sees(column_of(side, view="vision"), "red circle")
     await visitor.finished()
 
 
@@ -360,22 +387,22 @@ async def test_the_phi_models_say_what_is_missing(visitor: Visitor, monkeypatch,
     sides = [
         f"{side}=transformers/microsoft/{name}"
         for side, name in (
-            ("left", "Phi-3-vision-128k-instruct"),
-            ("right", "Phi-3.5-vision-instruct"),
+            ("a", "Phi-3-vision-128k-instruct"),
+            ("b", "Phi-3.5-vision-instruct"),
         )
     ]
     await visitor.open(f"?tab=vision&{'&'.join(sides)}")
-    for side, model in (("left", "Phi-3-vision"), ("right", "Phi-3.5-vision")):
+    for side, model in (("a", "Phi-3-vision"), ("b", "Phi-3.5-vision")):
         shown = await visitor.page.input_value(f"#vision-model-{side} input")
         assert shown.startswith(model)
     await visitor.page.click("#vision-example-0")
     await expect(visitor.page.locator("#vision-strip li")).to_have_count(1)
     await visitor.sees("#vision-strip .costs", "up to 16 crops")
-    await visitor.page.click("#vision-code-right")
-    await visitor.sees("#vision-program-right", "num_crops=16")
-    await visitor.sees("#vision-program-right", "picture-1.png")
+    await visitor.page.click("#vision-code-b")
+    await visitor.sees("#vision-transcript .program[data-side=b]", "num_crops=16")
+    await visitor.sees("#vision-transcript .program[data-side=b]", "picture-1.png")
     await visitor.page.click("#vision-compare")
-    await visitor.sees("#vision-line-left", "not on this machine")
+    await visitor.sees(line_of("a", view="vision"), "not on this machine")
     await visitor.finished()
     await expect(visitor.page.locator("#vision-strip li")).to_have_count(1)
 

@@ -64,7 +64,8 @@ def _place(tab: str, label: str) -> gr.Tab:
 _HEADER = f"""
 <div class="masthead">
   <h1><span class="mark" aria-hidden="true">φ</span> {EN["title"]}</h1>
-  <p>{EN["tagline"]}</p>
+  <button type="button" id="present-toggle" aria-label="Large type, for a room"
+    title="Large type, for a room" aria-pressed="false" onclick="phi.present()">⛶</button>
   <button type="button" id="theme-toggle" aria-label="Dark or light" title="Dark or light"
     onclick="phi.theme()">◐</button>
 </div>

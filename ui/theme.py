@@ -8,6 +8,8 @@ UI = Path(__file__).parent
 ASSETS = UI / "assets"
 SHEETS = (
     "assets/page",
+    "markdown/answer",
+    "compare/transcript/transcript",
     "compare/view",
     "tabs/vision/tray",
     "tabs/moe/figure",
@@ -21,8 +23,6 @@ SCRIPTS = (
     "assets/away",
     "compare/view",
     "compare/pickers",
-    "compare/conversation",
-    "compare/follow",
     "compare/prompt",
     "tabs/vision/tray",
     "tabs/models/cards",
@@ -85,7 +85,7 @@ def theme() -> Base:
         "button_border_width": "1px",
         "panel_background_fill": "transparent",
         "slider_color": INK,
-        "link_text_color": "var(--left)",
+        "link_text_color": "var(--a)",
         "code_background_fill": "var(--code)",
     }
     return Base(

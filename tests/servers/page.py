@@ -10,7 +10,7 @@ from backends import REGISTRY
 from benchmarks.served import Served as PageProcess
 from benchmarks.served import free_port
 from tests.browser import ARGUMENTS, PATIENCE, executable
-from tests.pages import Visitor
+from tests.pages import Visitor, column_of, line_of
 from tests.test_models_tab import add_server
 
 from .checks import QUESTION, Case, Differs, expected, user
@@ -32,14 +32,14 @@ async def on_the_page(case: Case) -> str:
         page = await browser.new_page()
         page.set_default_timeout(PATIENCE * 1000)
         visitor = Visitor(page, process.url.rstrip("/"))
-        await visitor.open("?left=pocket/pocket-3&right=pocket/pocket-3.5")
+        await visitor.open("?a=pocket/pocket-3&b=pocket/pocket-3.5")
         names = {one.connection: f"Server {n}" for n, one in enumerate(both, start=1)}
         for n, (connection, name) in enumerate(names.items(), start=1):
             assert connection and connection.base_url
             await add_server(visitor, name, connection.base_url)
             await visitor.sees(f"#card-server-{n}", "Can answer: ")
         # The browser keeps the servers, so that a link to them works.
-        sides = dict(zip(("left", "right"), both, strict=True))
+        sides = dict(zip(("a", "b"), both, strict=True))
         server = REGISTRY["openai_compatible"].id
         chosen = [f"{side}={server}:{names[at.connection]}/{at.name}" for side, at in sides.items()]
         await visitor.open(f"?{'&'.join(chosen)}")
@@ -50,14 +50,14 @@ async def on_the_page(case: Case) -> str:
         await visitor.ask(QUESTION)
         for side, one in sides.items():
             right, _ = await expected(one.model, user(QUESTION))
-            conversation = f"#text-conversation-{side}"
+            conversation = column_of(side)
             try:
                 await visitor.sees(conversation, (right or "").replace("**", "").partition("\n")[0])
             except NotSeen:
                 shown = await visitor.text(conversation)
                 raise Differs(f"the {side} side shows “{shown[-80:]}”") from None
         await visitor.finished()
-        lines = [await visitor.text(f"#text-line-{side}") for side in sides]
+        lines = [await visitor.text(line_of(side)) for side in sides]
         if visitor.faults:
             raise Differs(visitor.faults[0])
         return " / ".join(line.replace("\n", " ") for line in lines)

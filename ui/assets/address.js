@@ -10,19 +10,24 @@
     const query = String(queryOf(open)).replace(/%2F/g, "/");
     history.replaceState(null, "", location.pathname + (query && `?${query}`));
   };
-  phi.address = (view, usual, values) => {
-    const query = queryOf(view), set = Object.fromEntries(Object.keys(usual).map((name, n) => [name, values[n]]));
-    for (const side of ["left", "right"]) {
-      const backend = set[`${side}_backend`], model = set[`${side}_model`];
-      if (backend && model) query.set(side, `${backend}/${model}`);
-      delete set[`${side}_backend`];
-      delete set[`${side}_model`];
+  // `names` of the values: of settings, whose usual values are left out, and `a.model`, … of sides.
+  phi.address = (view, usual, names, values) => {
+    const query = queryOf(view), set = Object.fromEntries(names.map((name, n) => [name, values[n]]));
+    for (const letter of "abcd") {
+      const backend = set[`${letter}.backend`], model = set[`${letter}.model`];
+      // A list that is on its way says no model for a moment: the address keeps the one it has.
+      if (backend && model) set[letter] = `${backend}/${model}`;
+      else if (backend) set[letter] = query.get(letter);
+      if (set[`${letter}.own`] === "{}") set[`${letter}.own`] = "";
+      delete set[`${letter}.backend`];
+      delete set[`${letter}.model`];
+      set[letter] ??= "";
     }
     for (const [name, value] of Object.entries(set)) {
       if (value === null || value === undefined || value === "" || value === usual[name]) query.delete(name);
       else query.set(name, value);
     }
-    query.delete("prompt");
+    for (const old of ["prompt", "left", "right", "left_crops", "right_crops"]) query.delete(old);
     if (view === open) showAddress();
   };
   const opened = (view) => { open = view; showAddress(); };

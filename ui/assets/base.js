@@ -10,6 +10,30 @@ const phi = window.phi = {};
   phi.keep = (name, text) => { try { localStorage.setItem(`phi-${name}`, text); } catch { /* off */ } };
   phi.kept = (name) => { try { return localStorage.getItem(`phi-${name}`) || ""; } catch { return ""; } };
 
+  // The conversation of a view: of this tab of the browser, and of the last one that kept any.
+  let full = false;
+  phi.keepConversation = (view, text) => {
+    const name = `phi-conversation-${view}`;
+    try {
+      sessionStorage.setItem(name, text);
+      localStorage.setItem(name, text);
+    } catch (error) {
+      if (full || error.name !== "QuotaExceededError") return;
+      full = true; // said once
+      phi.toast("This browser has no room left to keep the conversation: it will be gone with a reload.");
+    }
+  };
+
+  // Put answers that were broken off into the last turn of what is kept.
+  phi.keepAnswers = (view, answers) => {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(`phi-conversation-${view}`));
+      const turn = kept.turns.at(-1);
+      turn.answers = answers.map((answer, side) => turn.answers[side] ?? answer);
+      phi.keepConversation(view, JSON.stringify(kept));
+    } catch { /* nothing is kept, or storage is off */ }
+  };
+
   // ── Light and dark ────────────────────────────────────────────────────────────────────────
   const setTheme = (theme) => document.body.classList.toggle("dark", theme === "dark");
   if (phi.kept("theme")) setTheme(phi.kept("theme"));
@@ -18,6 +42,9 @@ const phi = window.phi = {};
     setTheme(theme);
     phi.keep("theme", theme);
   };
+
+  // ── Large type and nothing but the conversation, for a room ─────────────────────────────
+  phi.present = () => $("#present-toggle").setAttribute("aria-pressed", document.body.classList.toggle("present"));
 
   // ── What the reader hears: one polite region, not every token ─────────────────────────────
   let announcedAt = 0;
@@ -41,7 +68,7 @@ const phi = window.phi = {};
   };
 
   // ── Out of the page: the clipboard, files ─────────────────────────────────────────────────
-  phi.copy = async (text) => {
+  phi.copy = async (text, words = "Copied") => {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
@@ -52,17 +79,22 @@ const phi = window.phi = {};
       document.execCommand("copy");
       area.remove();
     }
-    announce("Copied");
+    phi.toast(words);
+  };
+  phi.toast = (words) => {
+    announce(words);
     const toast = document.createElement("div");
     toast.className = "copied";
-    toast.textContent = "Copied";
+    toast.textContent = words;
     document.body.append(toast);
-    setTimeout(() => toast.remove(), 1600);
+    setTimeout(() => toast.remove(), 1000 + 60 * words.length);
   };
-  phi.copyLink = (prompt) => {
-    const url = new URL(location.href);
+  const LONGEST_LINK = 7000; // servers refuse a request line of 8 KB
+  phi.copyLink = async (prompt) => {
+    const url = new URL(location.href), short = url.href;
     if (prompt) url.searchParams.set("prompt", prompt);
-    return phi.copy(url.href);
+    const fits = url.href.length <= LONGEST_LINK;
+    await phi.copy(fits ? url.href : short, fits ? "Copied" : "Copied without the prompt, which is too long for a link");
   };
   phi.save = (name, text) => {
     if (!text) return;

@@ -19,9 +19,12 @@ class Composer:
     regenerate: gr.Button
     undo: gr.Button
     clear: gr.Button
+    restore: gr.Button
+    """Brings back what was cleared."""
     copy_markdown: gr.Button
     copy_json: gr.Button
     copy_link: gr.Button
+    add_side: gr.Button
     in_turn: gr.Checkbox
     notice: gr.HTML
     typing: gr.Button
@@ -46,11 +49,13 @@ def build_composer(
                 t("stop"), variant="stop", visible=False, elem_id=f"{view}-stop", scale=0
             )
         with gr.Row(elem_classes="tools"):
+            add_side = gr.Button(t("add_side"), size="sm", elem_id=f"{view}-add-side")
             regenerate = gr.Button(
                 t("regenerate"), size="sm", visible=False, elem_id=f"{view}-regenerate"
             )
             undo = gr.Button(t("undo"), size="sm", visible=False, elem_id=f"{view}-undo")
             clear = gr.Button(t("clear"), size="sm", visible=False, elem_id=f"{view}-clear")
+            restore = gr.Button(t("restore"), size="sm", visible=False, elem_id=f"{view}-restore")
             copy_markdown = gr.Button(
                 t("copy_markdown"), size="sm", visible=False, elem_id=f"{view}-copy-markdown"
             )
@@ -70,9 +75,11 @@ def build_composer(
         regenerate,
         undo,
         clear,
+        restore,
         copy_markdown,
         copy_json,
         copy_link,
+        add_side,
         in_turn,
         notice,
         typing,

@@ -29,6 +29,8 @@ class DefaultPair:
     """Explains the choice, as HTML."""
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     """Settings to open with, by field of a `Form`, unless the address has its own."""
+    side_settings: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
+    """Those of each side, by field of a `SideForm`."""
 
 
 PairChooser = Callable[[Services, Keyring], Awaitable[DefaultPair]]
@@ -56,44 +58,43 @@ async def default_text_pair(services: Services, keyring: Keyring) -> DefaultPair
     for sides in (onnx, ollama, on_gpu, on_processor):
         if len(sides) == 2:
             left, right = sides
-            return DefaultPair(left, right, text_sentence(left, right, services.limits))
+            return DefaultPair(left, right, text_sentence(sides, services.limits))
     left, right = await _pocket(services, "pocket-3"), await _pocket(services, "pocket-3.5")
     for real in onnx:  # one of them
         if real[1].spec.key.startswith(families[0]):
             left = real
         else:
             right = real
-    return DefaultPair(left, right, text_sentence(left, right, services.limits))
+    return DefaultPair(left, right, text_sentence((left, right), services.limits))
 
 
-def text_sentence(left: Side, right: Side, limits: Limits) -> str:
-    """What two models of text are, as HTML: that they are compared, or mere demonstrations."""
-    demonstrations = [side for side in (left, right) if is_demonstration(side)]
+def text_sentence(sides: Sequence[Side], limits: Limits) -> str:
+    """What the chosen models are, as HTML: demonstrations are called so, of others nothing is said.
+
+    Empty if all are real models.
+    """
+    demonstrations = [side for side in sides if is_demonstration(side)]
     if not demonstrations:
-        return _comparison(left, right, _why_these(left, right))
-    if len(demonstrations) == 2 and limits.public:
-        return _BUILT_IN_TEXT + _why_not_ready(left, right) + _PUBLIC
-    if len(demonstrations) == 2:
-        what = "Two tiny built-in demonstrations, not Microsoft models. "
+        return ""
+    if len(demonstrations) == len(sides) > 1 and limits.public:
+        return _BUILT_IN_TEXT + _why_not_ready(*demonstrations) + _PUBLIC
+    names = list(dict.fromkeys(escape(offer.spec.label) for _, offer in demonstrations))
+    if len(demonstrations) == len(sides) > 1 and len(names) > 1:
+        what = f"{_COUNTS[len(sides)]} tiny built-in demonstrations, not Microsoft models. "
+    elif len(names) > 1:
+        listed = " and ".join(f"<b>{name}</b>" for name in names)
+        what = f"{listed} are tiny built-in demonstrations, not Microsoft models. "
     else:
-        label = escape(demonstrations[0][1].spec.label)
-        what = f"<b>{label}</b> is a tiny built-in demonstration, not a Microsoft model. "
+        what = f"<b>{names[0]}</b> is a tiny built-in demonstration, not a Microsoft model. "
     return what + _why_not_ready(*demonstrations)
+
+
+_COUNTS = {2: "Two", 3: "Three", 4: "Four"}
 
 
 def is_demonstration(side: Side) -> bool:
     """True for a built-in model."""
     return side[1].spec.lifecycle == "demonstration"
-
-
-def _why_these(left: Side, right: Side) -> str:
-    """Where both models are, if that is the same place."""
-    backends = {side[0].backend.id for side in (left, right)}
-    if len(backends) > 1 or not all(offer.status.ready for _, offer in (left, right)):
-        return ""
-    if backends == {"ollama"}:
-        return "your Ollama has both"
-    return "both are on this computer" if left[0].backend.kind == "local" else ""
 
 
 async def _capacity() -> Capacity | None:
@@ -118,27 +119,24 @@ async def default_vision_pair(services: Services, keyring: Keyring) -> DefaultPa
     ]
     if both := next((sides for sides in found if len(sides) == 2), None):
         left, right = both
-        return DefaultPair(left, right, _comparison(left, right, "both are on this computer"))
+        return DefaultPair(left, right, "")
     in_onnx, in_torch = found
     if in_torch:
         (one,) = in_torch
         sentence = (
-            f"Comparing <b>{escape(one[1].spec.label)}</b> with itself: the left side sees a "
-            "picture in up to 4 crops, the right side in up to 16."
+            f"Comparing <b>{escape(one[1].spec.label)}</b> with itself: side A sees a picture in "
+            "up to 4 crops, side B in up to 16."
         )
-        return DefaultPair(one, one, sentence, {"left_crops": "4", "right_crops": "16"})
+        return DefaultPair(one, one, sentence, {}, ({"crops": "4"}, {"crops": "16"}))
     one = await _pocket(services, "pocket-vision")
     if in_onnx:
         (real,) = in_onnx
-        sentence = _comparison(one, real, "the first is a tiny built-in demonstration")
-        return DefaultPair(one, real, sentence)
+        return DefaultPair(one, real, text_sentence((one, real), services.limits))
     sentence = _BUILT_IN_VISION + _why_not_ready(one)
     sentence += _alternatives(
         services.limits, f"for Phi-3.5-vision, {_DOWNLOAD.format('ONNX Runtime')}"
     )
-    return DefaultPair(
-        one, one, sentence, {"left_crops": "1", "right_crops": "4", "temperature": "0"}
-    )
+    return DefaultPair(one, one, sentence, {"temperature": "0"}, ({"crops": "1"}, {"crops": "4"}))
 
 
 async def default_moe_pair(services: Services, keyring: Keyring) -> DefaultPair:
@@ -150,9 +148,7 @@ async def default_moe_pair(services: Services, keyring: Keyring) -> DefaultPair:
         # A mixture that fills all GPUs leaves no room for a second model.
         dense_is_built_in = len(sides) == 1 or sides[0][1].status.values.get("uses_device_map")
         left, right = sides[0], right if dense_is_built_in else sides[1]
-        return DefaultPair(
-            left, right, _comparison(left, right, "both can answer on this computer")
-        )
+        return DefaultPair(left, right, text_sentence((left, right), services.limits))
     way = (
         "for Phi-3.5-MoE, choose <b>Transformers</b> if its 84 GB fit here, or a server that has "
         "it (that one does not tell its routing)."
@@ -168,8 +164,8 @@ _BUILT_IN_TEXT = (
 )
 _PUBLIC = "For the real Phi models, run this page on your own computer."
 _BUILT_IN_VISION = (
-    "Comparing the built-in <b>Pocket-Vision</b> with itself: the left side sees a picture in 1 "
-    "crop, the right side in up to 4. It is a tiny demonstration that tells shapes, colours "
+    "Comparing the built-in <b>Pocket-Vision</b> with itself: side A sees a picture in 1 "
+    "crop, side B in up to 4. It is a tiny demonstration that tells shapes, colours "
     "and digits, and little else, not a Microsoft model. "
 )
 _BUILT_IN_MOE = (
@@ -203,14 +199,6 @@ def _ready_sides(health: BackendHealth | None, families: Sequence[str]) -> list[
         for family in families
     ]
     return [(health, offer) for offer in found if offer]
-
-
-def _comparison(left: Side, right: Side, why: str) -> str:
-    because = f": {escape(why)}" if why else ""
-    one, other = (escape(side[1].spec.label) for side in (left, right))
-    if one == other:
-        return f"Comparing <b>{one}</b> with itself{because}."
-    return f"Comparing <b>{one}</b> with <b>{other}</b>{because}."
 
 
 def _alternatives(limits: Limits, nearest: str) -> str:

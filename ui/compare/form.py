@@ -1,14 +1,15 @@
 """The form of a comparison: the page's inputs, parsed and validated."""
 
 import json
-from collections.abc import Collection, Sequence
-from typing import Annotated, Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from backends import BadRequestError, GenerationParams, clean_name
 from playground.answer import Request
-from playground.conversation import MAX_NAME, SIDES, Conversation, Turn
+from playground.conversation import LETTERS, MAX_NAME, MAX_SIDES, Conversation, Turn
 from playground.keyring import Keyring
 from playground.limits import Limits
 from playground.text import strip_controls
@@ -30,18 +31,58 @@ def optional(value: object) -> object:
 Text = Annotated[str, BeforeValidator(_text)]
 ModelName = Annotated[str, BeforeValidator(_model_name)]
 Whole = Annotated[int | None, BeforeValidator(optional)]
+Number = Annotated[float | None, BeforeValidator(optional)]
+
+
+class OwnSettings(BaseModel):
+    """The settings in which a side differs from those of all sides; `None` where it does not."""
+
+    model_config = ConfigDict(allow_inf_nan=False, extra="ignore")
+
+    temperature: Number = None
+    max_tokens: Whole = None
+    top_p: Number = None
+    top_k: Whole = None
+    seed: Whole = None
+
+    def applied_to(self, params: GenerationParams) -> GenerationParams:
+        """Return the parameters of all sides with these in their place."""
+        return replace(params, **self.model_dump(exclude_none=True))
+
+
+def _own_settings(value: object) -> object:
+    """Parse the settings as the page holds them: a JSON object, or nothing."""
+    if not isinstance(value, str):
+        return value or {}
+    try:
+        return json.loads(value) if value else {}
+    except ValueError:
+        return value
+
+
+class SideForm(BaseModel):
+    """The inputs of one side. A tab that has more has a subclass."""
+
+    model_config = ConfigDict(allow_inf_nan=False, extra="forbid")
+
+    backend: Text = ""
+    model: ModelName = ""
+    own: Annotated[OwnSettings, BeforeValidator(_own_settings)] = OwnSettings()
+
+    def params(self, shared: GenerationParams) -> GenerationParams:
+        """Return the side's generation parameters, from those of all sides."""
+        return self.own.applied_to(shared)
 
 
 class Form(BaseModel):
     """The visitor's inputs as the page sends them; not trusted before `checked`."""
 
     model_config = ConfigDict(allow_inf_nan=False, extra="forbid")
+    side_type: ClassVar[type[SideForm]] = SideForm
+    """The class of `sides`; a tab whose sides have more inputs has another."""
 
     prompt: Text = ""
-    left_backend: Text = ""
-    left_model: ModelName = ""
-    right_backend: Text = ""
-    right_model: ModelName = ""
+    sides: Sequence[SideForm] = Field(default=(), max_length=MAX_SIDES)
     system: Text = ""
     temperature: float | None = None
     max_tokens: Whole = None
@@ -53,12 +94,15 @@ class Form(BaseModel):
     """One side after the other."""
 
     @classmethod
-    def read(cls, values: Sequence[Any]) -> "Form":
-        """Parse the page's inputs, in the order of the fields. Raises `BadRequestError`."""
+    def read(cls, shared: Mapping[str, Any], sides: Sequence[Mapping[str, Any]]) -> "Form":
+        """Parse the page's inputs, by field. Raises `BadRequestError`."""
         try:
-            return cls.model_validate(dict(zip(cls.model_fields, values, strict=False)))
+            read = [cls.side_type.model_validate(side) for side in sides]
+            return cls.model_validate({**shared, "sides": read})
         except ValidationError as error:
-            field = str(error.errors()[0]["loc"][0]).replace("_", " ")
+            # The innermost name: `own`, `temperature` is the temperature of a side.
+            names = [str(part) for part in error.errors()[0]["loc"] if isinstance(part, str)]
+            field = (names or ["form"])[-1].replace("_", " ")
             raise BadRequestError(
                 f"The {field} is not of a kind that can be used here.",
                 "Correct it, or reload the page.",
@@ -67,7 +111,7 @@ class Form(BaseModel):
 
     @property
     def params(self) -> GenerationParams:
-        """The generation parameters as backends take them."""
+        """The generation parameters that all sides share, as backends take them."""
         return GenerationParams(
             max_tokens=self.max_tokens,
             temperature=self.temperature,
@@ -77,20 +121,12 @@ class Form(BaseModel):
             stop=tuple(line for line in self.stop.split("\n") if line.strip()),
         )
 
-    @property
-    def sides(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        """Backend id and model of each side."""
-        return (
-            (self.left_backend, self.left_model),
-            (self.right_backend, self.right_model),
-        )
-
     def params_of(self, side: int) -> GenerationParams:
-        """Return the generation parameters of one side; here both sides share them."""
-        return self.params
+        """Return the generation parameters of one side."""
+        return self.sides[side].params(self.params)
 
     def checked(
-        self, limits: Limits, sides: Collection[int] = (0, 1), keyring: Keyring | None = None
+        self, limits: Limits, sides: Collection[int], keyring: Keyring | None = None
     ) -> "Form":
         """Return the form if these sides may send it. Raises `BadRequestError`.
 
@@ -98,20 +134,20 @@ class Form(BaseModel):
         """
         keyring = keyring or Keyring()
         limits.check_system(self.system)
-        limits.check_params(self.params)
         for side in sides:
-            name, (place, model) = SIDES[side], self.sides[side]
-            backend = keyring.backend(place)
+            limits.check_params(self.params_of(side))
+            letter, chosen = LETTERS[side], self.sides[side]
+            backend = keyring.backend(chosen.backend)
             if backend is None or not limits.allows(backend):
                 raise BadRequestError(
-                    f"The {name} side has no backend that can be used here.",
+                    f"Side {letter} has no backend that can be used here.",
                     "Choose one from its list.",
                 )
-            if not model:
-                raise BadRequestError(f"The {name} side has no model yet.", "Choose one above.")
-            if len(model) > MAX_NAME:
+            if not chosen.model:
+                raise BadRequestError(f"Side {letter} has no model yet.", "Choose one above.")
+            if len(chosen.model) > MAX_NAME:
                 raise BadRequestError(
-                    f"The {name} side has no model of so long a name.", "Choose one above."
+                    f"Side {letter} has no model of so long a name.", "Choose one above."
                 )
         return self
 
@@ -119,14 +155,14 @@ class Form(BaseModel):
         self, side: int, conversation: Conversation, keyring: Keyring, limits: Limits
     ) -> Request:
         """Build one side's request, with the visitor's connection and the limits that apply."""
-        place, model = self.sides[side]
-        backend = keyring.backend(place)
+        chosen = self.sides[side]
+        backend = keyring.backend(chosen.backend)
         if backend is None:
-            raise BadRequestError(f"The {SIDES[side]} side has no backend.", "Choose one above.")
-        connection = keyring.connection(place)
+            raise BadRequestError(f"Side {LETTERS[side]} has no backend.", "Choose one above.")
+        connection = keyring.connection(chosen.backend)
         return Request(
             backend,
-            model,
+            chosen.model,
             conversation.messages(side),
             self.params_of(side),
             connection,

@@ -1,32 +1,31 @@
-"""The status line under an answer: progress, speed, context used and language, as HTML."""
+"""The line below an answer, and the numbers behind it, as HTML."""
 
 from collections.abc import Iterable
 from html import escape
 
 from backends import Progress
 from playground.answer import AnswerSnapshot
-from playground.conversation import (
-    AnswerRecord,
-    Turn,
-)
+from playground.conversation import AnswerRecord, Turn
 from playground.languages import count_words
 from playground.numbers import (
     describe_empty,
+    describe_marks,
     describe_numbers,
+    describe_speed,
     format_count,
     format_duration,
     other_language,
 )
 
 _STAGE_TEXTS = {
-    "queued": "{model} is waiting",
-    "loading": "Loading {model}",
-    "prefill": "{model} is reading your prompt",
-    "retrying": "{model} is busy",
-    "downloading": "Downloading {model}",
+    "queued": "Waiting",
+    "loading": "Loading",
+    "prefill": "Reading your prompt",
+    "retrying": "Busy",
+    "downloading": "Downloading",
 }
 
-_TOOLTIPS = {
+_MEANINGS = {
     "first token": "How long the first piece of the answer took",
     "cold start": "The model had to be loaded first: do not compare with one that was ready",
     "shared device": "Both models ran on the same processor and slowed each other down; how fast "
@@ -36,55 +35,69 @@ _TOOLTIPS = {
     "thought for": "How long the model thought before it answered; that is no part of the answer",
     "weights": "How its numbers were rounded to fewer bits: smaller, faster, a little less exact",
     "waited": "Waiting for its turn, before the model began",
-    "one after the other": "The second side was asked when the first had ended",
+    "one after the other": "This side was asked when another one had ended",
 }
 
 
-def live_line(snapshot: AnswerSnapshot, model: str) -> str:
-    """Return the line of an unfinished answer, as HTML."""
+def live_line(snapshot: AnswerSnapshot) -> str:
+    """Return the line of an unfinished answer."""
     clock = snapshot.clock
     if snapshot.state == "waiting":
-        return _line("waiting", _waiting_html(snapshot.progress, model, clock.total))
+        return _waiting_html(snapshot.progress, clock.total)
     about = "about " if clock.token_source == "estimate" else ""
-    speed = clock.tokens_per_second
     pieces = [about + format_count(clock.tokens, "token"), format_duration(clock.total)]
+    if speed := clock.tokens_per_second:
+        pieces.insert(0, f"{about}{speed:.1f} tokens/s")
     if snapshot.thinking and not snapshot.text:
-        pieces.insert(0, f"{model} is thinking")
-    if speed:
-        pieces.insert(1, f"{about}{speed:.1f} tokens/s")
-    return _line(snapshot.state, _spans(pieces))
+        pieces.insert(0, "Thinking")
+    return _spans(pieces)
 
 
 def final_line(record: AnswerRecord, turn: Turn) -> str:
-    """Return the line of a finished answer, as HTML."""
-    if record.state == "failed":
-        return _line(
-            "failed",
-            f'<span class="failure" role="alert">{escape(record.error)}</span>',
-            words=record.error,
+    """Return the line of a finished answer: how fast, how long, and what one has to know."""
+    failure = (
+        f'<span class="failure" role="alert">{escape(record.error)}</span>' if record.error else ""
+    )
+    if record.state == "failed" and not record.text:
+        return failure
+    empty = "" if record.text else f"<span>{escape(describe_empty(record))}</span>"
+    mismatch = other_language(record, turn)
+    marks = [("mismatch", mismatch)] if mismatch else []
+    marks += [("warning", warning) for warning in record.warnings]
+    marks += [("note", note) for note in describe_marks(record)]
+    return (
+        empty
+        + (_spans(describe_speed(record)) if record.text or record.thinking else "")
+        + "".join(
+            f'<span class="{kind}"{_title_attribute(text)}>{escape(text)}</span>'
+            for kind, text in marks
         )
-    name = f'<span class="who">{escape(record.model)}</span>'
-    pieces = _spans(describe_numbers(record))
-    if not record.text:
-        pieces = f"<span>{describe_empty(record)}</span>{pieces if record.thinking else ''}"
-    return _line(
-        record.state,
-        name
-        + pieces
-        + _notes_html(record)
-        + _language_mismatch(record, turn)
-        + _context_gauge(record),
-        words=_length(record.text),
+        + failure
     )
 
 
-def _length(text: str) -> str:
+def all_numbers(record: AnswerRecord) -> str:
+    """Return all numbers of a finished answer, each with what it means; empty without any."""
+    facts = list(describe_numbers(record))
+    if context := _context_used(record):
+        facts.append(context)
+    if not facts:
+        return ""
+    rows = "".join(f"<dt>{escape(fact)}</dt><dd>{escape(_meaning(fact))}</dd>" for fact in facts)
+    return f"<dl>{rows}</dl>"
+
+
+def length_in_words(text: str) -> str:
+    """Return the length of a text: `61 words`."""
     length = count_words(text)
     return format_count(length.number, length.unit.removesuffix("s"))
 
 
-def _line(state: str, body: str, words: str = "") -> str:
-    return f'<div class="numbers" data-state="{state}" data-words="{escape(words)}">{body}</div>'
+def thought(tokens: int, seconds: float, source: str, *, ended: bool) -> str:
+    """Return the title of what a model thought: `Thought for 3.1 s (120 tokens)`."""
+    about = "about " if source == "estimate" else ""
+    count = f" ({about}{format_count(tokens, 'token')})" if tokens else ""
+    return f"Thought for {format_duration(seconds)}{count}" if ended else f"Thinking{count}"
 
 
 def _spans(pieces: Iterable[str]) -> str:
@@ -93,51 +106,31 @@ def _spans(pieces: Iterable[str]) -> str:
 
 def _title_attribute(piece: str) -> str:
     """Return a `title` attribute that explains a number, or nothing."""
-    for words, meaning in _TOOLTIPS.items():
-        if words in piece:
-            return f' title="{meaning}"'
-    return ""
+    meaning = _meaning(piece)
+    return f' title="{meaning}"' if meaning else ""
 
 
-def _waiting_html(progress: Progress | None, model: str, waited: float) -> str:
-    sentence = _STAGE_TEXTS[progress.stage] if progress else "Waiting for {model}"
-    text = sentence.format(model=model)
+def _meaning(piece: str) -> str:
+    return next((meaning for words, meaning in _MEANINGS.items() if words in piece), "")
+
+
+def _waiting_html(progress: Progress | None, waited: float) -> str:
+    text = _STAGE_TEXTS[progress.stage] if progress else "Waiting"
     if progress and progress.detail:
         text += f" ({progress.detail})"
     bar = ""
     if progress and progress.fraction is not None:
         percent = round(min(1.0, max(0.0, progress.fraction)) * 100)
         text += f" {percent} %"
-        bar = f'<span class="bar"><i style="width:{percent}%"></i></span>'
-    return f'<span class="pulse" aria-hidden="true"></span><span>{escape(text)}…</span>{bar}' + (
+        bar = f'<progress max="100" value="{percent}" aria-hidden="true"></progress>'
+    return f"<span>{escape(text)}…</span>{bar}" + (
         f"<span>{waited:.0f} s</span>" if waited >= 1 else ""
     )
 
 
-def _notes_html(record: AnswerRecord) -> str:
-    """Return an answer's notes and warnings."""
-    notes = (
-        f'<span class="note"{_title_attribute(note)}>{escape(note)}</span>' for note in record.notes
-    )
-    warnings = (f'<span class="note warning">{escape(text)}</span>' for text in record.warnings)
-    return "".join((*notes, *warnings))
-
-
-def _language_mismatch(record: AnswerRecord, turn: Turn) -> str:
-    """Return a warning if the answer is in another language than the prompt."""
-    sentence = other_language(record, turn)
-    return f'<span class="mismatch">{escape(sentence)}</span>' if sentence else ""
-
-
-def _context_gauge(record: AnswerRecord) -> str:
-    """Return the share of the context that the conversation uses, if its size is known."""
+def _context_used(record: AnswerRecord) -> str:
+    """Return how much of the context the conversation uses, if its size is known."""
     if record.input_tokens is None or not record.context:
         return ""
     used = record.input_tokens + record.output_tokens
-    percent = min(100, round(100 * used / record.context))
-    label = f"{used:,} of {record.context:,} tokens of context used"
-    return (
-        f'<span class="used" title="{label}"><span class="gauge" aria-hidden="true">'
-        f'<i style="width:{max(1, percent)}%"></i></span>'
-        f"{used:,} / {record.context:,} context</span>"
-    )
+    return f"{used:,} of {record.context:,} tokens of context used"

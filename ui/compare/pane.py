@@ -1,18 +1,16 @@
-"""The components of one side: pickers, conversation, streamed answer, status line, code."""
+"""The components of one side: its pickers, what state its model is in, its own settings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import gradio as gr
 
-from ..texts import t
+from playground.conversation import LETTERS
 
-SHOWN_TAGS = ["form", "fieldset", "textarea", "select", "dialog", "style"]
-"""HTML that an answer shows as it was written: drawn, it would look like the page's own controls.
-
-Gradio's parser does this after Markdown was drawn, so it must not be given tags that Markdown makes
-itself: `button` stands above code, `input` in task lists. `conversation.js` sees to those, and to
-all of them where the parser does not look."""
+from ..texts import EN, t
+from .side import letter_of
 
 
 @dataclass(frozen=True)
@@ -21,110 +19,105 @@ class Pane:
 
     id: str
     """Element id of the column that holds them."""
+    column: gr.Column
     backend: gr.Dropdown
     model: gr.Dropdown
+    own: gr.HTML
+    """The settings in which this side differs, as JSON; see `own_settings.js`."""
     state: gr.HTML
     download: gr.Button
     confirm: gr.Button
     retry: gr.Button
     cancel: gr.Button
+    code: gr.Button
+    copy: gr.Button
+    """Adds a side with the same model."""
+    remove: gr.Button
     watch: gr.Button
     """Hidden; clicked by the page's script when a download is to be shown."""
     redraw: gr.Button
     """Hidden; clicked by the page's script when an old row was drawn over a new one."""
-    conversation: gr.Chatbot
-    live: gr.Markdown
-    line: gr.HTML
-    regenerate: gr.Button
-    stop: gr.Button
-    code: gr.Button
-    program: gr.Markdown
+    more: Mapping[str, gr.Component]
+    """Inputs that a tab has added, by field of its `SideForm`."""
+
+    @property
+    def inputs(self) -> dict[str, gr.Component]:
+        """The components by field of a `SideForm`."""
+        return {"backend": self.backend, "model": self.model, "own": self.own, **self.more}
 
 
 class PaneExtras(Protocol):
-    """Hooks with which a view adds components to each side; `side` is `left` or `right`."""
+    """Hooks with which a view adds components to each side, by its number."""
 
-    def build_beside_model(self, side: str) -> None:
-        """Add inputs of one side beside its pickers."""
+    def build_beside_model(self, side: int) -> Mapping[str, gr.Component]:
+        """Add inputs of one side beside its pickers; return them by field of its form."""
+        ...
 
-    def build_below_model(self, side: str) -> None:
+    def build_below_model(self, side: int) -> None:
         """Add information on the model below the pickers."""
 
-    def build_below_answer(self, side: str) -> None:
-        """Add output below the answer and its status line."""
 
+def build_pane(
+    view: str, side: int, backends: list[tuple[str, str]], extras: PaneExtras, *, visible: bool
+) -> Pane:
+    """Build one side of a view."""
+    letter = letter_of(side)
 
-def build_pane(view: str, side: str, backends: list[tuple[str, str]], extras: PaneExtras) -> Pane:
-    """Build one side of a view; `side` is `left` or `right`."""
-    pane_id = f"{view}-pane-{side}"
-    with gr.Column(min_width=320, elem_id=pane_id, elem_classes=["pane", side]):
+    def name(what: str) -> str:
+        return f"{view}-{what}-{letter}"
+
+    def button(key: str, what: str, variant: str = "secondary", *, visible: bool = False):
+        return gr.Button(
+            t(key), size="sm", visible=visible, elem_id=name(what), scale=0,
+            variant=variant,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    with gr.Column(
+        min_width=240, elem_id=name("pane"), elem_classes=["pane", letter], visible=visible
+    ) as column:
         with gr.Row(elem_classes="pickers"):
+            gr.HTML(f'<i class="letter" aria-hidden="true">{LETTERS[side]}</i>', scale=0)
             backend = gr.Dropdown(
-                backends, label=t("backend"), elem_id=f"{view}-backend-{side}", scale=2,
-                min_width=120, filterable=False,
+                backends, label=t("backend"), elem_id=name("backend"), scale=2, min_width=90,
+                filterable=False, container=False,
             )  # fmt: skip
             model = gr.Dropdown(
-                [], label=t("model"), elem_id=f"{view}-model-{side}", scale=3, min_width=140,
-                filterable=False,
+                [], label=t("model"), elem_id=name("model"), scale=3, min_width=100,
+                filterable=False, container=False,
             )  # fmt: skip
-            extras.build_beside_model(side)
+            more = extras.build_beside_model(side)
         with gr.Row(elem_classes="state-row"):
-            state = gr.HTML(elem_id=f"{view}-state-{side}", scale=1)
-            download = gr.Button(
-                t("download"), size="sm", visible=False, elem_id=f"{view}-download-{side}", scale=0
-            )
-            confirm = gr.Button(
-                t("download_confirm"), size="sm", visible=False, variant="primary", scale=0,
-                elem_id=f"{view}-confirm-{side}",
-            )  # fmt: skip
-            retry = gr.Button(
-                t("try_again"), size="sm", visible=False, elem_id=f"{view}-retry-{side}", scale=0
-            )
-            cancel = gr.Button(
-                t("cancel"), size="sm", visible=False, elem_id=f"{view}-cancel-{side}", scale=0
-            )
-        watch = gr.Button(visible="hidden", elem_id=f"{view}-watch-{side}")
-        redraw = gr.Button(visible="hidden", elem_id=f"{view}-redraw-{side}")
+            state = gr.HTML(elem_id=name("state"), scale=1)
+            download = button("download", "download")
+            confirm = button("download_confirm", "confirm", "primary")
+            retry = button("try_again", "retry")
+            cancel = button("cancel", "cancel")
+            code = button("show_code", "code", visible=True)
+            copy = button("copy_side", "copy", visible=True)
+            remove = button("remove", "remove")
+            own = build_own_settings(name("own"))
         extras.build_below_model(side)
-        conversation = gr.Chatbot(
-            label=t(f"conversation_{side}"), show_label=False, container=False, height="auto",
-            layout="panel", buttons=["copy"], editable="user", elem_classes="conversation",
-            elem_id=f"{view}-conversation-{side}", allow_tags=SHOWN_TAGS, autoscroll=False,
-            feedback_options=None, placeholder=t("conversation_placeholder"),
-        )  # fmt: skip
-        live = gr.Markdown(
-            elem_id=f"{view}-answer-{side}", elem_classes="answer", label=t(f"answer_{side}"),
-            container=False,
-        )  # fmt: skip
-        line = gr.HTML(elem_id=f"{view}-line-{side}", elem_classes="line")
-        with gr.Row(elem_classes="side-actions"):
-            regenerate = gr.Button(
-                t("regenerate_one"), size="sm", visible=False, elem_id=f"{view}-regenerate-{side}"
-            )
-            stop = gr.Button(t("stop_one"), size="sm", visible=False, elem_id=f"{view}-stop-{side}")
-            code = gr.Button(t("show_code"), size="sm", elem_id=f"{view}-code-{side}")
-        extras.build_below_answer(side)
-        # A translated program would not run.
-        program = gr.Markdown(
-            visible=False, elem_id=f"{view}-program-{side}", label=t(f"program_{side}"),
-            elem_classes=["program", "notranslate"], container=False, latex_delimiters=[],
-        )  # fmt: skip
+    # Not in the column: Gradio's page shows what is hidden in one that it shows.
+    watch = gr.Button(visible="hidden", elem_id=name("watch"))
+    redraw = gr.Button(visible="hidden", elem_id=name("redraw"))
     return Pane(
-        pane_id,
-        backend,
-        model,
-        state,
-        download,
-        confirm,
-        retry,
-        cancel,
-        watch,
-        redraw,
-        conversation,
-        live,
-        line,
-        regenerate,
-        stop,
-        code,
-        program,
+        name("pane"), column, backend, model, own, state, download, confirm, retry, cancel, code,
+        copy, remove, watch, redraw, more,
+    )  # fmt: skip
+
+
+def build_own_settings(elem_id: str) -> gr.HTML:
+    """Build the fields for the settings in which a side differs from the others."""
+    fields = "".join(
+        f'<label>{EN[key]}<input inputmode="decimal" autocomplete="off" data-setting="{key}" '
+        f'placeholder="{EN["as_all"]}"></label>'
+        for key in ("temperature", "top_p", "top_k", "max_tokens", "seed")
     )
+    template = (
+        f'<details class="own"><summary>{EN["own_settings"]}</summary>'
+        f'<div class="own-fields">{fields}</div></details>'
+    )
+    return gr.HTML(
+        "", html_template=template, apply_default_css=False, elem_id=elem_id,
+        js_on_load=(Path(__file__).parent / "own_settings.js").read_text("utf-8"),
+    )  # fmt: skip

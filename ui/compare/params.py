@@ -11,7 +11,7 @@ from ..texts import t
 
 @dataclass(frozen=True)
 class Params:
-    """The settings' components; `inputs` are in the order of `Form`'s fields."""
+    """The settings' components."""
 
     box: gr.Accordion
     system: gr.Textbox
@@ -23,10 +23,17 @@ class Params:
     stop: gr.Textbox
 
     @property
-    def inputs(self) -> list[gr.Component]:
-        """The components in the order in which an event takes them."""
-        knobs = [self.temperature, self.max_tokens, self.top_p, self.top_k, self.seed, self.stop]
-        return [self.system, *knobs]
+    def inputs(self) -> dict[str, gr.Component]:
+        """The components by field of a `Form`."""
+        return {
+            "system": self.system,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "top_p": self.top_p,
+            "top_k": self.top_k,
+            "seed": self.seed,
+            "stop": self.stop,
+        }
 
 
 def build_params(view: str, limits: Limits) -> Params:

@@ -30,9 +30,10 @@
   // A backend was chosen and its models are on their way: what would ask one of them waits. This
   // part comes before those that react to Compare.
   phi.parts.push((view) => {
-    const ASKS = `#${view.name}-compare, [id^=${view.name}-regenerate], [id^=${view.name}-code]`;
-    const picking = () => !phi.away && view.root.querySelector(".pane[aria-busy=true]");
+    const ASKS = `#${view.name}-compare, #${view.name}-regenerate, #${view.name}-transcript [data-act=regenerate], [id^=${view.name}-code]`;
     let held = null;
+    const opened = () => view.root.querySelector(".state[data-state]");
+    const picking = () => !phi.away && (!opened() || view.root.querySelector(".pane[aria-busy=true]"));
     view.release = () => {
       held?.removeAttribute("aria-busy");
       const button = held;
@@ -47,6 +48,8 @@
       held = button;
       held.setAttribute("aria-busy", true);
     }, true);
+    // Pressed before the page has opened: it waits until the models are known.
+    phi.when(opened, () => setTimeout(() => { if (!picking()) view.release()?.click(); }, 50));
     view.root.addEventListener("picked", () => setTimeout(() => {
       if (!picking()) view.release()?.click();
     }, 50)); // Gradio may be about to ask for another backend that was chosen meanwhile
@@ -54,19 +57,22 @@
 
   // A state's row that begins to show a download is kept up to date until that has ended. What was
   // said before another thing may arrive after it: the row is then drawn once more, as it is now.
-  phi.parts.push((view) => ["left", "right"].forEach((side) => {
-    const row = view.part(`state-${side}`);
-    let busy = false, newest = 0;
+  phi.parts.push((view) => {
+    const rows = Object.fromEntries([..."abcd"].map((side) => [side, { busy: false, newest: 0 }]));
     const look = () => {
-      const number = Number(row.querySelector("[data-row]")?.dataset.row ?? newest);
-      const late = number < newest;
-      newest = late ? 0 : number; // a server that has begun anew counts from 0
-      if (late) view.part(`redraw-${side}`)?.click();
-      const now = Boolean(row.querySelector("[data-state=busy]"));
-      if (now && !busy) view.part(`watch-${side}`)?.click();
-      busy = now;
+      for (const [side, known] of Object.entries(rows)) {
+        const row = view.part(`state-${side}`); // a side that is added later has one then
+        if (!row) continue;
+        const number = Number(row.querySelector("[data-row]")?.dataset.row ?? known.newest);
+        const late = number < known.newest;
+        known.newest = late ? 0 : number; // a server that has begun anew counts from 0
+        if (late) view.part(`redraw-${side}`)?.click();
+        const now = Boolean(row.querySelector("[data-state=busy]"));
+        if (now && !known.busy) view.part(`watch-${side}`)?.click();
+        known.busy = now;
+      }
     };
-    new MutationObserver(look).observe(row, { childList: true, subtree: true });
+    new MutationObserver(look).observe(view.part("panes"), { childList: true, subtree: true });
     look();
-  }));
+  });
 }

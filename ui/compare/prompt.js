@@ -17,13 +17,27 @@
       if (event.shiftKey || event.altKey || (touch && !command)) return;
       event.preventDefault();
       event.stopPropagation();
-      part("compare")?.click();
+      if (part("compare")) part("compare").click();
+      else if (promptBox().value.trim()) queue(true);
     });
+    // Enter while models answer: the question is asked when they have ended, unless it is taken back.
+    let queued = null;
+    const queue = (wanted) => {
+      queued?.remove();
+      queued = null;
+      if (!wanted) return;
+      queued = document.createElement("p");
+      queued.className = "notice hint";
+      queued.textContent = "Asked next, when the answers have ended. Escape takes it back.";
+      part("composer").prepend(queued);
+      phi.announce(queued.textContent);
+    };
+    onPrompt("keydown", (event) => { if (event.key === "Escape" && queued) queue(false); });
 
-    // What is typed, or asked and not yet answered, survives a reload.
+    // What is typed survives a reload; what was asked stands in the conversation.
     const unsent = phi.kept(`draft-${name}`);
     let asked = "";
-    view.draft = (text) => phi.keep(`draft-${name}`, text || asked);
+    view.draft = (text) => phi.keep(`draft-${name}`, text);
     promptBox().setAttribute("dir", "auto");
     const asks = phi.asksAgain(view); // Compare was pressed before the page opened anew
     phi.when(() => root.querySelector(".state[data-state]"), () => {
@@ -53,8 +67,13 @@
       answering = busy;
       const box = promptBox();
       asked = busy ? sent || "" : "";
-      if (!busy) { setTimeout(view.settle, 100); return view.draft(box.value); }
-      view.startFollowing();
+      if (!busy) {
+        const next = queued && !phi.away;
+        queue(false);
+        if (next) setTimeout(() => part("compare")?.click(), 50);
+        else setTimeout(view.settle, 100);
+        return view.draft(box.value);
+      }
       if (sent !== null && box.value.startsWith(sent)) phi.write(box, box.value.slice(sent.length));
       sent = null;
       if (hasKeyboard && isShown() && document.activeElement === document.body) box.focus({ preventScroll: true });
@@ -75,19 +94,10 @@
       notice.className = "notice";
       notice.textContent = phi.AWAY;
       part("composer").prepend(notice);
-      for (const side of ["left", "right"]) {
-        const line = part(`line-${side}`).querySelector(".numbers"), state = line?.dataset.state;
-        if (state !== "waiting" && state !== "streaming") continue;
-        // The line may be older than the answer above it.
-        const some = part(`answer-${side}`).innerText.trim(), cut = document.createElement("span");
-        cut.textContent = some ? "cut off" : "Cut off before the first token.";
-        line.dataset.state = "cut";
-        line.querySelector(".pulse")?.remove();
-        some && state === "streaming" ? line.append(cut) : line.replaceChildren(cut);
-      }
+      part("transcript").querySelector(".transcript").dispatchEvent(new Event("transcript:away"));
       if (stop) {
         if (!box.value) phi.write(box, asked || sent || "");
-        for (const button of [stop, part("stop-left"), part("stop-right")]) button?.style.setProperty("display", "none");
+        stop.style.setProperty("display", "none");
         if (compare && !part("compare")) stop.after(compare);
       }
       noticeRun();

@@ -57,7 +57,7 @@ class RealModels:
         return [self.sentence, self.get, self.other_ways]
 
     def connect(self, keyring: gr.State, pickers: Sequence[Pickers]) -> None:
-        """Connect the buttons; `pickers` are those of both sides."""
+        """Connect the buttons; `pickers` are those of all sides."""
         self.pickers = pickers
         inputs: list[gr.Component] = [keyring]
         inputs += [one for picker in pickers for one in (picker.pane.backend, picker.pane.model)]
@@ -80,25 +80,24 @@ class RealModels:
 
     # ── What is said and offered ───────────────────────────────────────────────────────────────
 
-    async def render(
-        self, keyring: Keyring, left: Choice, right: Choice, *, measure: bool = False
-    ) -> Updates:
+    async def render(self, keyring: Keyring, *choices: Choice, measure: bool = False) -> Updates:
         """Say what is compared and, if that is a demonstration, offer the real models.
 
-        With `measure` it waits until the speed can be estimated; otherwise it may not be said yet.
+        `choices` are backend and model of each side. With `measure` it waits until the speed can be
+        estimated; otherwise it may not be said yet.
         """
-        sides = [await self._side(keyring, *choice) for choice in (left, right)]
-        if None in sides:
+        found = [await self._side(keyring, *choice) for choice in choices if any(choice)]
+        sides = [side for side in found if side]
+        if not sides or len(sides) < len(found):
             return self._show("")
-        one, other = (side for side in sides if side)
-        sentence = text_sentence(one, other, self.services.limits)
-        if self.services.limits.public or not any(map(is_demonstration, (one, other))):
+        sentence = text_sentence(sides, self.services.limits)
+        if self.services.limits.public or not any(map(is_demonstration, sides)) or len(sides) < 2:
             return self._show(sentence)
         proposal, has = await self._proposal(keyring, measure)
         if running := self._running(keyring, proposal):
             names = " and ".join(model.name for model in proposal.missing if model.side in running)
             return self._show(f"Getting <b>{escape(names)}</b>. Until then: {_lower(sentence)}")
-        chosen = {(side[0].backend.id, side[1].model) for side in (one, other)}
+        chosen = {(side[0].backend.id, side[1].model) for side in sides}
         if proposal.missing or not {_choice(model) for model in proposal.models} <= chosen:
             return self._show(sentence, button_label(proposal, has))
         return self._show(f"{sentence}{escape(proposal.reason)}", ways=True)
@@ -154,8 +153,6 @@ class RealModels:
 
     async def on_choice(self, keyring: Keyring, *chosen: object) -> Updates:
         """Another model was chosen: say what is compared now."""
-        if not all(chosen):
-            return gr.skip()
         return await self.render(keyring, *_pairs(chosen))
 
     async def ask(self, keyring: Keyring, *chosen: object) -> Updates:
@@ -195,7 +192,7 @@ class RealModels:
     async def on_open(self, keyring: Keyring, *chosen: object) -> Updates:
         """After the view has opened: say the speed, and show what is being fetched already."""
         choices = _pairs(chosen)
-        if self.services.limits.public or not all(chosen):
+        if self.services.limits.public or not any(chosen):
             return gr.skip()
         updates = await self.render(keyring, *choices, measure=True)
         downloads = self._running(keyring, (await self._proposal(keyring, measure=False))[0])
@@ -213,8 +210,7 @@ class RealModels:
 
 def _pairs(chosen: Sequence[object]) -> list[Choice]:
     texts = (one if isinstance(one, str) else "" for one in chosen)
-    left_backend, left_model, right_backend, right_model = texts
-    return [(left_backend, left_model), (right_backend, right_model)]
+    return [(next(texts), next(texts)) for _ in range(len(chosen) // 2)]
 
 
 def _choice(model: RealModel) -> Choice:

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
-from backends import BackendError
+from backends import BackendError, GenerationParams
+from playground.conversation import LETTERS
 from playground.keyring import MAX_SERVER_NAME, Keyring
 from playground.languages import detect, expect
 from playground.limits import Limits
@@ -20,7 +21,8 @@ from .default_pair import DefaultPair, PairChooser
 from .form import from_browser
 from .servers import SERVER, restore_servers
 from .session import Session
-from .status import allowed_backends, find_offer
+from .side import letter_of
+from .status import find_offer
 from .view import CompareView
 
 DEFAULT_TAB = "text"
@@ -57,13 +59,15 @@ class ViewRestore:
 
     def _connect(self, trigger: Any) -> Any:
         view = self.view
-        outputs = [*view.intro_outputs, *view.form, view.params.box, *view.view_outputs]
+        outputs = [*view.intro_outputs, *view.settings.values(), view.params.box]
+        outputs += [*view.view_outputs, *view.side_editor.outputs]
         outputs += view.examples.outputs if view.examples else []
-        outputs += [x for p in view.pickers for x in p.outputs]
         # Session and keyring are outputs, or Gradio would never delete them.
         unique = list(dict.fromkeys([*outputs, view.session, view.keyring]))
         inputs = [view.session, view.storage, view.keyring, view.known_servers]
-        return trigger(self.open, inputs, unique, queue=False, **PRIVATE)
+        return trigger(
+            self.open, inputs, unique, queue=False, js=_STORED.replace("VIEW", view.name), **PRIVATE
+        )
 
     async def open(
         self,
@@ -82,43 +86,60 @@ class ViewRestore:
         session.keyring = keyring
         restore_servers(keyring, servers, self.limits)
         pair = await self.choose_pair(self.services, keyring)
-        left, right = await self._selection(pair, requested, keyring)
+        wanted = _wanted_sides(requested)
+        sides = await self._sides(pair, wanted, keyring)
         session.conversation = from_browser(stored, self.limits)
         await session.prerender(session.conversation)
-        session.render_status_lines()
-        updates = view.render(session) | {
+        updates = await view.side_editor.show(session, keyring, sides)
+        _name_sides(session)
+        await in_media_thread(session.show_rows)  # long answers take a while
+        updates |= view.render(session) | {
+            view.transcript: session.rows.message(whole=True),
             view.session: session,
             view.keyring: keyring,
         }
-        updates |= await view.render_intro(session, pair, (left, right))
+        choices = [(side["backend"], side["model"]) for side in sides]
+        updates |= await view.render_intro(session, pair, choices)
         if view.examples:
             updates |= view.examples.select_language(request.headers.get("accept-language", ""))
-        for picker, (backend, model) in zip(view.pickers, (left, right), strict=True):
-            updates |= await picker.show_selection(keyring, backend, model)
-            updates[picker.pane.backend] = gr.Dropdown(
-                allowed_backends(self.limits, keyring), value=backend
-            )
-        if lost := _lost_servers(requested, keyring, self.limits):
+        if lost := _lost_servers(wanted, keyring, self.limits):
             updates[view.composer.notice] = notice_html(lost)
         if prompt := strip_controls(requested.get("prompt", "")):
             updates[view.composer.prompt] = prompt[: self.limits.prompt_characters]
-        settings = {} if {"left", "right"} & requested.keys() else pair.settings
+        settings = {} if wanted else pair.settings
         return updates | self._setting_updates(
             {**settings, **requested}, session.conversation.system
         )
 
-    async def _selection(
-        self, pair: DefaultPair, requested: Mapping[str, str], keyring: Keyring
-    ) -> list[tuple[str, str]]:
-        """Return backend and model of each side: those of the address if they are available."""
-        chosen = [(health.backend.id, offer.model) for health, offer in (pair.left, pair.right)]
-        for side, name in enumerate(("left", "right")):
-            backend, _, model = requested.get(name, "").partition("/")
+    async def _sides(
+        self, pair: DefaultPair, wanted: Sequence[Mapping[str, str]], keyring: Keyring
+    ) -> list[dict[str, Any]]:
+        """Return the inputs of each side: those of the address if they are available."""
+        fields = self.view.panes[0].inputs
+        chosen: list[dict[str, Any]] = []
+        for side in range(max(len(wanted), 1) if wanted else 2):
+            health, offer = (pair.left, pair.right)[min(side, 1)]
+            own = wanted[side] if side < len(wanted) else {}
+            backend, _, model = own.get("model", "").partition("/")
             known = keyring.backend(backend)
             allowed = known is not None and self.limits.allows(known)
-            if allowed and await find_offer(self.services.health, backend, model, keyring):
-                chosen[side] = (backend, model)
+            if not (allowed and await find_offer(self.services.health, backend, model, keyring)):
+                backend, model = health.backend.id, offer.model
+            usual = {} if wanted or side > 1 else pair.side_settings[side]
+            rest = {name: own.get(name, usual.get(name, "")) for name in fields}
+            chosen.append({**rest, "backend": backend, "model": model})
+            self._check_side(chosen[-1])
         return chosen
+
+    def _check_side(self, inputs: dict[str, Any]) -> None:
+        """Empty what cannot be used of a side's inputs from an address."""
+        try:
+            side = self.view.form_type.side_type.model_validate(inputs)
+            self.limits.check_params(side.params(GenerationParams()))
+            for name in self.view.panes[0].more:
+                inputs[name] = "" if getattr(side, name) is None else getattr(side, name)
+        except (ValueError, BackendError):
+            inputs |= dict.fromkeys(inputs.keys() - {"backend", "model"}, "")
 
     def _setting_updates(self, requested: Mapping[str, str], kept_system: str) -> Updates:
         """Apply settings from the address; the stored system prompt if it has none."""
@@ -132,8 +153,7 @@ class ViewRestore:
         for name in settings.keys() & requested.keys() - {"system", "stop"}:
             try:
                 form = self.view.form_type.model_validate({name: requested[name]})
-                for side in (0, 1):
-                    self.limits.check_params(form.params_of(side))
+                self.limits.check_params(form.params)
             except (ValueError, BackendError):
                 continue
             if (value := getattr(form, name)) is not None:
@@ -142,22 +162,64 @@ class ViewRestore:
 
     def _write_address(self) -> None:
         """Write the settings into the address, so that a link opens the same page. Never keys."""
-        inputs = self.view.form[1:]
-        names = list(self.view.form_type.model_fields)[1 : len(inputs) + 1]
-        defaults = {name: component.value for name, component in zip(names, inputs, strict=True)}  # type: ignore[attr-defined]
+        view = self.view
+        named: dict[str, gr.Component] = dict(view.settings)
+        for side, pane in enumerate(view.panes):
+            named |= {f"{letter_of(side)}.{name}": one for name, one in pane.inputs.items()}
+        usual = {name: one.value for name, one in view.settings.items()}  # type: ignore[attr-defined]
         gr.on(
-            [component.change for component in inputs],  # type: ignore[attr-defined]
+            [component.change for component in named.values()],  # type: ignore[attr-defined]
             None,
-            inputs,
-            js=f"(...values) => phi.address('{self.view.name}', {json.dumps(defaults)}, values)",
+            list(named.values()),
+            js=f"(...values) => phi.address('{view.name}', {json.dumps(usual)}, "
+            f"{json.dumps(list(named))}, values)",
             trigger_mode="multiple",  # no change may be lost while another one is being sent
             api_visibility="private",
         )
 
 
-def _lost_servers(requested: Mapping[str, str], keyring: Keyring, limits: Limits) -> str:
+_STORED = """(session, _, ...rest) => {
+  let stored = "";
+  try {
+    const name = "phi-conversation-VIEW";
+    stored = sessionStorage.getItem(name) || localStorage.getItem(name) || "";
+  } catch { /* storage is off */ }
+  return [session, stored, ...rest];
+}"""
+"""What this tab of the browser kept, else the last tab that kept anything; see `storage.js`."""
+
+
+def _wanted_sides(requested: Mapping[str, str]) -> list[dict[str, str]]:
+    """The inputs of each side that the address names: `a=ollama/phi3&a.own=…`.
+
+    Addresses of earlier versions say `left` and `right`.
+    """
+    sides: list[dict[str, str]] = []
+    old = {"a": "left", "b": "right"} if {"left", "right"} & requested.keys() else {}
+    for letter in map(str.lower, LETTERS):
+        prefix = f"{letter}."
+        found = {name[2:]: value for name, value in requested.items() if name.startswith(prefix)}
+        model = requested.get(letter) or requested.get(old.get(letter, ""), "")
+        if crops := requested.get(f"{old.get(letter)}_crops"):
+            found["crops"] = crops
+        if not model and not (old.get(letter)):
+            break
+        sides.append({**found, "model": model})
+    return sides
+
+
+def _name_sides(session: Session) -> None:
+    """Name the sides of a restored conversation after those who answered last."""
+    for number, side in enumerate(session.sides):
+        for turn in reversed(session.conversation.turns):
+            if record := turn.answer(number):
+                side.model, side.backend = record.model, record.backend
+                break
+
+
+def _lost_servers(wanted: Sequence[Mapping[str, str]], keyring: Keyring, limits: Limits) -> str:
     """That the address names servers which were not added here, in a sentence; empty if not."""
-    chosen = (requested.get(side, "").partition("/")[0] for side in ("left", "right"))
+    chosen = (side.get("model", "").partition("/")[0] for side in wanted)
     named = (one for one in chosen if one.startswith(f"{SERVER.id}:") and not keyring.backend(one))
     names = [strip_controls(one.partition(":")[2])[:MAX_SERVER_NAME] for one in named]
     if not names:

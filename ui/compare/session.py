@@ -1,7 +1,7 @@
-"""The server-side state of one view of an open page: conversation, run, and what was rendered."""
+"""The server-side state of one view of an open page: conversation, sides, run and transcript."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
@@ -14,14 +14,29 @@ from playground.keyring import Keyring
 from playground.media.pictures import Picture
 from playground.services import Services
 
+from ..texts import EN
 from .form import Form
-from .numbers import final_line, live_line
+from .numbers import live_line
+from .side import Side, letter_of
+from .transcript import Rows
+from .transcript.answers import ended_fields, growing_fields, waiting_fields
+from .transcript.prompts import prompt_fields
 
 STATUS_INTERVAL = 0.25
-"""Seconds between two updates of a live status line, so that it can be read."""
+"""Seconds between two updates of the line of a growing answer, so that it can be read."""
 
-StreamValues = tuple[str, str, str, str]
-"""Left answer, left status line, right answer, right status line."""
+
+@dataclass(frozen=True)
+class PreparedTurn:
+    """A turn that may be asked: its place, its prompt, and a request of each side that is asked."""
+
+    index: int
+    conversation: Conversation
+    """With the turn as its last one, without the answers that are asked for."""
+    requests: Sequence[Request | None]
+    labels: Sequence[tuple[str, str]]
+    """Of each side: model and backend."""
+    in_turn: bool = False
 
 
 @dataclass
@@ -36,29 +51,22 @@ class Session:
     keyring: Keyring = field(default_factory=Keyring, repr=False)
     """Keys and addresses that the visitor typed, shared by the views of the page."""
     conversation: Conversation = field(default_factory=Conversation)
-    previous_conversation: Conversation = field(default_factory=Conversation)
-    """The conversation before the current run."""
+    cleared: Conversation | None = None
+    """The conversation that was cleared last, until another one begins."""
     run: Run | None = None
-    requests: list[Request | None] = field(default_factory=lambda: [None, None], repr=False)
-    """Each side's last request, without keys."""
+    sides: list[Side] = field(default_factory=lambda: [Side(), Side()], repr=False)
+    rows: Rows = field(default_factory=Rows, repr=False)
+    """What the page's transcript shows."""
     pictures: tuple[Picture, ...] = ()
     """Pictures attached to the next prompt."""
     form: Form = field(init=False)
     """The inputs as the page last sent them."""
-    last_snapshot: tuple[AnswerSnapshot | None, ...] = (None, None)
-    """Both answers as they were last streamed to the page."""
-    snippets: set[int] = field(default_factory=set)
-    """The sides whose code is shown."""
-    side_labels: tuple[tuple[str, str], tuple[str, str]] = (("", ""), ("", ""))
-    """Labels of each side's model and backend in the current run."""
-    status_lines: list[str] = field(default_factory=lambda: ["", ""])
-    """The line under each side, as HTML."""
     turns_offered: bool = False
     """Whether the page has said that the sides can be asked one after the other."""
     _recordings: dict[int, tuple[AnswerSnapshot, asyncio.Task[None]]] = field(default_factory=dict)
     """By side: the ended answer, and the task that adds it to the conversation."""
     _streamed: Run | None = None
-    _status_lines_at: float = 0.0
+    _lines_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.form = self.form_type()
@@ -68,87 +76,91 @@ class Session:
         """True while a run is in progress."""
         return self.run is not None and not self.run.ended
 
-    def begin(
-        self,
-        form: Form,
-        side_labels: Sequence[tuple[str, str]],
-        turn: int,
-        new_turn: Turn,
-        sides: set[int],
-        services: Services,
-    ) -> None:
-        """Prepare a run of some sides at a turn, which becomes the last one; `draw` starts it."""
-        if turn >= len(self.conversation.turns):
-            self.pictures = ()  # they belong to the new turn
-        self.previous_conversation, self.form = self.conversation, form
-        earlier = self.conversation.before(turn).model_copy(
-            update={"system": form.system, "params": form.params}
-        )
-        for side in sides:
-            new_turn = new_turn.with_answer(side, None)
-            self.status_lines[side] = ""
-        self.conversation = earlier.with_turn(new_turn).without_old_routing()
-        requests = [
-            form.request(side, self.conversation, self.keyring, services.limits)
-            if side in sides
-            else None
-            for side in (0, 1)
-        ]
-        self.run = Run(requests, services, in_turn=form.in_turn)
-        self.requests = [
-            new.without_key() if new else old
-            for new, old in zip(requests, self.requests, strict=True)
-        ]
-        self.side_labels = (side_labels[0], side_labels[1])
-
     def is_running(self, side: int) -> bool:
         """True if the side takes part in the run in progress."""
-        return self.run is not None and self.answering and self.run.requests[side] is not None
+        return self.answering and self.is_asked(side)
+
+    def is_asked(self, side: int) -> bool:
+        """True if the side takes part in the run that was begun last, and is not finished."""
+        run = self.run
+        return run is not None and side < len(run.requests) and run.requests[side] is not None
+
+    # ── A run ──────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, prepared: PreparedTurn, form: Form, services: Services) -> None:
+        """Prepare a run; `draw` starts it."""
+        if prepared.index >= len(self.conversation.turns):
+            self.pictures = ()  # they belong to the new turn
+        self.form, self.cleared = form, None
+        self.conversation = prepared.conversation
+        self.run = Run(prepared.requests, services, in_turn=prepared.in_turn)
+        for side, (request, (model, backend)) in enumerate(
+            zip(prepared.requests, prepared.labels, strict=True)
+        ):
+            if request:
+                known = self.sides[side]
+                known.request, known.snapshot = request.without_key(), None
+                known.model, known.backend = model, backend
 
     def last_request(self, side: int) -> Request | None:
         """Return the side's request for the last turn; `None` if this session made none."""
-        request = self.requests[side]
+        request = self.sides[side].request
         if request is None or self.conversation.last is None:
             return None
-        # System prompts are ignored: another one may have been used on the other side only.
+        # System prompts are ignored: another one may have been used on the other sides only.
         here, there = (
             [message for message in messages if message.role != "system"]
             for messages in (request.messages, self.conversation.messages(side))
         )
         return request if here == there else None
 
-    async def draw(self) -> AsyncGenerator[StreamValues, None]:
-        """Stream the growing answers and their status lines until every side has ended."""
+    async def draw(self) -> AsyncGenerator[str, None]:
+        """Stream the transcript's messages until every side has ended."""
         run = self.run
         if run is None or run is self._streamed:
             return
         self._streamed = run
         self._recordings.clear()
-        self._status_lines_at = 0.0
+        self._lines_at = 0.0
         async with aclosing(run.snapshots()) as snapshots:
-            async for sides in snapshots:
+            async for every in snapshots:
                 if run is not self.run:  # the conversation was cleared meanwhile
                     return
-                self._update_status_lines(run, sides)
-                self.last_snapshot = sides
-                left, right = (side.text if side else "" for side in sides)
-                yield left, self.status_lines[0], right, self.status_lines[1]
+                self._draw_answers(run, every)
+                yield self.rows.message()
 
-    def _update_status_lines(self, run: Run, sides: tuple[AnswerSnapshot | None, ...]) -> None:
+    def _draw_answers(self, run: Run, snapshots: Sequence[AnswerSnapshot | None]) -> None:
         now = monotonic()
-        due = now - self._status_lines_at >= STATUS_INTERVAL
-        for side, snapshot in enumerate(sides):
+        due = now - self._lines_at >= STATUS_INTERVAL
+        for number, snapshot in enumerate(snapshots):
             if snapshot is None:
                 continue
+            side = self.sides[number]
+            first = side.snapshot is None or side.snapshot.state == "waiting"
+            side.snapshot = snapshot
             if snapshot.ended:
-                # In a task, so that detecting its language does not delay the other side's ticks.
-                self._record_answer(run, side, snapshot)
+                # In a task, so that detecting its language does not delay the other sides' ticks.
+                self._record_answer(run, number, snapshot)
+                if number in self._recordings and self._recordings[number][1].done():
+                    continue  # it is drawn as it was written down
             else:
-                self._cancel_recording(side)
-                if due or snapshot.state == "waiting":
-                    self.status_lines[side] = live_line(snapshot, self.side_labels[side][0])
+                self._cancel_recording(number)
+            self._grow(number, side, snapshot, line=due or first)
         if due:
-            self._status_lines_at = now
+            self._lines_at = now
+
+    def _grow(self, number: int, side: Side, snapshot: AnswerSnapshot, *, line: bool) -> None:
+        """Draw an answer that is not written down yet."""
+        row = self.rows.row(len(self.conversation.turns) - 1)
+        cell, message = row.cell(letter_of(number)), self.rows.next
+        cell.of = None
+        if snapshot.state == "waiting":
+            cell.fields.set(message, **waiting_fields(side.model, side.backend))
+        else:
+            cell.fields.set(message, **growing_fields(snapshot, side.model, side.backend))
+        if line and not snapshot.ended:
+            cell.fields.set(message, line=live_line(snapshot))
+        cell.write(message, snapshot.text, snapshot.thinking)
 
     def _record_answer(self, run: Run, side: int, snapshot: AnswerSnapshot) -> asyncio.Task[None]:
         """Begin, once, to add an ended answer to the conversation; return that task."""
@@ -165,24 +177,26 @@ class Session:
             recording[1].cancel()
 
     async def _add_answer(self, run: Run, side: int, snapshot: AnswerSnapshot) -> None:
-        """Add an ended answer to the conversation, and render its final status line."""
-        if self.conversation.last is None:
+        """Add an ended answer to the conversation, and draw it as it stays."""
+        request = run.requests[side]
+        if self.conversation.last is None or request is None:
             return
         expected = await self.conversation.expectation()
-        record = await AnswerRecord.of(snapshot, *self.side_labels[side], expected)
+        known = self.sides[side]
+        record = await AnswerRecord.of(snapshot, known.model, known.backend, expected, request)
+        await self.prerender_answer(record)
         if run is not self.run:  # the conversation was cleared meanwhile
             return
-        request = run.requests[side]
-        if snapshot.error and request and request.backend.kind != "local":
+        if snapshot.error and request.backend.kind != "local":
             # Its state may be another one now.
             run.services.health.invalidate(request.backend, self.keyring)
         self.conversation = self.conversation.expecting(expected).with_answer(side, record)
-        self.render_status_lines(side)
+        self.show_rows(len(self.conversation.turns) - 1)
 
     async def finish(self) -> list[str]:
         """Add the answers that are left; return the failures, one sentence each.
 
-        A side that was regenerated without any text keeps its previous answer.
+        A side that was asked again and gave no text shows its previous answer.
         """
         run = self.run
         if run is None:
@@ -196,10 +210,8 @@ class Session:
             if run is not self.run:
                 return []
             recorded.result()  # raises if the task failed, which is a bug
-            failures += [str(snapshot.error)] if snapshot.error else []
-            if (old := self._previous_answer(side)) and not snapshot.text:
-                self.conversation = self.conversation.with_answer(side, old)
-                self.render_status_lines(side)
+            if snapshot.error:
+                failures.append(str(snapshot.error))
         self.run = self._streamed = None
         self._recordings.clear()
         await self.prerender(self.conversation)
@@ -210,18 +222,61 @@ class Session:
         last = self.conversation.last
         if self.turns_offered or last is None:
             return False
-        self.turns_offered = all(record and record.slowed for record in last.answers)
+        slowed = [record for record in last.answers if record and record.slowed]
+        self.turns_offered = len(slowed) > 1
         return self.turns_offered
+
+    async def prerender_answer(self, record: AnswerRecord) -> None:
+        """Compute, off the event loop, what drawing an answer needs; nothing does here."""
 
     async def prerender(self, conversation: Conversation) -> None:
         """Compute, off the event loop, what takes long to render; nothing does here."""
 
-    def _previous_answer(self, side: int) -> AnswerRecord | None:
-        """Return the side's answer to the same prompt before it was regenerated, if any."""
-        last, index = self.conversation.last, len(self.conversation.turns) - 1
-        turns = self.previous_conversation.turns
-        old = turns[index] if index < len(turns) else None
-        return old.answers[side] if old and last and old.prompt == last.prompt else None
+    # ── The transcript ─────────────────────────────────────────────────────────────────────────
+
+    def show_rows(self, first: int = 0) -> None:
+        """Have the transcript show the turns as they are, from one of them on."""
+        rows, turns = self.rows, self.conversation.turns
+        rows.keep(len(turns))
+        sides = [
+            {"letter": letter_of(number), "name": side.model}
+            for number, side in enumerate(self.sides)
+        ]
+        rows.top.set(rows.next, sides=sides, busy=self.answering, hint=EN["transcript_hint"])
+        for index in range(first, len(turns)):
+            turn, row = turns[index], rows.row(index)
+            if row.of != (drawn_from := (turn.prompt, turn.pictures, turn.language)):
+                row.of = drawn_from
+                row.prompt.set(rows.next, **prompt_fields(turn))
+            for side in range(len(self.sides)):
+                self._show_answer(index, turn, side)
+            for side in range(len(self.sides), max(len(turn.answers), len(row.cells))):
+                row.clear(letter_of(side), rows.next)
+
+    def _show_answer(self, index: int, turn: Turn, side: int) -> None:
+        row, letter, message = self.rows.row(index), letter_of(side), self.rows.next
+        record = turn.answer(side)
+        if record is None:
+            if not (index == len(self.conversation.turns) - 1 and self.is_running(side)):
+                return row.clear(letter, message)
+            cell, known = row.cell(letter), self.sides[side]
+            if known.snapshot is None:
+                cell.of = None
+                cell.fields.set(message, **waiting_fields(known.model, known.backend))
+                cell.write(message, "")
+            return None
+        cell = row.cell(letter)
+        drawn_from = (record, turn.versions_of(side), turn.language, turn.demanded)
+        if cell.of != drawn_from:
+            cell.of = drawn_from
+            cell.fields.set(message, **ended_fields(record, turn, side))
+            text, extra = self.text_and_extra(record)
+            cell.write(message, text, record.thinking, source=record.text, extra=extra, ended=True)
+        return None
+
+    def text_and_extra(self, record: AnswerRecord) -> tuple[str, str]:
+        """Return an answer's Markdown as it is shown, and HTML to stand below it."""
+        return record.text, ""
 
     def restore_pictures(self, turn: Turn) -> None:
         """Attach a turn's pictures to the next prompt again, unless others are attached."""
@@ -231,21 +286,16 @@ class Session:
         """Stop the run and clear the conversation and everything derived from it."""
         self.stop()
         self.run = None
-        self.conversation = self.previous_conversation = Conversation()
-        self.requests = [None, None]
-        self.last_snapshot = (None, None)
-        for side in (0, 1):
-            self._cancel_recording(side)
-        self.render_status_lines()
+        if self.conversation.turns:
+            self.cleared = self.conversation
+        self.conversation = Conversation()
+        for number, side in enumerate(self.sides):
+            self._cancel_recording(number)
+            side.request = side.snapshot = None
+        self.show_rows()
 
-    def render_status_lines(self, *sides: int) -> None:
-        """Render the status lines of the last turn's finished answers."""
-        last = self.conversation.last
-        for side in sides or (0, 1):
-            record = last.answers[side] if last else None
-            self.status_lines[side] = final_line(record, last) if record and last else ""
-
-    def stop(self, side: int | None = None) -> None:
-        """Stop one side, or both."""
+    def stop(self, sides: Collection[int] | None = None) -> None:
+        """Stop some sides, or all."""
         if self.run is not None:
-            self.run.stop(side)
+            for side in range(len(self.run.requests)) if sides is None else sides:
+                self.run.stop(side)

@@ -2,15 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 from backends import BackendError, BadRequestError
 from playground.answer import Request
 from playground.conversation import Turn
 from playground.limits import Limits
 
+from ..markdown import render
 from .form import Form
 from .session import Session
 
@@ -19,15 +18,14 @@ HELLO = "Hello!"
 """What a program asks while no prompt is typed."""
 
 
-async def snippet_markdown(
-    session: Session, side: int, values: Sequence[Any], limits: Limits
+async def snippet_html(
+    session: Session, side: int, form: Form | BackendError, limits: Limits
 ) -> str:
-    """The program as Markdown, or a sentence that says why there is none."""
+    """The program as HTML, or a sentence that says why there is none; `form` may be a refusal."""
     try:
-        form = session.form_type.read(values)
         request = session.last_request(side) or _asking(session, side, form, limits)
     except BackendError as error:
-        return escape(str(error))
+        return f"<p>{escape(str(error))}</p>"
     snippet = await asyncio.to_thread(
         request.backend.snippet,
         request.model,
@@ -35,12 +33,14 @@ async def snippet_markdown(
         request.params,
         request.connection,
     )
-    return fenced(snippet) if snippet else NO_PROGRAM
+    return render(fenced(snippet)) if snippet else f"<p>{NO_PROGRAM}</p>"
 
 
-def _asking(session: Session, side: int, form: Form, limits: Limits) -> Request:
+def _asking(session: Session, side: int, form: Form | BackendError, limits: Limits) -> Request:
     """What the side would be asked, as the form stands. Raises `BackendError`."""
-    if not form.sides[side][1]:
+    if isinstance(form, BackendError):
+        raise form
+    if not form.sides[side].model:
         raise BadRequestError("This side has no model yet.", "Choose one above.")
     form.checked(limits, {side}, session.keyring)
     limits.check_prompt(form.prompt or HELLO)

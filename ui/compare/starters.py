@@ -74,6 +74,5 @@ class Starters:
         return {self._box: gr.Column(visible=self.are_for(*choices))}
 
     async def _on_choice(self, *chosen: object) -> Updates:
-        texts = (one if isinstance(one, str) else "" for one in chosen)
-        left_backend, left, right_backend, right = texts
-        return self.show_for((left_backend, left), (right_backend, right))
+        texts = [one if isinstance(one, str) else "" for one in chosen]
+        return self.show_for(*zip(texts[::2], texts[1::2], strict=True))

@@ -4,8 +4,7 @@
   phi.parts = [];
   phi.views = {}; // those that have begun, by name
 
-  const NEEDED = ["state-left", "state-right", "prompt", "composer", "settings", "line-left", "line-right", "answer-left", "answer-right",
-    "conversation-left", "conversation-right"];
+  const NEEDED = ["state-a", "prompt", "composer", "settings", "transcript"];
   const begun = new Set();
   phi.begin = (name) => {
     if (begun.has(name)) return;
@@ -31,13 +30,6 @@
     phi.parts.forEach((add) => add(view));
     if (phi.away) view.leave();
     part("open")?.click(); // a view that does not open with the page does so when it is first seen
-  };
-
-  phi.focus = (name, side) => {
-    for (const each of ["left", "both", "right"]) {
-      document.getElementById(`${name}-view`).classList.toggle(`focus-${each}`, each === side);
-      document.getElementById(`${name}-focus-${each}`).setAttribute("aria-pressed", each === side);
-    }
   };
 
   phi.parts.push(({ name, part, root, settle }) => {

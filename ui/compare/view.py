@@ -1,20 +1,18 @@
-"""The comparison view: two panes, one prompt, and the events between them."""
+"""The comparison view: sides, one prompt, their transcript, and the events between them."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
-from html import escape
 from typing import Any, Generic, TypeVar
 
 import gradio as gr
 
 from backends import BackendError, Modality
-from playground.conversation import Turn
+from playground.conversation import MAX_SIDES, Turn
 from playground.export import to_json, to_markdown
 from playground.services import Services
 
 from ..events import PRIVATE, Updates
 from ..texts import t
-from .chat import to_chatbot, turn_of
 from .composer import build_composer, hint_html, notice_html
 from .default_pair import DefaultPair
 from .examples import Examples
@@ -23,24 +21,27 @@ from .pane import build_pane
 from .params import build_params
 from .pickers import Pickers
 from .servers import servers_storage
-from .session import Session
-from .snippet import snippet_markdown
+from .session import PreparedTurn, Session
+from .side import letter_of
+from .sides import STILL_ANSWERING, SideEditor
+from .snippet import snippet_html
 from .status import allowed_backends, model_label
-
-_STORAGE_KEY = "phi-playground"
-"""Key of the Text view's conversation in localStorage; other views append their name."""
-
+from .transcript import build_transcript
 
 S = TypeVar("S", bound=Session)
 """The session type of a view."""
+Values = Mapping[Any, Any]
+"""What an event was given: values by component."""
+FIRST_SIDES = 2
+"""Sides that a view opens with."""
 
 
 class CompareView(Generic[S]):
     """A comparison on a tab: its components and their events.
 
     A tab with more than that has a subclass: it adds components in the `build_…` methods, sends
-    their values with `form`, stores them in a `turn`, and updates the components of `view_outputs`
-    with `render`, or, while an answer is streamed, those of `stream_outputs` with `draw`.
+    their values with `inputs` or those of a pane, and updates the components of `view_outputs` with
+    `render`, or, while an answer is streamed, those of `stream_outputs` with `draw`.
     """
 
     modality: Modality = "text"
@@ -49,8 +50,6 @@ class CompareView(Generic[S]):
     """Key in `ui/texts.py` of the empty prompt box's text."""
     session_type: type[Any] = Session
     """The class of the state of each open page."""
-    shows_steps = False
-    """True if the answer of an agent with tools is shown as its steps."""
 
     def __init__(
         self,
@@ -64,36 +63,37 @@ class CompareView(Generic[S]):
         self.limits = services.limits
         self.backends = allowed_backends(self.limits)  # before a visitor adds any
         self.session = gr.State(self.session_type(), delete_callback=Session.stop)
-        # Not secret, every page has it; but a new one would make stored conversations unreadable.
-        key = _STORAGE_KEY if name == "text" else f"{_STORAGE_KEY}-{name}"
-        self.storage = gr.BrowserState("", storage_key=key, secret="no secret")
         self.known_servers = servers_storage()
         with gr.Column(elem_id=f"{name}-view", elem_classes="view"):
             self._build()
         self.pickers = [Pickers(pane, services, keyring, self.modality) for pane in self.panes]
+        self.side_editor = SideEditor(self)
         self._connect()
 
     # ── What is on the page ────────────────────────────────────────────────────────────────────
 
     def _build(self) -> None:
         name = self.name
+        # What the browser keeps of this view, for this tab of it: see `conversation.js`.
+        self.storage = gr.Textbox(visible="hidden", elem_id=f"{name}-storage")
         with gr.Row(elem_classes="opening"):
             self.intro = gr.HTML(elem_id=f"{name}-opening")
             self.build_beside_intro()
-        gr.HTML(
-            _side_switch_html(name), elem_id=f"{name}-sides", elem_classes="sides", padding=False
-        )
         with gr.Row(elem_id=f"{name}-panes", elem_classes="panes", equal_height=False):
-            self.panes = (
-                build_pane(name, "left", self.backends, self),
-                build_pane(name, "right", self.backends, self),
-            )
+            self.panes = [
+                build_pane(name, side, self.backends, self, visible=side < FIRST_SIDES)
+                for side in range(MAX_SIDES)
+            ]
+        self.transcript = build_transcript(name)
+        with gr.Row(elem_classes="beneath"):
+            self.build_beneath()
         with gr.Column(elem_classes="below"):
             self.build_below_panes()
             if self.examples:
                 self.examples.build(name)
             self.params = build_params(name, self.limits)
         self.composer = build_composer(name, self.placeholder_key, self.build_above_prompt)
+        self.add_side = self.composer.add_side
 
     def build_beside_intro(self) -> None:
         """Add buttons beside the sentence above the panes; here there are none."""
@@ -102,15 +102,16 @@ class CompareView(Generic[S]):
         """Add inputs that belong to a prompt; here there are none."""
 
     def build_below_panes(self) -> None:
-        """Add components that both sides share; here there are none."""
+        """Add components that all sides share; here there are none."""
 
-    def build_beside_model(self, side: str) -> None:
+    def build_beneath(self) -> None:
+        """Add components of each side beneath the transcript; here there are none."""
+
+    def build_beside_model(self, side: int) -> Mapping[str, gr.Component]:
         """See `PaneExtras`; here it adds nothing."""
+        return {}
 
-    def build_below_model(self, side: str) -> None:
-        """See `PaneExtras`; here it adds nothing."""
-
-    def build_below_answer(self, side: str) -> None:
+    def build_below_model(self, side: int) -> None:
         """See `PaneExtras`; here it adds nothing."""
 
     # ── What the events read and write ─────────────────────────────────────────────────────────
@@ -128,70 +129,80 @@ class CompareView(Generic[S]):
 
     @property
     def form_type(self) -> type[Form]:
-        """The class that validates `form`."""
+        """The class that validates a form."""
         return self.session_type.form_type
 
     @property
-    def form(self) -> list[gr.Component]:
-        """The components that make up a `Form`, in its order."""
-        left, right = self.panes
-        pickers = [left.backend, left.model, right.backend, right.model]
-        c = self.composer
-        return [c.prompt, *pickers, *self.params.inputs, c.in_turn]
+    def settings(self) -> dict[str, gr.Component]:
+        """The components of the settings that all sides share, by field of a `Form`."""
+        return {**self.params.inputs, "in_turn": self.composer.in_turn}
 
     @property
-    def settings(self) -> dict[str, gr.Component]:
-        """The components of the settings, by field of a `Form`."""
-        return dict(list(zip(self.form_type.model_fields, self.form, strict=False))[5:])
+    def inputs(self) -> set[Any]:
+        """The components that an event reads: a set, so that handlers find them by component."""
+        sides = {component for pane in self.panes for component in pane.inputs.values()}
+        return {self.session, self.composer.prompt, *self.settings.values(), *sides}
+
+    def read_form(self, session: S, values: Values, prompt: str | None = None) -> Form:
+        """Parse the inputs of an event, or those with another prompt. Raises `BadRequestError`."""
+        shared = {name: values[component] for name, component in self.settings.items()}
+        shared["prompt"] = values[self.composer.prompt] if prompt is None else prompt
+        return self.form_type.read(shared, self._side_values(session, values))
+
+    def _side_values(self, session: S, values: Values) -> list[dict[str, Any]]:
+        return [
+            {name: values[component] for name, component in pane.inputs.items()}
+            for pane in self.panes[: len(session.sides)]
+        ]
+
+    @property
+    def beneath(self) -> list[gr.Column]:
+        """The columns of sides beneath the transcript; here there are none."""
+        return []
 
     @property
     def stream_outputs(self) -> list[gr.Component]:
         """The components that are updated while answers are streamed, and no others."""
-        left, right = self.panes
-        return [left.live, left.line, right.live, right.line]
+        return [self.transcript]
 
     @property
     def view_outputs(self) -> list[Any]:
         """The components that are updated when a run begins or ends."""
         c = self.composer
-        buttons = [c.compare, c.stop, c.regenerate, c.undo, c.clear]
+        buttons = [c.compare, c.stop, c.regenerate, c.undo, c.clear, c.restore]
         copies = [c.copy_markdown, c.copy_json]
-        panes = [x for p in self.panes for x in (p.conversation, p.regenerate, p.stop)]
-        panes += [x for p in self.panes for x in (p.code, p.program)]
+        codes = [pane.code for pane in self.panes]
         rest = [self.examples.box] if self.examples else []
-        return [
-            c.prompt,
-            c.notice,
-            *buttons,
-            *copies,
-            *panes,
-            *self.stream_outputs,
-            self.storage,
-            *rest,
-        ]
+        own = [c.prompt, c.notice, self.storage]
+        return [*own, *buttons, *copies, *codes, *self.stream_outputs, *rest]
 
     def _connect(self) -> None:
         c = self.composer
         self._wire_generation(c.compare.click, self.ask)
         self._wire_generation(c.regenerate.click, self.regenerate)
+        self._wire_generation(self.transcript.submit, self.ask_again)
+        self.transcript.select(
+            self.on_select, self.inputs, [self.transcript, self.storage], queue=False,
+            preprocess=False, trigger_mode="multiple", **PRIVATE,
+        )  # fmt: skip
         for side, pane in enumerate(self.panes):
-            self._wire_generation(pane.regenerate.click, self._regenerate_one(side))
-            self._wire_generation(pane.conversation.edit, self._edit(side))
-            pane.stop.click(_stop(side), self.session, queue=False, **PRIVATE)
             pane.code.click(
-                self._code(side), [self.session, *self.form], [pane.code, pane.program],
+                self._toggle_code(side), self.inputs, [pane.code, self.transcript],
                 queue=False, preprocess=False, **PRIVATE,
             )  # fmt: skip
-        c.stop.click(_stop(None), self.session, queue=False, **PRIVATE)
+        c.stop.click(self.stop, self.session, queue=False, **PRIVATE)
         state = [self.session, c.prompt]
         c.undo.click(self.undo, state, self.view_outputs, queue=False, **PRIVATE)
         c.clear.click(self.clear, self.session, self.view_outputs, queue=False, **PRIVATE)
+        c.restore.click(self.restore, self.session, self.view_outputs, queue=False, **PRIVATE)
         for picker in self.pickers:
             c.typing.click(picker.prepare, picker.selection, queue=False, **PRIVATE)
         if self.examples:
             self.examples.connect(self.on_example, self.session, self.example_outputs)
         draft = f"(prompt) => phi.draft('{self.name}', prompt)"
         c.prompt.change(None, c.prompt, js=draft, api_visibility="private")
+        keep = f"(conversation) => phi.keepConversation('{self.name}', conversation)"
+        self.storage.change(None, self.storage, js=keep, api_visibility="private")
         for button, convert in ((c.copy_markdown, to_markdown), (c.copy_json, to_json)):
             hidden = gr.Textbox(visible=False)
             button.click(_export(convert), self.session, hidden, queue=False, **PRIVATE).then(
@@ -202,10 +213,9 @@ class CompareView(Generic[S]):
     def _wire_generation(self, trigger: Any, start: Any) -> None:
         """Chain the three steps of every run: `start` it, `draw` it, `finish` it."""
         started = trigger(
-            start, [self.session, *self.form], self.view_outputs, queue=False, preprocess=False,
-            **PRIVATE,
-        )  # fmt: skip
-        # One generator for both sides: two listeners would run one after the other.
+            start, self.inputs, self.view_outputs, queue=False, preprocess=False, **PRIVATE
+        )
+        # One generator for all sides: two listeners would run one after the other.
         ended = started.success(
             self.draw,
             self.session,
@@ -222,33 +232,47 @@ class CompareView(Generic[S]):
             **PRIVATE,
         )
 
-    # ── Events ─────────────────────────────────────────────────────────────────────────────────
+    # ── Asking ─────────────────────────────────────────────────────────────────────────────────
 
-    async def draw(self, session: S) -> AsyncGenerator[tuple[str, ...], None]:
+    async def draw(self, session: S) -> AsyncGenerator[Any, None]:
         """Stream the values of `stream_outputs` until every side has ended."""
-        async with aclosing(session.draw()) as ticks:
-            async for values in ticks:
-                yield values
+        async with aclosing(session.draw()) as messages:
+            async for message in messages:
+                yield message
 
-    async def ask(self, session: S, *values: Any) -> Updates:
-        """Compare: add a turn that both sides answer."""
+    async def ask(self, values: Values) -> Updates:
+        """Compare: add a turn that all sides answer."""
+        session = values[self.session]
+        turns, last = session.conversation.turns, session.conversation.last
+        # What nobody answered is asked again in its place.
+        again = last and not last.answered and last.pictures == session.pictures
+        if again and last.prompt == values[self.composer.prompt]:
+            return await self._begin(session, values, len(turns) - 1)
         try:
-            self.limits.check_turns(len(session.conversation.turns))
+            self.limits.check_turns(len(turns))
         except BackendError as error:
             return self._refuse(error)
-        return await self._begin(session, values, len(session.conversation.turns))
+        return await self._begin(session, values, len(turns))
 
-    async def regenerate(self, session: S, *values: Any) -> Updates:
-        """Regenerate both answers to the last turn."""
-        return await self._regenerate(session, values, {0, 1})
+    async def regenerate(self, values: Values) -> Updates:
+        """Regenerate all answers to the last turn."""
+        session = values[self.session]
+        return await self._regenerate(session, values, range(len(session.sides)))
 
-    def _regenerate_one(self, side: int) -> Any:
-        async def regenerate_one(session: S, *values: Any) -> Updates:
-            return await self._regenerate(session, values, {side})
+    async def ask_again(self, event: gr.EventData, values: Values) -> Updates:
+        """Regenerate an answer, or ask an edited prompt: what a row's buttons do."""
+        session, told = values[self.session], _told(event)
+        index = session.rows.index_of(told.get("turn"))
+        if index is None:
+            return gr.skip()
+        if told.get("act") == "edit" and isinstance(text := told.get("text"), str):
+            return await self._begin(session, values, index, prompt=text)
+        side, last = self._side(session, told), len(session.conversation.turns) - 1
+        if told.get("act") != "regenerate" or side is None or index != last:
+            return gr.skip()
+        return await self._regenerate(session, values, {side})
 
-        return regenerate_one
-
-    async def _regenerate(self, session: S, values: tuple[Any, ...], sides: set[int]) -> Updates:
+    async def _regenerate(self, session: S, values: Values, sides: Collection[int]) -> Updates:
         if session.answering and session.run:
             for side in filter(session.is_running, sides):
                 session.run.restart(side)
@@ -257,58 +281,70 @@ class CompareView(Generic[S]):
         if last is None:
             return gr.skip()
         turn = len(session.conversation.turns) - 1
-        return await self._begin(session, (last.prompt, *values[1:]), turn, sides)
-
-    def _edit(self, side: int) -> Any:
-        async def edit(event: gr.EditData, session: S, *values: Any) -> Updates:
-            index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
-            turn = turn_of(session.conversation, side, int(index), steps=self.shows_steps)
-            restored = {self.panes[side].conversation: self._chat(session, side)}
-            if turn is None:
-                return restored
-            updates = await self._begin(session, (event.value, *values[1:]), turn)
-            return restored | updates
-
-        return edit
+        return await self._begin(session, values, turn, sides, prompt=last.prompt)
 
     async def _begin(
         self,
         session: S,
-        values: tuple[Any, ...],
-        turn: int,
-        sides: frozenset[int] | set[int] = frozenset({0, 1}),
+        values: Values,
+        index: int,
+        sides: Collection[int] | None = None,
+        *,
+        prompt: str | None = None,
     ) -> Updates:
-        """Check the form, prepare the run and render it.
+        """Ask some sides, or all, at a turn, which becomes the last one; render what begins.
 
         The page's script empties the prompt box of exactly what was sent: visitors go on typing.
         """
+        sides = range(len(session.sides)) if sides is None else sides
         try:
-            form = self.form_type.read(values).checked(self.limits, sides, session.keyring)
-            self.limits.check_prompt(form.prompt)
-            for place, model in (form.sides[side] for side in sides):
-                if backend := session.keyring.backend(place):
-                    await self.services.health.check_offered(backend, model, session.keyring)
-            new_turn = self.turn(session, form, turn)
-            earlier = session.conversation.before(turn).with_turn(new_turn)
-            self.limits.check_attached_pictures((*earlier.pictures(turn), *new_turn.pictures))
-            for side in sides:
-                self.limits.check_history(earlier.messages(side))
+            form = self.read_form(session, values, prompt)
+            prepared = await self.prepare_turn(session, form, index, sides)
         except BackendError as error:
             return self._refuse(error)
-        monitor = self.services.health
-        labels = [model_label(monitor, *side, session.keyring) for side in form.sides]
         if session.answering:
-            return self._refuse("The models are still answering. Press Stop first.")
+            return self._refuse(STILL_ANSWERING)
         first = not session.conversation.turns
-        session.begin(form, labels, turn, new_turn, set(sides), self.services)
+        session.begin(prepared, form, self.services)
+        for side, known in enumerate(session.sides):
+            if known.shows_code:
+                await self._show_snippet(session, side, form)
         updates = self.render(session)
-        for side in tuple(session.snippets):
-            updates |= await self._show_snippet(session, side, values)
         if first and self.examples:
             updates[self.examples.box] = gr.Accordion(open=False)
-        # Until there are answers, a reload restores what was before (and prompt.js the prompt).
-        del updates[self.storage]
         return updates
+
+    async def prepare_turn(
+        self, session: S, form: Form, index: int, sides: Collection[int]
+    ) -> PreparedTurn:
+        """Check a form and make a request of each side that is asked. Raises `BackendError`."""
+        form.checked(self.limits, sides, session.keyring)
+        self.limits.check_prompt(form.prompt)
+        for side in sides:
+            chosen = form.sides[side]
+            if backend := session.keyring.backend(chosen.backend):
+                await self.services.health.check_offered(backend, chosen.model, session.keyring)
+        turn = self.turn(session, form, index)
+        earlier = session.conversation.before(index)
+        pictures = (*earlier.pictures(), *turn.pictures)
+        self.limits.check_attached_pictures(pictures)
+        for side in sides:
+            turn = turn.asked_again(side)
+        settings = {"system": form.system, "params": form.params}
+        conversation = earlier.model_copy(update=settings).with_turn(turn).without_old_routing()
+        requests = [
+            form.request(side, conversation, session.keyring, self.limits)
+            if side in sides
+            else None
+            for side in range(len(session.sides))
+        ]
+        for side in sides:
+            self.limits.check_history(conversation.messages(side))
+        monitor = self.services.health
+        labels = [
+            model_label(monitor, side.backend, side.model, session.keyring) for side in form.sides
+        ]
+        return PreparedTurn(index, conversation, requests, labels, form.in_turn)
 
     def turn(self, session: S, form: Form, index: int) -> Turn:
         """Return the turn for a form: the existing one if its prompt is the same, else a new."""
@@ -333,13 +369,67 @@ class CompareView(Generic[S]):
         updates = self.render(session)
         if back:  # otherwise keep what is being typed
             updates[self.composer.prompt] = back
-        status_lines = " ".join(session.status_lines)
-        unsaid = [failure for failure in failures if escape(failure) not in status_lines]
+        said = " ".join(record.error for record in last.answers if record) if last else ""
+        unsaid = [failure for failure in failures if failure not in said]
         if unsaid:
             updates[self.composer.notice] = notice_html(" ".join(unsaid))
         elif session.should_offer_turns():
             updates[self.composer.notice] = hint_html(t("offer_turns"))
         return updates
+
+    async def stop(self, session: S) -> None:
+        """Stop all sides."""
+        session.stop()
+
+    # ── The conversation ───────────────────────────────────────────────────────────────────────
+
+    async def on_select(self, event: gr.EventData, values: Values) -> Updates:
+        """Do what was pressed in the transcript and asks no model."""
+        session, told = values[self.session], _told(event)
+        act, side = told.get("act"), self._side(session, told)
+        index = session.rows.index_of(told.get("turn"))
+        if act == "resync":
+            return {self.transcript: session.rows.message(whole=True)}
+        if act == "stop" and side is not None:
+            session.stop({side})
+        elif act == "code" and side is not None:
+            updates = await self._toggle_code(side)(values)
+            return {self.transcript: updates[self.transcript]}
+        elif (
+            act in ("version", "use")
+            and side is not None
+            and index is not None
+            and not session.answering
+            and self._show_other(session, index, side, told)
+        ):
+            return self._render_rows(session, index)
+        return gr.skip()
+
+    def _show_other(self, session: S, index: int, side: int, told: Mapping[str, Any]) -> bool:
+        """Show another version of an answer, or one side's answer in all; true if it was done."""
+        conversation = session.conversation
+        if told.get("act") == "use":
+            count = len(session.sides)
+            session.conversation = conversation.with_answer_everywhere(index, side, count)
+            return True
+        version, most = told.get("index"), len(conversation.turns[index].versions_of(side))
+        if not isinstance(version, int) or not 0 <= version < most:
+            return False
+        session.conversation = conversation.with_version(index, side, version)
+        return True
+
+    def _render_rows(self, session: S, first: int) -> Updates:
+        session.show_rows(first)
+        return {
+            self.transcript: session.rows.message(),
+            self.storage: session.conversation.model_dump_json(),
+        }
+
+    @staticmethod
+    def _side(session: S, told: Mapping[str, Any]) -> int | None:
+        letters = [letter_of(side) for side in range(len(session.sides))]
+        side = told.get("side")
+        return letters.index(side) if side in letters else None
 
     async def undo(self, session: S, prompt: str) -> Updates:
         """Remove the last turn; its prompt returns to the box."""
@@ -351,44 +441,60 @@ class CompareView(Generic[S]):
             return gr.skip()
         session.conversation = session.conversation.before(-1)
         session.restore_pictures(last)
-        session.render_status_lines()
-        updates = self.render(session) | self._hide_code(session)
-        return updates | {self.composer.prompt: prompt or last.prompt}
+        self._hide_code(session)
+        return self.render(session) | {self.composer.prompt: prompt or last.prompt}
 
     async def clear(self, session: S) -> Updates:
-        """Clear the conversation; an unsent prompt stays."""
+        """Clear the conversation; an unsent prompt stays, and all of it can be had back."""
         session.reset()
-        updates = self.render(session) | self._hide_code(session)
+        self._hide_code(session)
+        updates = self.render(session)
         if self.examples:
             updates[self.examples.box] = gr.Accordion(open=True)
         return updates
 
-    def _code(self, side: int) -> Any:
-        async def show_code(session: S, *values: Any) -> Updates:
-            if side in session.snippets:
-                return self._hide_code(session, side)
-            return await self._show_snippet(session, side, values)
+    async def restore(self, session: S) -> Updates:
+        """Bring back the conversation that was cleared."""
+        cleared = session.cleared
+        if cleared is None or session.conversation.turns:
+            return gr.skip()
+        session.conversation, session.cleared = cleared, None
+        await session.prerender(cleared)
+        return self.render(session)
 
-        return show_code
+    # ── Code ───────────────────────────────────────────────────────────────────────────────────
 
-    async def _show_snippet(self, session: S, side: int, values: tuple[Any, ...]) -> Updates:
-        """The program of what a side was asked last, or would be asked now."""
-        pane, snippet = self.panes[side], await snippet_markdown(session, side, values, self.limits)
-        session.snippets.add(side)
-        return {
-            pane.code: gr.Button(t("hide_code")),
-            pane.program: gr.Markdown(snippet, visible=True),
-        }
-
-    def _hide_code(self, session: S, *sides: int) -> Updates:
-        """Hide the code of these sides; of both if none is given."""
-        updates: Updates = {}
-        for side in session.snippets & {*(sides or (0, 1))}:
-            session.snippets.remove(side)
+    def _toggle_code(self, side: int) -> Callable[[Values], Any]:
+        async def toggle_code(values: Values) -> Updates:
+            session = values[self.session]
+            known = session.sides[side]
+            known.shows_code = not known.shows_code
+            if known.shows_code:
+                try:
+                    form: Form | BackendError = self.read_form(session, values)
+                except BackendError as error:
+                    form = error
+                await self._show_snippet(session, side, form)
+            else:
+                self._hide_code(session, side)
             pane = self.panes[side]
-            updates[pane.code] = gr.Button(t("show_code"))
-            updates[pane.program] = gr.Markdown("", visible=False)
-        return updates
+            return {
+                pane.code: gr.Button(t("hide_code" if known.shows_code else "show_code")),
+                self.transcript: session.rows.message(),
+            }
+
+        return toggle_code
+
+    async def _show_snippet(self, session: S, side: int, form: Form | BackendError) -> None:
+        """Show the program of what a side was asked last, or would be asked now."""
+        html = await snippet_html(session, side, form, self.limits)
+        session.rows.show_programs({letter_of(side): html})
+
+    def _hide_code(self, session: S, *sides: int) -> None:
+        """Hide the code of these sides; of all if none is given."""
+        for side in sides or range(len(session.sides)):
+            session.sides[side].shows_code = False
+            session.rows.show_programs({letter_of(side): None})
 
     @property
     def example_outputs(self) -> list[Any]:
@@ -409,58 +515,41 @@ class CompareView(Generic[S]):
         """Return the updates of all components that show the state of the session."""
         c, busy = self.composer, session.answering
         some = bool(session.conversation.turns)
+        session.show_rows()
         updates: Updates = {
             c.notice: "",
             c.compare: gr.Button(visible=not busy),
             c.stop: gr.Button(visible=busy),
+            c.restore: gr.Button(visible=session.cleared is not None),
             self.storage: session.conversation.model_dump_json(),
+            self.transcript: session.rows.message(),
         }
         for button in (c.regenerate, c.undo):
             updates[button] = gr.Button(visible=some, interactive=not busy)
         for button in (c.clear, c.copy_markdown, c.copy_json):
             updates[button] = gr.Button(visible=some)
-        for side, pane in enumerate(self.panes):
-            running = session.is_running(side)
-            updates |= {
-                pane.conversation: self._chat(session, side),
-                pane.live: "",
-                pane.line: session.status_lines[side],
-                pane.regenerate: gr.Button(visible=some and (running or not busy)),
-                pane.stop: gr.Button(visible=running),
-            }
+        for pane, side in zip(self.panes, session.sides, strict=False):
+            updates[pane.code] = gr.Button(t("hide_code" if side.shows_code else "show_code"))
         return updates
 
-    def _chat(self, session: S, side: int) -> list[dict[str, Any]]:
-        return to_chatbot(session.conversation, side, steps=self.shows_steps)
-
-    def remember_form(self, session: S, values: Sequence[Any]) -> None:
-        """Store the page's inputs, for components that are rendered from them."""
-        fields = self.form_type.model_fields
-        picked = dict(zip(fields, values, strict=False))
-        names = [name for name in fields if name.startswith(("left_", "right_"))]
-        with suppress(ValueError):  # errors are reported when the form is sent
-            session.form = self.form_type.model_validate({name: picked.get(name) for name in names})
+    def remember_form(self, session: S, values: Values) -> None:
+        """Store the sides' inputs, for components that are rendered from them."""
+        with suppress(BackendError):  # errors are reported when the form is sent
+            session.form = self.form_type.read({}, self._side_values(session, values))
 
     def _refuse(self, why: BackendError | str) -> Updates:
         """Show why nothing was asked; everything else stays as it is, the prompt too."""
         return {self.composer.notice: notice_html(str(why))}
 
 
-def _side_switch_html(view: str) -> str:
-    """Return the buttons that show one side alone, or both."""
-    buttons = "".join(
-        f'<button id="{view}-focus-{side}" aria-pressed="{str(side == "both").lower()}" '
-        f"onclick=\"phi.focus('{view}', '{side}')\">{side.capitalize()}</button>"
-        for side in ("left", "both", "right")
-    )
-    return f'<div role="group" aria-label="Which side to show">{buttons}</div>'
-
-
-def _stop(side: int | None) -> Any:
-    async def stop(session: Session) -> None:
-        session.stop(side)
-
-    return stop
+def _told(event: gr.EventData) -> Mapping[str, Any]:
+    """Return what an event of the transcript tells; not trusted."""
+    try:
+        return {
+            name: getattr(event, name, None) for name in ("act", "turn", "side", "text", "index")
+        }
+    except TypeError:  # it is no object
+        return {}
 
 
 def _export(convert: Any) -> Any:

@@ -53,14 +53,13 @@ class TextView(CompareView[Session]):
         self, session: Session, pair: DefaultPair, choices: Sequence[tuple[str, str]]
     ) -> Updates:
         """See `CompareView`. What is not known at once is said when the page has opened."""
-        left, right = choices
         try:
             async with asyncio.timeout(OPENING_TIMEOUT):
-                updates = await self.real.render(session.keyring, left, right)
+                updates = await self.real.render(session.keyring, *choices)
         except TimeoutError:
             updates = await super().render_intro(session, pair, choices)
-        updates |= self.starters.show_for(left, right)
-        if self.examples and self.starters.are_for(left, right):
+        updates |= self.starters.show_for(*choices)
+        if self.examples and self.starters.are_for(*choices):
             updates[self.examples.box] = gr.Accordion(open=False)  # they begin with the same
         return updates
 

@@ -7,8 +7,10 @@ from typing import Any
 import gradio as gr
 
 from backends import BackendError
+from playground.conversation import LETTERS
 from playground.routing import Routing, figure_data, from_file
 
+from ...compare.side import letter_of
 from ...texts import EN
 
 RESENT_TOKENS = 48
@@ -18,18 +20,18 @@ SentTokens = tuple[int, int]
 """Key of the routing that the page has, and the number of its tokens that were sent."""
 
 
-def build_figure(view: str, side: str, largest: int) -> gr.HTML:
+def build_figure(view: str, side: int, largest: int) -> gr.HTML:
     """Build an empty figure of one side; its value is JSON from the functions below.
 
     A saved routing that is opened in it has at most `largest` bytes.
     """
     return gr.HTML(
         "",
-        html_template=_TEMPLATE.format(**EN, side=side),
+        html_template=_TEMPLATE.format(**EN, side=LETTERS[side]),
         js_on_load=(Path(__file__).parent / "figure.js").read_text("utf-8"),
         server_functions=[open_routing],
         largest=largest,
-        elem_id=f"{view}-routing-{side}",
+        elem_id=f"{view}-routing-{letter_of(side)}",
         elem_classes="routing-box",
         apply_default_css=False,
     )

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from playground.conversation import AnswerRecord, Conversation
+from playground.conversation import MAX_SIDES, AnswerRecord, Conversation
 from playground.threads import in_media_thread
 
-from ...compare.chat import cache_agent_steps
 from ...compare.session import Session
+from .agent_steps import cache_agent_steps, steps_of
 from .figure import SentTokens, full_figure
 
 
@@ -14,15 +14,23 @@ from .figure import SentTokens, full_figure
 class MoeSession(Session):
     """A session with the state of its routing figures."""
 
-    sent_tokens: list[SentTokens] = field(default_factory=lambda: [(0, 0), (0, 0)])
+    sent_tokens: list[SentTokens] = field(default_factory=lambda: [(0, 0)] * MAX_SIDES)
     """By side, the part of its routing that the page has been sent."""
-    last_figures: list[str] = field(default_factory=lambda: ["", ""])
+    last_figures: list[str] = field(default_factory=lambda: [""] * MAX_SIDES)
     """The value that each side's figure was last sent."""
 
     _full_figures: dict[int, tuple[tuple[int, int, str], str]] = field(
         default_factory=dict, repr=False
     )
     """Each side's last full figure, by routing key, length and model."""
+
+    def text_and_extra(self, record: AnswerRecord) -> tuple[str, str]:
+        """Return an agent's answer as its steps, and what it wrote folded away below them."""
+        return steps_of(record)
+
+    async def prerender_answer(self, record: AnswerRecord) -> None:
+        """Parse an agent's steps in a thread."""
+        await in_media_thread(steps_of, record)
 
     async def prerender(self, conversation: Conversation) -> None:
         """Parse the agents' steps and make the figures of the last turn, in a thread."""
@@ -44,5 +52,5 @@ class MoeSession(Session):
     def reset(self) -> None:
         """Clear the conversation and its figures."""
         super().reset()
-        self.sent_tokens, self.last_figures = [(0, 0), (0, 0)], ["", ""]
+        self.sent_tokens, self.last_figures = [(0, 0)] * MAX_SIDES, [""] * MAX_SIDES
         self._full_figures.clear()

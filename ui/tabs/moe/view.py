@@ -8,38 +8,50 @@ from typing import Any
 import gradio as gr
 
 from backends import Backend, ModelSpec
-from playground.conversation import SIDES, AnswerRecord
+from playground.conversation import MAX_SIDES, AnswerRecord
 from playground.routing import MAX_BYTES, Routing, to_file
 from playground.threads import in_media_thread
 
+from ...compare.side import letter_of
 from ...compare.status import format_parameters
-from ...compare.view import CompareView
+from ...compare.view import FIRST_SIDES, CompareView, Values
 from ...events import PRIVATE, Updates
 from .cost import cost_html
 from .figure import build_figure, figure_delta, figure_placeholder
 from .session import MoeSession
 
+_ALL = range(MAX_SIDES)
+
 
 class MoeView(CompareView[MoeSession]):
-    """Two panes with the cost of an answer and the experts that worked on each token."""
+    """Sides with the cost of an answer and the experts that worked on each token."""
 
     session_type = MoeSession
-    shows_steps = True
     costs: tuple[gr.HTML, ...] = ()
     figures: tuple[gr.HTML, ...] = ()
+    figure_columns: tuple[gr.Column, ...] = ()
 
     # ── What is on the page ────────────────────────────────────────────────────────────────────
 
-    def build_below_model(self, side: str) -> None:
+    def build_below_model(self, side: int) -> None:
         """Add the line of the model's cost."""
-        cost = gr.HTML(elem_id=f"{self.name}-cost-{side}", elem_classes="model-cost-box")
-        self.costs = (*self.costs, cost)
+        name = f"{self.name}-cost-{letter_of(side)}"
+        self.costs = (*self.costs, gr.HTML(elem_id=name, elem_classes="model-cost-box"))
 
-    def build_below_answer(self, side: str) -> None:
-        """Add the routing figure."""
+    def build_beneath(self) -> None:
+        """Add the routing figure of each side."""
         # It is sent as a JSON string, in which each of its quotation marks takes two bytes.
         largest = min(MAX_BYTES, self.limits.body_bytes // 2)
-        self.figures = (*self.figures, build_figure(self.name, side, largest))
+        for side in range(MAX_SIDES):
+            classes = ["beneath-side", letter_of(side)]
+            with gr.Column(visible=side < FIRST_SIDES, min_width=240, elem_classes=classes) as one:
+                self.figures = (*self.figures, build_figure(self.name, side, largest))
+            self.figure_columns = (*self.figure_columns, one)
+
+    @property
+    def beneath(self) -> list[gr.Column]:
+        """See `CompareView`."""
+        return [*self.figure_columns]
 
     def build_below_panes(self) -> None:
         """Add the explanation of a mixture of experts, folded away."""
@@ -60,27 +72,28 @@ class MoeView(CompareView[MoeSession]):
         super()._connect()
         models = [x.change for pane in self.panes for x in (pane.backend, pane.model)]
         gr.on(
-            models, self.update_model, [self.session, *self.form], [*self.costs, *self.figures],
-            queue=False, preprocess=False, **PRIVATE,
+            models, self.update_model, self.inputs, [*self.costs, *self.figures], queue=False,
+            preprocess=False, **PRIVATE,
         )  # fmt: skip
         for side, figure in enumerate(self.figures):
             hidden = gr.Textbox(visible=False)
             saving = figure.download(
                 _export_routing(side), self.session, hidden, queue=False, **PRIVATE
             )
-            js = f"(text) => phi.save('routing-{SIDES[side]}.json', text)"
+            js = f"(text) => phi.save('routing-{letter_of(side)}.json', text)"
             saving.then(None, hidden, js=js, api_visibility="private")
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
 
-    async def draw(self, session: MoeSession) -> AsyncGenerator[tuple[str, ...], None]:
+    async def draw(self, session: MoeSession) -> AsyncGenerator[Any, None]:
         """Stream the answers, and the new tokens of their routings."""
         async with aclosing(super().draw(session)) as ticks:
-            async for values in ticks:
-                yield (*values, *(self._stream_figure(session, side) for side in (0, 1)))
+            async for message in ticks:
+                yield (message, *(self._stream_figure(session, side) for side in _ALL))
 
-    async def update_model(self, session: MoeSession, *values: Any) -> Updates:
+    async def update_model(self, values: Values) -> Updates:
         """Update costs after another model was chosen. A figure of an answer stays."""
+        session = values[self.session]
         self.remember_form(session, values)
         updates: Updates = dict(zip(self.costs, self._costs(session), strict=True))
         for side, figure in enumerate(self.figures):
@@ -104,7 +117,7 @@ class MoeView(CompareView[MoeSession]):
     def render(self, session: MoeSession) -> Updates:
         """Return the updates of every view, with costs and figures."""
         costs = zip(self.costs, self._costs(session), strict=True)
-        session.last_figures = [self._figure(session, side) for side in (0, 1)]
+        session.last_figures = [self._figure(session, side) for side in _ALL]
         figures = zip(self.figures, session.last_figures, strict=True)
         return super().render(session) | dict(costs) | dict(figures)
 
@@ -114,11 +127,11 @@ class MoeView(CompareView[MoeSession]):
         ]
 
     def _stream_figure(self, session: MoeSession, side: int) -> str:
-        snapshot = session.last_snapshot[side]
-        if snapshot and snapshot.routing:
-            label = session.side_labels[side][0]
+        known = session.sides[side] if side < len(session.sides) else None
+        snapshot = known.snapshot if known and session.is_asked(side) else None
+        if known and snapshot and snapshot.routing:
             message, session.sent_tokens[side] = figure_delta(
-                snapshot.routing, label, session.sent_tokens[side]
+                snapshot.routing, known.model, session.sent_tokens[side]
             )
             session.last_figures[side] = message
         elif snapshot:
@@ -134,7 +147,7 @@ class MoeView(CompareView[MoeSession]):
 
 def _record(session: MoeSession, side: int) -> AnswerRecord | None:
     last = session.conversation.last
-    return last.answers[side] if last else None
+    return last.answer(side) if last else None
 
 
 def _routing(session: MoeSession, side: int) -> Routing | None:
@@ -144,15 +157,17 @@ def _routing(session: MoeSession, side: int) -> Routing | None:
 
 def _current_model(session: MoeSession, side: int) -> tuple[Backend, str] | None:
     """Return backend and model that a side is running, else those selected."""
-    if session.run and (request := session.run.requests[side]):
+    if session.run and session.is_asked(side) and (request := session.run.requests[side]):
         return request.backend, request.model
-    backend, model = session.form.sides[side]
-    known = session.keyring.backend(backend)
-    return (known, model) if known and model else None
+    if side >= len(session.form.sides):
+        return None
+    chosen = session.form.sides[side]
+    known = session.keyring.backend(chosen.backend)
+    return (known, chosen.model) if known and chosen.model else None
 
 
 def _specs(session: MoeSession) -> list[ModelSpec | None]:
-    current = (_current_model(session, side) for side in (0, 1))
+    current = (_current_model(session, side) for side in _ALL)
     return [one and one[0].spec_of(one[1]) for one in current]
 
 

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator
 
 from backends import GenerationParams
 
-from ...compare.form import Form, optional
+from ...compare.form import Form, SideForm, optional
 from ...compare.session import Session
 from .tray import CropPreviews
 
@@ -21,15 +21,20 @@ CROPS = (1, 4, 16)
 Crops = Annotated[Literal[1, 4, 16] | None, BeforeValidator(_number)]
 
 
+class VisionSide(SideForm):
+    """The inputs of a side with its own number of crops."""
+
+    crops: Crops = None
+
+    def params(self, shared: GenerationParams) -> GenerationParams:
+        """Return the side's generation parameters, with its crops."""
+        return replace(super().params(shared), num_crops=self.crops)
+
+
 class VisionForm(Form):
     """A form in which each side has its own number of crops."""
 
-    left_crops: Crops = None
-    right_crops: Crops = None
-
-    def params_of(self, side: int) -> GenerationParams:
-        """Return the generation parameters of one side, with its own crops."""
-        return replace(self.params, num_crops=(self.left_crops, self.right_crops)[side])
+    side_type: ClassVar[type[SideForm]] = VisionSide
 
 
 @dataclass

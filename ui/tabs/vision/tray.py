@@ -8,7 +8,7 @@ from backends import CONTEXT_CAP
 from playground.media.pictures import Picture
 from playground.media.tiles import draw_tiles, image_tokens
 
-from ...compare.chat import data_url, thumbnail_url
+from ...compare.transcript.prompts import data_url, thumbnail_url
 
 ACTIONS = {"earlier": ("←", "Move {} earlier"), "later": ("→", "Move {} later")}
 
@@ -18,7 +18,7 @@ class ImageCost:
     """The cost of a conversation's pictures on one side."""
 
     side: str
-    """`left` or `right`."""
+    """Its letter."""
     crops: int | None
     """Maximum crops per picture; `None` if the model does not tell."""
     earlier: tuple[Picture, ...]
@@ -90,7 +90,7 @@ def _button(action: str, picture: Picture, n: int, sign: str, words: str) -> str
 
 def _cost_line(pictures: Sequence[Picture], cost: ImageCost) -> str:
     """Return the share of one side's context that the pictures take."""
-    side = f'<b class="{cost.side}">{cost.side.capitalize()}</b> '
+    side = f'<b class="letter {cost.side.lower()}">{cost.side}</b> '
     if cost.crops is None:
         return f"<p>{side}How many tokens they take is this model's own matter.</p>"
     new, all_of_them = cost.tokens(pictures), cost.tokens((*cost.earlier, *pictures))
@@ -123,7 +123,7 @@ def _details(
     if not by_crops:
         return ""
     rows = "".join(
-        f"<p><b>{escape(' and '.join(sides).capitalize())}: {_crop_limit(crops)}</b></p>"
+        f"<p><b>{escape(' and '.join(sides))}: {_crop_limit(crops)}</b></p>"
         f'<div class="sheets">{"".join(_preview_images(pictures, crops, previews, first))}</div>'
         for crops, sides in by_crops.items()
     )

@@ -1,7 +1,7 @@
 """The comparison with pictures: a tray above the prompt, and crops of each side."""
 
 import threading
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import lru_cache
 from io import BytesIO
@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from backends import CONTEXT_CAP, REGISTRY, BackendError
+from playground.conversation import LETTERS
 from playground.examples.vision import Spacing, VisionExample, picture_bytes
 from playground.media.pictures import (
     Picture,
@@ -23,7 +24,8 @@ from playground.media.video import is_clip, read_frames
 from playground.threads import in_media_thread
 
 from ...compare.composer import notice_html
-from ...compare.view import CompareView
+from ...compare.side import letter_of
+from ...compare.view import CompareView, Values
 from ...events import PRIVATE, Updates
 from ...middleware import own_folder
 from ...texts import t
@@ -31,13 +33,12 @@ from .session import CROPS, VisionSession
 from .tray import ImageCost, make_crop_previews, tray_html
 from .uploads import UploadReader
 
-SIDES = ("left", "right")
 DEFAULT_FRAMES = 8
 """Frames that are taken from a video by default."""
 
 
 class VisionView(CompareView[VisionSession]):
-    """Two panes that receive pictures with their prompt."""
+    """Sides that receive pictures with their prompt."""
 
     session_type = VisionSession
     modality = "image"
@@ -45,14 +46,14 @@ class VisionView(CompareView[VisionSession]):
 
     # ── What is on the page ────────────────────────────────────────────────────────────────────
 
-    def build_beside_model(self, side: str) -> None:
+    def build_beside_model(self, side: int) -> Mapping[str, gr.Component]:
         """Add the choice of crops."""
         crops = gr.Dropdown(
             [(t("crops_auto"), ""), *((str(n), n) for n in CROPS)], value="", label=t("crops"),
-            elem_id=f"{self.name}-crops-{side}", elem_classes="crops", scale=0, min_width=84,
-            filterable=False,
+            elem_id=f"{self.name}-crops-{letter_of(side)}", elem_classes="crops", scale=0,
+            min_width=84, filterable=False,
         )  # fmt: skip
-        self.crops = (*getattr(self, "crops", ()), crops)
+        return {"crops": crops}
 
     def build_above_prompt(self) -> None:
         """Add the tray, and the inputs of uploads."""
@@ -77,11 +78,6 @@ class VisionView(CompareView[VisionSession]):
             )  # fmt: skip
 
     @property
-    def form(self) -> list[gr.Component]:
-        """Those of every view, and the crops of both sides."""
-        return [*super().form, *self.crops]
-
-    @property
     def view_outputs(self) -> list[Any]:
         """Those of every view, and the tray."""
         return [*super().view_outputs, self.tray]
@@ -98,27 +94,30 @@ class VisionView(CompareView[VisionSession]):
     def _connect(self) -> None:
         super()._connect()
         self._uploads = UploadReader(own_folder())
-        form = [self.session, *self.form]
-        choices = [self.spacing, self.frames]
         self.add_button.upload(
-            self.add, [self.session, self.add_button, *choices, *self.form],
+            self.add, {self.add_button, self.spacing, self.frames, *self.inputs},
             [*self._tray_outputs, self.add_button], preprocess=False, concurrency_limit=None,
             trigger_mode="multiple", **PRIVATE,
         )  # fmt: skip
         self.tray.click(
-            self.edit_tray, form, self._tray_outputs, queue=False, preprocess=False, **PRIVATE
+            self.edit_tray,
+            self.inputs,
+            self._tray_outputs,
+            queue=False,
+            preprocess=False,
+            **PRIVATE,
         )
         gr.on(
-            [*(crops.change for crops in self.crops), *(p.model.change for p in self.panes)],
-            self.update_costs, form, self.tray, queue=False, preprocess=False, **PRIVATE,
+            [one.change for p in self.panes for one in (p.model, p.more["crops"])],  # type: ignore[attr-defined]
+            self.update_costs, self.inputs, self.tray, queue=False, preprocess=False, **PRIVATE,
         )  # fmt: skip
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
 
-    async def add(
-        self, session: VisionSession, files: Any, spacing: Any, frames: Any, *values: Any
-    ) -> AsyncGenerator[Updates, None]:
+    async def add(self, values: Values) -> AsyncGenerator[Updates, None]:
         """Attach uploaded pictures, and frames of uploaded videos."""
+        session, files = values[self.session], values[self.add_button]
+        spacing, frames = values[self.spacing], values[self.frames]
         # A request may name thousands of files: read each once, and only as many as fit.
         paths = {Path(file["path"]): file.get("orig_name") for file in files or ()}
         named = {path: str(name or path.name) for path, name in paths.items()}
@@ -148,14 +147,15 @@ class VisionView(CompareView[VisionSession]):
             self.add_button: None,
         }
 
-    async def ask(self, session: VisionSession, *values: Any) -> Updates:
+    async def ask(self, values: Values) -> Updates:
         """Compare, unless pictures are still being read."""
-        if session.reading:
+        if values[self.session].reading:
             return self._refuse("The pictures are still being read. Ask again in a moment.")
-        return await super().ask(session, *values)
+        return await super().ask(values)
 
-    async def edit_tray(self, event: gr.EventData, session: VisionSession, *values: Any) -> Updates:
+    async def edit_tray(self, event: gr.EventData, values: Values) -> Updates:
         """Move or remove a picture."""
+        session = values[self.session]
         data = event._data if isinstance(event._data, dict) else {}
         pictures, n, action = [*session.pictures], data.get("n"), data.get("act")
         if not isinstance(n, int) or not 0 <= n < len(pictures):
@@ -170,8 +170,9 @@ class VisionView(CompareView[VisionSession]):
         self.remember_form(session, values)
         return {self.tray: self._tray_html(session), self.composer.notice: ""}
 
-    async def update_costs(self, session: VisionSession, *values: Any) -> Any:
+    async def update_costs(self, values: Values) -> Any:
         """Update the tray after another model or number of crops was chosen."""
+        session = values[self.session]
         self.remember_form(session, values)
         await self._update_crop_previews(session)
         # While files are read, the reading draws the tray, at its end too: what is drawn here
@@ -243,13 +244,14 @@ class VisionView(CompareView[VisionSession]):
         if session.answering and last and not last.answered:
             earlier += last.pictures
         costs: list[ImageCost] = []
-        for side, (backend, model) in enumerate(session.form.sides):
+        for side, chosen in enumerate(session.form.sides):
+            backend, model = chosen.backend, chosen.model
             crops, count, context = None, len(earlier) + len(session.pictures), CONTEXT_CAP
             if backend in REGISTRY and model:
                 with suppress(BackendError):
                     crops = REGISTRY[backend].crops(model, session.form.params_of(side), count)
                 context = REGISTRY[backend].spec_of(model).context or CONTEXT_CAP
-            costs.append(ImageCost(SIDES[side], crops, earlier, context))
+            costs.append(ImageCost(LETTERS[side], crops, earlier, context))
         return costs
 
     async def _update_crop_previews(self, session: VisionSession) -> None:
