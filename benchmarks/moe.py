@@ -186,8 +186,8 @@ def served() -> Iterator[str]:
 
 def in_the_browser(page: Any, address: str, model: str) -> dict[str, dict[str, float]]:
     """Seconds of the main thread in a window of tokens, early and late in one answer."""
-    page.goto(f"{address}?tab=moe&left=routed/{model}&right=scripted/fake&max_tokens=4096")
-    page.wait_for_selector("#moe-state-right [data-state=ready]")
+    page.goto(f"{address}?tab=moe&a=routed/{model}&b=scripted/fake&max_tokens=4096")
+    page.wait_for_selector("#moe-state-b [data-state=ready]")
     page.wait_for_timeout(1500)
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
@@ -206,7 +206,9 @@ def in_the_browser(page: Any, address: str, model: str) -> dict[str, dict[str, f
         before, after = until(first), until(first + WINDOW)
         names = ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration", "ticks")
         found[when] = {name: after[name] - before[name] for name in names}
-    page.wait_for_selector("#moe-line-left [data-state=done]")
+    page.wait_for_selector(
+        "#moe-transcript .turn[data-last] .cell[data-side=a] .numbers[data-state=done]"
+    )
     return found
 
 

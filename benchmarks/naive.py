@@ -6,21 +6,19 @@ from typing import Any
 import gradio as gr
 
 from backends import Chunk, GenerationParams, Message
-from benchmarks.paced import Paced, PacedLeft, PacedRight
+from benchmarks.paced import Paced, PacedA, PacedB
 
 # One click listener would run them one after the other: each side gets an event of its own.
-_START_BOTH = "() => ['left', 'right'].forEach((s) => document.querySelector('#go-' + s).click())"
+_START_BOTH = "() => ['a', 'b'].forEach((s) => document.querySelector('#go-' + s).click())"
 
 
 def launch(port: int) -> None:
     """Serve it at a port of this computer until the process ends."""
     with gr.Blocks(analytics_enabled=False) as page:
         with gr.Row():
-            panes = [gr.Chatbot(elem_id=f"text-conversation-{side}") for side in ("left", "right")]
+            panes = [gr.Chatbot(elem_id=f"text-conversation-{side}") for side in ("a", "b")]
         prompt = gr.Textbox(elem_id="text-prompt", interactive=True)
-        for name, backend, pane in zip(
-            ("left", "right"), (PacedLeft(), PacedRight()), panes, strict=True
-        ):
+        for name, backend, pane in zip(("a", "b"), (PacedA(), PacedB()), panes, strict=True):
             go = gr.Button(name, elem_id=f"go-{name}")
             go.click(_answer(backend), [prompt, pane], pane)
         gr.Button("Compare", elem_id="text-compare").click(None, js=_START_BOTH)

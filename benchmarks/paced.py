@@ -121,25 +121,25 @@ class Paced(Backend):
         print(json.dumps(due), flush=True)
 
 
-class PacedLeft(Paced):
-    """The one that the benchmarks put on the left."""
+class PacedA(Paced):
+    """The one that the benchmarks put on side A."""
 
-    id = "paced-left"
-    label = "Paced, left"
+    id = "paced-a"
+    label = "Paced, A"
 
 
-class PacedRight(Paced):
-    """The one that the benchmarks put on the right."""
+class PacedB(Paced):
+    """The one that the benchmarks put on side B."""
 
-    id = "paced-right"
-    label = "Paced, right"
+    id = "paced-b"
+    label = "Paced, B"
 
 
 def register_paced() -> None:
     """Offer both on the page of this process, and say on stdout when their tokens are due."""
     Paced.announce = True
-    register(PacedLeft)
-    register(PacedRight)
+    register(PacedA)
+    register(PacedB)
 
 
 _SPEC = ModelSpec(

@@ -67,7 +67,7 @@ class Guest(Visitor):
             "text-prompt": " ".join([question] * (1 + self._asked % 3)),
             "text-max-tokens": TOKENS,
         }
-        for side, model in (("left", "pocket-3"), ("right", "pocket-3.5")):
+        for side, model in (("a", "pocket-3"), ("b", "pocket-3.5")):
             chosen |= {f"text-backend-{side}": "pocket", f"text-model-{side}": model}
         return chosen
 

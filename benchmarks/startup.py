@@ -44,7 +44,7 @@ class Asking(Visitor):
     def chosen(self) -> dict[str | None, Any]:
         """See `Visitor.chosen`."""
         chosen: dict[str | None, Any] = {"text-prompt": "What is a mixture of experts?"}
-        for side, model in (("left", "pocket-3"), ("right", "pocket-3.5")):
+        for side, model in (("a", "pocket-3"), ("b", "pocket-3.5")):
             chosen |= {f"text-backend-{side}": "pocket", f"text-model-{side}": model}
         return chosen
 

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser
 from backends import GenerationParams, Message
 from benchmarks.independence import speeds
 from benchmarks.machine import Figure, machine, write
-from benchmarks.paced import Paced, PacedLeft, PacedRight, Script, register_paced
+from benchmarks.paced import Paced, PacedA, PacedB, Script, register_paced
 from benchmarks.served import Served, free_port
 from benchmarks.visitors import Visit, visit_all
 from benchmarks.watched import Watched, chromium, converse, opened, watch
@@ -61,7 +61,7 @@ def pacing(rate: int) -> float:
             pass
 
     async def both() -> None:
-        await asyncio.gather(listen(PacedLeft()), listen(PacedRight()))
+        await asyncio.gather(listen(PacedA()), listen(PacedB()))
 
     started = time.process_time()
     asyncio.run(both())
@@ -97,7 +97,9 @@ def after_history(page: Any, server: Served, repeat: int) -> dict[str, list[Watc
             script = Script(tokens, rate, f"LATER-{rate}-{n}")
             seen.setdefault(f"history {rate}", []).append(watch(page, server, "page", script))
             page.click("#text-undo")
-            page.locator("#text-conversation-right", has_text=script.end).wait_for(state="detached")
+            page.locator("#text-transcript .cell[data-side=b]", has_text=script.end).wait_for(
+                state="detached"
+            )
             page.wait_for_timeout(500)
     return seen
 
@@ -194,7 +196,7 @@ def _lateness(server: Served, visits: Sequence[Visit], what: str) -> list[float]
     late: list[float] = []
     for visit in visits:
         due = server.due(visit.script.end)
-        for side, moment in zip(("left", "right"), getattr(visit, what) or (), strict=False):
+        for side, moment in zip(("a", "b"), getattr(visit, what) or (), strict=False):
             late.append(round((moment - due[side][what]) * 1000, 1))
     return late
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 import time
 import uuid
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ from gradio_client.utils import apply_diff
 from benchmarks.paced import Script
 
 _PATIENCE = httpx.Timeout(120)
+_TAG = re.compile("<[^>]*>")
 
 
 @dataclass
@@ -23,13 +26,14 @@ class Visit:
     texts: tuple[str, str] = ("", "")
     first: list[float] | None = None
     last: list[float] | None = None
-    """Seconds since 1970, for left and right."""
+    """Seconds since 1970, for both sides."""
     error: str = ""
 
     @property
     def whole(self) -> bool:
         """Whether no character is missing, on either side, and none is too many."""
-        return self.texts == (self.script.text, self.script.text)
+        said = " ".join(self.script.text.split())
+        return self.texts == (said, said)
 
 
 class Visitor:
@@ -40,6 +44,7 @@ class Visitor:
         self.parts = {part["id"]: part["props"] for part in config["components"]}
         self.events = {event["api_name"]: event for event in config["dependencies"]}
         self.visit = Visit(script)
+        self._blocks: dict[str, list[str]] = {"a": [], "b": []}
 
     async def open(self) -> None:
         """Open the page."""
@@ -62,7 +67,7 @@ class Visitor:
     def chosen(self) -> dict[str | None, Any]:
         """What this visitor types and picks, by the components' names."""
         chosen: dict[str | None, Any] = {"text-prompt": self.visit.script.prompt}
-        for side in ("left", "right"):
+        for side in ("a", "b"):
             chosen |= {f"text-backend-{side}": f"paced-{side}", f"text-model-{side}": "paced"}
         return chosen
 
@@ -104,7 +109,10 @@ class Visitor:
     def _apply(self, drawn: list[Any], data: list[Any]) -> list[Any]:
         new = list(map(apply_diff, drawn, data)) if drawn else data
         now, visit = time.time(), self.visit
-        visit.texts = (new[0], new[2])
+        cells = [*json.loads(new[0]).get("cells", {}).values()]
+        for side, blocks in self._blocks.items():
+            _patch(blocks, (cells[-1].get(side) if cells else None) or {})
+        visit.texts = (_text(self._blocks["a"]), _text(self._blocks["b"]))
         visit.first, visit.last = visit.first or [0.0, 0.0], visit.last or [0.0, 0.0]
         for side, text in enumerate(visit.texts):
             if text and not visit.first[side]:
@@ -112,6 +120,20 @@ class Visitor:
             if text.endswith(visit.script.end) and not visit.last[side]:
                 visit.last[side] = now
         return new
+
+
+def _patch(blocks: list[str], cell: dict[str, Any]) -> None:
+    """Bring the blocks of an answer up to date, as `transcript.js` does."""
+    if "blocks" not in cell:
+        return
+    count = cell["blocks"]["count"]
+    blocks[:] = [*blocks[:count], *[""] * (count - len(blocks))]
+    for index, keep, tail in cell["blocks"]["set"]:
+        blocks[index] = blocks[index][:keep] + tail  # all of it is ASCII
+
+
+def _text(blocks: list[str]) -> str:
+    return " ".join(unescape(_TAG.sub("", "".join(blocks))).split())
 
 
 def client_of(url: str) -> httpx.AsyncClient:

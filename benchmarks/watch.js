@@ -16,11 +16,11 @@
     drawn = [];
   };
   const look = () => {
-    for (const [side, { growing, settled }] of Object.entries(sides)) {
+    for (const [side, { growing }] of Object.entries(sides)) {
       if (seen[side].last) continue;
       const text = newest(growing);
       if (!seen[side].first && text) drawn.push([side, "first"]);
-      if (text.endsWith(end) || newest(settled).endsWith(end)) drawn.push([side, "last"]);
+      if (text.endsWith(end)) drawn.push([side, "last"]);
     }
     painted.port2.postMessage(0);  // runs after the frame that is being made has been painted
   };

@@ -18,8 +18,9 @@ _WATCH = (Path(__file__).parent / "watch.js").read_text(encoding="utf-8")
 _SETTLE_MS = 700
 """After the last character: the page moves the answers to where they stay. That blocks too."""
 _BOT = "#text-conversation-{side} [data-testid=bot]"
+_ANSWER = "#text-transcript .cell[data-side={side}] .md"
 WAYS = {
-    "page": ("?left=paced-left/paced&right=paced-right/paced", "#text-answer-{side} .md"),
+    "page": ("?a=paced-a/paced&b=paced-b/paced", _ANSWER),
     "naive": ("", _BOT),
 }
 """The page's address behind the server's, and where its answers grow."""
@@ -70,7 +71,7 @@ def opened(browser: Browser, server: Served, way: str) -> Iterator[Page]:
     page.goto(server.url + WAYS[way][0])
     page.wait_for_selector("#text-prompt textarea")
     if way == "page":  # the opening event has drawn the models that the address asks for
-        page.wait_for_selector("#text-state-right [data-state=ready]")
+        page.wait_for_selector("#text-state-b [data-state=ready]")
     page.wait_for_timeout(1000)
     yield page
     context.close()
@@ -92,8 +93,8 @@ def converse(page: Page, turns: int) -> None:
 
 def wait_for_turn(page: Page, script: Script) -> None:
     """Wait until both answers have joined the conversation and the page is ready again."""
-    for side in ("left", "right"):
-        bubble = page.locator(_BOT.format(side=side), has_text=script.end)
+    for side in ("a", "b"):
+        bubble = page.locator(_ANSWER.format(side=side), has_text=script.end)
         bubble.first.wait_for(state="attached")
     page.wait_for_selector("#text-compare")
 
@@ -117,10 +118,7 @@ def _computed(trace: bytes) -> float:
 
 def watch(page: Page, server: Served, way: str, script: Script, limit: float = 60.0) -> Watched:
     """Ask, and watch the answers come; wait at most `limit` seconds longer than they take."""
-    sides = {
-        side: {"growing": WAYS[way][1].format(side=side), "settled": _BOT.format(side=side)}
-        for side in ("left", "right")
-    }
+    sides = {side: {"growing": WAYS[way][1].format(side=side)} for side in ("a", "b")}
     browser = page.context.browser
     assert browser
     browser.start_tracing(page=page, categories=["-*", "toplevel"])
