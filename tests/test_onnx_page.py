@@ -148,7 +148,8 @@ async def test_one_press_gets_both_real_models(
     await page.click("#tabs [data-tab-id=models]")
     # What an earlier check drew may come after what the tab's opening drew.
     await page.click("#check-all")
-    await visitor.sees("#card-onnx_genai", "In memory: Phi-3-mini-128k (")
+    # One or both: where memory is short, the first has made room for the second.
+    await visitor.sees("#card-onnx_genai", "In memory: Phi-3")
     opened = await open_page(context, served)
     await has_chosen(opened, "Phi-3-mini-128k", "Phi-3.5-mini")
     assert visitor.faults == again.faults == opened.faults == []
