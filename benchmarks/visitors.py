@@ -13,6 +13,7 @@ import httpx
 from gradio_client.utils import apply_diff
 
 from benchmarks.paced import Script
+from ui.markdown import render
 
 _PATIENCE = httpx.Timeout(120)
 _TAG = re.compile("<[^>]*>")
@@ -32,7 +33,7 @@ class Visit:
     @property
     def whole(self) -> bool:
         """Whether no character is missing, on either side, and none is too many."""
-        said = " ".join(self.script.text.split())
+        said = _text([render(self.script.text)])
         return self.texts == (said, said)
 
 

@@ -15,7 +15,7 @@ from .services import Services
 
 logger = logging.getLogger(__name__)
 
-TICK = 0.04
+TICK = 0.06
 """Seconds between two snapshots of one Run; the first token does not wait for it."""
 HEARTBEAT = 1.0
 """Seconds after which a snapshot is due even if nothing came."""
