@@ -24,12 +24,10 @@ LONGEST = 4000
 """Characters of a formula that is drawn."""
 DEEPEST = 40
 """Braces and environments within each other; at some thousands math-core 0.9 ends the process."""
-_INLINE = (
-    re.compile(r"\\\((.+?)\\\)", re.DOTALL),
-    re.compile(r"\\\[(.+?)\\\]", re.DOTALL),
-    re.compile(r"\$\$(?!\$)(.+?)(?<!\$)\$\$(?!\$)", re.DOTALL),
-    re.compile(r"\$(?![\s$])([^$\n]*?[^\s$\\])\$(?![\w$])"),
-)
+_PAIRS = (("\\(", "\\)", False), ("\\[", "\\]", True), ("$$", "$$", True))
+"""How a formula in a paragraph begins and ends, and whether it is displayed."""
+_DOLLARS = re.compile(r"\$(?![\s$])([^$\n]*?[^\s$\\])\$(?![\w$])")
+_RUN = re.compile(r"\$+")
 _BLOCKS = (("\\[", "\\]"), ("$$", "$$"))
 _MATHEMATICAL = re.compile(r"[\\^_=<>{}]|^[A-Za-z][A-Za-z0-9+\-*/().,']*$|^\S*[+*/=]\S*$")
 """What is in a formula and not between two prices."""
@@ -49,15 +47,13 @@ def add_to(md: MarkdownIt) -> None:
 def _inline(state: StateInline, silent: bool) -> bool:
     if state.src[state.pos] not in "\\$":
         return False
-    for pattern in _INLINE:
-        found = pattern.match(state.src, state.pos, state.posMax)
-        if found is None or (found[0][0] == "$" and not _is_formula(state, found)):
-            continue
+    if found := _find(state):
+        formula, end, display = found
         if not silent:
             token = state.push("formula", "", 0)
-            token.content, token.markup = found[1], found[0]
-            token.meta = {"display": pattern in _INLINE[1:3]}
-        state.pos = found.end()
+            token.content, token.markup = formula, state.src[state.pos : end]
+            token.meta = {"display": display}
+        state.pos = end
         return True
     if state.src[state.pos : state.pos + 2] in ("\\(", "\\)", "\\[", "\\]"):
         if not silent:  # the library would take it for a bracket that is escaped
@@ -65,7 +61,7 @@ def _inline(state: StateInline, silent: bool) -> bool:
         state.pos += 2
         return True
     if state.src[state.pos] == "$":  # all of a run, so that none of it opens one
-        run = re.compile(r"\$+").match(state.src, state.pos, state.posMax)
+        run = _RUN.match(state.src, state.pos, state.posMax)
         if run and len(run[0]) > 1:
             if not silent:
                 state.pending += run[0]
@@ -74,11 +70,31 @@ def _inline(state: StateInline, silent: bool) -> bool:
     return False
 
 
-def _is_formula(state: StateInline, found: re.Match[str]) -> bool:
+def _find(state: StateInline) -> tuple[str, int, bool] | None:
+    """Return the formula that begins here, where it ends, and whether it is displayed."""
+    src, start = state.src, state.pos
+    for opened, closed, display in _PAIRS:
+        if not src.startswith(opened, start):
+            continue
+        end = src.find(closed, start + 2, min(state.posMax, start + LONGEST))
+        formula = src[start + 2 : end]
+        if end < 0 or not formula.strip():
+            return None
+        after = end + len(closed)
+        if opened == "$$" and (src.startswith("$", after) or not _is_formula(state, formula)):
+            return None
+        return formula, after, display
+    found = _DOLLARS.match(src, start, min(state.posMax, start + LONGEST))
+    if found is None or not _is_formula(state, found[1]):
+        return None
+    return found[1], found.end(), False
+
+
+def _is_formula(state: StateInline, formula: str) -> bool:
     before = state.src[state.pos - 1] if state.pos else " "
     if before.isalnum() or before in "\\$":
         return False
-    return bool(_MATHEMATICAL.search(found[1].strip()))
+    return bool(_MATHEMATICAL.search(formula.strip()))
 
 
 def _block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
