@@ -158,7 +158,8 @@ def test_formulas() -> None:
     assert "<math" not in render("`$x$` and\n```\n$$x$$\n```")
     broken = render("\\(\\nosuchcommand{x}\\)")
     assert "\\nosuchcommand" in broken and "\x1b" not in broken
-    for deep in ("{" * 5000, "\\sqrt" * 900, "\\left(" * 600, "^" * 3000):
+    macro = "\\def\\a{xx}\\def\\b{\\a\\a}\\b"
+    for deep in ("{" * 5000, "\\sqrt" * 900, "\\left(" * 600, "^" * 3000, macro):
         assert "<math" not in render(f"\\({deep}x\\)")
 
 
@@ -198,3 +199,9 @@ def test_each_part_has_the_direction_of_most_of_its_letters() -> None:
     )
     assert '<li dir="rtl">Ollama' in html and '<li dir="ltr">6.6 B' in html and "<li>12" in html
     assert '<th dir="rtl">' in html and '<td dir="ltr">' in html
+    assert '<ul dir="rtl">' in html and '<table dir="rtl">' in html, "marks stand at their side"
+
+
+def test_code_that_is_very_long_is_not_coloured() -> None:
+    for code in ("x = 1\n" * 4000, "x" * 2000):
+        assert "<span" not in render(f"```python\n{code}\n```")

@@ -74,7 +74,7 @@ class CompareView(Generic[S]):
 
     def _build(self) -> None:
         name = self.name
-        # What the browser keeps of this view, for this tab of it: see `conversation.js`.
+        # What the browser keeps of this view, for this tab of it: see `base.js`.
         self.storage = gr.Textbox(visible="hidden", elem_id=f"{name}-storage")
         with gr.Row(elem_classes="opening"):
             self.intro = gr.HTML(elem_id=f"{name}-opening")

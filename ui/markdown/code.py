@@ -10,8 +10,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
-LONGEST = 50_000
-"""Characters that are coloured; longer code stands there as it is."""
+LONGEST, WIDEST = 20_000, 1000
+"""Characters of code, and of a line of it, that are coloured: odd ones take Pygments seconds."""
 
 
 def add_to(md: MarkdownIt) -> None:
@@ -38,7 +38,7 @@ def _draw(
 @lru_cache(maxsize=256)
 def _coloured(text: str, language: str) -> str | None:
     """Return code with spans of Pygments' classes; `None` if it does not know the language."""
-    if not language or len(text) > LONGEST:
+    if not language or len(text) > LONGEST or max(map(len, text.split("\n"))) > WIDEST:
         return None
     from pygments import highlight
     from pygments.formatters.html import HtmlFormatter

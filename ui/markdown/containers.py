@@ -17,7 +17,10 @@ DEEPEST = 14
 """Levels at which a list or a quote still begins; what is deeper stays as it is written."""
 _OWN_DIRECTION = tuple(
     f"{name}_open"
-    for name in ("paragraph", "heading", "list_item", "blockquote", "td", "th", "summary")
+    for name in (
+        *("paragraph", "heading", "list_item", "blockquote", "td", "th", "summary"),
+        *("bullet_list", "ordered_list", "table"),  # where marks and columns stand
+    )
 )
 _NUMBER = re.compile(r"[-+−±~≈<>≤≥]?\s*[$€£¥₹]?\s*\d[\d.,'\u202f\u00a0 ]*\s*[%‰°]?[KMBTkg]?[BsW]?")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
@@ -97,7 +100,9 @@ def _mark_cell(cell: Token, inline: Token) -> None:
 def _table_open(
     _: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Any
 ) -> str:
-    return '<div class="table" role="group" aria-label="Table" tabindex="0"><table>\n'
+    written = tokens[index].attrGet("dir")
+    attribute = f' dir="{written}"' if written else ""
+    return f'<div class="table" role="group" aria-label="Table" tabindex="0"><table{attribute}>\n'
 
 
 def _table_close(

@@ -24,6 +24,10 @@ LONGEST = 4000
 """Characters of a formula that is drawn."""
 DEEPEST = 40
 """Braces and environments within each other; at some thousands math-core 0.9 ends the process."""
+MOST = 300
+"""Commands in a formula."""
+_COMMAND = re.compile(r"\\[a-zA-Z]+")
+_MACRO = re.compile(r"\\(?:def|let|newcommand|renewcommand|gdef|edef)\b")
 _PAIRS = (("\\(", "\\)", False), ("\\[", "\\]", True), ("$$", "$$", True))
 """How a formula in a paragraph begins and ends, and whether it is displayed."""
 _DOLLARS = re.compile(r"\$(?![\s$])([^$\n]*?[^\s$\\])\$(?![\w$])")
@@ -143,7 +147,9 @@ def _draw(
 @lru_cache(maxsize=2048)
 def _mathml(latex: str, display: bool) -> str | None:
     """Return a formula as MathML; `None` if it cannot be read."""
-    if len(latex) > LONGEST or _depth(latex) > DEEPEST:
+    if len(latex) > LONGEST or _depth(latex) > DEEPEST or len(_COMMAND.findall(latex)) > MOST:
+        return None
+    if _MACRO.search(latex):  # one may stand for millions of others
         return None
     from math_core import LatexError
 
