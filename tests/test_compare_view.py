@@ -141,3 +141,17 @@ async def test_what_was_cleared_can_be_had_back(view) -> None:
     assert updates[view.composer.restore].visible and not session.conversation.turns
     updates = await view.restore(session)
     assert session.conversation is kept and not updates[view.composer.restore].visible
+
+
+async def test_the_sentence_above_follows_what_is_chosen(view) -> None:
+    session, pockets = session_of(), (("pocket", "pocket-3"), ("pocket", "pocket-3.5"))
+    session.opening = ([*pockets], "Two of ours.")
+
+    async def sentence(*sides: tuple[str, str]) -> str:
+        return (await view.on_choice(given(view, session, *sides)))[view.intro]
+
+    assert await sentence(*pockets) == "<p>Two of ours.</p>"
+    assert await sentence(FAKE, FAKE) == "<p></p>", "of real models nothing is said"
+    assert "<b>Pocket-3</b> is a tiny built-in demonstration" in await sentence(FAKE, pockets[0])
+    assert "Two tiny built-in demonstrations" in await sentence(pockets[1], pockets[0])
+    assert await sentence(("pocket", "pocket-3"), ("nowhere", "x")) == "<p></p>"

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from html import escape
 
 from backends import MODELS, REGISTRY, Capacity, Offer, capacity
-from playground.health import BackendHealth
+from playground.health import BackendHealth, HealthMonitor
 from playground.keyring import Keyring
 from playground.limits import Limits
 from playground.services import Services
 
 from .proposal import FAMILIES, fit_gpus, fit_memory
+from .status import health_of, offer_of
 
 OPENING_TIMEOUT = 0.4
 """Seconds that an opening page waits for health checks: local servers answer in less."""
@@ -90,6 +91,17 @@ def text_sentence(sides: Sequence[Side], limits: Limits) -> str:
 
 
 _COUNTS = {2: "Two", 3: "Three", 4: "Four"}
+
+
+async def chosen_side(
+    monitor: HealthMonitor, keyring: Keyring, backend: str, model: str
+) -> Side | None:
+    """Return what is known of a side's choice; `None` if there is no such backend, or no model."""
+    health = await health_of(monitor, backend, keyring)
+    if health is None or not model:
+        return None
+    spec = health.backend.spec_of(model)
+    return health, offer_of(health, model) or Offer(model, spec, health.status)
 
 
 def is_demonstration(side: Side) -> bool:

@@ -5,7 +5,7 @@ from html import escape
 
 import gradio as gr
 
-from backends import REGISTRY, Capacity, Offer, capacity
+from backends import REGISTRY, Capacity, capacity
 from playground.downloads import Download
 from playground.health import BackendHealth
 from playground.keyring import Keyring
@@ -13,10 +13,9 @@ from playground.services import Services
 
 from ..events import PRIVATE, Updates
 from ..texts import EN, t
-from .default_pair import Side, is_demonstration, text_sentence
+from .default_pair import chosen_side, is_demonstration, text_sentence
 from .pickers import Pickers
 from .proposal import Proposal, RealModel, button_label, propose, question
-from .status import health_of, offer_of
 
 _OTHER_WAYS = (
     f'<p><a href="#models" onclick="phi.tab(\'models\'); return false">{EN["other_ways"]}</a></p>'
@@ -86,7 +85,8 @@ class RealModels:
         `choices` are backend and model of each side. With `measure` it waits until the speed can be
         estimated; otherwise it may not be said yet.
         """
-        found = [await self._side(keyring, *choice) for choice in choices if any(choice)]
+        monitor = self.services.health
+        found = [await chosen_side(monitor, keyring, *one) for one in choices if any(one)]
         sides = [side for side in found if side]
         if not sides or len(sides) < len(found):
             return self._show("")
@@ -120,13 +120,6 @@ class RealModels:
             self.confirm: gr.Button(visible=bool(html)),
             self.cancel: gr.Button(visible=bool(html)),
         }
-
-    async def _side(self, keyring: Keyring, backend: str, model: str) -> Side | None:
-        health = await health_of(self.services.health, backend, keyring)
-        if health is None or not model:
-            return None
-        spec = health.backend.spec_of(model)
-        return health, offer_of(health, model) or Offer(model, spec, health.status)
 
     async def _proposal(self, keyring: Keyring, measure: bool) -> tuple[Proposal, Capacity]:
         known: Mapping[str, BackendHealth] = {

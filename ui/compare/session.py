@@ -61,6 +61,8 @@ class Session:
     """Pictures attached to the next prompt."""
     form: Form = field(init=False)
     """The inputs as the page last sent them."""
+    opening: tuple[Sequence[tuple[str, str]], str] = ((), "")
+    """The choices that the view opened with, and the sentence that explains them."""
     turns_offered: bool = False
     """Whether the page has said that the sides can be asked one after the other."""
     _recordings: dict[int, tuple[AnswerSnapshot, asyncio.Task[None]]] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from playground.services import Services
 from ..events import PRIVATE, Updates
 from ..texts import t
 from .composer import build_composer, hint_html, notice_html
-from .default_pair import DefaultPair
+from .default_pair import DefaultPair, chosen_side, text_sentence
 from .examples import Examples
 from .form import Form
 from .pane import build_pane
@@ -125,7 +125,36 @@ class CompareView(Generic[S]):
         self, session: S, pair: DefaultPair, choices: Sequence[tuple[str, str]]
     ) -> Updates:
         """Say what the view opens with; `choices` are backend and model of each side."""
-        return {self.intro: f"<p>{pair.sentence}</p>"}
+        opened = [(health.backend.id, offer.model) for health, offer in (pair.left, pair.right)]
+        session.opening = (opened, pair.sentence)
+        return {self.intro: await self._sentence(session, choices)}
+
+    async def _sentence(self, session: S, choices: Sequence[tuple[str, str]]) -> str:
+        """Return the sentence above the sides: that of the opening, or what the models are."""
+        opened, sentence = session.opening
+        if list(choices) != opened:
+            monitor = self.services.health
+            found = [await chosen_side(monitor, session.keyring, *one) for one in choices]
+            known = [side for side in found if side]
+            whole = bool(known) and len(known) == len(found)
+            sentence = text_sentence(known, self.limits) if whole else ""
+        return f"<p>{sentence}</p>"
+
+    async def on_choice(self, values: Values) -> Updates:
+        """Another model was chosen: say what is compared now."""
+        session = values[self.session]
+        chosen = [
+            (str(one["backend"] or ""), str(one["model"] or ""))
+            for one in self._side_values(session, values)
+        ]
+        return {self.intro: await self._sentence(session, chosen)}
+
+    def connect_intro(self) -> None:
+        """Have the sentence above the sides follow what is chosen."""
+        gr.on(
+            [pane.model.change for pane in self.panes], self.on_choice, self.inputs, self.intro,
+            queue=False, trigger_mode="always_last", preprocess=False, **PRIVATE,
+        )  # fmt: skip
 
     @property
     def form_type(self) -> type[Form]:
@@ -177,6 +206,7 @@ class CompareView(Generic[S]):
         return [*own, *buttons, *copies, *codes, *self.stream_outputs, *rest]
 
     def _connect(self) -> None:
+        self.connect_intro()
         c = self.composer
         self._wire_generation(c.compare.click, self.ask)
         self._wire_generation(c.regenerate.click, self.regenerate)

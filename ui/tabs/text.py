@@ -34,9 +34,12 @@ class TextView(CompareView[Session]):
         assert self.examples
         self.starters = Starters(self.name, self.examples)
 
+    def connect_intro(self) -> None:
+        """See `CompareView`: here the way to the real models follows too."""
+        self.real.connect(self.keyring, self.pickers)
+
     def _connect(self) -> None:
         super()._connect()
-        self.real.connect(self.keyring, self.pickers)
         self.starters.connect(self.pickers, self.on_example, self.session, self.example_outputs)
 
     @property
