@@ -168,6 +168,8 @@ async def test_one_side_fails_in_words_and_tries_again(
     await visitor.sees("#text-opening", "Pocket-3 is a tiny built-in demonstration")
     await visitor.sees("#text-get", "Get Phi-3-mini (2.7 GB, about 12 tokens/s here)")
     await visitor.sees("#text-state-a", "The download of Phi-3-mini-128k broke off.")
+    # Gradio puts the words on a button a moment after it shows it.
+    await expect(page.locator("#text-retry-a")).to_have_text("Try again")
     assert await findings(visitor) <= KNOWN
     hub.away = set()
     await page.click("#text-retry-a")

@@ -281,7 +281,7 @@ async def test_a_reload_in_the_middle_keeps_the_question(visitor: Visitor, puppe
     await visitor.page.reload()
     await visitor.sees(PROMPT, "Do not lose me")
     await visitor.sees(answer_of("a"), "Half")
-    await visitor.sees(line_of("a"), "stopped")
+    await visitor.sees(line_of("a"), "Stopped")
     assert puppet.wait_open("one", 0) and puppet.wait_open("two", 0)
     visitor.faults.clear()  # Gradio's page says that its stream was cut off: it was
 
