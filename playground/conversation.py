@@ -309,6 +309,10 @@ class Conversation(_Record):
         *earlier, last = self.turns
         return self.model_copy(update={"turns": (*earlier, last.with_answer(side, record))})
 
+    def asked_again(self, side: int) -> "Conversation":
+        """The conversation while a side is asked its last turn again."""
+        return self._replacing(len(self.turns) - 1, self.turns[-1].asked_again(side))
+
     def with_version(self, turn: int, side: int, index: int) -> "Conversation":
         """The conversation with another version of an answer shown."""
         return self._replacing(turn, self.turns[turn].with_version(side, index))

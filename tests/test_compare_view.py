@@ -1,5 +1,6 @@
 """What a comparison does without a page: which sides are checked, asked, added and left alone."""
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -7,11 +8,11 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from backends import REGISTRY
+from backends import REGISTRY, BadRequestError
 from playground.conversation import AnswerRecord, Conversation, Turn
 from playground.keyring import Keyring
 from playground.services import Services
-from tests.fakes import Scripted, last, said
+from tests.fakes import Fed, Scripted, last, said
 from tests.forms import given
 from ui.compare.session import Session
 from ui.compare.view import CompareView
@@ -155,3 +156,44 @@ async def test_the_sentence_above_follows_what_is_chosen(view) -> None:
     assert "<b>Pocket-3</b> is a tiny built-in demonstration" in await sentence(FAKE, pockets[0])
     assert "Two tiny built-in demonstrations" in await sentence(pockets[1], pockets[0])
     assert await sentence(("pocket", "pocket-3"), ("nowhere", "x")) == "<p></p>"
+
+
+async def test_a_side_that_is_asked_anew_in_mid_run_keeps_its_first_answer(
+    view, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Fed()
+    monkeypatch.setitem(REGISTRY, "fed", other)
+    session = session_of()
+    sides = (FAKE, ("fed", "fake"))
+    await view.ask(given(view, session, *sides, prompt="Hi"))
+    asked = False
+    async with asyncio.timeout(30):
+        async for _ in view.draw(session):
+            if asked:
+                continue
+            other.feed("on ")  # the other side goes on, tick by tick
+            if session.conversation.turns[0].answer(0):
+                event = pressed(act="regenerate", turn=session.rows.row(0).id, side="a")
+                await view.ask_again(event, given(view, session, *sides))
+                other.feed(last(1, 1), None)
+                asked = True
+    await view.finish(session, "")
+    turn = session.conversation.turns[0]
+    assert [one.text for one in turn.versions_of(0)] == ["Hi.", "Hi."]
+
+
+async def test_code_goes_with_a_side_that_is_removed(view) -> None:
+    session = session_of(Turn(prompt="Hi").with_answer(0, ANSWER).with_answer(1, ANSWER))
+    values = given(view, session, ("pocket", "pocket-3"), ("pocket", "pocket-3.5"))
+    await view._toggle_code(0)(values)
+    assert json.loads(session.rows.message(whole=True))["programs"]["a"]
+    await view.side_editor._remove(0)(values)
+    assert json.loads(session.rows.message(whole=True))["programs"]["a"] is None
+    assert not any(side.shows_code for side in session.sides)
+
+
+def test_own_settings_that_are_nested_without_end_are_refused(view) -> None:
+    values = given(view, session := session_of(), FAKE, FAKE)
+    values[view.panes[1].own] = "[" * 100_000
+    with pytest.raises(BadRequestError, match="not of a kind that can be used here"):
+        view.read_form(session, values)

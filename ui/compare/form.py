@@ -56,7 +56,7 @@ def _own_settings(value: object) -> object:
         return value or {}
     try:
         return json.loads(value) if value else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 

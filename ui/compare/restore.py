@@ -93,11 +93,7 @@ class ViewRestore:
         updates = await view.side_editor.show(session, keyring, sides)
         _name_sides(session)
         await in_media_thread(session.show_rows)  # long answers take a while
-        updates |= view.render(session) | {
-            view.transcript: session.rows.message(whole=True),
-            view.session: session,
-            view.keyring: keyring,
-        }
+        updates |= view.render(session) | {view.session: session, view.keyring: keyring}
         choices = [(side["backend"], side["model"]) for side in sides]
         updates |= await view.render_intro(session, pair, choices)
         if view.examples:
@@ -186,7 +182,7 @@ _STORED = """(session, _, ...rest) => {
   } catch { /* storage is off */ }
   return [session, stored, ...rest];
 }"""
-"""What this tab of the browser kept, else the last tab that kept anything; see `storage.js`."""
+"""What this tab of the browser kept, else the last tab that kept anything; see `base.js`."""
 
 
 def _wanted_sides(requested: Mapping[str, str]) -> list[dict[str, str]]:

@@ -104,6 +104,13 @@ class Session:
                 known.request, known.snapshot = request.without_key(), None
                 known.model, known.backend = model, backend
 
+    def restart(self, side: int) -> None:
+        """Ask a side of the run anew; an answer that has ended stays as an earlier version."""
+        if self.run is not None:
+            self._cancel_recording(side)
+            self.conversation = self.conversation.asked_again(side)
+            self.run.restart(side)
+
     def last_request(self, side: int) -> Request | None:
         """Return the side's request for the last turn; `None` if this session made none."""
         request = self.sides[side].request

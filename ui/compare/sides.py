@@ -21,8 +21,6 @@ Chosen = Mapping[str, Any]
 """The inputs of a side, by field of its form."""
 OPEN = "{}"
 """Own settings of a side that has none yet, but whose fields are to be open."""
-
-
 STILL_ANSWERING = "The models are still answering. Press Stop first."
 
 
@@ -80,7 +78,7 @@ class SideEditor:
     async def add(self, values: Mapping[Any, Any]) -> Updates:
         """Add a side with a model that no other side has, if its backend has another one."""
         session, keyring = values[self.view.session], values[self.view.keyring]
-        chosen = self._chosen(session, values)
+        chosen = self.view.side_values(session, values)
         last = chosen[-1]
         taken = {(one["backend"], one["model"]) for one in chosen}
         health = await health_of(self.view.services.health, last["backend"] or "", keyring)
@@ -95,7 +93,7 @@ class SideEditor:
     def _copy(self, side: int) -> Any:
         async def copy(values: Mapping[Any, Any]) -> Updates:
             session, keyring = values[self.view.session], values[self.view.keyring]
-            chosen = self._chosen(session, values)
+            chosen = self.view.side_values(session, values)
             if side >= len(chosen):
                 return gr.skip()
             return await self._change(session, keyring, [*chosen, {**chosen[side], "own": OPEN}])
@@ -105,7 +103,7 @@ class SideEditor:
     def _remove(self, side: int) -> Any:
         async def remove(values: Mapping[Any, Any]) -> Updates:
             session, keyring = values[self.view.session], values[self.view.keyring]
-            chosen = self._chosen(session, values)
+            chosen = self.view.side_values(session, values)
             if side >= len(chosen) or len(chosen) < 2:
                 return gr.skip()
             return await self._change(
@@ -119,14 +117,11 @@ class SideEditor:
     ) -> Updates:
         view = self.view
         if session.answering:
-            return {
-                view.composer.notice: notice_html(
-                    "The models are still answering. Press Stop first."
-                )
-            }
+            return {view.composer.notice: notice_html(STILL_ANSWERING)}
         if len(chosen) > MAX_SIDES:
             return gr.skip()
         if removed is not None:
+            view.hide_code(session)  # the letters of the programs are other sides' from now on
             session.sides.pop(removed)
             session.conversation = session.conversation.without_side(removed)
         updates = await self.show(session, keyring, chosen)
@@ -134,12 +129,6 @@ class SideEditor:
         if alike := self._alike(chosen):
             updates[view.composer.notice] = hint_html(alike)
         return updates
-
-    def _chosen(self, session: Any, values: Mapping[Any, Any]) -> list[dict[str, Any]]:
-        return [
-            {name: values[component] for name, component in pane.inputs.items()}
-            for pane in self.view.panes[: len(session.sides)]
-        ]
 
     @staticmethod
     def _alike(chosen: Sequence[Chosen]) -> str:

@@ -145,7 +145,7 @@ class CompareView(Generic[S]):
         session = values[self.session]
         chosen = [
             (str(one["backend"] or ""), str(one["model"] or ""))
-            for one in self._side_values(session, values)
+            for one in self.side_values(session, values)
         ]
         return {self.intro: await self._sentence(session, chosen)}
 
@@ -176,9 +176,10 @@ class CompareView(Generic[S]):
         """Parse the inputs of an event, or those with another prompt. Raises `BadRequestError`."""
         shared = {name: values[component] for name, component in self.settings.items()}
         shared["prompt"] = values[self.composer.prompt] if prompt is None else prompt
-        return self.form_type.read(shared, self._side_values(session, values))
+        return self.form_type.read(shared, self.side_values(session, values))
 
-    def _side_values(self, session: S, values: Values) -> list[dict[str, Any]]:
+    def side_values(self, session: S, values: Values) -> list[dict[str, Any]]:
+        """Return the inputs of each side, by field of its form."""
         return [
             {name: values[component] for name, component in pane.inputs.items()}
             for pane in self.panes[: len(session.sides)]
@@ -305,7 +306,7 @@ class CompareView(Generic[S]):
     async def _regenerate(self, session: S, values: Values, sides: Collection[int]) -> Updates:
         if session.answering and session.run:
             for side in filter(session.is_running, sides):
-                session.run.restart(side)
+                session.restart(side)
             return gr.skip()
         last = session.conversation.last
         if last is None:
@@ -471,13 +472,13 @@ class CompareView(Generic[S]):
             return gr.skip()
         session.conversation = session.conversation.before(-1)
         session.restore_pictures(last)
-        self._hide_code(session)
+        self.hide_code(session)
         return self.render(session) | {self.composer.prompt: prompt or last.prompt}
 
     async def clear(self, session: S) -> Updates:
         """Clear the conversation; an unsent prompt stays, and all of it can be had back."""
         session.reset()
-        self._hide_code(session)
+        self.hide_code(session)
         updates = self.render(session)
         if self.examples:
             updates[self.examples.box] = gr.Accordion(open=True)
@@ -506,7 +507,7 @@ class CompareView(Generic[S]):
                     form = error
                 await self._show_snippet(session, side, form)
             else:
-                self._hide_code(session, side)
+                self.hide_code(session, side)
             pane = self.panes[side]
             return {
                 pane.code: gr.Button(t("hide_code" if known.shows_code else "show_code")),
@@ -520,7 +521,7 @@ class CompareView(Generic[S]):
         html = await snippet_html(session, side, form, self.limits)
         session.rows.show_programs({letter_of(side): html})
 
-    def _hide_code(self, session: S, *sides: int) -> None:
+    def hide_code(self, session: S, *sides: int) -> None:
         """Hide the code of these sides; of all if none is given."""
         for side in sides or range(len(session.sides)):
             session.sides[side].shows_code = False
@@ -565,7 +566,7 @@ class CompareView(Generic[S]):
     def remember_form(self, session: S, values: Values) -> None:
         """Store the sides' inputs, for components that are rendered from them."""
         with suppress(BackendError):  # errors are reported when the form is sent
-            session.form = self.form_type.read({}, self._side_values(session, values))
+            session.form = self.form_type.read({}, self.side_values(session, values))
 
     def _refuse(self, why: BackendError | str) -> Updates:
         """Show why nothing was asked; everything else stays as it is, the prompt too."""

@@ -69,4 +69,6 @@ class Fields:
 
     def since(self, message: int) -> dict[str, Any]:
         """Return the values that have changed after a message."""
+        if self.changed <= message:
+            return {}
         return {name: value for name, (value, at) in self._values.items() if at > message}

@@ -24,6 +24,8 @@ class Cell:
         self._blocks: list[Growing] = []
         self._counted = 0
         """The message since which there are as many blocks as there are."""
+        self._written = 0
+        """The message that first has the text as it is: what has ended costs no tick anything."""
         self._markdown = GrowingMarkdown()
         self._text = ""
         self._extra, self._ended = "", False
@@ -52,6 +54,7 @@ class Cell:
         if ended:
             self._markdown.end()
         self._text, self._extra, self._ended = text, extra, ended
+        self._written = message
         blocks = [block.html for block in self._markdown.blocks()] + ([extra] if extra else [])
         if len(blocks) != len(self._blocks):
             self._counted = message
@@ -63,6 +66,8 @@ class Cell:
     def since(self, message: int) -> dict[str, Any]:
         """Return what has changed after a message."""
         changed = self.fields.since(message)
+        if max(self._written, self._thinking.changed, self._source.changed) <= message:
+            return changed
         for name, growing in (("thinking", self._thinking), ("source", self._source)):
             if growing.changed > message:
                 changed[name] = growing.since(message)
@@ -91,7 +96,9 @@ class Row:
     def cell(self, letter: str) -> Cell:
         """Return the cell of a side, a new one if there was none."""
         self._gone.pop(letter, None)
-        return self.cells.setdefault(letter, Cell())
+        if letter not in self.cells:
+            self.cells[letter] = Cell()
+        return self.cells[letter]
 
     def clear(self, letter: str, message: int) -> None:
         """Have no answer of a side."""
