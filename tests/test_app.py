@@ -79,19 +79,28 @@ async def asked(url: str, stub: Stub) -> AsyncIterator[httpx.AsyncClient]:
     stub.on("/v1/chat/completions", Reply((words, never)))
     async with httpx.AsyncClient(base_url=f"{url}/gradio_api/", timeout=60) as client:
         config = (await client.get(f"{url}/config")).json()
-        events = {event["api_name"]: event for event in config["dependencies"]}
+        pressed = {
+            tuple(one): event for event in config["dependencies"] for one in event["targets"]
+        }
+        drawing = next(one for one in config["dependencies"] if one["api_name"] == "draw")
         parts = {part["id"]: part["props"] for part in config["components"]}
         chosen = {"text-prompt": "Go on", "text-model-a": "phi", "text-model-b": "phi"}
         chosen |= {f"text-backend-{side}": "openai_compatible" for side in ("a", "b")}
 
-        def event(name: str) -> dict[str, Any]:
-            inputs = [parts[number] for number in events[name]["inputs"]]
+        compare = next(
+            number for number, part in parts.items() if part.get("elem_id") == "text-compare"
+        )
+
+        def call(event: dict[str, Any]) -> dict[str, Any]:
+            inputs = [parts[number] for number in event["inputs"]]
             data = [chosen.get(part.get("elem_id"), part.get("value")) for part in inputs]
-            return {"fn_index": events[name]["id"], "data": data, "session_hash": "somebody"}
+            return {"fn_index": event["id"], "data": data, "session_hash": "somebody"}
 
         async with client.stream("GET", "heartbeat/somebody"):
-            (await client.post("run/predict", json=event("ask"))).raise_for_status()
-            (await client.post("queue/join", json=event("draw"))).raise_for_status()
+            (
+                await client.post("run/predict", json=call(pressed[compare, "click"]))
+            ).raise_for_status()
+            (await client.post("queue/join", json=call(drawing))).raise_for_status()
             await stub.until_open(2)
             yield client
 
