@@ -23,6 +23,7 @@ class OpenAICompatible(ChatCompletions):
     )
     can_be_named: ClassVar[bool] = True
     accepts_custom_models: ClassVar[bool] = True
+    continues: ClassVar[bool] = True
 
     def named(self, name: str) -> Backend:
         """See `Backend.named`. The environment's address and key are not this one's.

@@ -47,6 +47,12 @@ class Request:
     asked_at: str = field(default_factory=_now)
     """When, in ISO 8601 and UTC."""
 
+    @property
+    def begun(self) -> str:
+        """The beginning of the answer, which an earlier one gave and the model goes on with."""
+        last = self.messages[-1] if self.messages else None
+        return last.text if last and last.role == "assistant" else ""
+
     def without_key(self) -> "Request":
         """The request with its key replaced by `hidden`, to be kept."""
         if self.connection is None or not self.connection.api_key:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from backends import GenerationParams, ImagePart, Message, Part, TextPart
+from backends import REGISTRY, GenerationParams, ImagePart, Message, Part, TextPart
 
 from .answer import AnswerSnapshot, AnswerState, Request
 from .clock import TokenSource
@@ -56,6 +56,9 @@ class AnswerRecord(_Record):
     """Display name of the model when it answered: `Phi-3.5-mini`."""
     backend: str = Field(max_length=MAX_NAME)
     text: str = Field(max_length=MAX_TEXT)
+    begun: int = 0
+    """Characters at the beginning of `text` that an earlier version had, and that this one went on
+    with: the numbers are of the rest."""
     state: AnswerState = "done"
     error: str = Field(default="", max_length=2000)
     """The failure, in a sentence; empty if there was none."""
@@ -110,6 +113,13 @@ class AnswerRecord(_Record):
     """The experts of its tokens; kept while the page is open, and in files of their own."""
 
     @property
+    def may_go_on(self) -> bool:
+        """Whether it ended too early, by a model that can go on right there."""
+        backend = REGISTRY.get(self.backend_id.partition(":")[0])
+        cut = self.finish_reason == "length" or self.state in ("stopped", "failed")
+        return cut and bool(self.text) and backend is not None and backend.continues
+
+    @property
     def slowed(self) -> bool:
         """Whether the other side slowed it down: both ran on one processor at the same time."""
         return self.shared_device and (self.device or "").partition(" ")[0] == "cpu"
@@ -125,11 +135,14 @@ class AnswerRecord(_Record):
     ) -> "AnswerRecord":
         """Make the record of an answer that has ended, and of what it was asked with."""
         clock, usage = snapshot.clock, snapshot.usage
-        language, adherence = await in_media_thread(_judge, snapshot.text, expected)
+        begun = request.begun if request and snapshot.text else ""
+        text = begun + snapshot.text
+        language, adherence = await in_media_thread(_judge, text, expected)
         return cls(
             model=model[:MAX_NAME],
             backend=backend[:MAX_NAME],
-            text=snapshot.text[:MAX_TEXT],
+            text=text[:MAX_TEXT],
+            begun=len(begun),
             state=snapshot.state,
             error=valid_unicode(str(snapshot.error))[:2000] if snapshot.error else "",
             finish_reason=snapshot.finish_reason,

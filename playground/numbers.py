@@ -1,6 +1,6 @@
 """Numbers of answers and settings as people read them, on the page and in exports."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from backends import GenerationParams
 
@@ -38,24 +38,11 @@ def describe_numbers(record: AnswerRecord) -> Sequence[str]:
     if record.tokens_per_second:
         whose = " by the server's clock" if record.by_server else ""
         pieces.append(f"{about}{record.tokens_per_second:.1f} tokens/s{whose}")
-    if record.came_at_once:
-        pieces.append("came at once")
     if answered := record.output_tokens - record.thinking_tokens:
         pieces.append(about + format_count(answered, "token"))
     if record.total:
         pieces.append(f"{format_duration(record.total)} in all")
-    if record.state == "stopped":
-        pieces.append("stopped")
-    if record.finish_reason == "length":
-        pieces.append("cut off at the token limit")
-    if record.cold:
-        how = "waited and loaded for" if record.waited_to_load else "loaded in"
-        pieces.append(f"cold start, {how} {format_duration(record.load)}")
-    if record.shared_device:
-        alone = record.tokens_per_second_alone
-        pieces.append(
-            "shared device" + (f", alone about {_round(alone)} tokens/s" if alone else "")
-        )
+    pieces += [mark + numbers for mark, numbers in _marks(record)]
     if record.language in LANGUAGES:
         pieces.append(LANGUAGES[record.language].english_name)
     return pieces
@@ -76,18 +63,25 @@ def describe_speed(record: AnswerRecord) -> Sequence[str]:
 
 def describe_marks(record: AnswerRecord) -> Sequence[str]:
     """What one has to know of an answer before its numbers are compared."""
-    marks: list[str] = []
+    return [*(mark for mark, _ in _marks(record)), *record.notes]
+
+
+def _marks(record: AnswerRecord) -> Iterator[tuple[str, str]]:
+    """The same, each with the numbers that belong to it."""
     if record.state == "stopped":
-        marks.append("stopped")
+        yield "stopped", ""
     if record.finish_reason == "length":
-        marks.append("cut off at the token limit")
+        yield "cut off at the token limit", ""
+    if record.begun:
+        yield "continued", ""
     if record.came_at_once:
-        marks.append("came at once")
+        yield "came at once", ""
     if record.cold:
-        marks.append("cold start")
+        how = "waited and loaded for" if record.waited_to_load else "loaded in"
+        yield "cold start", f", {how} {format_duration(record.load)}"
     if record.shared_device:
-        marks.append("shared device")
-    return [*marks, *record.notes]
+        alone = record.tokens_per_second_alone
+        yield "shared device", f", alone about {_round(alone)} tokens/s" if alone else ""
 
 
 def describe_empty(record: AnswerRecord) -> str:

@@ -41,6 +41,7 @@ class Scripted(Backend):
     id = "scripted"
     label = "Scripted"
     kind = "local"
+    continues = True
 
     def __init__(self, *steps: Chunk | Progress | BaseException) -> None:
         self.steps = steps

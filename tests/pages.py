@@ -45,6 +45,7 @@ class Puppet(Backend):
     label = "Puppet"
     kind = "local"
     downloads_from = "the Hugging Face Hub"
+    continues = True
     reports_routing = True
 
     def __init__(self) -> None:

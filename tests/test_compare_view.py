@@ -182,6 +182,74 @@ async def test_a_side_that_is_asked_anew_in_mid_run_keeps_its_first_answer(
     assert [one.text for one in turn.versions_of(0)] == ["Hi.", "Hi."]
 
 
+CUT = AnswerRecord(
+    text="The sky is",
+    model="Fake",
+    backend="Scripted",
+    finish_reason="length",
+    backend_id="scripted",
+    model_id="fake",
+)
+
+
+async def drawn(view: CompareView[Session], session: Session) -> None:
+    """Draw the run in progress to its end, and write it down."""
+    async for _ in view.draw(session):
+        pass
+    await view.finish(session, "")
+
+
+@pytest.mark.parametrize("end", ["length", "stopped", "failed"])
+async def test_an_answer_that_ended_too_early_goes_on(
+    view, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    backend = Scripted(said(" blue."), last(4, 2))
+    monkeypatch.setitem(REGISTRY, "scripted", backend)
+    how = {"finish_reason": "length"} if end == "length" else {"finish_reason": None, "state": end}
+    cut = CUT.model_copy(update=how)
+    session = session_of(Turn(prompt="Why?").with_answer(0, cut).with_answer(1, ANSWER))
+    event = pressed(act="continue", turn=session.rows.row(0).id, side="a")
+    await view.ask_again(event, given(view, session, FAKE, FAKE))
+    assert [one.text for one in session.run.requests[0].messages] == ["Why?", "The sky is"]
+    shown = json.loads(session.rows.message(whole=True))["cells"]
+    assert "The sky is" in json.dumps(shown)  # what there is stays while the rest is waited for
+    await drawn(view, session)
+    turn = session.conversation.turns[0]
+    assert [one.text for one in turn.versions_of(0)] == ["The sky is", "The sky is blue."]
+    assert turn.answers[0].begun == len("The sky is") and turn.answers[0].output_tokens == 1
+    assert not turn.answers[0].may_go_on and turn.answers[1] is ANSWER
+    assert session.conversation.messages(0)[0].text == "Why?"
+
+
+async def test_what_comes_of_going_on_with_a_server_that_fails(
+    view, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REGISTRY, "scripted", Scripted(BadRequestError("No.", "Try again.")))
+    session = session_of(Turn(prompt="Why?").with_answer(0, CUT))
+    event = pressed(act="continue", turn=session.rows.row(0).id, side="a")
+    await view.ask_again(event, given(view, session, FAKE, FAKE))
+    await drawn(view, session)
+    assert session.conversation.turns[0].answers[0] == CUT
+
+
+@pytest.mark.parametrize(
+    ("change", "chosen", "said"),
+    [
+        ({}, ("pocket", "pocket-3"), "Fake (Scripted) wrote this answer. Choose it on side A"),
+        ({"finish_reason": "stop"}, FAKE, ""),
+        ({"text": ""}, FAKE, ""),
+        ({"backend_id": "github_models"}, FAKE, ""),
+        ({"backend_id": "gone"}, FAKE, ""),
+    ],
+)
+async def test_what_cannot_go_on(view, change: dict[str, str], chosen: Any, said: str) -> None:
+    session = session_of(Turn(prompt="Why?").with_answer(0, CUT.model_copy(update=change)))
+    event = pressed(act="continue", turn=session.rows.row(0).id, side="a")
+    updates = await view.ask_again(event, given(view, session, chosen, FAKE))
+    assert not session.answering
+    assert said in updates[view.composer.notice] if said else view.composer.notice not in updates
+
+
 async def test_code_goes_with_a_side_that_is_removed(view) -> None:
     session = session_of(Turn(prompt="Hi").with_answer(0, ANSWER).with_answer(1, ANSWER))
     values = given(view, session, ("pocket", "pocket-3"), ("pocket", "pocket-3.5"))

@@ -105,6 +105,15 @@ async def test_the_request(stub: Stub) -> None:
     assert seen.headers["authorization"] == "Bearer sk-1"
 
 
+async def test_an_answer_that_goes_on(stub: Stub) -> None:
+    stub.on(CHAT, stream(sse(delta(" x", "stop"))))
+    await steps_of(stub, (*HELLO, Message.of("assistant", "Half of")))
+    (seen,) = stub.asked(CHAT)
+    assert seen.json["messages"][-1] == {"role": "assistant", "content": "Half of"}
+    assert seen.json["continue_final_message"] is True
+    assert seen.json["add_generation_prompt"] is False
+
+
 async def test_without_a_key_none_is_sent(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
     monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "sk-ours")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from playwright.async_api import BrowserContext, Route, expect
@@ -96,6 +97,25 @@ async def test_regenerate_one_side_afterwards(visitor: Visitor, puppet: Puppet) 
     assert "First right." not in await visitor.text(column_of("b"))
     assert "First left." in await visitor.text(column_of("a"))
     assert [model for model, _, _ in puppet.asked] == ["one", "two", "two"]
+
+
+async def test_an_answer_that_was_cut_off_goes_on(visitor: Visitor, puppet: Puppet) -> None:
+    await visitor.ask("Why?")
+    puppet.feed("one", "**The sky", replace(last(1, 3), finish_reason="length"), None)
+    puppet.feed("two", "It is.", last(1, 2), None)
+    await visitor.finished()
+    await visitor.sees(line_of("a"), "cut off at the token limit")
+    assert not await visitor.page.is_visible(button_of("b", "continue"))
+    await visitor.page.click(button_of("a", "continue"))
+    assert puppet.wait_open("one", 1)
+    assert "The sky" in await visitor.text(answer_of("a"))
+    puppet.feed("one", " is** blue.", last(1, 2), None)
+    await visitor.finished()
+    await visitor.sees(answer_of("a"), "The sky is blue.")
+    await visitor.sees(line_of("a"), "continued")
+    assert [message.text for message in puppet.asked[-1][1]] == ["Why?", "**The sky"]
+    await visitor.sees(column_of("a"), "2/2")
+    assert not await visitor.page.is_visible(button_of("a", "continue"))
 
 
 async def test_regenerate_one_side_while_the_other_goes_on(

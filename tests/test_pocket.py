@@ -75,8 +75,9 @@ def replies(
     return tokenizer.batch_decode(written, skip_special_tokens=True)
 
 
-async def through_backend(key: str, messages: list[Message]) -> str:
-    steps = backends.REGISTRY["pocket"].stream(key, messages, GenerationParams(temperature=0))
+async def through_backend(key: str, messages: list[Message], most: int | None = None) -> str:
+    params = GenerationParams(temperature=0, max_tokens=most)
+    steps = backends.REGISTRY["pocket"].stream(key, messages, params)
     return "".join([step.text async for step in steps if isinstance(step, backends.Chunk)])
 
 
@@ -212,6 +213,16 @@ async def test_backend_gives_the_same_text() -> None:
         topic = lesson.dialogues()["es"].topics["moe"]
         text = await through_backend(key, [Message.of("user", topic.questions[0])])
         assert text == edition.say(topic)
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "ar"])
+async def test_an_answer_goes_on_where_it_was_cut_off(language: str) -> None:
+    topic = lesson.dialogues()[language].topics["moe"]
+    talk, whole = [Message.of("user", topic.questions[0])], POCKET_35.say(topic)
+    for most in (1, 7, 20):
+        begun = await through_backend("pocket-3.5", talk, most)
+        rest = await through_backend("pocket-3.5", [*talk, Message.of("assistant", begun)])
+        assert rest and begun + rest == whole
 
 
 async def test_follow_up_turns_and_a_system_prompt() -> None:

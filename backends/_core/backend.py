@@ -107,6 +107,9 @@ class Backend(ABC):
     """Whether a visitor may have more of it than one, each with a name and an address: `named`."""
     accepts_custom_models: ClassVar[bool] = False
     """Whether a visitor may type the name of a model that it does not list."""
+    continues: ClassVar[bool] = False
+    """Whether it goes on with an answer right where it stops: `stream` of a conversation whose last
+    message is the assistant's gives what follows that text."""
     reports_routing: ClassVar[bool] = False
     """Whether it tells which experts of a mixture work on each token: `Chunk.routing`."""
     probe_requests: ClassVar[int] = 0

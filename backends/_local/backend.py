@@ -33,6 +33,7 @@ class LocalBackend(Backend):
     """
 
     kind: ClassVar[Kind] = "local"
+    continues: ClassVar[bool] = True
     no_weights: ClassVar[Status] = Status(
         "not installed",
         "None of its models is on this machine yet. Choose one to download it.",

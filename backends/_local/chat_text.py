@@ -138,10 +138,13 @@ class ChatTemplate:
         return self._template.render(messages=talk, add_generation_prompt=True, **self._names)
 
     def written(self, messages: Sequence[Message], write: Callable[[Message], str]) -> str:
-        """A conversation in the template; `write` makes each message's text."""
-        return self.render(
-            to_template_messages(messages, system_slot=self.system_slot, write=write)
-        )
+        """A conversation in the template; `write` makes each message's text.
+
+        A last message of the assistant's is left open: the model goes on with it.
+        """
+        talk = to_template_messages(messages, system_slot=self.system_slot, write=write)
+        begun = talk.pop()["content"] if talk[-1]["role"] == "assistant" else ""
+        return self.render(talk) + begun
 
     def _has_system_slot(self) -> bool:
         from jinja2 import TemplateError
@@ -245,13 +248,18 @@ def _ends(folder: Path, settings: dict[str, Any], tokenizer: "Tokenizer") -> set
 class Detokenizer:
     """Tokens into text as they come: new text only, half a character held back."""
 
-    def __init__(self, tokenizer: "Tokenizer") -> None:
+    def __init__(self, tokenizer: "Tokenizer", after: Iterable[int] = ()) -> None:
+        """`after`: tokens that stand before the first one; many tokenizers drop the space that
+        begins a text, which is none where a text goes on."""
         from tokenizers.decoders import DecodeStream
 
         self._begin = lambda: DecodeStream(skip_special_tokens=True)
         self._tokenizer = tokenizer
         self._stream = self._begin()
         self._held: list[int] = []
+        for token in after:
+            self.push(token)
+        self._held.clear()
 
     def push(self, token: int) -> str:
         """The text that this token completes, often none."""

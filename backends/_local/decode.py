@@ -16,6 +16,10 @@ PREFILL_CHUNK = 256
 """Tokens of the prompt per forward pass: as long as Stop and other answers wait at most."""
 
 
+BEGUN = 100
+"""Characters at the end of an answer that goes on, after which its next token is made into text."""
+
+
 def answer(model: Loaded, messages: Sequence[Message], params: GenerationParams) -> Steps:
     """Answer a conversation; each step is at most one forward pass.
 
@@ -27,7 +31,8 @@ def answer(model: Loaded, messages: Sequence[Message], params: GenerationParams)
         length = len(prompt.tokens)
         most = min(most_tokens(params), prompt.context - length)
         choose = make_sampler(params)
-        writer = _Writer(model.text, params.stop)
+        begun = messages[-1].text[-BEGUN:] if messages[-1].role == "assistant" else ""
+        writer = _Writer(model.text, params.stop, begun)
         resumed = prompt.ids if model.exact or params.seed is None else None
         session = held.enter_context(
             model.sessions.lease(resumed, length + most, prompt.context, prompt.long)
@@ -119,9 +124,9 @@ def most_tokens(params: GenerationParams) -> int:
 class _Writer:
     """Tokens into what may be shown of them."""
 
-    def __init__(self, text: ChatText, stop: Sequence[str]) -> None:
+    def __init__(self, text: ChatText, stop: Sequence[str], begun: str) -> None:
         self._ends = text.ends
-        self._detokenizer = Detokenizer(text.tokenizer)
+        self._detokenizer = Detokenizer(text.tokenizer, text.encode_text(begun) if begun else ())
         self._stop = StopStrings(stop)
 
     def push(self, token: int) -> tuple[str, FinishReason | None]:

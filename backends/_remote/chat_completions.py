@@ -188,12 +188,16 @@ class ChatCompletions(RemoteBackend):
         self, model: str, messages: Sequence[Message], params: GenerationParams
     ) -> dict[str, Any]:
         """The JSON body of a request, without the streaming options."""
+        goes_on = self.continues and messages[-1].role == "assistant"
         settings = {
             "max_tokens": params.max_tokens,
             "temperature": params.temperature,
             "top_p": params.top_p,
             "seed": params.seed,
             "stop": list(params.stop) or None,
+            # Both or neither, say vLLM, SGLang and llama.cpp.
+            "continue_final_message": True if goes_on else None,
+            "add_generation_prompt": False if goes_on else None,
         }
         return {
             "model": model,

@@ -72,6 +72,7 @@ class LlamaCppServer(ChatCompletions):
     label: ClassVar[str] = "llama.cpp"
     kind: ClassVar[Kind] = "server"
     uses_proxies: ClassVar[bool] = False
+    continues: ClassVar[bool] = True
 
     def body(
         self, model: str, messages: Sequence[Message], params: GenerationParams

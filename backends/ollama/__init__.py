@@ -88,6 +88,7 @@ class Ollama(RemoteBackend):
     default_path: ClassVar[str] = ""
     key_env: ClassVar[str | None] = "OLLAMA_API_KEY"
     accepts_custom_models: ClassVar[bool] = True
+    continues: ClassVar[bool] = True
     downloads_from: ClassVar[str] = "Ollama's library"
     help: ClassVar[str] = (
         "Install it from https://ollama.com/download, start it, and run `ollama pull phi3.5`."

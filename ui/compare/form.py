@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from backends import BadRequestError, GenerationParams, clean_name
+from backends import BadRequestError, GenerationParams, Message, clean_name
 from playground.answer import Request
 from playground.conversation import LETTERS, MAX_NAME, MAX_SIDES, Conversation, Turn
 from playground.keyring import Keyring
@@ -152,9 +152,17 @@ class Form(BaseModel):
         return self
 
     def request(
-        self, side: int, conversation: Conversation, keyring: Keyring, limits: Limits
+        self,
+        side: int,
+        conversation: Conversation,
+        keyring: Keyring,
+        limits: Limits,
+        begun: str = "",
     ) -> Request:
-        """Build one side's request, with the visitor's connection and the limits that apply."""
+        """Build one side's request, with the visitor's connection and the limits that apply.
+
+        `begun` is the beginning of the answer, if the model is to go on with one.
+        """
         chosen = self.sides[side]
         backend = keyring.backend(chosen.backend)
         if backend is None:
@@ -163,7 +171,7 @@ class Form(BaseModel):
         return Request(
             backend,
             chosen.model,
-            conversation.messages(side),
+            (*conversation.messages(side), *([Message.of("assistant", begun)] if begun else ())),
             self.params_of(side),
             connection,
             limits.visitor(backend, connection),

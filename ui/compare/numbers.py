@@ -31,6 +31,7 @@ _MEANINGS = {
     "shared device": "Both models ran on the same processor and slowed each other down; how fast "
     "it would have been alone is an estimate from the processor time it got",
     "tokens/s": "How fast the answer was written",
+    "continued": "It goes on with an earlier version: the numbers are of what was added",
     "came at once": "Its tokens came in one or two packets: how fast they were made is not known",
     "thought for": "How long the model thought before it answered; that is no part of the answer",
     "weights": "How its numbers were rounded to fewer bits: smaller, faster, a little less exact",

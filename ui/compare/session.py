@@ -169,7 +169,9 @@ class Session:
             cell.fields.set(message, **growing_fields(snapshot, side.model, side.backend))
         if line and not snapshot.ended:
             cell.fields.set(message, line=live_line(snapshot))
-        cell.write(message, snapshot.text, snapshot.thinking)
+        request = self.sides[number].request
+        begun = request.begun if request else ""
+        cell.write(message, begun + snapshot.text, snapshot.thinking)
 
     def _record_answer(self, run: Run, side: int, snapshot: AnswerSnapshot) -> asyncio.Task[None]:
         """Begin, once, to add an ended answer to the conversation; return that task."""
@@ -272,7 +274,7 @@ class Session:
             if known.snapshot is None:
                 cell.of = None
                 cell.fields.set(message, **waiting_fields(known.model, known.backend))
-                cell.write(message, "")
+                cell.write(message, known.request.begun if known.request else "")
             return None
         cell = row.cell(letter)
         drawn_from = (record, turn.versions_of(side), turn.language, turn.demanded)

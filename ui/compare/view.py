@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import gradio as gr
 
 from backends import BackendError, Modality
-from playground.conversation import MAX_SIDES, Turn
+from playground.conversation import LETTERS, MAX_SIDES, Turn
 from playground.export import to_json, to_markdown
 from playground.services import Services
 
@@ -299,9 +299,29 @@ class CompareView(Generic[S]):
         if told.get("act") == "edit" and isinstance(text := told.get("text"), str):
             return await self._begin(session, values, index, prompt=text)
         side, last = self._side(session, told), len(session.conversation.turns) - 1
-        if told.get("act") != "regenerate" or side is None or index != last:
+        if side is None or index != last:
+            return gr.skip()
+        if told.get("act") == "continue":
+            return await self._go_on(session, values, index, side)
+        if told.get("act") != "regenerate":
             return gr.skip()
         return await self._regenerate(session, values, {side})
+
+    async def _go_on(self, session: S, values: Values, index: int, side: int) -> Updates:
+        """Have the model that wrote an answer go on where it was cut off; a new version has all."""
+        record = session.conversation.turns[index].answer(side)
+        if record is None or not record.may_go_on:
+            return gr.skip()
+        chosen = self.side_values(session, values)[side]
+        if (chosen["backend"], chosen["model"]) != (record.backend_id, record.model_id):
+            return self._refuse(
+                f"{record.model} ({record.backend}) wrote this answer. Choose it on side "
+                f"{LETTERS[side]} again to continue."
+            )
+        prompt = session.conversation.turns[index].prompt
+        return await self._begin(
+            session, values, index, {side}, prompt=prompt, begun={side: record.text}
+        )
 
     async def _regenerate(self, session: S, values: Values, sides: Collection[int]) -> Updates:
         if session.answering and session.run:
@@ -322,15 +342,18 @@ class CompareView(Generic[S]):
         sides: Collection[int] | None = None,
         *,
         prompt: str | None = None,
+        begun: Mapping[int, str] | None = None,
     ) -> Updates:
         """Ask some sides, or all, at a turn, which becomes the last one; render what begins.
+
+        `begun` has the beginnings of answers that are to be gone on with, by side.
 
         The page's script empties the prompt box of exactly what was sent: visitors go on typing.
         """
         sides = range(len(session.sides)) if sides is None else sides
         try:
             form = self.read_form(session, values, prompt)
-            prepared = await self.prepare_turn(session, form, index, sides)
+            prepared = await self.prepare_turn(session, form, index, sides, begun)
         except BackendError as error:
             return self._refuse(error)
         if session.answering:
@@ -346,7 +369,12 @@ class CompareView(Generic[S]):
         return updates
 
     async def prepare_turn(
-        self, session: S, form: Form, index: int, sides: Collection[int]
+        self,
+        session: S,
+        form: Form,
+        index: int,
+        sides: Collection[int],
+        begun: Mapping[int, str] | None = None,
     ) -> PreparedTurn:
         """Check a form and make a request of each side that is asked. Raises `BackendError`."""
         form.checked(self.limits, sides, session.keyring)
@@ -364,13 +392,15 @@ class CompareView(Generic[S]):
         settings = {"system": form.system, "params": form.params}
         conversation = earlier.model_copy(update=settings).with_turn(turn).without_old_routing()
         requests = [
-            form.request(side, conversation, session.keyring, self.limits)
+            form.request(
+                side, conversation, session.keyring, self.limits, (begun or {}).get(side, "")
+            )
             if side in sides
             else None
             for side in range(len(session.sides))
         ]
-        for side in sides:
-            self.limits.check_history(conversation.messages(side))
+        for request in filter(None, requests):
+            self.limits.check_history(request.messages)
         monitor = self.services.health
         labels = [
             model_label(monitor, side.backend, side.model, session.keyring) for side in form.sides

@@ -40,6 +40,7 @@ def waiting_fields(model: str, backend: str) -> dict[str, Any]:
         "dir": "ltr",
         "thought": "",
         "version": None,
+        "cut": False,
     }
 
 
@@ -62,6 +63,7 @@ def ended_fields(record: AnswerRecord, turn: Turn, side: int) -> dict[str, Any]:
         if record.thinking
         else "",
         "version": [index + 1, len(versions)] if len(versions) > 1 else None,
+        "cut": record.may_go_on,
     }
 
 

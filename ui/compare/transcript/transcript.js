@@ -187,7 +187,7 @@ const addCell = (row, letter) => {
   const name = `side ${letter.toUpperCase()}`;
   cell.versions = make("span", "versions");
   cell.tools.append(
-    button("stop", "Stop", `Stop ${name}`), button("regenerate", "Regenerate", `Regenerate ${name}`),
+    button("stop", "Stop", `Stop ${name}`), button("continue", "Continue", `Let ${name} go on where it was cut off`), button("regenerate", "Regenerate", `Regenerate ${name}`),
     button("copy", "Copy", "Copy as Markdown"), button("copy-plain", "Copy text", "Copy as plain text"),
     button("use", "Use in all", "Use this answer in all sides"), cell.details, cell.versions);
   row.cells[letter] = cell;
@@ -217,6 +217,7 @@ const setCell = (row, letter, fields) => {
     const [keep, tail] = fields.thinking;
     grow(cell.thoughts.firstChild || cell.thoughts.appendChild(document.createTextNode("")), cell.thought = cell.thought.slice(0, keep) + tail);
   }
+  if (fields.cut !== undefined) cell.node.toggleAttribute("data-cut", fields.cut);
   if (fields.blocks) setBlocks(cell, fields.blocks);
   if (fields.version !== undefined) setVersions(cell, fields.version);
   if (fields.state !== undefined) setState(cell, fields.state);
@@ -343,6 +344,7 @@ root.addEventListener("click", (event) => {
     copy: () => phi.copy(cell.source || cell.text.innerText),
     "copy-plain": () => phi.copy(cell.text.innerText),
     regenerate: () => trigger("submit", { act: "regenerate", ...told }),
+    continue: () => trigger("submit", { act: "continue", ...told }),
     stop: () => trigger("select", { act: "stop", ...told }),
     use: () => trigger("select", { act: "use", ...told }),
     version: () => trigger("select", { act: "version", ...told, index: Number(pressed.dataset.index) }),
