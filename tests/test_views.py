@@ -82,8 +82,19 @@ def both(served: str) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "TABS", (*page.TABS, TwinTab))
         port = free_port()
-        page.launch(Services(), "127.0.0.1", port)
+        _launch(port)
     yield f"http://127.0.0.1:{port}"
+
+
+def _launch(port: int, tries: int = 3) -> None:
+    """Start the page. Gradio has one page under construction in a process: what a handler of
+    another page makes meanwhile, half made, becomes a part of this one, and it fails."""
+    try:
+        page.launch(Services(), "127.0.0.1", port)
+    except AttributeError:
+        if tries == 1:
+            raise
+        _launch(port, tries - 1)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
