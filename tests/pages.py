@@ -14,7 +14,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    TimeoutError,
+    async_playwright,
+    expect,
+)
 
 from backends import (
     REGISTRY,
@@ -254,10 +261,15 @@ class Visitor:
 
     async def sees(self, selector: str, text: str) -> None:
         """Wait until one of the elements shows a text."""
-        await self.page.wait_for_function(
-            "([s, t]) => [...document.querySelectorAll(s)].some((n) => n.innerText.includes(t))",
-            arg=[selector, text],
-        )
+        try:
+            await self.page.wait_for_function(
+                "([where, text]) => [...document.querySelectorAll(where)].some("
+                "(node) => node.innerText.includes(text))",
+                arg=[selector, text],
+            )
+        except TimeoutError as error:
+            said = await self.page.locator(selector).all_inner_texts()
+            raise AssertionError(f"no {text!r} at {selector}: {said}, {self.faults}") from error
 
     async def has_prompt(self, text: str) -> None:
         """Wait until the prompt box holds exactly this."""
