@@ -51,6 +51,7 @@ from ._core.types import (
     Usage,
 )
 from ._local.capacity import Capacity, capacity
+from ._local.catalog_tokens import count_catalog_tokens
 from ._local.phi3_vision.crops import CROP, Layout
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "clean_key",
     "clean_name",
     "clean_pasted",
+    "count_catalog_tokens",
     "known_model",
     "register",
 ]

@@ -1,0 +1,52 @@
+"""What is asked in a cell: one task with one right answer, in one language."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Kind = Literal[
+    "stays",  # an open question: the answer is in the language of the question
+    "told",  # the same in English, "answer in …": the answer is in that language
+    "sum_one",  # word problem of one step: an integer
+    "sum_two",  # word problem of two steps: an integer
+    "price",  # a price as it is written there, to a plain number: a decimal as a string, "1234.5"
+    "date",  # a long local date to ISO 8601: "2026-11-29"
+    "json",  # a sentence to an object of three keys: {"name": …, "age": …, "city": …}
+    "yes_no",  # a fact about numbers: true or false
+    "count",  # how many words a list has: an integer
+    "copy",  # a sentence to be repeated exactly: the sentence
+    "to_english",  # a word of a closed vocabulary: the accepted English words
+    "from_english",  # the other way: the accepted words
+    "order",  # numbers to be sorted: the integers in order
+    "format",  # a form to keep to: "bullets" (exactly three), "one_word" or "question"
+    "digits",  # a number in words, 0 to 99, to digits: an integer
+    "polite",  # a letter in the polite form, where the language marks one: nothing
+    "code",  # a Python function with comments in the language: nothing
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Expected = int | str | bool | None | tuple[int, ...] | tuple[str, ...] | Mapping[str, str | int]
+"""The right answer, of the type that stands beside its kind; several strings are all accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One task in one language."""
+
+    kind: Kind
+    language: str
+    """Code of the language that is tested."""
+    index: int
+    """The place among the items of its kind: the same item in every language."""
+    prompt: str
+    """What is asked, in the language; for `told` in English."""
+    english: str
+    """The same prompt in English, for readers."""
+    expected: Expected = None
+    answer_language: str | None = None
+    """Code of the language that the answer is to be in; `None` where it has none (numbers)."""
+
+    @property
+    def id(self) -> str:
+        """The item's name in run files: `sum_one/de/3`."""
+        return f"{self.kind}/{self.language}/{self.index}"

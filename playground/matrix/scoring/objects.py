@@ -1,0 +1,70 @@
+"""A JSON object of three keys."""
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, cast
+
+from playground.matrix.items import Item
+
+from .cleaning import fenced, folded, plain, without_unseen
+from .result import Score, right, unreadable, wrong
+
+
+def json_object(item: Item, text: str) -> Score:
+    """Score a JSON object, fenced or not: the keys exactly, the values without regard to form.
+
+    Words around the object do not matter; two different objects cannot be read. What is no JSON
+    is wrong if the values are there, and cannot be read if they are not.
+    """
+    if not isinstance(item.expected, Mapping):
+        raise TypeError(f"{item.id} expects no object")
+    expected = item.expected
+    text = without_unseen(text)
+    found = _objects("\n".join(fenced(text))) or _objects(text)
+    if not found:
+        if "{" in text:
+            return wrong(text[text.index("{") :], "It is not valid JSON.")
+        if str(expected["age"]) in plain(text):
+            return wrong(text, "There is no JSON object in it.")
+        return unreadable("There is no JSON object in it.")
+    shown = json.dumps(found[-1], ensure_ascii=False)
+    if any(each != found[0] for each in found):
+        return unreadable("It gives two different objects.", shown)
+    if set(found[0]) != set(expected):
+        return wrong(shown, f"The keys are not {', '.join(expected)}.")
+    for key, value in expected.items():
+        if not _equal(found[0][key], value, item.language):
+            return wrong(shown, f"The value of {key} is not {value}.")
+    return right(shown)
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    """The objects in a text, those inside of others left out."""
+    decoder = json.JSONDecoder()
+    found: list[dict[str, Any]] = []
+    start = text.find("{")
+    while start >= 0:
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except (json.JSONDecodeError, RecursionError):
+            end = start + 1
+        else:
+            found.append(cast("dict[str, Any]", value))
+        start = text.find("{", end)
+    return found
+
+
+def _equal(found: object, expected: str | int, language: str) -> bool:
+    if isinstance(found, bool) or not isinstance(found, str | int | float):
+        return False
+    if isinstance(expected, int):
+        if isinstance(found, str):
+            number = plain(found).strip()
+            return number.isascii() and number.isdigit() and int(number) == expected
+        return found == expected
+    return _name(str(found), language) == _name(expected, language)
+
+
+def _name(text: str, language: str) -> str:
+    return folded(unicodedata.normalize("NFKC", text).strip(), language)

@@ -1,0 +1,32 @@
+"""A letter that was to be polite."""
+
+import re
+import unicodedata
+
+from playground.matrix.items import Item
+from playground.matrix.words import words_of
+
+from .cleaning import without_unseen
+from .result import Score, right, unreadable, wrong
+
+
+def polite(item: Item, text: str) -> Score:
+    """Score a letter that was to be polite: polite forms and no familiar ones.
+
+    Which those are is in the language's file; a letter without either cannot be judged.
+    """
+    words = words_of(item.language)
+    text = unicodedata.normalize("NFC", without_unseen(text))
+    informal = _first(words.informal, text)
+    if informal:
+        return wrong(informal, "It has a familiar form.")
+    formal = _first(words.formal, text)
+    return right(formal) if formal else unreadable("It has neither polite nor familiar forms.")
+
+
+def _first(patterns: tuple[str, ...], text: str) -> str:
+    for pattern in patterns:
+        match = re.search(pattern, text)
+        if match:
+            return match[0]
+    return ""
