@@ -250,6 +250,10 @@ async def test_what_cannot_go_on(view, change: dict[str, str], chosen: Any, said
     assert said in updates[view.composer.notice] if said else view.composer.notice not in updates
 
 
+async def test_drawing_nothing_empties_nothing(view) -> None:
+    assert [values async for values in view.draw(session_of())] == [gr.skip()]
+
+
 async def test_code_goes_with_a_side_that_is_removed(view) -> None:
     session = session_of(Turn(prompt="Hi").with_answer(0, ANSWER).with_answer(1, ANSWER))
     values = given(view, session, ("pocket", "pocket-3"), ("pocket", "pocket-3.5"))

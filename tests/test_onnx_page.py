@@ -35,6 +35,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    # Else the library asks again for what a hub holds back for ten seconds.
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "600")
     monkeypatch.delenv("PHI_MODELS_DIR", raising=False)
 
     async def measured() -> float:

@@ -81,6 +81,10 @@ class Pickers:
             [pane.confirm.click, pane.retry.click], self.begin, selection, self.outputs,
             queue=False, **PRIVATE,
         )  # fmt: skip
+        # What was said before may reach the page together with the answer, and be drawn over it.
+        self.begun.then(
+            self.redraw, selection, self.outputs, queue=False, preprocess=False, **PRIVATE
+        )
         # Clicked by the page's script when the row begins to show a download (pickers.js).
         # The page leaves steps out when it is late: each has to tell all, and the end is none.
         watched = pane.watch.click(
@@ -155,9 +159,12 @@ class Pickers:
 
     async def redraw(self, keyring: Keyring, backend: object, model: object) -> Updates:
         """Show the row as it is now."""
-        if row := self._rows.get(keyring):
-            return self._draw(keyring, row)
-        return await self.show_state(keyring, backend, model)
+        return self.redrawn(keyring) or await self.show_state(keyring, backend, model)
+
+    def redrawn(self, keyring: Keyring) -> Updates:
+        """Draw the question, download or failure that the row shows; nothing if it shows none."""
+        row = self._rows.get(keyring)
+        return self._draw(keyring, row) if row else {}
 
     async def _health(self, keyring: Keyring, backend: str) -> BackendHealth | None:
         return self._filter_modality(await health_of(self.monitor, backend, keyring))
@@ -340,13 +347,14 @@ class Pickers:
     async def watch(self, keyring: Keyring) -> AsyncGenerator[Updates, None]:
         """Show how far the download of this side is, until it has ended or is not shown."""
         row = self._rows.get(keyring)
-        if row is None or row.download is None:
-            return
-        async with aclosing(row.download.steps()) as steps:
-            async for _ in steps:
-                if self._rows.get(keyring) is not row:
-                    return  # Cancel has drawn the row
-                yield self._draw(keyring, row)
+        if row and row.download:
+            async with aclosing(row.download.steps()) as steps:
+                async for _ in steps:
+                    if self._rows.get(keyring) is not row:
+                        break  # Cancel has drawn the row
+                    yield self._draw(keyring, row)
+        # At its end Gradio draws what was yielded last once more, and emptiness if nothing was.
+        yield gr.skip()
 
     async def on_download_end(self, keyring: Keyring) -> Updates:
         """Choose the model that came, or say why it did not."""

@@ -66,7 +66,11 @@ class RealModels:
         self.get.click(self.ask, inputs, every, queue=False, preprocess=False, **PRIVATE)
         self.cancel.click(self.decline, None, every, queue=False, **PRIVATE)
         for button, handler in ((self.confirm, self.download), (self.follow, self.on_open)):
-            button.click(handler, inputs, every, queue=False, preprocess=False, **PRIVATE)
+            # What was said of a row before may reach the page together with this, and be drawn over
+            # it: then nobody has seen that it is older.
+            button.click(handler, inputs, every, queue=False, preprocess=False, **PRIVATE).then(
+                self.redraw, inputs, every, queue=False, preprocess=False, **PRIVATE
+            )
         for picker in pickers:
             for event in (picker.begun, picker.downloaded):
                 event.then(
@@ -181,6 +185,13 @@ class RealModels:
             picker, now = self.pickers[model.side], choices[model.side][1]
             updates |= picker.fetch(keyring, backend, name, now)
         return updates | await self.render(keyring, *choices)
+
+    async def redraw(self, keyring: Keyring, *chosen: object) -> Updates:
+        """Show the rows of all sides as they are now."""
+        updates: Updates = {}
+        for picker in self.pickers:
+            updates |= picker.redrawn(keyring)
+        return updates or gr.skip()
 
     async def on_open(self, keyring: Keyring, *chosen: object) -> Updates:
         """After the view has opened: say the speed, and show what is being fetched already."""

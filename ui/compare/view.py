@@ -267,9 +267,16 @@ class CompareView(Generic[S]):
 
     async def draw(self, session: S) -> AsyncGenerator[Any, None]:
         """Stream the values of `stream_outputs` until every side has ended."""
+        values = None
         async with aclosing(session.draw()) as messages:
             async for message in messages:
-                yield message
+                yield (values := self.stream_values(session, message))
+        if values is None:  # Gradio would empty the outputs of what yields nothing
+            yield gr.skip()
+
+    def stream_values(self, session: S, message: str) -> Any:
+        """Return the values of `stream_outputs`, given the transcript's message."""
+        return message
 
     async def ask(self, values: Values) -> Updates:
         """Compare: add a turn that all sides answer."""

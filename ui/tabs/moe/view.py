@@ -1,7 +1,5 @@
 """The comparison of a mixture of experts with a dense model: costs and routing figures."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +83,9 @@ class MoeView(CompareView[MoeSession]):
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
 
-    async def draw(self, session: MoeSession) -> AsyncGenerator[Any, None]:
-        """Stream the answers, and the new tokens of their routings."""
-        async with aclosing(super().draw(session)) as ticks:
-            async for message in ticks:
-                yield (message, *(self._stream_figure(session, side) for side in _ALL))
+    def stream_values(self, session: MoeSession, message: str) -> Any:
+        """The answers, and the new tokens of their routings."""
+        return (message, *(self._stream_figure(session, side) for side in _ALL))
 
     async def update_model(self, values: Values) -> Updates:
         """Update costs after another model was chosen. A figure of an answer stays."""
