@@ -209,6 +209,31 @@ async def test_ollama_pulls_a_model_and_then_has_it(visitor: Visitor, stub: Stub
     assert "Q4_0" in await visitor.text("#text-state-a")
 
 
+async def test_a_typed_address_stays_for_the_next_visit_and_no_key(
+    visitor: Visitor, stub: Stub
+) -> None:
+    stub.on("/api/version", Reply.of({"version": "0.33.0"}))
+    stub.on("/api/tags", Reply.of({"models": []}))
+    page = visitor.page
+    await page.click("#tabs [data-tab-id=models]")
+    await page.fill("#address-ollama input", stub.url)
+    await page.fill("#key-ollama input", "sk-secret")
+    await page.click("#check-ollama")
+    await visitor.sees("#card-ollama", "Ollama 0.33.0 answers.")
+    await page.reload()
+    await page.click("#tabs [data-tab-id=models]")
+    await expect(page.locator("#address-ollama input")).to_have_value(stub.url)
+    await visitor.sees("#card-ollama", "Ollama 0.33.0 answers.")
+    assert await page.input_value("#key-ollama input") == ""
+    assert "sk-secret" not in await page.evaluate("JSON.stringify(localStorage)")
+    await page.click("#forget-ollama")
+    await expect(page.locator("#address-ollama input")).to_have_value("")
+    await page.reload()
+    await page.click("#tabs [data-tab-id=models]")
+    await page.wait_for_selector("#card-ollama .state[data-state]:not([data-state=asking])")
+    assert await page.input_value("#address-ollama input") == ""
+
+
 async def test_a_download_that_failed_stays_said(visitor: Visitor, stub: Stub) -> None:
     play(stub, "0.32.15", "pull-corrupt")
     stub.on("/api/tags", Reply.of({"models": []}))

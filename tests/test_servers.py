@@ -185,10 +185,23 @@ def test_the_browser_keeps_names_and_addresses_but_no_key() -> None:
     ring, restored = Keyring(), Keyring()
     ring.add_server(SERVER, "Lab", "localhost:8001", "sk-secret")
     ring.put("ollama", address="http://elsewhere", key="sk-other")
+    ring.put("github_models", key="sk-third")
     kept = to_browser(ring)
-    assert "sk-" not in kept and json.loads(kept) == [["Lab", "localhost:8001"]]
+    servers, addresses = [["Lab", "localhost:8001"]], {"ollama": "http://elsewhere"}
+    assert "sk-" not in kept
+    assert json.loads(kept) == {"servers": servers, "addresses": addresses}
     restore_servers(restored, kept, LOCAL)
     assert restored.connection("openai_compatible:Lab") == Connection("localhost:8001")
+    assert restored.connection("ollama") == Connection("http://elsewhere")
+    restored.put("ollama", address="http://typed", key="sk-now")
+    restore_servers(restored, kept, LOCAL)
+    assert restored.connection("ollama") == Connection("http://typed", "sk-now")
+    public = Keyring()
+    restore_servers(public, kept, PUBLIC)
+    assert public.connection("ollama") is None and public.servers == ()
+    old = Keyring()
+    restore_servers(old, json.dumps(servers), LOCAL)
+    assert len(old.servers) == 1
     ring.remove_server("openai_compatible:Lab")
     restore_servers(restored, to_browser(ring), LOCAL)
     assert len(restored.servers) == 1, "those of this visit stay"
@@ -200,12 +213,16 @@ def test_the_browser_keeps_names_and_addresses_but_no_key() -> None:
         *(None, 7, "", "{", "null", "7", '"x"', "{}", '{"a": 1}', "[1, null, [], [[]]]"),
         *('[["a"]]', '[["a", "not an address"]]', '[["Ollama", "localhost"]]', '["ab"]'),
         json.dumps([["x", None], ["y", {"z": 1}]]),
+        '{"servers": 7, "addresses": [1]}',
+        '{"addresses": {"ollama": 7, "nowhere": "http://x", "mlx": "http://x"}}',
+        "[" * 100_000,
     ],
 )
 def test_what_the_browser_kept_is_not_trusted(stored: object) -> None:
     ring = Keyring()
     restore_servers(ring, stored, LOCAL)
     assert ring.servers == ()
+    assert not any(map(ring.connection, REGISTRY))
 
 
 # The pickers

@@ -10,7 +10,8 @@ EN = {
     "tab_models": "Models",
     "board_title": "Who can answer",
     "board_intro": "Every place where a Phi model can run, and how it is right now. "
-    "Keys and addresses are kept in memory for this visit only, and never written anywhere.",
+    "Keys are kept in memory for this visit only, and never written anywhere; an address stays in "
+    "this browser.",
     "check_all": "Check all",
     "check": "Check",
     "forget": "Forget",

@@ -1,4 +1,4 @@
-"""The servers that a visitor added, as the browser keeps them: names and addresses, never keys."""
+"""What the browser keeps of the servers: those added, and typed addresses; never a key."""
 
 import json
 from contextlib import suppress
@@ -21,23 +21,43 @@ def servers_storage() -> gr.BrowserState:
 
 
 def to_browser(keyring: Keyring) -> str:
-    """The added servers as the browser keeps them."""
-    kept = ((one.label, keyring.connection(one.id)) for one in keyring.servers)
-    return json.dumps([(name, typed.base_url) for name, typed in kept if typed])
+    """The added servers, and the addresses that were typed for backends, as the browser keeps them:
+    `{"servers": [["Lab", "http://…"]], "addresses": {"ollama": "http://…"}}`."""
+    added = ((one.label, keyring.connection(one.id)) for one in keyring.servers)
+    typed = ((backend, keyring.connection(backend)) for backend in REGISTRY)
+    return json.dumps(
+        {
+            "servers": [(name, one.base_url) for name, one in added if one],
+            "addresses": {name: one.base_url for name, one in typed if one and one.base_url},
+        }
+    )
 
 
 def restore_servers(keyring: Keyring, stored: object, limits: Limits) -> None:
-    """Add the servers that the browser kept, unless some were added already.
+    """Put what the browser kept into a keyring, unless something was typed in this visit already.
 
-    The value is not trusted: what is no server is left out.
+    The value is not trusted: what is no server or address is left out. A list is what an earlier
+    version kept: the added servers alone.
     """
-    if keyring.servers or not limits.takes_address(SERVER):
-        return
     try:
-        rows: Any = json.loads(stored) if isinstance(stored, str) and stored else []
-    except ValueError:
+        kept: Any = json.loads(stored) if isinstance(stored, str) and stored else {}
+    except (ValueError, RecursionError):
         return
-    for row in rows[:MAX_SERVERS] if isinstance(rows, list) else ():
+    if not isinstance(kept, dict):
+        kept = {"servers": kept}
+    rows, addresses = kept.get("servers"), kept.get("addresses")
+    if not keyring.servers and limits.takes_address(SERVER):
+        _add(keyring, rows if isinstance(rows, list) else [])
+    for name, backend in REGISTRY.items():
+        address = addresses.get(name) if isinstance(addresses, dict) else None
+        if not isinstance(address, str) or not limits.takes_address(backend):
+            continue
+        if keyring.connection(name) is None:
+            keyring.put(name, address=address)
+
+
+def _add(keyring: Keyring, rows: list[Any]) -> None:
+    for row in rows[:MAX_SERVERS]:
         match row:
             case [str(name), str(address)]:
                 with suppress(BackendError):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 import gradio as gr
 
@@ -11,6 +12,7 @@ from playground.health import BackendHealth, backends_for
 from playground.keyring import Keyring
 from playground.limits import Limits
 
+from ...compare.servers import servers_storage, to_browser
 from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
 from ...texts import EN, t
@@ -42,6 +44,13 @@ class Card:
         keyring.put(self.backend.id, key="", address="")
         return self.field_updates(keyring) | ({self.address: ""} if self.address else {})
 
+    def filled(self, keyring: Keyring) -> Updates:
+        """Return the address that the browser kept since another visit, in its field."""
+        typed = keyring.connection(self.backend.id)
+        if not (self.address and typed and typed.base_url):
+            return {}
+        return self.field_updates(keyring) | {self.address: typed.base_url}
+
     def field_updates(self, keyring: Keyring) -> Updates:
         """Return updates of the fields; a field never holds a key."""
         typed = keyring.connection(self.backend.id)
@@ -62,6 +71,9 @@ class ModelsTab:
 
     def __init__(self, limits: Limits, keyring: gr.State) -> None:
         self.limits, self.keyring = limits, keyring
+        self.storage = servers_storage()
+        self._filled: WeakSet[Keyring] = WeakSet()
+        """Pages whose fields have what the browser kept: from then on they are the visitor's."""
         with gr.Column(elem_id="board"):
             with gr.Row(elem_id="board-head"):
                 gr.HTML(f"<h2>{EN['board_title']}</h2><p>{EN['board_intro']}</p>")
@@ -72,7 +84,7 @@ class ModelsTab:
                 for backend in backends_for(limits):
                     self.cards.append(self._card(backend))
                     if backend.can_be_named and limits.takes_address(backend):
-                        self.added = AddedServers(keyring)
+                        self.added = AddedServers(keyring, self.storage)
             gr.HTML(f"<h2>{EN['models_title']}</h2><p>{EN['models_intro']}</p>")
             self.table = gr.HTML(table_html(()), elem_id="models-table")
 
@@ -106,12 +118,12 @@ class ModelsTab:
             if card.check is None or card.forget is None:
                 continue
             fields = [field for field in (card.address, card.key) if field is not None]
-            outputs = [*fields, card.forget]
+            outputs = [*fields, card.forget, self.storage]
             triggers = [card.check.click, *(field.submit for field in fields)]  # type: ignore[attr-defined]
             inputs: list[Any] = [self.keyring, *fields]
-            saved = gr.on(triggers, _save(card), inputs, outputs, queue=False, **PRIVATE)
+            saved = gr.on(triggers, self._save(card), inputs, outputs, queue=False, **PRIVATE)
             cleared = card.forget.click(
-                _forget(card), self.keyring, outputs, queue=False, **PRIVATE
+                self._forget(card), self.keyring, outputs, queue=False, **PRIVATE
             )
             events += [(card.backend.id, saved), (card.backend.id, cleared)]
         return events
@@ -121,7 +133,9 @@ class ModelsTab:
         """The components that `render` updates."""
         boxes = [card.box for card in self.cards] if self.limits.public else []
         added = self.added.outputs if self.added else []
-        return [self.table, *(card.facts for card in self.cards), *boxes, *added]
+        parts = [part for card in self.cards for part in (card.address, card.key, card.forget)]
+        fields = [part for part in parts if part]
+        return [self.table, *(card.facts for card in self.cards), *boxes, *fields, *added]
 
     def render(self, every: Sequence[BackendHealth], keyring: Keyring) -> Updates:
         """Return updates of cards and table after a health check."""
@@ -132,18 +146,21 @@ class ModelsTab:
             updates[card.facts] = card_html(card.backend, one)
             if self.limits.public and one:
                 updates[card.box] = gr.Column(visible=is_usable(self.limits, one))
+            if keyring not in self._filled:
+                updates |= card.filled(keyring)
+        self._filled.add(keyring)
         return updates | (self.added.render(keyring, every) if self.added else {})
 
+    def _save(self, card: Card) -> Any:
+        async def save(keyring: Keyring, *values: object) -> Updates:
+            self._filled.add(keyring)
+            updates = card.set_connection(keyring, *values)
+            return updates | {self.storage: to_browser(keyring)}
 
-def _save(card: Card):
-    async def save(keyring: Keyring, *values: object) -> Updates:
-        return card.set_connection(keyring, *values)
+        return save
 
-    return save
+    def _forget(self, card: Card) -> Any:
+        async def forget(keyring: Keyring) -> Updates:
+            return card.clear_connection(keyring) | {self.storage: to_browser(keyring)}
 
-
-def _forget(card: Card):
-    async def forget(keyring: Keyring) -> Updates:
-        return card.clear_connection(keyring)
-
-    return forget
+        return forget

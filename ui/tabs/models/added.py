@@ -11,7 +11,7 @@ from backends import BackendError
 from playground.health import BackendHealth
 from playground.keyring import MAX_SERVER_NAME, MAX_SERVERS, Keyring
 
-from ...compare.servers import SERVER, servers_storage, to_browser
+from ...compare.servers import SERVER, to_browser
 from ...events import PRIVATE, Updates
 from ...texts import EN, t
 from .cards import card_html
@@ -30,9 +30,9 @@ class Slot:
 class AddedServers:
     """The form that adds a server, and the cards of those that were added."""
 
-    def __init__(self, keyring: gr.State) -> None:
-        """Build it, among the cards of the backends."""
-        self.keyring = keyring
+    def __init__(self, keyring: gr.State, storage: gr.BrowserState) -> None:
+        """Build it, among the cards of the backends; `storage` is the browser's of all servers."""
+        self.keyring, self.storage = keyring, storage
         self.slots = [_slot(number) for number in range(1, MAX_SERVERS + 1)]
         with gr.Column(elem_classes="card", elem_id="card-add"):
             gr.HTML(f"<h3>{EN['add_title']}</h3><p>{EN['add_intro']}</p>")
@@ -51,7 +51,6 @@ class AddedServers:
                 )  # fmt: skip
                 self.add = gr.Button(t("add"), size="sm", elem_id="add-server", scale=0)
             self.notice = gr.HTML(elem_id="add-notice")
-        self.storage = servers_storage()
 
     def change_events(self) -> list[Any]:
         """Connect the form and the buttons; return the events after which health is checked."""

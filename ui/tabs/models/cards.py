@@ -80,7 +80,7 @@ def _setup_details(backend: Backend, status: Status) -> str:
     variables = [name for name in (backend.address_env, backend.key_env) if name]
     if variables:
         named = " and ".join(f"<code>{escape(name)}</code>" for name in variables)
-        lines.append(f"Set {named} before the page starts, or type below, for this visit only.")
+        lines.append(f"Set {named} before the page starts, or type below.")
     if not lines:
         return ""
     state = "" if status.ready else " open"
