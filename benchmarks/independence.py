@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from backends import Backend, Message
-from benchmarks.paced import PacedA, PacedB, Script
+from benchmarks.paced import PACED, Script
 from playground.answer import Request
 from playground.compare import Run
 
@@ -18,7 +18,7 @@ class Speeds:
 
 async def speeds(left: Script | None, right: Script | None) -> Speeds:
     """Run two paced answers side by side, or one alone, read as the page reads them."""
-    requests = [_request(PacedA(), left), _request(PacedB(), right)]
+    requests = [_request(PACED["a"](), left), _request(PACED["b"](), right)]
     run = Run(requests)
     async for _ in run.snapshots():
         pass

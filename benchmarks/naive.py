@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from backends import Chunk, GenerationParams, Message
-from benchmarks.paced import Paced, PacedA, PacedB
+from benchmarks.paced import PACED, Paced
 
 # One click listener would run them one after the other: each side gets an event of its own.
 _START_BOTH = "() => ['a', 'b'].forEach((s) => document.querySelector('#go-' + s).click())"
@@ -18,9 +18,9 @@ def launch(port: int) -> None:
         with gr.Row():
             panes = [gr.Chatbot(elem_id=f"text-conversation-{side}") for side in ("a", "b")]
         prompt = gr.Textbox(elem_id="text-prompt", interactive=True)
-        for name, backend, pane in zip(("a", "b"), (PacedA(), PacedB()), panes, strict=True):
+        for name, pane in zip(("a", "b"), panes, strict=True):
             go = gr.Button(name, elem_id=f"go-{name}")
-            go.click(_answer(backend), [prompt, pane], pane)
+            go.click(_answer(PACED[name]()), [prompt, pane], pane)
         gr.Button("Compare", elem_id="text-compare").click(None, js=_START_BOTH)
     page.launch(server_name="127.0.0.1", server_port=port, quiet=True)
 

@@ -1,4 +1,4 @@
-"""Two backends that say so many tokens at so many a second, on a schedule of their own.
+"""Backends that say so many tokens at so many a second, each on a schedule of its own.
 
 The prompt sets them: "1000 tokens at 100/s, then END." They keep to the schedule as a server at
 the other end of a wire would: whoever reads them late finds more waiting, and is late by that much.
@@ -42,6 +42,11 @@ laptop, and it answers without a network.
 ```python
 answer = model.generate(prompt, max_tokens=256)
 ```
+
+| model | parameters | memory in int4 |
+| --- | ---: | ---: |
+| Phi-3-mini | 3.8 B | 2.4 GB |
+| Phi-3.5-mini | 3.8 B | 2.4 GB |
 
 Ask both sides the same question, and read both answers before you choose.
 
@@ -121,25 +126,20 @@ class Paced(Backend):
         print(json.dumps(due), flush=True)
 
 
-class PacedA(Paced):
-    """The one that the benchmarks put on side A."""
-
-    id = "paced-a"
-    label = "Paced, A"
+def _of_side(letter: str) -> type[Paced]:
+    names = {"id": f"paced-{letter}", "label": f"Paced, {letter.upper()}"}
+    return type(f"Paced{letter.upper()}", (Paced,), names)
 
 
-class PacedB(Paced):
-    """The one that the benchmarks put on side B."""
-
-    id = "paced-b"
-    label = "Paced, B"
+PACED = {letter: _of_side(letter) for letter in "abcd"}
+"""Those that the benchmarks put on each side, by its letter."""
 
 
 def register_paced() -> None:
-    """Offer both on the page of this process, and say on stdout when their tokens are due."""
+    """Offer all on the page of this process, and say on stdout when their tokens are due."""
     Paced.announce = True
-    register(PacedA)
-    register(PacedB)
+    for one in PACED.values():
+        register(one)
 
 
 _SPEC = ModelSpec(

@@ -66,7 +66,7 @@ class Served:
         return sum(info.rss - getattr(info, "shared", 0) for info in infos) / 1e6
 
     def due(self, end: str) -> dict[str, dict[str, Any]]:
-        """When the two answers that end in this word were due, by side."""
+        """When the answers that end in this word were due, by side."""
         return {row["side"].removeprefix("paced-"): row for row in self.said if row["end"] == end}
 
     def _read(self) -> None:

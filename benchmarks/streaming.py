@@ -1,9 +1,11 @@
 """Are two answers on the page as soon as they are said? `python -m benchmarks.streaming`
 
 The real page with two paced backends in a real Chromium, at 100 and at 500 tokens a second a side,
-beside the naive way (`naive.py`) in the same run; with 40 earlier turns; with 50 visitors at once;
-and, without a browser, whether a side's speed depends on the other side. Lateness counts from the
-moment a token was due, so that a busy server cannot hide behind a late clock.
+beside the naive way (`naive.py`) in the same run; with four at 100; with 40 earlier turns; with 50
+visitors at once; and, without a browser, whether a side's speed depends on the other side. The
+answers have a list, a table and a code block, again and again. Lateness counts from the moment a
+token was due, so that a busy server cannot hide behind a late clock. Not measured: a network, and a
+browser with a graphics card.
 """
 
 import argparse
@@ -18,17 +20,27 @@ from playwright.sync_api import Browser
 from backends import GenerationParams, Message
 from benchmarks.independence import speeds
 from benchmarks.machine import Figure, machine, write
-from benchmarks.paced import Paced, PacedA, PacedB, Script, register_paced
+from benchmarks.paced import PACED, Paced, Script, register_paced
 from benchmarks.served import Served, free_port
 from benchmarks.visitors import Visit, visit_all
-from benchmarks.watched import Watched, chromium, converse, opened, watch
+from benchmarks.watched import WAYS, Watched, chromium, converse, opened, watch
 
 TOKENS = {100: 1000, 500: 3000}
 """How many tokens a side says, by tokens per second."""
+RATES = {"page": tuple(TOKENS), "four": (100,), "naive": tuple(TOKENS)}
+"""How many tokens a second a side says, by way."""
+NAMES = {"page": "", "four": ", four sides"}
+"""How our ways are called in the figures."""
+STILL = 0.1
+"""The layout shift up to which a page is called steady: https://web.dev/articles/cls."""
 EARLIER_TURNS = 40
 VISITORS, VISITOR_TOKENS, VISITOR_RATE = 50, 200, 20
 NAIVE_LIMIT = 40.0
 """Seconds that the naive page may be late before it is called later than that."""
+
+
+Runs = dict[str, list[Watched]]
+"""What was seen, by way (or `history`) and rate."""
 
 
 def serve(way: str, port: int) -> None:
@@ -52,45 +64,51 @@ def served(way: str) -> Served:
     return Served(["-m", "benchmarks.streaming", "--serve", way, str(port)], port)
 
 
-def pacing(rate: int) -> float:
-    """Seconds of processor time that saying both answers costs without any page."""
+def pacing(sides: str, rate: int) -> float:
+    """Seconds of processor time that saying all answers costs without any page."""
 
     async def listen(backend: Paced) -> None:
         messages = [Message.of("user", Script(TOKENS[rate], rate, "END").prompt)]
         async for _ in backend.stream("paced", messages, GenerationParams()):
             pass
 
-    async def both() -> None:
-        await asyncio.gather(listen(PacedA()), listen(PacedB()))
+    async def together() -> None:
+        await asyncio.gather(*(listen(PACED[side]()) for side in sides))
 
     started = time.process_time()
-    asyncio.run(both())
+    asyncio.run(together())
     return time.process_time() - started
 
 
-def measure(browser: Browser, repeat: int) -> dict[str, list[Watched]]:
-    """Everything that needs a browser, by way, rate and history."""
-    seen: dict[str, list[Watched]] = {}
-    for way, times, limit in (("page", repeat, 60.0), ("naive", 1, NAIVE_LIMIT)):
-        with served(way) as server:
+def measure(browser: Browser, repeat: int) -> Runs:
+    """Everything that needs a browser."""
+    seen: Runs = {}
+    for served_page, times, limit in (("page", repeat, 60.0), ("naive", 1, NAIVE_LIMIT)):
+        cases = [
+            (way, rate)
+            for way, rates in RATES.items()
+            for rate in rates
+            if WAYS[way].server == served_page
+        ]
+        with served(served_page) as server:
             server.wait()
-            with opened(browser, server, way) as page:  # what only the first visitor pays
-                watch(page, server, way, Script(20, 100, "WARM"))
+            with opened(browser, server, served_page) as page:  # what only the first visitor pays
+                watch(page, server, served_page, Script(20, 100, "WARM"))
             for n in range(times):
-                for rate, tokens in TOKENS.items():
+                for way, rate in cases:
                     with opened(browser, server, way) as page:
-                        script = Script(tokens, rate, f"END-{rate}-{n}")
+                        script = Script(TOKENS[rate], rate, f"END-{way}-{rate}-{n}")
                         one = watch(page, server, way, script, limit)
                         seen.setdefault(f"{way} {rate}", []).append(one)
-            if way == "page":
-                with opened(browser, server, way) as page:
+            if served_page == "page":
+                with opened(browser, server, "page") as page:
                     seen |= after_history(page, server, repeat)
     return seen
 
 
-def after_history(page: Any, server: Served, repeat: int) -> dict[str, list[Watched]]:
+def after_history(page: Any, server: Served, repeat: int) -> Runs:
     """The same comparisons at the end of a long conversation; each is taken back afterwards."""
-    seen: dict[str, list[Watched]] = {}
+    seen: Runs = {}
     converse(page, EARLIER_TURNS)
     for n in range(repeat):
         for rate, tokens in TOKENS.items():
@@ -104,43 +122,56 @@ def after_history(page: Any, server: Served, repeat: int) -> dict[str, list[Watc
     return seen
 
 
-def browser_figures(seen: dict[str, list[Watched]], paces: dict[int, float]) -> list[Figure]:
+def browser_figures(seen: Runs, paces: dict[str, float]) -> list[Figure]:
     """What was seen in the browser, beside its targets."""
-    figures: list[Figure] = []
-    for rate, tokens in TOKENS.items():
-        page, naive, history = (seen[f"{way} {rate}"] for way in ("page", "naive", "history"))
-        name = f"{rate} tok/s: "
-        for what, words, target in (
-            ("first", "first character late", 80),
-            ("last", "last character late", 100),
-            ("blocked", "main thread blocked", 100),
-        ):
-            value, old = _median(page, what), _median(history, what)
-            figures.append(Figure(name + words, value, "ms", at_most=target))
-            more = not naive[0].complete
-            figures.append(
-                Figure(f"{name}{words}, naive", _median(naive, what), "ms", more_than=more)
-            )
-            figures.append(
-                Figure(f"{name}{words}, {EARLIER_TURNS} turns", old, "ms", at_most=1.2 * target)
-            )
-            if what == "blocked":
-                words = "tasks beyond 50 ms of computing"
-                figures.append(Figure(name + words, _median(page, "computed"), "ms"))
-                words = f"{words}, {EARLIER_TURNS} turns"
-                figures.append(Figure(name + words, _median(history, "computed"), "ms"))
+    ours = ((way, rate) for way, rates in RATES.items() for rate in rates if way != "naive")
+    return [figure for way, rate in ours for figure in _figures_of(way, rate, seen, paces)]
+
+
+def _figures_of(way: str, rate: int, seen: Runs, paces: dict[str, float]) -> list[Figure]:
+    """What was seen of one way at one rate; of two sides also what it compares with."""
+    page, figures = seen[f"{way} {rate}"], list[Figure]()
+    others = ("naive", "history") if way == "page" else ()
+    naive, history = (
+        seen[f"{one} {rate}"] if one in others else [] for one in ("naive", "history")
+    )
+    name, turns = f"{rate} tok/s{NAMES[way]}: ", f", {EARLIER_TURNS} turns"
+    for what, words, unit, target in (
+        ("first", "first character late", "ms", 80),
+        ("last", "last character late", "ms", 100),
+        ("blocked", "main thread blocked", "ms", 100),
+        ("moved", "layout shift while it grows", "", None),
+        ("text_moved", "the same of answers' text", "", STILL),
+        ("moved_after", "layout shift when it ends", "", STILL),
+    ):
+        value = _median(page, what)
+        figures.append(Figure(name + words, value, unit, at_most=target))
+        if naive:
+            old, more = _median(naive, what), not naive[0].complete
+            figures.append(Figure(f"{name}{words}, naive", old, unit, more_than=more))
+        if history:
+            old = _median(history, what)
+            most = 1.2 * target if target else None
+            figures.append(Figure(name + words + turns, old, unit, at_most=most))
             if what == "last":
-                words = f"{words}, {EARLIER_TURNS} turns / none"
-                figures.append(Figure(name + words, old / value, "x", at_most=1.2))
+                ratio = f"{name}{words}{turns} / none"
+                figures.append(Figure(ratio, old / value, "x", at_most=1.2))
+        if what == "blocked":
+            words = name + "tasks beyond 50 ms of computing"
+            figures.append(Figure(words, _median(page, "computed"), "ms"))
+            if history:
+                figures.append(Figure(words + turns, _median(history, "computed"), "ms"))
 
-        def cost(runs: list[Watched], rate: int = rate, tokens: int = tokens) -> float:
-            return (_median(runs, "cpu") - paces[rate]) * 1e6 / (2 * tokens)
+    def cost(runs: list[Watched], sides: str) -> float:
+        said = len(sides) * TOKENS[rate]
+        return (_median(runs, "cpu") - paces[f"{len(sides)} x {rate}"]) * 1e6 / said
 
-        figures += [
-            Figure(f"{name}server CPU per 1,000 tokens", cost(page), "ms"),
-            Figure(f"{name}server CPU per 1,000 tokens, naive", cost(naive), "ms"),
-            Figure(name + "server CPU / naive", cost(page) / cost(naive), "x", at_most=0.45),
-        ]
+    spent = f"{name}server CPU per 1,000 tokens"
+    figures.append(Figure(spent, ours := cost(page, WAYS[way].sides), "ms"))
+    if naive:
+        theirs = cost(naive, WAYS["naive"].sides)
+        figures.append(Figure(f"{spent}, naive", theirs, "ms"))
+        figures.append(Figure(name + "server CPU / naive", ours / theirs, "x", at_most=0.45))
     return figures
 
 
@@ -219,7 +250,12 @@ def main() -> None:
         serve(asked.serve[0], int(asked.serve[1]))
         return
     before = machine("gradio", "playwright")
-    paces = {rate: pacing(rate) for rate in TOKENS}
+    paces = {
+        f"{len(WAYS[way].sides)} x {rate}": pacing(WAYS[way].sides, rate)
+        for way, rates in RATES.items()
+        for rate in rates
+        if way != "naive"
+    }
     figures, measured = independence_figures(asked.repeat)
     more, visits = visitor_figures()
     with chromium() as browser:

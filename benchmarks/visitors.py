@@ -43,7 +43,7 @@ class Visitor:
     def __init__(self, client: httpx.AsyncClient, config: dict[str, Any], script: Script) -> None:
         self.client, self.session = client, uuid.uuid4().hex[:11]
         self.parts = {part["id"]: part["props"] for part in config["components"]}
-        self.events = {event["api_name"]: event for event in config["dependencies"]}
+        self.events = _events(config["dependencies"], self.parts)
         self.visit = Visit(script)
         self._blocks: dict[str, list[str]] = {"a": [], "b": []}
 
@@ -121,6 +121,27 @@ class Visitor:
             if text.endswith(visit.script.end) and not visit.last[side]:
                 visit.last[side] = now
         return new
+
+
+def _events(found: list[dict[str, Any]], parts: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """The events of the Text tab: of its opening, of Clear, and the three of Compare."""
+    after = {event["trigger_after"]: event for event in found}
+    pressed = {
+        parts[part].get("elem_id"): event
+        for event in found
+        for part, what in event["targets"]
+        if what == "click"
+    }
+    ask = pressed["text-compare"]
+    draw = after[ask["id"]]
+    opens = next(event for event in found if event["api_name"] == "open")
+    return {
+        "open": opens,
+        "clear": pressed["text-clear"],
+        "ask": ask,
+        "draw": draw,
+        "finish": after[draw["id"]],
+    }
 
 
 def _patch(blocks: list[str], cell: dict[str, Any]) -> None:

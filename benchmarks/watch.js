@@ -1,12 +1,14 @@
 ({ sides, end }) => {
   // Notes when the first character and the last word of each side's answer have been painted,
-  // and for how long the main thread was blocked. Times are milliseconds since 1970.
+  // for how long the main thread was blocked, and by how much what was there has moved without being
+  // asked to. Times are milliseconds since 1970.
   const seen = Object.fromEntries(Object.keys(sides).map((side) => [side, {}]));
-  const frames = [];
+  const frames = [], shifts = [];
   const newest = (selector) => {
     const nodes = document.querySelectorAll(selector);
     return nodes.length ? nodes[nodes.length - 1].textContent.trim() : "";
   };
+  const answers = Object.values(sides).map(({ growing }) => growing).join();
   const painted = new MessageChannel();
   let drawn = [], scheduled = false;
   painted.port1.onmessage = () => {
@@ -35,12 +37,17 @@
     scripts: entry.scripts.map((script) => [script.invoker, Math.round(script.duration)]),
   })));
   slow.observe({ type: "long-animation-frame" });
+  const moved = new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
+    const text = entry.sources.some(({ node }) => (node?.closest ? node : node?.parentElement)?.closest(answers));
+    if (!entry.hadRecentInput) shifts.push([performance.timeOrigin + entry.startTime, entry.value, text]);
+  }));
+  moved.observe({ type: "layout-shift" });
   window.watched = {
     complete: () => Object.values(seen).every((side) => side.last),
     stop: () => {
-      changes.disconnect(); slow.disconnect();
+      changes.disconnect(); slow.disconnect(); moved.disconnect();
       const skew = Date.now() - performance.timeOrigin - performance.now();
-      return { seen, frames, skew };
+      return { seen, frames, shifts, skew };
     },
   };
 }

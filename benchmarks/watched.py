@@ -19,11 +19,30 @@ _SETTLE_MS = 700
 """After the last character: the page moves the answers to where they stay. That blocks too."""
 _BOT = "#text-conversation-{side} [data-testid=bot]"
 _ANSWER = "#text-transcript .cell[data-side={side}] .md"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A page with so many sides, and where its answers grow."""
+
+    answer: str
+    """Selects the answers of a side."""
+    sides: str = "ab"
+    """Their letters."""
+    server: str = "page"
+    """The page that is served: ours, or the naive one."""
+
+    @property
+    def query(self) -> str:
+        """The address behind the server's: it asks for the sides. The naive page reads none."""
+        return "?" + "&".join(f"{side}=paced-{side}/paced" for side in self.sides)
+
+
 WAYS = {
-    "page": ("?a=paced-a/paced&b=paced-b/paced", _ANSWER),
-    "naive": ("", _BOT),
+    "page": Way(_ANSWER),
+    "four": Way(_ANSWER, "abcd"),
+    "naive": Way(_BOT, server="naive"),
 }
-"""The page's address behind the server's, and where its answers grow."""
 
 
 @dataclass
@@ -31,14 +50,22 @@ class Watched:
     """One comparison as it was seen. Milliseconds; CPU in seconds."""
 
     first: float
-    """The first character visible after it was sent: the later side."""
+    """The first character visible after it was sent: the latest side."""
     last: float
-    """The last character visible after it was sent: the later side."""
+    """The last character visible after it was sent: the latest side."""
     blocked: float
     """By how much each frame, from its first task until it was drawn, exceeded 50 ms, summed."""
     computed: float
     """By how much each task's processor time exceeded 50 ms, summed: other programs' load on the
     machine makes `blocked` larger, and leaves this as it is."""
+    moved: float
+    """By how much what was there has moved until the last character was visible: Chromium's
+    layout shifts, summed. What stands below a text that grows moves. What half a second after a
+    press moves, as the page makes room for the answers, does not count."""
+    text_moved: float
+    """Those of them that moved an answer's own text: what is being read."""
+    moved_after: float
+    """All in what follows, when the answers join the conversation."""
     cpu: float
     """Of the server, from the click to the last character."""
     complete: bool
@@ -68,10 +95,11 @@ def opened(browser: Browser, server: Served, way: str) -> Iterator[Page]:
     """A fresh visitor on the page, ready to type."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.goto(server.url + WAYS[way][0])
+    page.goto(server.url + WAYS[way].query)
     page.wait_for_selector("#text-prompt textarea")
-    if way == "page":  # the opening event has drawn the models that the address asks for
-        page.wait_for_selector("#text-state-b [data-state=ready]")
+    if WAYS[way].server == "page":  # the opening event draws the models that the address asks for
+        for side in WAYS[way].sides:
+            page.wait_for_selector(f"#text-state-{side} [data-state=ready]")
     page.wait_for_timeout(1000)
     yield page
     context.close()
@@ -118,7 +146,8 @@ def _computed(trace: bytes) -> float:
 
 def watch(page: Page, server: Served, way: str, script: Script, limit: float = 60.0) -> Watched:
     """Ask, and watch the answers come; wait at most `limit` seconds longer than they take."""
-    sides = {side: {"growing": WAYS[way][1].format(side=side)} for side in ("a", "b")}
+    looked_at = WAYS[way]
+    sides = {side: {"growing": looked_at.answer.format(side=side)} for side in looked_at.sides}
     browser = page.context.browser
     assert browser
     browser.start_tracing(page=page, categories=["-*", "toplevel"])
@@ -145,4 +174,17 @@ def watch(page: Page, server: Served, way: str, script: Script, limit: float = 6
 
     frames = report["frames"]
     blocked = sum(frame["duration"] - 50 for frame in frames)
-    return Watched(late("first"), late("last"), blocked, computed, cpu, complete, frames)
+    ends = max(report["seen"][side].get("last", now) for side in sides)
+    shifts = [(value, text) for at, value, text in report["shifts"] if at <= ends]
+    return Watched(
+        late("first"),
+        late("last"),
+        blocked,
+        computed,
+        moved=sum(value for value, _ in shifts),
+        text_moved=sum(value for value, text in shifts if text),
+        moved_after=sum(value for at, value, _ in report["shifts"] if at > ends),
+        cpu=cpu,
+        complete=complete,
+        slow_frames=frames,
+    )
