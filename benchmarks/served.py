@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,13 +24,22 @@ START_LIMIT = 120.0
 class Served:
     """A server process, from its start to its end. JSON lines that it prints are collected."""
 
-    def __init__(self, arguments: Sequence[str], port: int, folder: Path = ROOT) -> None:
-        """Run Python with these arguments in a checkout; they make it listen on `port`."""
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        port: int,
+        folder: Path = ROOT,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run Python with these arguments in a checkout; they make it listen on `port`.
+
+        `environment` has variables on top of those of this process.
+        """
         self.url = f"http://127.0.0.1:{port}/"
         self.said: list[dict[str, Any]] = []
         self.started = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, *arguments], cwd=folder, env=ENVIRONMENT,
+            [sys.executable, *arguments], cwd=folder, env=ENVIRONMENT | dict(environment or {}),
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
