@@ -291,6 +291,72 @@ async def test_every_answer_has_its_headers_refusals_and_failures_too(caplog) ->
         assert answer.headers["cross-origin-opener-policy"] == "same-origin"
 
 
+def answering(kind: str, *pieces: bytes, status: int = 200) -> Callable[..., Awaitable[None]]:
+    """Something behind the middleware that answers every request in these pieces."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", kind.encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        for n, piece in enumerate(pieces, 1):
+            more = n < len(pieces)
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+    return answer
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/", "text/html"), ("/config", "application/json")])
+async def test_the_page_is_compressed_for_who_can_read_that(path: str, kind: str) -> None:
+    page = Page()
+    page.answer = answering(kind, b"<p>all of it</p>" * 1000)
+    packed = await page.ask("GET", HERE + path, headers={"accept-encoding": "br, gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == "Accept-Encoding"
+    assert int(packed.headers["content-length"]) < 1000 and len(packed.content) == 16_000
+    plain = await page.ask("GET", HERE + path, headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers and plain.content == packed.content
+
+
+async def test_events_pass_at_once_and_as_they_are() -> None:
+    page, sent = Page(), list[Any]()
+    pieces = [b"data: " + b"x" * 2000 + b"\n\n", b"data: end\n\n"]
+    behind = answering("text/event-stream", *pieces)
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body"))
+
+    async def answer(scope: Any, receive: Any, send_on: Any) -> None:
+        async def watched(message: Any) -> None:
+            await send_on(message)
+            assert sent[-1] == message.get("body")  # before the next one is there
+
+        await behind(scope, receive, watched)
+
+    page.answer = answer
+    headers = [(b"host", b"localhost"), (b"accept-encoding", b"gzip")]
+    scope = {
+        "type": "http", "method": "GET", "path": "/gradio_api/queue/data", "client": ("::1", 1),
+        "headers": headers, "query_string": b"",
+    }  # fmt: skip
+    await page.app(scope, asyncio.Event().wait, send)
+    assert sent == [None, *pieces]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "kept"),
+    [
+        ("/assets/index-Df3.js", 200, True),
+        ("/assets/index-Df3.js", 404, False),
+        ("/", 200, False),
+        ("/static/img/logo.svg", 200, False),
+    ],
+)
+async def test_what_has_its_content_in_its_name_is_kept(path: str, status: int, kept: bool) -> None:
+    page = Page()
+    page.answer = answering("text/javascript", b"1", status=status)
+    found = await page.ask("GET", HERE + path)
+    assert ("immutable" in found.headers.get("cache-control", "")) is kept
+
+
 # ── Events: how large, how slow, and whose ─────────────────────────────────────────────────────
 
 

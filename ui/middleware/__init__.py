@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
 from playground.limits import Limits
@@ -22,6 +23,12 @@ from .uploads import UploadLimit
 from .visits import HeartbeatTracker, Visits
 
 _LOG = logging.getLogger(__name__)
+COMPRESSED_FROM = 1000
+"""Bytes of a response from which on it is compressed. Gradio does so with scripts and styles only;
+the page itself, with all its components, is ten times as large as it need be. Streams are not
+touched, lest an event waits for the next one. A length tells no other website anything: none can
+make this page say what it has not typed itself (`OriginCheck`)."""
+COMPRESSION = 6
 SWEEP_INTERVAL = 10.0
 """Seconds between two sweeps of closed sessions and unclaimed uploads."""
 
@@ -30,6 +37,7 @@ def with_middleware(
     app: ASGIApp, limits: Limits, hosts: Hosts, visits: Visits, files: UploadFolder
 ) -> ASGIApp:
     """Wrap the page's app in all middleware. Requests pass it from the last line to the first."""
+    app = GZipMiddleware(app, COMPRESSED_FROM, COMPRESSION)
     app = HeartbeatTracker(app, visits)
     app = UploadLimit(app, limits, files)
     app = EventCheck(app, limits, visits)

@@ -1,4 +1,4 @@
-"""Security headers of every response, and a sentence in place of an unhandled exception."""
+"""Headers of responses: of security, of keeping; a sentence in place of an unhandled exception."""
 
 import logging
 
@@ -30,6 +30,11 @@ _POLICY = (
 _FRAMES = "https://huggingface.co https://*.hf.space"
 """Origins that may frame a public page: Hugging Face shows a Space in a frame."""
 
+_NAMED_BY_CONTENT = "/assets/"
+_KEEP = "public, max-age=31536000, immutable"
+"""For Gradio's scripts and styles: each has a hash of its content in its name, so that a browser
+that has it need not ask again."""
+
 
 def headers(public: bool) -> dict[str, str]:
     """Return the headers of every response."""
@@ -60,7 +65,10 @@ class ResponseHeaders:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                MutableHeaders(scope=message).update(self.headers)
+                found = MutableHeaders(scope=message)
+                found.update(self.headers)
+                if message["status"] == 200 and scope["path"].startswith(_NAMED_BY_CONTENT):
+                    found.setdefault("Cache-Control", _KEEP)
             await send(message)
 
         try:
