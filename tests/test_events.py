@@ -18,3 +18,10 @@ def test_no_event_is_in_the_public_api_or_copies_its_outputs_for_progress() -> N
     for event in build(Services()).fns.values():
         assert event.api_visibility == "private"
         assert event.fn is None or event.show_progress == "hidden"
+
+
+def test_what_several_components_trigger_waits_for_no_last_run() -> None:
+    """Two of them would repeat each other's events without an end, as soon as answers take long."""
+    for event in build(Services()).fns.values():
+        if event.fn and len(event.targets) > 1:
+            assert event.trigger_mode != "always_last", event.name

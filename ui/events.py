@@ -13,3 +13,11 @@ PRIVATE: dict[str, Any] = {
     "show_progress_on": [],
 }
 """Arguments of every event: without Gradio's progress display, and not in its API pages."""
+
+SHARED: dict[str, Any] = {"trigger_mode": "multiple"}
+"""Arguments of an event that several components trigger, and that only shows how things are now.
+
+Where such an event waits for its last run ("always_last", usual for `change`), Gradio's page then
+repeats all that its component had triggered. Two components that trigger two such events together
+keep each other going, and on a slow network never end.
+"""

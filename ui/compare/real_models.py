@@ -11,7 +11,7 @@ from playground.health import BackendHealth
 from playground.keyring import Keyring
 from playground.services import Services
 
-from ..events import PRIVATE, Updates
+from ..events import PRIVATE, SHARED, Updates
 from ..texts import EN, t
 from .default_pair import chosen_side, is_demonstration, text_sentence
 from .pickers import Pickers
@@ -78,7 +78,7 @@ class RealModels:
                 )
         gr.on(
             [picker.pane.model.change for picker in pickers], self.on_choice, inputs, self.outputs,
-            queue=False, trigger_mode="always_last", preprocess=False, **PRIVATE,
+            queue=False, preprocess=False, **SHARED, **PRIVATE,
         )  # fmt: skip
 
     # ── What is said and offered ───────────────────────────────────────────────────────────────

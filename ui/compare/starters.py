@@ -7,7 +7,7 @@ import gradio as gr
 
 from backends import REGISTRY
 
-from ..events import PRIVATE, Updates
+from ..events import PRIVATE, SHARED, Updates
 from ..texts import EN
 from .examples import Examples
 from .pickers import Pickers
@@ -48,7 +48,7 @@ class Starters:
         inputs = [one for picker in pickers for one in (picker.pane.backend, picker.pane.model)]
         gr.on(
             [picker.pane.model.change for picker in pickers], self._on_choice, inputs, self._box,
-            queue=False, trigger_mode="always_last", preprocess=False, **PRIVATE,
+            queue=False, preprocess=False, **SHARED, **PRIVATE,
         )  # fmt: skip
 
     @property

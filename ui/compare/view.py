@@ -11,7 +11,7 @@ from playground.conversation import LETTERS, MAX_SIDES, Turn
 from playground.export import to_json, to_markdown
 from playground.services import Services
 
-from ..events import PRIVATE, Updates
+from ..events import PRIVATE, SHARED, Updates
 from ..texts import t
 from .composer import build_composer, hint_html, notice_html
 from .default_pair import DefaultPair, chosen_side, text_sentence
@@ -153,7 +153,7 @@ class CompareView(Generic[S]):
         """Have the sentence above the sides follow what is chosen."""
         gr.on(
             [pane.model.change for pane in self.panes], self.on_choice, self.inputs, self.intro,
-            queue=False, trigger_mode="always_last", preprocess=False, **PRIVATE,
+            queue=False, preprocess=False, **SHARED, **PRIVATE,
         )  # fmt: skip
 
     @property

@@ -26,7 +26,7 @@ from playground.threads import in_media_thread
 from ...compare.composer import notice_html
 from ...compare.side import letter_of
 from ...compare.view import CompareView, Values
-from ...events import PRIVATE, Updates
+from ...events import PRIVATE, SHARED, Updates
 from ...middleware import own_folder
 from ...texts import t
 from .session import CROPS, VisionSession
@@ -109,7 +109,8 @@ class VisionView(CompareView[VisionSession]):
         )
         gr.on(
             [one.change for p in self.panes for one in (p.model, p.more["crops"])],  # type: ignore[attr-defined]
-            self.update_costs, self.inputs, self.tray, queue=False, preprocess=False, **PRIVATE,
+            self.update_costs, self.inputs, self.tray, queue=False, preprocess=False,
+            **SHARED, **PRIVATE,
         )  # fmt: skip
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
