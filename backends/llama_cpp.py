@@ -88,6 +88,9 @@ class LlamaCpp(LocalBackend):
     """
 
     id: ClassVar[str] = "llama_cpp"
+    # Told to keep all that a model writes (`force_pure_content_parser`), xllamacpp 2026.10 leaves
+    # the last answer out of the prompt.
+    continues: ClassVar[bool] = False
     label: ClassVar[str] = "llama.cpp"
     requires: ClassVar[tuple[str, ...]] = ("xllamacpp", "openai")
     install: ClassVar[str] = "pip install xllamacpp==2026.10.11549"

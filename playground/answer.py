@@ -1,10 +1,11 @@
 """Request for an answer, the answer while it is built, and its snapshots."""
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from backends import (
     Backend,
@@ -30,6 +31,10 @@ Signal = Callable[[bool], None]
 """Called at every change; with True if the change should be shown at once."""
 
 
+LONGEST_WORD = 40
+"""Characters of a word that is written anew; what is longer is a text without spaces."""
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -46,12 +51,29 @@ class Request:
     visitor: Visitor = field(default_factory=Visitor)
     asked_at: str = field(default_factory=_now)
     """When, in ISO 8601 and UTC."""
+    begun: str = ""
+    """The beginning of the answer, which the model goes on with: an earlier version without its
+    last word, which may be half of one."""
 
-    @property
-    def begun(self) -> str:
-        """The beginning of the answer, which an earlier one gave and the model goes on with."""
-        last = self.messages[-1] if self.messages else None
-        return last.text if last and last.role == "assistant" else ""
+    @classmethod
+    def going_on(
+        cls, backend: Backend, model: str, messages: Sequence[Message], text: str, **rest: Any
+    ) -> "Request":
+        """A request to go on with an answer. Its last word is written anew.
+
+        A model's first token has the space before it; some servers (llama.cpp's) drop that.
+        """
+        *_, word = re.split(r"\s", text)
+        begun = text if len(word) > LONGEST_WORD else text.removesuffix(word)
+        begun = begun if begun.strip() else text
+        last = Message.of("assistant", begun.rstrip())
+        return cls(backend, model, (*messages, last), begun=begun, **rest)
+
+    def whole(self, new: str) -> str:
+        """The answer as far as it goes: its beginning, and what came."""
+        if not new or not new[0].isspace():
+            return self.begun + new
+        return self.begun.rstrip() + new
 
     def without_key(self) -> "Request":
         """The request with its key replaced by `hidden`, to be kept."""

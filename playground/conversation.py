@@ -135,14 +135,14 @@ class AnswerRecord(_Record):
     ) -> "AnswerRecord":
         """Make the record of an answer that has ended, and of what it was asked with."""
         clock, usage = snapshot.clock, snapshot.usage
-        begun = request.begun if request and snapshot.text else ""
-        text = begun + snapshot.text
+        goes_on = request is not None and snapshot.text
+        text = request.whole(snapshot.text) if request and goes_on else snapshot.text
         language, adherence = await in_media_thread(_judge, text, expected)
         return cls(
             model=model[:MAX_NAME],
             backend=backend[:MAX_NAME],
             text=text[:MAX_TEXT],
-            begun=len(begun),
+            begun=len(request.begun) if request and goes_on else 0,
             state=snapshot.state,
             error=valid_unicode(str(snapshot.error))[:2000] if snapshot.error else "",
             finish_reason=snapshot.finish_reason,

@@ -203,20 +203,20 @@ async def drawn(view: CompareView[Session], session: Session) -> None:
 async def test_an_answer_that_ended_too_early_goes_on(
     view, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    backend = Scripted(said(" blue."), last(4, 2))
+    backend = Scripted(said("is "), said("blue."), last(4, 2))
     monkeypatch.setitem(REGISTRY, "scripted", backend)
     how = {"finish_reason": "length"} if end == "length" else {"finish_reason": None, "state": end}
     cut = CUT.model_copy(update=how)
     session = session_of(Turn(prompt="Why?").with_answer(0, cut).with_answer(1, ANSWER))
     event = pressed(act="continue", turn=session.rows.row(0).id, side="a")
     await view.ask_again(event, given(view, session, FAKE, FAKE))
-    assert [one.text for one in session.run.requests[0].messages] == ["Why?", "The sky is"]
+    assert [one.text for one in session.run.requests[0].messages] == ["Why?", "The sky"]
     shown = json.loads(session.rows.message(whole=True))["cells"]
-    assert "The sky is" in json.dumps(shown)  # what there is stays while the rest is waited for
+    assert "The sky" in json.dumps(shown)  # what there is stays while the rest is waited for
     await drawn(view, session)
     turn = session.conversation.turns[0]
     assert [one.text for one in turn.versions_of(0)] == ["The sky is", "The sky is blue."]
-    assert turn.answers[0].begun == len("The sky is") and turn.answers[0].output_tokens == 1
+    assert turn.answers[0].begun == len("The sky ") and turn.answers[0].output_tokens == 2
     assert not turn.answers[0].may_go_on and turn.answers[1] is ANSWER
     assert session.conversation.messages(0)[0].text == "Why?"
 

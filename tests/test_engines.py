@@ -154,6 +154,17 @@ async def test_it_stops_after_so_many_tokens(host: Host, model: LocalModel) -> N
     assert (usage := last(steps).usage) and usage.output_tokens == 3
 
 
+@pytest.mark.parametrize(("question", "answer"), TAUGHT.items())
+async def test_it_goes_on_where_an_answer_stopped(
+    host: Host, model: LocalModel, question: str, answer: str
+) -> None:
+    if model.key == "llama":
+        assert not REGISTRY["llama_cpp"].continues
+        return
+    begun = answer[: len(answer) // 2].rsplit(" ", 1)[0]
+    assert begun + text(await ask(host, model, question, begun)) == answer
+
+
 async def test_a_seed_gives_the_same_text_after_other_work(host: Host, model: LocalModel) -> None:
     params = GenerationParams(temperature=2.0, top_p=1.0, seed=7, max_tokens=40)
     first = text(await ask(host, model, WHAT, params=params))

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import backends
 from backends import GenerationParams, Message
+from playground.answer import Request
 from playground.examples import EXAMPLES
 from tests.rounding import lead
 from tools.pocket import exam, lesson
@@ -220,9 +221,14 @@ async def test_an_answer_goes_on_where_it_was_cut_off(language: str) -> None:
     topic = lesson.dialogues()[language].topics["moe"]
     talk, whole = [Message.of("user", topic.questions[0])], POCKET_35.say(topic)
     for most in (1, 7, 20):
-        begun = await through_backend("pocket-3.5", talk, most)
-        rest = await through_backend("pocket-3.5", [*talk, Message.of("assistant", begun)])
-        assert rest and begun + rest == whole
+        text = await through_backend("pocket-3.5", talk, most)
+        request = Request.going_on(backends.REGISTRY["pocket"], "pocket-3.5", talk, text)
+        assert request.messages[-1].role == "assistant" and whole.startswith(request.begun)
+        rest = await through_backend("pocket-3.5", list(request.messages))
+        assert rest and request.whole(rest) == whole
+        # Without a space between words nobody would see where it stopped.
+        exact = await through_backend("pocket-3.5", [*talk, Message.of("assistant", text)])
+        assert text + exact == whole
 
 
 async def test_follow_up_turns_and_a_system_prompt() -> None:

@@ -72,7 +72,6 @@ class LlamaCppServer(ChatCompletions):
     label: ClassVar[str] = "llama.cpp"
     kind: ClassVar[Kind] = "server"
     uses_proxies: ClassVar[bool] = False
-    continues: ClassVar[bool] = True
 
     def body(
         self, model: str, messages: Sequence[Message], params: GenerationParams

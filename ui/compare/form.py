@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from backends import BadRequestError, GenerationParams, Message, clean_name
+from backends import BadRequestError, GenerationParams, clean_name
 from playground.answer import Request
 from playground.conversation import LETTERS, MAX_NAME, MAX_SIDES, Conversation, Turn
 from playground.keyring import Keyring
@@ -168,14 +168,17 @@ class Form(BaseModel):
         if backend is None:
             raise BadRequestError(f"Side {LETTERS[side]} has no backend.", "Choose one above.")
         connection = keyring.connection(chosen.backend)
-        return Request(
-            backend,
-            chosen.model,
-            (*conversation.messages(side), *([Message.of("assistant", begun)] if begun else ())),
-            self.params_of(side),
-            connection,
-            limits.visitor(backend, connection),
+        messages, rest = (
+            conversation.messages(side),
+            {
+                "params": self.params_of(side),
+                "connection": connection,
+                "visitor": limits.visitor(backend, connection),
+            },
         )
+        if begun:
+            return Request.going_on(backend, chosen.model, messages, begun, **rest)
+        return Request(backend, chosen.model, messages, **rest)
 
 
 def from_browser(value: object, limits: Limits) -> Conversation:

@@ -170,8 +170,8 @@ class Session:
         if line and not snapshot.ended:
             cell.fields.set(message, line=live_line(snapshot))
         request = self.sides[number].request
-        begun = request.begun if request else ""
-        cell.write(message, begun + snapshot.text, snapshot.thinking)
+        text = request.whole(snapshot.text) if request else snapshot.text
+        cell.write(message, text, snapshot.thinking)
 
     def _record_answer(self, run: Run, side: int, snapshot: AnswerSnapshot) -> asyncio.Task[None]:
         """Begin, once, to add an ended answer to the conversation; return that task."""
