@@ -4,7 +4,7 @@ import pytest
 
 from playground.matrix.items import Expected, Item, Kind
 from playground.matrix.scoring import score
-from playground.matrix.words import path_of
+from playground.matrix.texts import path_of
 
 # Kind, language, expected value, prompt, answer, and how it may be judged.
 ANSWERS: list[tuple[Kind, str, Expected, str, str, str]] = [

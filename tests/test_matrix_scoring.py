@@ -16,7 +16,7 @@ from playground.matrix.scoring.cleaning import plain
 from playground.matrix.scoring.numerals import han_value, in_digits, in_words
 from playground.matrix.scoring.separators import readings
 from playground.matrix.selfcheck import LIMIT, error_rate, misses_of, summary
-from playground.matrix.words import path_of, words_of
+from playground.matrix.texts import path_of, texts
 
 
 def ask(
@@ -57,13 +57,13 @@ def test_no_two_languages_share_a_sentence() -> None:
 
 def test_gold_has_twelve_of_each_kind(language: str) -> None:
     found = Counter(case.item.kind for case in cases(language))
-    kinds = [kind for kind in KINDS if kind != "polite" or words_of(language).formal]
+    kinds = [kind for kind in KINDS if kind != "polite" or texts(language).polite.formal]
     assert {kind: found[kind] for kind in kinds if found[kind] < 12} == {}
 
 
 def test_gold_has_every_outcome(language: str) -> None:
     found = {(case.item.kind, case.outcome) for case in cases(language)}
-    kinds = [kind for kind in KINDS if kind != "polite" or words_of(language).formal]
+    kinds = [kind for kind in KINDS if kind != "polite" or texts(language).polite.formal]
     outcomes = ("right", "wrong", "unreadable")
     missing = {(kind, outcome) for kind in kinds for outcome in outcomes} - found
     assert missing == set()

@@ -8,7 +8,7 @@ from pathlib import Path
 from .gold_cases import GOLD, Case, cases, languages
 from .items import Kind
 from .scoring import Score, score
-from .words import path_of
+from .texts import path_of
 
 LIMIT = 0.01
 """The share of errors above which the scorer is not to be used."""

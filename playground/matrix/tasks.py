@@ -378,8 +378,6 @@ def _digits(own: Texts, place: _Place) -> _Made | None:
 
 
 def _polite(own: Texts, place: _Place) -> _Made | None:
-    if own.polite is None:
-        return None
     at = place.in_turn(len(own.polite.asks))
     if at is None:
         return None

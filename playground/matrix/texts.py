@@ -1,4 +1,4 @@
-"""The language files: every sentence, name, thing and word that the tasks are made of."""
+"""The language files: what the tasks are made of, and the words by which answers are read."""
 
 import tomllib
 from functools import cache
@@ -96,18 +96,29 @@ class Asks(_Table):
     asks: tuple[str, ...] = ()
 
 
+class Polite(Asks):
+    """Requests for polite letters, and how politeness is told; empty if nothing marks it."""
+
+    formal: tuple[str, ...] = ()
+    """Regular expressions of forms that only the polite form has."""
+    informal: tuple[str, ...] = ()
+    """Regular expressions of forms that do not stand in a polite letter."""
+
+
 class Texts(_Table):
     """One language file. A table that a language lacks is `None`: it has no items of that kind."""
 
     locale: str
     """What months, prices and numbers are written by: a locale of CLDR."""
-    answer_markers: tuple[str, ...] = ()
-    yes: tuple[str, ...] = ()
-    no: tuple[str, ...] = ()
+    answer_markers: tuple[str, ...]
+    """Words that stand before a final answer."""
+    yes: tuple[str, ...]
+    no: tuple[str, ...]
     names: tuple[str, ...]
     things: tuple[str, ...]
     cities: tuple[City, ...]
-    number_words: tuple[str, ...] = ()
+    number_words: tuple[str, ...]
+    """From 0 to 99, in order."""
     words: dict[str, tuple[str, ...]] = {}
     """English words, each with those that are right for it, the usual one first."""
     prompts: dict[str, str] = {}
@@ -126,7 +137,7 @@ class Texts(_Table):
     order: Ask | None = None
     format: Format | None = None
     digits: Ask | None = None
-    polite: Asks | None = None
+    polite: Polite = Polite()
     code: Asks | None = None
 
 
@@ -134,15 +145,20 @@ class LanguageFileError(ValueError):
     """A language has no file, or its file cannot be read."""
 
 
+def path_of(code: str) -> Path:
+    """The file of a language, whether there is one or not."""
+    return FOLDER / f"{code}.toml"
+
+
 def available() -> tuple[str, ...]:
     """Codes of the languages that have a file, in the order of the table."""
-    return tuple(code for code in LANGUAGES if (FOLDER / f"{code}.toml").is_file())
+    return tuple(code for code in LANGUAGES if path_of(code).is_file())
 
 
 @cache
 def texts(code: str) -> Texts:
     """The file of one language. Raises `LanguageFileError`."""
-    file = FOLDER / f"{code}.toml"
+    file = path_of(code)
     if code not in LANGUAGES or not file.is_file():
         raise LanguageFileError(f"There is no language file for “{code}”.")
     try:

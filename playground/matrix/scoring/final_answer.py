@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 
-from playground.matrix.words import words_of
+from playground.matrix.texts import texts
 
 from .cleaning import folded, folded_alike, plain, without_fences
 from .numerals import Number, in_digits, in_words
@@ -127,9 +127,7 @@ def _marker(language: str) -> re.Pattern[str]:
     Without a colon a marker of one word counts only before a number or something marked; one of
     several words, such as "The answer is", needs none.
     """
-    markers = [
-        folded_alike(plain(marker), language) for marker in words_of(language).answer_markers
-    ]
+    markers = [folded_alike(plain(marker), language) for marker in texts(language).answer_markers]
     markers.sort(key=len, reverse=True)
     patterns = [re.escape(marker).replace(r"\ ", r"\s+") for marker in markers]
     single = "|".join(patterns)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 
-from playground.matrix.words import words_of
+from playground.matrix.texts import texts
 
 from .cleaning import folded
 from .separators import NUMBER, readings
@@ -111,7 +111,7 @@ def han_value(numeral: str) -> int | None:
 def _number_words(language: str) -> tuple[re.Pattern[str], dict[str, int]]:
     """A pattern for the number words of a language, in `folded` text, and their values."""
     values: dict[str, int] = {}
-    for value, word in enumerate(words_of(language).number_words):
+    for value, word in enumerate(texts(language).number_words):
         values.setdefault(_joined(folded(word, language)), value)
     for word, value in usage_of(language).numbers.items():
         values.setdefault(_joined(folded(word, language)), value)

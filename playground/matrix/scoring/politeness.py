@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from playground.matrix.items import Item
-from playground.matrix.words import words_of
+from playground.matrix.texts import texts
 
 from .cleaning import without_unseen
 from .result import Score, right, unreadable, wrong
@@ -15,12 +15,12 @@ def polite(item: Item, text: str) -> Score:
 
     Which those are is in the language's file; a letter without either cannot be judged.
     """
-    words = words_of(item.language)
+    letter = texts(item.language).polite
     text = unicodedata.normalize("NFC", without_unseen(text))
-    informal = _first(words.informal, text)
+    informal = _first(letter.informal, text)
     if informal:
         return wrong(informal, "It has a familiar form.")
-    formal = _first(words.formal, text)
+    formal = _first(letter.formal, text)
     return right(formal) if formal else unreadable("It has neither polite nor familiar forms.")
 
 

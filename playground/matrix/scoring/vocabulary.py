@@ -4,7 +4,7 @@ import re
 from functools import cache
 
 from playground.matrix.items import Item
-from playground.matrix.words import words_of
+from playground.matrix.texts import texts
 
 from .cleaning import (
     POLITE_ENDINGS,
@@ -132,7 +132,7 @@ def _named(text: str, language: str) -> set[str]:
 
 @cache
 def _vocabulary(language: str) -> frozenset[str]:
-    words = words_of(language).vocabulary.values()
+    words = texts(language).words.values()
     return frozenset(_bare(each, language) for accepted in words for each in accepted)
 
 

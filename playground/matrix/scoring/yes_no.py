@@ -4,7 +4,7 @@ import re
 from functools import cache
 
 from playground.matrix.items import Item
-from playground.matrix.words import words_of
+from playground.matrix.texts import texts
 
 from .cleaning import folded_alike, plain, unquoted, without_emphasis, without_fences
 from .final_answer import after_marker, bold_parts, split_sentences
@@ -84,7 +84,7 @@ def _either(language: str) -> re.Pattern[str]:
 @cache
 def _words(language: str) -> tuple[re.Pattern[str], dict[str, bool]]:
     """A pattern for the words for yes and no, the longest first, and what they say."""
-    words = words_of(language)
+    words = texts(language)
     values = {folded_alike(plain(word), language): False for word in words.no}
     values |= {folded_alike(plain(word), language): True for word in words.yes}
     longest_first = sorted(values, key=len, reverse=True)
