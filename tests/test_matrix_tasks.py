@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from playground.languages.table import LANGUAGES
 from playground.matrix import tasks, texts
 from playground.matrix.items import KINDS, Item, Kind
-from playground.matrix.tasks import blocks, items, own_prompts, shipped_prompts
+from playground.matrix.tasks import blocks, items, making, own_prompts, shipped_prompts
 from playground.matrix.texts import LanguageFileError, available
 
 NUMBER_KINDS: tuple[Kind, ...] = ("sum_one", "sum_two", "order", "yes_no", "digits")
@@ -161,14 +162,14 @@ def test_a_price_in_many_places(
     source = (german / "de.toml").read_text("utf-8").replace('"de_DE"', f'"{locale}"')
     (german / "de.toml").write_text(source, "utf-8")
 
-    class Fixed(tasks.Random):
+    class Fixed(Random):
         def randint(self, a: int, b: int) -> int:
             return {1001: 1234, 5: 50}[a]
 
         def random(self) -> float:
             return 0.0
 
-    monkeypatch.setattr(tasks, "Random", Fixed)
+    monkeypatch.setattr(making, "Random", Fixed)
     [item] = of("price", 1, language="de")
     assert written in item.prompt
     assert item.expected == ("1234" if written.endswith(("Ft", "1,234")) else "1234.5")
