@@ -1,0 +1,89 @@
+"""Where a run comes from: its settings, the command that repeats it, and how to cite it."""
+
+import shlex
+from collections.abc import Sequence
+
+from ...languages.table import LANGUAGES
+from ..items import KINDS
+from ..run_file import Header, RunFile, RunModel
+from .words import line, listing
+
+
+def command(header: Header) -> str:
+    """The command line of a run, with every setting."""
+    among_23 = {code for code, one in LANGUAGES.items() if one.among_23}
+    languages = "23" if set(header.languages) == among_23 else ",".join(header.languages)
+    kinds = "all" if header.kinds == KINDS else ",".join(header.kinds)
+    parts = [
+        *("python", "-m", "playground.matrix", "run"),
+        *("--models", ",".join(f"{one.backend}/{one.model}" for one in header.models)),
+        *("--languages", languages),
+        *("--tasks", kinds),
+        *("--items", str(header.items)),
+        *("--seed", str(header.seed)),
+        *(("--max-tokens", str(most)) if (most := header.settings.max_tokens) else ()),
+        *(["--parallel", parallel] if (parallel := _at_once(header)).isdecimal() else []),
+        *("--out", f"runs/{header.id}.jsonl"),
+    ]
+    return line(" ".join(shlex.quote(part) for part in parts))
+
+
+def citation(header: Header, names: Sequence[str], languages: Sequence[str]) -> str:
+    """How to cite a run of models of these names, with answers in these languages."""
+    version = header.versions.get("playground", "version unknown")
+    return line(
+        f"Phi Playground {version}, matrix run {header.id} of {header.date[:10]}: "
+        f"{listing(names)} in {len(languages)} language{'' if len(languages) == 1 else 's'}, seed "
+        f"{header.seed}, tasks {header.tasks_hash[:12]}."
+    )
+
+
+def facts(run: RunFile) -> list[tuple[str, str]]:
+    """What one has to know of a run beside its numbers: names and facts."""
+    header = run.header
+    answers = sum(cell.error is None for cell in run.cells)
+    found = [
+        ("Models", "; ".join(f"{one.side.upper()}: {_named(one)}" for one in header.models)),
+        ("Begun", header.date),
+        ("Settings", _settings(header)),
+        (
+            "Tasks",
+            f"{', '.join(header.kinds)}; up to {header.items} items each, seed {header.seed}, "
+            f"SHA-256 {header.tasks_hash}",
+        ),
+        ("Versions", ", ".join(f"{name} {one}" for name, one in header.versions.items())),
+        ("Machine", _machine(header)),
+        ("Answers", f"{answers:,}"),
+    ]
+    if failed := len(run.cells) - answers:
+        found.append(("Could not be asked for", f"{failed:,}; the same command asks again"))
+    return [(name, line(fact)) for name, fact in found]
+
+
+def _settings(header: Header) -> str:
+    settings = header.settings
+    return (
+        f"temperature {settings.temperature:g}, at most {settings.max_tokens} tokens an answer, "
+        f"seed {settings.seed}, {_at_once(header)} at once"
+    )
+
+
+def _machine(header: Header) -> str:
+    machine = header.machine
+    memory = f"{machine.memory / 1e9:.0f} GB" if machine.memory else ""
+    cores = f"{machine.cores} cores" if machine.cores else ""
+    place = ", ".join(part for part in (machine.processor, cores, memory) if part)
+    return f"{place}; {machine.platform}" if place else machine.platform
+
+
+def _at_once(header: Header) -> str:
+    """How many answers were asked for at once: of each side, where they differ."""
+    counts = {count for count in header.parallel.values() if count}
+    if len(counts) == 1:
+        return str(counts.pop())
+    return ", ".join(f"{side.upper()} {count}" for side, count in header.parallel.items()) or "?"
+
+
+def _named(model: RunModel) -> str:
+    revision = f" at {model.revision}" if model.revision else ""
+    return f"{model.title} ({model.backend}/{model.model}{revision})"
