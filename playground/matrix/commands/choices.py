@@ -1,0 +1,65 @@
+"""What may be chosen on the command line: numbers, models, languages and tasks."""
+
+import argparse
+
+from ..items import KINDS
+from .failure import Failure
+
+PROMPTS_TASK = "prompts"
+"""What the page's seven prompts are called among the tasks."""
+
+
+def positive(text: str) -> int:
+    """A number that is at least 1."""
+    if not text.isdecimal() or not 0 < int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 100000")
+    return int(text)
+
+
+def model_names(text: str) -> tuple[str, ...]:
+    """Names of models, with commas between them."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names or len(names) > 8:
+        raise argparse.ArgumentTypeError("name one to eight models, with commas between them")
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError("the same model is named twice")
+    return names
+
+
+def languages_named(text: str) -> tuple[str, ...]:
+    """The codes of languages as they were named; `all` and `23` are several. Raises `Failure`."""
+    from ...languages.table import LANGUAGES
+    from ..texts import available
+
+    there = available()
+    if text == "all":
+        return there
+    if text == "23":
+        return tuple(code for code in there if LANGUAGES[code].among_23)
+    named = listed(text)
+    if unknown := [code for code in named if code not in there]:
+        raise Failure(f"There is no language “{unknown[0]}”: choose from {', '.join(there)}.")
+    if not named:
+        raise Failure(f"No language is named: choose from {', '.join(there)}.")
+    return tuple(code for code in there if code in named)
+
+
+def kinds_named(text: str) -> tuple[str, ...]:
+    """The kinds of tasks as they were named. Raises `Failure`."""
+    if text == "all":
+        return KINDS
+    if text == PROMPTS_TASK:
+        return (PROMPTS_TASK,)
+    named = listed(text)
+    if PROMPTS_TASK in named:
+        raise Failure(f"The prompts are a run of their own: --tasks {PROMPTS_TASK}, alone.")
+    if unknown := [kind for kind in named if kind not in KINDS]:
+        raise Failure(f"There is no task “{unknown[0]}”: choose from {', '.join(KINDS)}.")
+    if not named:
+        raise Failure(f"No task is named: choose from {', '.join(KINDS)}.")
+    return tuple(kind for kind in KINDS if kind in named)
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a list with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
