@@ -1,17 +1,11 @@
 """A run: every model is asked every item, and each answer goes to the run file as it comes."""
 
 import asyncio
-import os
-import platform
-import subprocess
-import sys
 import time
-import tomllib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 
@@ -28,21 +22,17 @@ from backends import (
 from ..answer import AnswerSnapshot, Request
 from ..compare import complete
 from ..services import Services
+from .header import header
 from .items import Item
 from .plan import Asked, Cost, Plan, Speed
 from .run_file import (
     Cell,
-    Header,
-    Machine,
     Outcome,
-    RunModel,
     RunWriter,
-    Settings,
     Stayed,
     cell_text,
     plain,
     sentence,
-    tasks_hash,
 )
 from .tasks import blocks
 
@@ -57,7 +47,6 @@ FAILURES = 5
 _TRANSPORT = (BackendConnectionError, BackendTimeoutError, RateLimitError, ServerError)
 _ANSWERED = (ContentFilterError, ContextLengthError)
 """Failures that are an answer: asking again would give the same."""
-_ROOT = Path(__file__).parents[2]
 
 
 class Score(Protocol):
@@ -121,34 +110,6 @@ async def run(
         runner = _Runner(plan, file, progress, services or Services(), ask, score)
         await runner.run()
         return runner.total - len(runner.done)
-
-
-def header(plan: Plan) -> Header:
-    """The first line of a plan's run file."""
-    now, digest = datetime.now(UTC), tasks_hash(plan.items)
-    return Header(
-        id=f"{now:%Y%m%d-%H%M%S}-{digest[:6]}",
-        date=now.isoformat(timespec="seconds"),
-        models=tuple(
-            RunModel(
-                side=asked.side,
-                backend=asked.backend.id,
-                model=asked.model,
-                label=asked.label,
-                revision=asked.revision,
-            )
-            for asked in plan.models
-        ),
-        settings=Settings(temperature=0.0, max_tokens=plan.max_tokens, seed=plan.seed),
-        kinds=plan.kinds,
-        languages=plan.languages,
-        items=plan.count,
-        seed=plan.seed,
-        tasks_hash=digest,
-        parallel={asked.side: plan.at_once(asked) for asked in plan.models},
-        versions=_versions(plan.models),
-        machine=_machine(),
-    )
 
 
 class _Runner:
@@ -293,59 +254,3 @@ def _scorer() -> Scorer:
     from .scoring import score
 
     return score
-
-
-def _versions(models: Sequence[Asked]) -> dict[str, str]:
-    """Versions of this program, of Python and of what the models run in."""
-    packages = {name for asked in models for name in asked.backend.requires}
-    found = {"playground": _own_version(), "python": platform.python_version()}
-    for name in sorted(packages):
-        distribution = name.replace("_", "-")
-        try:
-            found[distribution] = metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _own_version() -> str:
-    """The version in `pyproject.toml`, and the commit if this is a clone: `0.2.0 (1a2b3c4)`."""
-    try:
-        project = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))
-        version = str(project["project"]["version"])
-    except (OSError, ValueError, KeyError):
-        version = "unknown"
-    if not (_ROOT / ".git").exists():
-        return version
-    try:
-        describe = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-        commit = subprocess.run(
-            describe, cwd=_ROOT, capture_output=True, text=True, timeout=5, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return version
-    return f"{version} ({commit})"
-
-
-def _machine() -> Machine:
-    import psutil
-
-    return Machine(
-        platform=platform.platform(),
-        processor=_processor(),
-        cores=os.cpu_count(),
-        memory=psutil.virtual_memory().total,
-    )
-
-
-def _processor() -> str:
-    """The processor's name as its maker sells it, where the system tells."""
-    if sys.platform == "linux":
-        try:
-            lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-        except OSError:
-            lines = []
-        names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-        if name := next(names, ""):
-            return name
-    return platform.processor() or platform.machine()
