@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
@@ -34,10 +33,13 @@ from playground.matrix.models import ModelError, find_models
 from playground.matrix.plan import Cost, Plan, Speed, duration, rounded
 from playground.matrix.run_file import RunFileError, read
 from playground.matrix.runner import RunStopped, Step, run
+from tests.browser import PATIENCE
 from tests.fakes import Scripted, last, said
 from tests.matrix_runs import plan, score
+from tests.stub import Reply, Stub, delta, sse, usage
 
 ROOT = Path(__file__).parent.parent
+STREAM = {"content-type": "text/event-stream"}
 
 
 @pytest.fixture(autouse=True)
@@ -364,46 +366,64 @@ def test_at_most_as_many_as_a_backend_takes() -> None:
     assert isinstance(asked.models[0].backend, Backend)
 
 
-COMMAND = (
-    *("run", "--models", "pocket/pocket-3,pocket/pocket-3.5", "--languages", "en"),
-    *("--tasks", "sum_one,stays", "--items", "6", "--out"),
-)
+def command(*told: str) -> list[str]:
+    return [sys.executable, "-m", "playground.matrix", "run", *told]
 
 
-@pytest.mark.engine
-def test_a_killed_run_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "x.jsonl"
-    command = [sys.executable, "-m", "playground.matrix", *COMMAND, str(path)]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    while not path.exists() or path.read_bytes().count(b"\n") < 5:
-        assert process.poll() is None
-        time.sleep(0.005)
+async def lines_of(process: asyncio.subprocess.Process, path: Path, count: int) -> None:
+    """Wait until a process has written so many lines to a file."""
+    async with asyncio.timeout(PATIENCE):
+        while lines_in(path) < count:
+            assert process.returncode is None
+            await asyncio.sleep(0.005)
+
+
+def lines_in(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+async def test_a_killed_run_goes_on(tmp_path: Path, stub: Stub) -> None:
+    path, silent = tmp_path / "x.jsonl", asyncio.Event()
+    told = command(
+        *("--models", "openai_compatible/one", "--languages", "en", "--tasks", "sum_one"),
+        *("--items", "8", "--parallel", "1", "--out", str(path)),
+    )
+    environment = {**os.environ, "OPENAI_COMPATIBLE_BASE_URL": stub.url}
+    answer = Reply((sse(delta("12", "stop"), usage(9, 1)),), headers=STREAM)
+    stub.on("/v1/models", Reply.of({"data": [{"id": "one"}]}))
+    stub.on("/v1/chat/completions", *[answer] * 4, Reply((silent,), headers=STREAM))
+    process = await asyncio.create_subprocess_exec(*told, cwd=ROOT, env=environment)
+    await lines_of(process, path, 5)
     process.kill()
-    process.wait()
+    await process.wait()
     kept = read(path).cells
-    assert 4 <= len(kept) < 24
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert f"{len(kept)} of 24 are there already" in done.stderr
-    assert len(read(path).cells) == 24
-    assert read(path).cells[: len(kept)] == kept
+    assert len(kept) == 4
+    stub.on("/v1/chat/completions", answer)
+    process = await asyncio.create_subprocess_exec(
+        *told, cwd=ROOT, env=environment, stderr=subprocess.PIPE
+    )
+    _, said_ = await process.communicate()
+    assert process.returncode == 0
+    assert "4 of 8 are there already" in said_.decode()
+    assert read(path).cells[:4] == kept
+    assert len(read(path).cells) == 8
 
 
 @pytest.mark.engine
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl+C is no signal that can be sent there")
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+async def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
-    command = [sys.executable, "-m", "playground.matrix", *COMMAND, str(path)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    # So many answers that it cannot be through before the signal comes.
+    told = command("--models", "pocket/pocket-3,pocket/pocket-3.5", "--out", str(path))
+    process = await asyncio.create_subprocess_exec(
+        *told, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True
     )
-    while not path.exists() or path.read_bytes().count(b"\n") < 3:
-        assert process.poll() is None
-        time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
-    _, told = process.communicate(timeout=60)
+    await lines_of(process, path, 3)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said_ = await process.communicate()
     assert process.returncode == 130
-    assert "the same command goes on from there" in told
-    assert "Traceback" not in told
+    assert "the same command goes on from there" in said_.decode()
+    assert "Traceback" not in said_.decode()
     assert len(read(path).cells) >= 2
 
 

@@ -48,6 +48,11 @@ PATIENCE = 30.0
 takes 10 s of a model of 4 billion parameters on two slow cores."""
 
 _ROOT = Path(__file__).parents[2]
+# A worker does not hear Ctrl+C: it ends with this process, which knows why.
+if sys.platform == "win32":
+    _APART: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+else:
+    _APART: dict[str, Any] = {"process_group": 0}
 _USUAL = ("numpy", "tokenizers", "jinja2.sandbox", "onnxruntime_genai")
 """What a worker imports while it waits for its first model, where it is installed."""
 _DEFAULTS = {"ORT_DISABLE_TELEMETRY": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -140,6 +145,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            **_APART,
         )
         for work in (self._write, self._read, self._listen):
             threading.Thread(target=work, name=f"worker {self.process.pid}", daemon=True).start()
