@@ -90,6 +90,17 @@ def test_nothing_is_never_right(kind: Kind) -> None:
     assert ask(kind, "12", expected.get(kind, 12), finished=False).outcome == "unreadable"
 
 
+@pytest.mark.parametrize("kind", ["stays", "told"])
+def test_half_an_answer_has_a_language(kind: Kind) -> None:
+    half = "People usually eat bread with butter and drink a cup of"
+    kept = ask(kind, half, finished=False)
+    assert (kept.outcome, kept.stayed, kept.why) == ("right", "stayed", "It was cut off.")
+    left = ask(kind, "Die meisten Menschen essen morgens ein Brötchen mit", finished=False)
+    assert (left.outcome, left.stayed) == ("wrong", "left")
+    assert left.why == "It is in another language. It was cut off."
+    assert ask(kind, "12", finished=False).outcome == "unreadable"
+
+
 @pytest.mark.parametrize(
     ("number", "values"),
     [

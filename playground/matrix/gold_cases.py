@@ -5,7 +5,8 @@ the like stand for values. Forms that belong to no language (`**12**`, `\\boxed{
 are in `gold/any.toml` and are asked in every language besides. Keys, in each table of a kind:
 
 - `right`, `wrong`, `unreadable`: answers that end, by how they are to be judged;
-- `cut`: answers that were cut off, which are unreadable whatever they hold.
+- `cut`: answers that were cut off, which are unreadable whatever they hold; of open questions those
+  that are empty, as half an answer has a language.
 """
 
 import json
@@ -171,7 +172,10 @@ def _open(language: str, gold: Frames, everywhere: Frames) -> Iterator[Case]:
     for kind in kinds:
         item = Item(kind, language, 0, "", "", None, language)
         yield from _filled(item, (gold["stays"], everywhere["stays"], {"wrong": foreign}), {})
-        yield Case(item, own[0], False, "unreadable")
+        yield Case(item, own[0], False, "right")
+        yield Case(item, own[1][: len(own[1]) * 3 // 4], False, "right")
+        yield Case(item, foreign[0], False, "wrong")
+        yield Case(item, foreign[-1][: len(foreign[-1]) * 3 // 4], False, "wrong")
         yield Case(item, f"**{own[0]}**\n\n- {own[1]}\n- {own[-1]}", True, "right")
     if "polite" in gold:
         item = Item("polite", language, 0, "", "", None, language)

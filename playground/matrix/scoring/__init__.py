@@ -2,7 +2,8 @@
 
 Every answer is right, wrong or unreadable. It is unreadable, and counted as such, if it was cut
 off, if it gives several answers, or if none can be found in it; so a model is never called wrong
-for what the rules could not read. An empty answer or a refusal is
+for what the rules could not read. Where only the language is asked about (`stays`, `told`), an
+answer that was cut off is judged by the language of what there is. An empty answer or a refusal is
 
 - wrong where the task is open (`stays`, `told`, `format`, `polite`, `code`): nothing was done;
 - unreadable where a value is asked, if no value can be read: there is none to be wrong. A refusal
@@ -46,6 +47,8 @@ _VALUES: dict[Kind, Callable[[Item, str], Score]] = {
     "digits": digits,
 }
 _OPEN: dict[Kind, Callable[[Item, str], Score]] = {"format": form, "polite": polite, "code": code}
+_LANGUAGE_ALONE: tuple[Kind, ...] = ("stays", "told")
+"""Kinds whose answers are judged by their language: half an answer has one, too."""
 _DEMANDED: tuple[Kind, ...] = ("told", "from_english", "code")
 """Kinds whose prompt names the language of the answer."""
 
@@ -56,7 +59,7 @@ def score(item: Item, text: str, *, finished: bool) -> Score:
     `text` is what the model wrote as its answer, without its reasoning. Takes some milliseconds.
     """
     stayed = _stayed(item, text)
-    if not finished:
+    if not finished and (item.kind not in _LANGUAGE_ALONE or not text.strip()):
         result = unreadable("The answer was cut off.", text)
     elif item.kind in _VALUES:
         result = _VALUES[item.kind](item, text)
@@ -65,7 +68,7 @@ def score(item: Item, text: str, *, finished: bool) -> Score:
     elif item.kind in _OPEN:
         result = _open(item, text, stayed)
     else:
-        result = in_language(item, text, stayed or "undecided")
+        result = in_language(item, text, stayed or "undecided", finished=finished)
     return Score(result.outcome, result.found, result.why, result.stayed or stayed)
 
 

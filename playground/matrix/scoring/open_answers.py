@@ -12,17 +12,25 @@ _LONGEST_REFUSAL = 30
 """Words, or a third as many characters, above which a text that begins with regret says more."""
 
 
-def in_language(item: Item, text: str, stayed: Verdict) -> Score:
-    """Score an open answer by its language alone; a refusal is wrong, in whatever language."""
+def in_language(item: Item, text: str, stayed: Verdict, *, finished: bool = True) -> Score:
+    """Score an open answer by its language alone; a refusal is wrong, in whatever language.
+
+    That it was cut off is remarked upon.
+    """
+    cut = "" if finished else "It was cut off."
     if is_refusal(text, item.answer_language or item.language):
-        return wrong(text, "It is a refusal.")
+        return wrong(text, _remarks("It is a refusal.", cut))
     match stayed:
         case "stayed":
-            return right(text)
+            return right(text, cut)
         case "left":
-            return wrong(text, "It is in another language.")
+            return wrong(text, _remarks("It is in another language.", cut))
         case "undecided":
-            return unreadable("Its language is undecided.", text)
+            return unreadable(_remarks("Its language is undecided.", cut), text)
+
+
+def _remarks(*each: str) -> str:
+    return " ".join(filter(None, each))
 
 
 def is_refusal(text: str, language: str) -> bool:

@@ -27,7 +27,8 @@ TITLES: Mapping[str, str] = {
 }
 LANGUAGE_RULE = (
     "A model answered in a language if more than half of its answers to the open questions there "
-    "are in that language; an answer whose language cannot be decided is not."
+    "are in that language; an answer whose language cannot be decided is not. One that was cut off "
+    "counts by what there is of it."
 )
 COUNT_RULE = (
     "k/n: right answers of all that were given, with Wilson's 95 % interval. Unreadable answers "
