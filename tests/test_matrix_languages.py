@@ -56,10 +56,17 @@ def shape(value: Any) -> Any:
 def common(code: str) -> dict[str, Any]:
     """The tables that every language has in the same shape: lists of synonyms are of any length."""
     return {
-        key: dict.fromkeys(value, "") if key == "words" else value
+        key: dict.fromkeys(value, "") if key == "words" else without_also(value)
         for key, value in tables(code).items()
         if key not in ("polite", "told")
     }
+
+
+def without_also(value: Any) -> Any:
+    """A table without what only some languages have in it."""
+    if not isinstance(value, dict):
+        return value
+    return {key: below for key, below in value.items() if key != "also"}
 
 
 def sentences(code: str) -> dict[str, str]:
@@ -70,7 +77,7 @@ def sentences(code: str) -> dict[str, str]:
         if key in CLOSED or key == "told":
             continue
         for at, text in texts(value, key):
-            if at.startswith(("polite.formal", "polite.informal")):
+            if at.startswith(("polite.formal", "polite.informal", "to_english.also")):
                 continue
             bare = SLOT.sub("7", text)
             if sum(letter.isalpha() for letter in bare) >= least:

@@ -81,6 +81,13 @@ class Ask(_Table):
     ask: str
 
 
+class ToEnglish(Ask):
+    """What is asked for an English word."""
+
+    also: dict[str, tuple[str, ...]] = {}
+    """More that the usual word means in English, by the word's key: 姐姐 is an older sister."""
+
+
 class Format(_Table):
     """Requests for an answer of a certain form."""
 
@@ -132,7 +139,7 @@ class Texts(_Table):
     yes_no: YesNo | None = None
     count: Ask | None = None
     copy_: Sentences | None = None
-    to_english: Ask | None = None
+    to_english: ToEnglish | None = None
     from_english: Ask | None = None
     order: Ask | None = None
     format: Format | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from playground.matrix.items import Item
+from playground.matrix.texts import texts
 
 from .cleaning import fenced, folded, plain, without_unseen
 from .result import Score, right, unreadable, wrong
@@ -14,7 +15,7 @@ from .result import Score, right, unreadable, wrong
 def json_object(item: Item, text: str) -> Score:
     """Score a JSON object, fenced or not: the keys exactly, the values without regard to form.
 
-    Words around the object do not matter; two different objects cannot be read. What is no JSON
+    A city may be inflected as it was. Words around the object do not matter; two different objects cannot be read. What is no JSON
     is wrong if the values are there, and cannot be read if they are not.
     """
     if not isinstance(item.expected, Mapping):
@@ -33,10 +34,21 @@ def json_object(item: Item, text: str) -> Score:
         return unreadable("It gives two different objects.", shown)
     if set(found[0]) != set(expected):
         return wrong(shown, f"The keys are not {', '.join(expected)}.")
+    remark = ""
     for key, value in expected.items():
-        if not _equal(found[0][key], value, item.language):
+        if _equal(found[0][key], value, item.language):
+            continue
+        inflected = _inflected(str(value), item.language) if key == "city" else None
+        if inflected is None or not _equal(found[0][key], inflected, item.language):
             return wrong(shown, f"The value of {key} is not {value}.")
-    return right(shown)
+        remark = "The city is inflected as it is in the sentence."
+    return right(shown, remark)
+
+
+def _inflected(city: str, language: str) -> str | None:
+    """A city as it stands in the sentence, without a preposition: Praze, Berliinissä."""
+    places = (one.place for one in texts(language).cities if one.name == city)
+    return next((place.split(" ", 1)[-1] for place in places), None)
 
 
 def _objects(text: str) -> list[dict[str, Any]]:

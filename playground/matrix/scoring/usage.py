@@ -15,6 +15,7 @@ class Usage:
     either: tuple[str, ...] = ()
     articles: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=dict[str, int])
 
@@ -27,6 +28,7 @@ def usage_of(code: str) -> Usage:
         either=tuple(data.get("or", ())),
         articles=tuple(data.get("articles", ())),
         refusals=tuple(data.get("refusals", ())),
+        remarks=tuple(data.get("remarks", ())),
         questions=tuple(data.get("questions", ())),
         numbers=dict(data.get("numbers", {})),
     )

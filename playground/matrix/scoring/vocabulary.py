@@ -69,6 +69,8 @@ def _other(found: str, target: str, accepted: set[str]) -> Score:
     for mark in (_alternatives(target), "[,;、،]"):
         parts = {_bare(part, target) for part in re.split(mark, found)}
         others = parts - accepted
+        if not others:  # "older sister or younger sister"
+            return right(found)
         # After a comma something else may be said, which is no other answer.
         if parts & accepted and len(parts) > 1:
             if mark == "[,;、،]" and not others & _vocabulary(target):

@@ -27,7 +27,8 @@ def to_english(own: Texts, place: Place) -> Made | None:
         return None
     word = own.words[key][0]
     asked = fill(own.to_english.ask, word=word)
-    return Made(asked, fill(english.to_english.ask, word=word), english.words[key])
+    right = (*english.words[key], *own.to_english.also.get(key, ()))
+    return Made(asked, fill(english.to_english.ask, word=word), right)
 
 
 def from_english(own: Texts, place: Place) -> Made | None:
