@@ -7,6 +7,8 @@ are in `gold/any.toml` and are asked in every language besides. Keys, in each ta
 - `right`, `wrong`, `unreadable`: answers that end, by how they are to be judged;
 - `cut`: answers that were cut off, which are unreadable whatever they hold; of open questions those
   that are empty, as half an answer has a language.
+
+A file may end with tables of `answers`: whole ones, to items of their own.
 """
 
 import json
@@ -26,6 +28,10 @@ _OUTCOMES: tuple[tuple[str, Outcome, bool], ...] = (
     ("unreadable", "unreadable", True),
     ("cut", "unreadable", False),
 )
+_NUMBERS: tuple[Kind, ...] = (
+    *("sum_one", "sum_two", "price", "date", "json", "count", "order", "digits"),
+)
+"""Kinds whose answers have no language."""
 _SUMS = ((7, 5), (9, 8), (10, 6))
 _TWO_STEPS = ((9, 6, 5), (8, 7, 4))
 _COUNTS = (4, 6, 7)
@@ -56,7 +62,11 @@ def cases(language: str, folder: Path = GOLD) -> list[Case]:
     """All cases of a language, those of `any.toml` filled with its words included."""
     gold = _read(folder / f"{language}.toml")
     everywhere = _read(folder / "any.toml")
-    return [*_numbers(language, gold, everywhere), *_others(language, gold, everywhere)]
+    return [
+        *_numbers(language, gold, everywhere),
+        *_others(language, gold, everywhere),
+        *_answers(language, gold),
+    ]
 
 
 def _read(path: Path) -> Frames:
@@ -192,6 +202,17 @@ def _code(language: str, gold: Frames, everywhere: Frames) -> Iterator[Case]:
         "f2": foreign[1],
     }
     yield from _filled(item, (gold["code"], everywhere["code"]), values)
+
+
+def _answers(language: str, gold: Frames) -> Iterator[Case]:
+    for table in gold.get("answers", []):
+        kind: Kind = table["kind"]
+        expected = table.get("expected")
+        if isinstance(expected, list):
+            expected = tuple(expected)  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+        answered = "en" if kind == "to_english" else None if kind in _NUMBERS else language
+        item = Item(kind, language, 0, table.get("prompt", ""), "", expected, answered)
+        yield from _filled(item, (table,), {})
 
 
 def _filled(item: Item, tables: Iterable[Frames], values: Mapping[str, str]) -> Iterator[Case]:

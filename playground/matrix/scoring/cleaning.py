@@ -37,7 +37,7 @@ QUOTED = re.compile(
         for opening, closing in _PAIRS
         if opening not in "'’"
     )
-    + r"|(?<!\w)['’]([^'’\n]{1,60})['’](?!\w)"
+    + r"|(?<!\w)['’]([^'’\n]{1,60})['’](?![^\W가-힣])"
 )
 """Something short in quotation marks of any language."""
 _VOWELS = re.compile("[\u064b-\u0652\u0640\u05b0-\u05bd\u05bf-\u05c7]")

@@ -97,11 +97,17 @@ def final_number(
 
 def after_marker(text: str, language: str) -> str | None:
     """What stands after the last answer marker of a language, or of English; `None` without one."""
+    after = _after_markers(text, language)
+    return after[-1] if after else None
+
+
+def _after_markers(text: str, language: str) -> list[str]:
+    """What stands after each answer marker."""
     for code in dict.fromkeys((language, "en")):
         matches = list(_marker(code).finditer(folded_alike(text, code)))
         if matches:
-            return text[matches[-1].end() :]
-    return None
+            return [text[match.end() :] for match in matches]
+    return []
 
 
 def split_sentences(text: str) -> list[str]:
@@ -177,7 +183,10 @@ class _Reader:
 
     def last(self, text: str) -> Place:
         """The last number of the last sentence that has one."""
-        for sentence in reversed(split_sentences(text)):
+        sentences = split_sentences(text)
+        # Who asks back may name other numbers: "Another one, with 20 apples?"
+        stated = [one for one in sentences if not _is_question(one) and self.numbers(one)]
+        for sentence in reversed(stated or sentences):
             part = _reduced(sentence, self.numbers)
             numbers = self.numbers(part)
             if not numbers:
@@ -224,16 +233,23 @@ def _places(text: str, reader: _Reader) -> list[Place]:
     leading = reader.leading(text)
     if leading and last.number and reader.is_given(last.number) and not reader.is_given(leading):
         last = Place(leading, others=(last.number, *last.others))
-    return [*map(reader.one, boxes[-1:]), _marked(text, reader), *bold[-1:], last]
+    elif last.number and reader.is_given(last.number):
+        # "14 apples. That is 6 more": what the question holds is hardly the answer.
+        last = Place(last.number, others=(*last.others, *reader.numbers(text)))
+    after = _after_markers(text, reader.language)
+    marked = [_marked(part, reader) for part in after[-1:]]
+    # Only so that an answer is not called wrong that goes on with another question and its answer.
+    earlier = [_marked(part, reader) for part in after[:-1]]
+    return [*map(reader.one, boxes[-1:]), *marked, *bold[-1:], last, *earlier]
 
 
 def _marked(text: str, reader: _Reader) -> Place:
-    """What stands after the answer marker: the first sentence with a number.
+    """What is said after an answer marker: the first sentence with a number.
 
     An explanation may begin there, too: a sentence with several numbers says nothing if others
     follow it.
     """
-    sentences = split_sentences(after_marker(text, reader.language) or "")
+    sentences = split_sentences(text)
     for index, sentence in enumerate(sentences):
         for part in reversed(bold_parts(sentence)):
             place = reader.one(part)
@@ -290,6 +306,10 @@ def _ends_in_calculation(text: str, numbers: Sequence[Number]) -> bool:
     if len(numbers) < 2:
         return False
     return _CALCULATION.search(text, max(0, numbers[-2].end - 1)) is not None
+
+
+def _is_question(sentence: str) -> bool:
+    return sentence.rstrip(" \t\"'*_”»」").endswith(("?", "؟"))
 
 
 def _same(one: Number, other: Number) -> bool:

@@ -11,6 +11,9 @@ from .numerals import in_digits, in_words
 from .result import Score, right, unreadable, wrong
 from .separators import PLAIN
 
+_STEPS = r"(?:[^→⇒]*:)?(?:[^\d→⇒]*\d+[^\d→⇒]*[→⇒]){2,}[^\d→⇒]*\d+[^\d→⇒]*"
+"""Numbers with arrows from one to the next."""
+
 
 def whole_number(item: Item, text: str) -> Score:
     """Score an answer that is a whole number, in digits or in words."""
@@ -109,6 +112,8 @@ def _runs(text: str, language: str, length: int) -> list[tuple[Decimal, ...]]:
     for line in without_emphasis(text).splitlines():
         # "1. 12" in a list is one number with its place before it.
         line = re.sub(r"^\s*(?:[-•*]\s+|\d{1,2}[.)]\s+(?=\d))", "", line)
+        if len(re.findall("[→⇒]", line)) > 1 and re.fullmatch(_STEPS, line):
+            line = re.sub("[→⇒]", ",", line)
         pieces = re.split(r"(?<=[^\d\s])[.:]\s|[。：:]|(?<=\d)\.\s+(?=\D)|[→⇒]", line)
         for piece in pieces:
             numbers = _integers(piece, language)

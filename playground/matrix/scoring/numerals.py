@@ -23,6 +23,7 @@ _MYRIADS = re.compile(rf"(\d+(?:\.\d+)?)\s*[{_TEN_THOUSANDS}]\s*(\d{{1,4}}(?!\d)
 """Digits and ten thousands mixed: 1万2500."""
 _SHORT = {"ja": 4, "th": 8, "zh": 4}
 """Characters up to which a text is hardly more than a number, where no spaces set words apart."""
+_KOREAN_COUNTER = re.compile(r"\s?(?:개|명|권|자루|송이|장|단어)")
 _WITHOUT_SPACES = ("ja", "th", "zh")
 """Languages that are written without spaces between words."""
 
@@ -65,7 +66,8 @@ def in_words(text: str, language: str) -> list[Number]:
     """The numbers in `plain` text that are written in words or Chinese numerals, in order.
 
     Words for one are articles in many languages, "the two numbers" are no result, and a single
-    syllable is much else in Korean: they count only if hardly anything else is there.
+    syllable is much else in Korean: they count only if hardly anything else is there, or before a
+    Korean counter.
     """
     found: list[Number] = []
     bare = text.strip()
@@ -82,7 +84,8 @@ def in_words(text: str, language: str) -> list[Number]:
         value = values[_joined(match[0])]
         if any(number.start <= match.start() < number.end for number in found):
             continue
-        if not short and (0 < value <= 2 or (language == "ko" and len(match[0]) == 1)):
+        vague = 0 < value <= 2 or (language == "ko" and len(match[0]) == 1)
+        if vague and not short and not _KOREAN_COUNTER.match(lowered, match.end()):
             continue
         found.append(Number(match[0], frozenset({Decimal(value)}), match.start(), match.end()))
     return sorted(found, key=lambda number: number.start)

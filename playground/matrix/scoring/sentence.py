@@ -9,6 +9,7 @@ from .cleaning import fenced, unquoted, without_unseen
 from .result import Score, right, unreadable, wrong
 
 _SPACES = re.compile(r"[ \u00a0\u2009\u202f]+")
+_BLOCKQUOTE = re.compile(r"^>[ ]?", re.MULTILINE)
 _EMPHASIS = re.compile(r"\s*(\*{1,3})(?=\S)(.+?)(?<=\S)\1\s*", re.DOTALL)
 
 
@@ -24,6 +25,8 @@ def copy(item: Item, text: str) -> Score:
     blocks = fenced(answer)
     if len(blocks) == 1 and answer.startswith(("```", "~~~")) and answer.endswith(("```", "~~~")):
         answer = blocks[0].strip()
+    if answer.startswith(">") and not expected.startswith(">"):
+        answer = _BLOCKQUOTE.sub("", answer).strip()
     if not answer:
         return unreadable("The answer is empty.")
     emphasised = _EMPHASIS.fullmatch(answer)

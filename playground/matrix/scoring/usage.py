@@ -16,6 +16,7 @@ class Usage:
     articles: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    neither: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
     numbers: Mapping[str, int] = field(default_factory=dict[str, int])
 
@@ -29,6 +30,7 @@ def usage_of(code: str) -> Usage:
         articles=tuple(data.get("articles", ())),
         refusals=tuple(data.get("refusals", ())),
         remarks=tuple(data.get("remarks", ())),
+        neither=tuple(data.get("neither", ())),
         questions=tuple(data.get("questions", ())),
         numbers=dict(data.get("numbers", {})),
     )

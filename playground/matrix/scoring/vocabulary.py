@@ -22,6 +22,8 @@ from .usage import usage_of
 _WITHOUT_SPACES = ("ja", "ko", "th", "zh")
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff]")
 _NOTES = re.compile(r"\([^()\n]*\)|\[[^\[\]\n]*\]")
+_ENDING = re.compile(r"-?[a-zà-ž]{1,2}")
+"""That of another gender: negro/a."""
 _MARKS = re.compile(r"^[^\w]+|[^\w\u0e00-\u0e7f]+$")
 
 
@@ -68,11 +70,12 @@ def word(item: Item, text: str) -> Score:
 def _other(found: str, target: str, accepted: set[str]) -> Score:
     for mark in (_alternatives(target), "[,;、،]"):
         parts = {_bare(part, target) for part in re.split(mark, found)}
+        parts -= {part for part in parts - accepted if _ENDING.fullmatch(part)}
         others = parts - accepted
         if not others:  # "older sister or younger sister"
             return right(found)
         # After a comma something else may be said, which is no other answer.
-        if parts & accepted and len(parts) > 1:
+        if parts & accepted:
             if mark == "[,;、،]" and not others & _vocabulary(target):
                 return right(found)
             if others:

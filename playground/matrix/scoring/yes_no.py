@@ -1,6 +1,7 @@
 """Yes or no."""
 
 import re
+import unicodedata
 from functools import cache
 
 from playground.matrix.items import Item
@@ -58,9 +59,11 @@ def _head(sentence: str, language: str, *, alone: bool) -> set[bool]:
     """What a sentence begins with; with `alone`, only if nothing follows but a mark."""
     pattern, values = _words(language)
     lowered = folded_alike(_OPENING.sub("", unquoted(sentence)), language)
+    if lowered.startswith(_neither(language)):
+        return set()
     match = pattern.match(lowered)
     if match is None:
-        return set()
+        return _unaccented(lowered, language)
     rest = lowered[match.end() :]
     if alone and _CLOSED.match(rest) is None:
         return set()
@@ -74,11 +77,33 @@ def _head(sentence: str, language: str, *, alone: bool) -> set[bool]:
     return said
 
 
+def _unaccented(lowered: str, language: str) -> set[bool]:
+    """What a sentence says that is a yes or no without its accents and nothing else.
+
+    With more behind it "si" is an "if".
+    """
+    match = re.fullmatch(r"(\w+)[^\w\s]*\s*", lowered)
+    _, values = _words(language)
+    said = {value for word, value in values.items() if match and match[1] == _plainer(word)}
+    return said if len(said) == 1 else set()
+
+
+def _plainer(word: str) -> str | None:
+    """A word of Latin letters without its accents; `None` if it is of others."""
+    bare = unicodedata.normalize("NFKD", word).encode("ascii", "ignore").decode()
+    return bare.replace(" ", "") if len(bare) == len(word) else None
+
+
 @cache
 def _either(language: str) -> re.Pattern[str]:
     """What stands between two answers, of which neither is given."""
     words = [folded_alike(plain(word), language) for word in usage_of(language).either]
     return re.compile(rf"\W*(?:{'|'.join(map(re.escape, [*words, 'or', '/', '|']))})\W*")
+
+
+@cache
+def _neither(language: str) -> tuple[str, ...]:
+    return tuple(folded_alike(plain(each), language) for each in usage_of(language).neither)
 
 
 @cache
