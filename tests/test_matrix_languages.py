@@ -58,7 +58,7 @@ def common(code: str) -> dict[str, Any]:
     return {
         key: dict.fromkeys(value, "") if key == "words" else without_also(value)
         for key, value in tables(code).items()
-        if key not in ("polite", "told")
+        if key not in ("polite", "told", "yes", "no")
     }
 
 

@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .items import Item, Kind
 from .scoring import Outcome
@@ -207,9 +207,9 @@ def _code(language: str, gold: Frames, everywhere: Frames) -> Iterator[Case]:
 def _answers(language: str, gold: Frames) -> Iterator[Case]:
     for table in gold.get("answers", []):
         kind: Kind = table["kind"]
-        expected = table.get("expected")
+        expected: Any = table.get("expected")
         if isinstance(expected, list):
-            expected = tuple(expected)  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+            expected = tuple(cast("list[str]", expected))
         answered = "en" if kind == "to_english" else None if kind in _NUMBERS else language
         item = Item(kind, language, 0, table.get("prompt", ""), "", expected, answered)
         yield from _filled(item, (table,), {})

@@ -6,10 +6,8 @@ from functools import cache
 from .cleaning import fenced, folded, plain, without_emphasis
 from .usage import usage_of
 
-_RULE = re.compile(
-    r"^[ \t]*(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|—{2,}|={3,})$", re.M
-)
-_QUOTED_LINE = re.compile(r"^[ \t]*>[ \t]?", re.M)
+_RULE = re.compile(r"^[ \t]*(?:(?:[-*_][ \t]*){3,}|—{2,}|={3,})$", re.MULTILINE)
+_QUOTED_LINE = re.compile(r"^[ \t]*>[ \t]?", re.MULTILINE)
 _OPENING = re.compile(r"[:：]\s*[\"“„«「『](?=\S)")
 _CLOSING = re.compile(r"[\"”“»」』]\s*(?:\n|$)")
 _WITHOUT_SPACES = ("ja", "ko", "th", "zh")

@@ -15,8 +15,9 @@ from .result import Score, right, unreadable, wrong
 def json_object(item: Item, text: str) -> Score:
     """Score a JSON object, fenced or not: the keys exactly, the values without regard to form.
 
-    A city may be inflected as it was. Words around the object do not matter; two different objects cannot be read. What is no JSON
-    is wrong if the values are there, and cannot be read if they are not.
+    A city may be inflected as it was. Words around the object do not matter; two different objects
+    cannot be read. What is no JSON is wrong if the values are there, and cannot be read if they are
+    not.
     """
     if not isinstance(item.expected, Mapping):
         raise TypeError(f"{item.id} expects no object")
