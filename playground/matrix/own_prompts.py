@@ -1,0 +1,118 @@
+"""A visitor's own prompts, a line for each language: from a file, a spreadsheet or a text box."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..languages.table import LANGUAGES
+from ..text import strip_controls
+
+MAX_PROMPT = 8000
+"""Characters of one prompt."""
+_DELIMITERS = "\t;,"
+_HEADS = frozenset(("language", "lang", "code", "locale", "sprache", "langue", "idioma"))
+"""What the first cell of a line of headings says."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPrompts:
+    """What was read."""
+
+    rows: Mapping[str, str]
+    """Prompts by language code, in the order they came in."""
+    problems: tuple[str, ...]
+    """A sentence for each line that cannot be used, and what to do about it."""
+
+
+def parse(text: str) -> OwnPrompts:
+    """Read lines of a language and its prompt, with a tab, comma or semicolon between them.
+
+    A language is named by its code (`de`, `pt-BR`), its English name or its own one. A prompt may
+    hold commas, and line breaks if it stands in quotation marks. A byte order mark, empty lines and
+    a line of headings are passed over. Raises nothing.
+    """
+    text = strip_controls(text.removeprefix("\ufeff"))
+    rows: dict[str, str] = {}
+    problems: list[str] = []
+    for place, cells in _records(text):
+        code = language_code(cells[0])
+        prompt = cells[1].strip() if len(cells) > 1 else ""
+        if code is None and not rows and not problems and cells[0].strip().lower() in _HEADS:
+            continue
+        problem = _problem(cells, code, prompt, rows)
+        if problem or code is None:
+            problems.append(f"Line {place}: {problem}")
+        else:
+            rows[code] = prompt
+    return OwnPrompts(rows, tuple(problems))
+
+
+def language_code(name: str) -> str | None:
+    """The code of a language by its code, English name or own name; `None` if there is none."""
+    wanted = name.strip().casefold()
+    bare = re.split(r"[-_]", wanted)[0]
+    bare = {"nb": "no", "nn": "no", "iw": "he"}.get(bare, bare)
+    if bare in LANGUAGES and (bare == wanted or len(wanted) > 3 or wanted in ("nb", "nn", "iw")):
+        return bare
+    names = ((one.english_name, one.own_name, one.code) for one in LANGUAGES.values())
+    return next((code for *two, code in names if wanted in map(str.casefold, two)), None)
+
+
+def _problem(cells: list[str], code: str | None, prompt: str, rows: Mapping[str, str]) -> str:
+    """What is wrong with a line, in a sentence; empty if nothing is."""
+    name = cells[0].strip()
+    if len(cells) < 2:
+        return (
+            f"“{_short(name)}” has no tab, comma or semicolon between language and prompt: write "
+            "“de, Was ist ein Sprachmodell?”."
+        )
+    if code is None:
+        return (
+            f"“{_short(name)}” is no language that is known here: write its code or its name, such "
+            "as de, German or Deutsch."
+        )
+    language = LANGUAGES[code].english_name
+    if not prompt:
+        return f"The prompt in {language} is empty: write it behind the language."
+    if len(prompt) > MAX_PROMPT:
+        return f"The prompt in {language} has more than {MAX_PROMPT:,} characters: shorten it."
+    if code in rows:
+        return f"There is a prompt in {language} already: take one of them out."
+    return ""
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The records of a text with the number of their first line: language, and prompt if any."""
+    delimiter = _delimiter(text)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    while True:
+        place = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:  # a cell beyond all bounds
+            cells = ["…", "x" * (MAX_PROMPT + 1)]
+        while cells and not cells[-1].strip():
+            # A spreadsheet fills short rows with empty cells, of which the prompt's own is told.
+            if len(cells) == 2:
+                break
+            cells.pop()
+        if any(cell.strip() for cell in cells):
+            yield place, [cells[0], delimiter.join(cells[1:])] if len(cells) > 1 else cells
+
+
+def _delimiter(text: str) -> str:
+    """The one that stands first behind most languages."""
+    firsts = [
+        found[0]
+        for line in text.splitlines()
+        if (found := re.search(f"[{_DELIMITERS}]", line)) is not None
+    ]
+    return max(_DELIMITERS, key=firsts.count) if firsts else ","
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"
