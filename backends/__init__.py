@@ -52,6 +52,7 @@ from ._core.types import (
 )
 from ._local.capacity import Capacity, capacity
 from ._local.catalog_tokens import count_catalog_tokens
+from ._local.datasets import DatasetFiles, fetch_dataset
 from ._local.phi3_vision.crops import CROP, Layout
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "Connection",
     "ContentFilterError",
     "ContextLengthError",
+    "DatasetFiles",
     "ExpertRouting",
     "FinishReason",
     "GenerationParams",
@@ -103,6 +105,7 @@ __all__ = [
     "clean_name",
     "clean_pasted",
     "count_catalog_tokens",
+    "fetch_dataset",
     "known_model",
     "register",
 ]

@@ -162,6 +162,11 @@ def _check_disk(label: str, missing: int) -> None:
         )
 
 
+def failure(error: Exception, label: str) -> BackendError:
+    """What a reader is told of an error that the library raised."""
+    return _error(_kind(error), label)
+
+
 def _error(kind: str, label: str) -> BackendError:
     match kind:
         case "unreachable":

@@ -37,6 +37,7 @@ def header(plan: Plan) -> Header:
         languages=plan.languages,
         items=plan.count,
         seed=plan.seed,
+        source=plan.source,
         tasks_hash=digest,
         parallel={asked.side: plan.at_once(asked) for asked in plan.models},
         versions=_versions(plan.models),

@@ -22,8 +22,13 @@ Kind = Literal[
     "digits",  # a number in words, 0 to 99, to digits: an integer
     "polite",  # a letter in the polite form, where the language marks one: nothing
     "code",  # a Python function with comments in the language: nothing
+    "choice",  # a question of others with four choices: the letter
+    "math",  # a word problem of others: an integer
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+OF_OTHERS: tuple[Kind, ...] = ("choice", "math")
+"""Kinds of the sets of others, which are asked on request: see `playground.matrix.sets`."""
+KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in OF_OTHERS)
+"""The kinds of our own tasks."""
 
 Expected = int | str | bool | None | tuple[int, ...] | tuple[str, ...] | Mapping[str, str | int]
 """The right answer, of the type that stands beside its kind; several strings are all accepted."""

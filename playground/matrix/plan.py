@@ -7,6 +7,7 @@ from backends import Backend, Connection, GenerationParams
 
 from ..clock import estimate_tokens
 from .items import Item, Kind
+from .run_file import Source
 
 MAX_TOKENS = 200
 """Tokens of an answer, where nobody says otherwise."""
@@ -28,6 +29,7 @@ _TOKENS: dict[Kind, int] = {
     "format": 80,
     "polite": _OPEN_ANSWER,
     "code": _OPEN_ANSWER,
+    "math": 200,
 }
 """Tokens that an answer usually has; the others are short."""
 _READING = 0.1
@@ -68,6 +70,8 @@ class Plan:
     max_tokens: int = MAX_TOKENS
     parallel: int | None = None
     """Answers at once; `None`: one of a model on this machine, `SERVER_PARALLEL` of a server."""
+    source: Source | None = None
+    """Whose the items are, if they are a set of others."""
 
     @property
     def params(self) -> GenerationParams:

@@ -3,7 +3,7 @@
 INTERRUPTED = 130
 """The exit code after Ctrl+C."""
 _SENTENCES = frozenset(
-    ("LanguageFileError", "ModelError", "RunFileError", "RunStopped", "TokensError")
+    ("LanguageFileError", "ModelError", "RunFileError", "RunStopped", "SetError", "TokensError")
 )
 """Errors that are made for the reader, by name: to import them would load what they come from."""
 

@@ -3,17 +3,17 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..items import KINDS
-from .choices import PROMPTS_TASK, kinds_named, languages_named, model_names, positive
+from .asked import PROMPTS, SETS, what_is_asked
+from .choices import PROMPTS_TASK, model_names, positive
 from .failure import INTERRUPTED, Failure
 from .progress import Teller
 
 if TYPE_CHECKING:
-    from ..items import Item
+    from .asked import WhatIsAsked
 
 HELP = "ask models, and write their answers to a file"
 _DESCRIPTION = """\
@@ -45,6 +45,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"all, {PROMPTS_TASK} (the page's seven), or some of {', '.join(KINDS)} (all)",
     )
     parser.add_argument(
+        "--prompt",
+        choices=PROMPTS,
+        metavar="NAME",
+        help=f"one of the page's prompts in place of tasks: {', '.join(PROMPTS)}",
+    )
+    parser.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help="prompts of your own in place of tasks: a line for each language, “de, Was ist …?”",
+    )
+    parser.add_argument(
+        "--answer-in",
+        action="store_true",
+        help="with --prompt or --prompts: the English one, “Answer in German” and so on behind it",
+    )
+    parser.add_argument(
+        "--set",
+        choices=SETS,
+        metavar="NAME",
+        help=f"a set of others in place of tasks: {', '.join(SETS)}; fetched once you agreed",
+    )
+    parser.add_argument(
+        "--set-folder", type=Path, metavar="DIR", help="where the files of --set lie already"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="agree to the licence of --set, and fetch it"
+    )
+    parser.add_argument(
         "--items",
         type=positive,
         default=12,
@@ -67,20 +96,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-tokens",
         type=positive,
-        default=200,
+        default=None,
         metavar="N",
-        help="tokens of an answer at most (200)",
+        help="tokens of an answer at most (200; 500 for word problems of --set)",
     )
 
 
 def execute(options: argparse.Namespace) -> int:
     """Run it; returns the exit code."""
-    kinds, languages = kinds_named(options.tasks), languages_named(options.languages)
-    made = _items(kinds, languages, options.items, options.seed)
-    if not made:
+    asked = what_is_asked(options)
+    if not asked.items:
         raise Failure("There are no such items in these languages: choose other tasks.")
     try:
-        unasked = asyncio.run(_ask(options, kinds, languages, made))
+        unasked = asyncio.run(_ask(options, asked))
     except KeyboardInterrupt:
         print(
             f"\nStopped. Every answer so far is in {options.out}; the same command goes on from "
@@ -96,33 +124,21 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
-def _items(kinds: Sequence[str], languages: Sequence[str], count: int, seed: int) -> "list[Item]":
-    from ..tasks import items, shipped_prompts
-
-    if tuple(kinds) == (PROMPTS_TASK,):
-        return list(shipped_prompts(languages))
-    return list(items([kind for kind in KINDS if kind in kinds], languages, count, seed))
-
-
-async def _ask(
-    options: argparse.Namespace,
-    kinds: tuple[str, ...],
-    languages: tuple[str, ...],
-    made: "list[Item]",
-) -> int:
+async def _ask(options: argparse.Namespace, asked: "WhatIsAsked") -> int:
     """Run it; returns how many answers could not be asked for."""
     from ..models import find_models
-    from ..plan import Plan
+    from ..plan import MAX_TOKENS, Plan
     from ..runner import run
 
     plan = Plan(
         await find_models(options.models),
-        tuple(made),
-        kinds,
-        languages,
+        asked.items,
+        asked.kinds,
+        asked.languages,
         options.items,
         options.seed,
-        options.max_tokens,
+        options.max_tokens or asked.max_tokens or MAX_TOKENS,
         options.parallel,
+        asked.source,
     )
     return await run(plan, options.out, Teller().tell)

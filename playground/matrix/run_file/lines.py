@@ -63,6 +63,17 @@ class Machine(_Line):
     """In bytes."""
 
 
+class Source(_Line):
+    """The set of others that was asked: theirs are the prompts in the file."""
+
+    name: _Name
+    repository: _Name = ""
+    revision: _Name = ""
+    """The commit that was asked."""
+    licence: _Name = ""
+    citation: _Sentence = ""
+
+
 class Header(_Line):
     """The first line: what was asked of whom, and with what."""
 
@@ -78,6 +89,8 @@ class Header(_Line):
     items: _Count
     """At most so many of each kind in each language."""
     seed: int
+    source: Source | None = None
+    """`None`: the tasks are our own, or a visitor's."""
     tasks_hash: _Name
     """SHA-256 of the items: the same tasks have the same one."""
     parallel: Annotated[dict[_Name, _Count], Field(max_length=8)] = {}

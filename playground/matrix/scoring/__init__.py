@@ -17,6 +17,7 @@ from collections.abc import Callable
 from playground.languages import Verdict, stays
 from playground.matrix.items import Item, Kind
 
+from .choices import choice, last_number
 from .cleaning import quotations
 from .code import code
 from .dates import date
@@ -45,6 +46,8 @@ _VALUES: dict[Kind, Callable[[Item, str], Score]] = {
     "from_english": word,
     "order": order,
     "digits": digits,
+    "choice": choice,
+    "math": last_number,
 }
 _OPEN: dict[Kind, Callable[[Item, str], Score]] = {"format": form, "polite": polite, "code": code}
 _LANGUAGE_ALONE: tuple[Kind, ...] = ("stays", "told")

@@ -13,12 +13,11 @@ def command(header: Header) -> str:
     """The command line of a run, with every setting."""
     among_23 = {code for code, one in LANGUAGES.items() if one.among_23}
     languages = "23" if set(header.languages) == among_23 else ",".join(header.languages)
-    kinds = "all" if header.kinds == KINDS else ",".join(header.kinds)
     parts = [
         *("python", "-m", "playground.matrix", "run"),
         *("--models", ",".join(f"{one.backend}/{one.model}" for one in header.models)),
         *("--languages", languages),
-        *("--tasks", kinds),
+        *_tasks(header),
         *("--items", str(header.items)),
         *("--seed", str(header.seed)),
         *(("--max-tokens", str(most)) if (most := header.settings.max_tokens) else ()),
@@ -26,6 +25,20 @@ def command(header: Header) -> str:
         *("--out", f"runs/{header.id}.jsonl"),
     ]
     return line(" ".join(shlex.quote(part) for part in parts))
+
+
+def _tasks(header: Header) -> list[str]:
+    """What was asked, as the command line has it: see `playground.matrix.commands.asked`."""
+    if header.kinds == KINDS:
+        return ["--tasks", "all"]
+    options: list[str] = []
+    for kind in header.kinds:
+        name, colon, value = kind.partition(":")
+        if colon and name in ("prompt", "prompts", "set"):
+            options += [f"--{name}", value]
+        elif kind == "answer-in":
+            options.append("--answer-in")
+    return options or ["--tasks", ",".join(header.kinds)]
 
 
 def citation(header: Header, names: Sequence[str], languages: Sequence[str]) -> str:
@@ -51,6 +64,7 @@ def facts(run: RunFile) -> list[tuple[str, str]]:
             f"{', '.join(header.kinds)}; up to {header.items} items each, seed {header.seed}, "
             f"SHA-256 {header.tasks_hash}",
         ),
+        *_source(header),
         ("Versions", ", ".join(f"{name} {one}" for name, one in header.versions.items())),
         ("Machine", _machine(header)),
         ("Answers", f"{answers:,}"),
@@ -58,6 +72,16 @@ def facts(run: RunFile) -> list[tuple[str, str]]:
     if failed := len(run.cells) - answers:
         found.append(("Could not be asked for", f"{failed:,}; the same command asks again"))
     return [(name, line(fact)) for name, fact in found]
+
+
+def _source(header: Header) -> list[tuple[str, str]]:
+    source = header.source
+    if source is None:
+        return []
+    return [
+        ("Prompts", f"{source.repository} at {source.revision}, under {source.licence}"),
+        ("To cite with it", source.citation),
+    ]
 
 
 def _settings(header: Header) -> str:

@@ -24,6 +24,8 @@ TITLES: Mapping[str, str] = {
     "digits": "Number in words to digits",
     "polite": "Polite letter",
     "code": "Code with comments in the language",
+    "choice": "Question with four choices",
+    "math": "Word problem of others",
 }
 LANGUAGE_RULE = (
     "A model answered in a language if more than half of its answers to the open questions there "

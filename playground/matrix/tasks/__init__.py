@@ -7,7 +7,7 @@ from ...text import strip_controls
 from ..items import Item, Kind
 from ..texts import texts
 from . import local_forms, numbers, open_questions, words
-from .making import Make, Place
+from .making import Make, Place, fill
 from .writing import plain_decimal
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "own_prompts",
     "plain_decimal",
     "shipped_prompts",
+    "told_prompts",
 ]
 
 PROMPTS = ("greet", "explain", "list", "letter", "story", "recipe", "advice")
@@ -97,6 +98,19 @@ def shipped_prompts(languages: Sequence[str], names: Sequence[str] = PROMPTS) ->
         for index, name in enumerate(names)
         for code in languages
         if (prompt := texts(code).prompts.get(name))
+    )
+
+
+def told_prompts(languages: Sequence[str], prompts: Sequence[str]) -> tuple[Item, ...]:
+    """English prompts that are to be answered in other languages, one by one over all of them."""
+    asked = texts("en").told
+    if asked is None:
+        return ()
+    return tuple(
+        Item("told", code, index, told, told, None, code)
+        for index, prompt in enumerate(prompts)
+        for code in languages
+        for told in (fill(asked.ask, question=prompt, language=LANGUAGES[code].english_name),)
     )
 
 
