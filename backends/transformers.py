@@ -151,7 +151,8 @@ class Transformers(CheckpointBackend):
                 "not_downloaded",
                 {"size": size},
             )
-        return Offer(self.model_id(spec), spec, status, size)
+        revision = weights.revision_of(folder)
+        return Offer(self.model_id(spec), spec, status, size, revision=revision)
 
     def _placement(self, spec: ModelSpec) -> Placement | None:
         """Where a model would go here, as far as can be told without torch."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from backends import (
+    REGISTRY,
     AuthenticationError,
     Backend,
     BackendConnectionError,
@@ -21,11 +22,15 @@ from backends import (
     Connection,
     ContentFilterError,
     GenerationParams,
+    Health,
     Message,
+    Offer,
     Progress,
     RateLimitError,
     ServerError,
+    Status,
     Usage,
+    known_model,
 )
 from playground.matrix import __main__ as command_line
 from playground.matrix import runner
@@ -355,6 +360,23 @@ async def test_models_are_found_by_id_and_by_key() -> None:
     ):
         with pytest.raises(ModelError, match=re.escape(said_)):
             await find_models([name])
+
+
+async def test_the_revision_that_a_backend_tells_is_in_the_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Telling(Answering):
+        id = "telling"
+
+        async def check(self, connection: Connection | None = None) -> Health:
+            ready = Status("ready", "Ready.")
+            return Health(ready, [Offer("fake", known_model("fake"), ready, revision="1a2b3c")])
+
+    monkeypatch.setitem(REGISTRY, "telling", Telling())
+    [asked] = await find_models(["telling/fake"])
+    assert asked.revision == "1a2b3c"
+    await run(Plan((asked,), (), (), (), 1), tmp_path / "x.jsonl", score=score)
+    assert read(tmp_path / "x.jsonl").header.models[0].revision == "1a2b3c"
 
 
 def test_at_most_as_many_as_a_backend_takes() -> None:

@@ -66,6 +66,8 @@ class Offer:
     """Tokens of prompt and answer together, as a server says that it serves the model."""
     aliases: tuple[str, ...] = ()
     """Other ids that mean the same model there: `stream` and `download` take them too."""
+    revision: str | None = None
+    """Which build of it that is: a digest, or a commit of the Hub; `None` where nobody tells."""
 
 
 @dataclass(frozen=True, slots=True)

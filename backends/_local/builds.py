@@ -103,6 +103,7 @@ class BuildBackend(LocalBackend, Generic[B]):
             kept_size=0 if folder else min(build.size, kept_size(build.repository)),
             memory=need,
             bytes_per_token=build.size - build.table,
+            revision=weights.revision_of(folder),
         )
 
     def own_offer(self, name: str, folder: Path) -> Offer:

@@ -50,6 +50,12 @@ def places(hub_id: str) -> Iterator[Path]:
         return
 
 
+def revision_of(folder: Path | None) -> str | None:
+    """The commit of a folder in the Hugging Face cache; `None` of any other folder."""
+    inside = [folder, *folder.parents] if folder else []
+    return next((one.name for one in inside if one.parent.name == "snapshots"), None)
+
+
 def hub_cache() -> Path:
     """The Hugging Face cache's folder, by the library's own rules.
 

@@ -380,6 +380,7 @@ def _installed_offer(server: Server, name: str) -> Offer:
         with_facts(spec_of(name), found, server.has_vision(name)),
         _installed_status(found),
         aliases=tuple(map(short_name, others)),
+        revision=found.digest or None,
     )
 
 

@@ -37,7 +37,7 @@ async def _find(side: str, name: str, healths: dict[str, Health]) -> Asked:
         return _typed(side, backend, model, health)
     if not offer.status.ready:
         raise ModelError(f"{name} cannot be asked: {offer.status.message}")
-    return Asked(side, backend, offer.model, offer.spec.label)
+    return Asked(side, backend, offer.model, offer.spec.label, offer.revision)
 
 
 def _offer(health: Health, model: str) -> Offer | None:

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from .choices import PROMPTS_TASK, kinds_named, languages_named
 from .failure import Failure
 
 if TYPE_CHECKING:
-    from ..items import Item
+    from ..items import Item, Kind
     from ..run_file import Source
     from ..sets import SetOfOthers
 
@@ -69,10 +69,12 @@ def _tasks(options: argparse.Namespace, languages: tuple[str, ...]) -> WhatIsAsk
     if kinds == (PROMPTS_TASK,):
         made: Sequence[Item] = shipped_prompts(languages)
     else:
-        wanted: Collection[str] = kinds
-        chosen = [kind for kind in KINDS if kind in wanted]
-        made = tuple(items(chosen, languages, options.items, options.seed))
+        made = tuple(items(_kinds(kinds), languages, options.items, options.seed))
     return WhatIsAsked(tuple(made), kinds, languages)
+
+
+def _kinds(named: Sequence[str]) -> "list[Kind]":
+    return [kind for kind in KINDS if kind in named]
 
 
 def _shipped(options: argparse.Namespace, languages: tuple[str, ...]) -> WhatIsAsked:
