@@ -8,13 +8,14 @@ import pytest
 
 from playground.conversation import AnswerRecord, Conversation, Turn
 from ui.compare.session import Session
+from ui.compare.transcript import HERE, SCRIPTS
 from ui.compare.transcript.growing import WINDOW, Growing, common_prefix
 from ui.compare.transcript.rows import Cell, Rows
 from ui.markdown import render
 
 
 class Page:
-    """What `transcript.js` makes of messages, without drawing it."""
+    """What `transcript.js` and `cells.js` make of messages, without drawing it."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -175,3 +176,14 @@ def test_what_a_model_thought_and_what_failed() -> None:
     assert a["thinking"] == "Hm <b>" and a["thought"] == "Thought for 3.10 s (12 tokens)"
     assert a["source"] == "Yes." and "Hm" not in "".join(a["html"])
     assert "No &lt;server&gt;." in b["line"] and b["words"] == "No <server>."
+
+
+def test_every_part_of_the_script_runs_once() -> None:
+    assert sorted(SCRIPTS) == sorted(path.name for path in HERE.glob("*.js"))
+    names = [
+        line.split()[1]
+        for script in SCRIPTS
+        for line in (HERE / script).read_text("utf-8").splitlines()
+        if line.startswith("const ")
+    ]
+    assert len(names) == len(set(names))

@@ -7,8 +7,8 @@ import gradio as gr
 from .rows import Rows
 
 HERE = Path(__file__).parent
-SCRIPTS = ("follow.js", "transcript.js")
-"""In the order in which they run, as one."""
+SCRIPTS = ("follow.js", "elements.js", "cells.js", "acts.js", "transcript.js")
+"""In the order in which they run, as one; the last one begins."""
 EMPTY = '<div class="transcript"></div>'
 
 
