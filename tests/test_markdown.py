@@ -96,12 +96,12 @@ class Read(HTMLParser):
 TAGS = re.findall(
     r"\w+",
     "p ul ol li blockquote pre code strong em s a br hr div table thead tbody tr th td span "
-    "details summary math mi mo mn mtext mrow msup msub mfrac msqrt mspace",
+    "details summary button math mi mo mn mtext mrow msup msub mfrac msqrt mspace",
 )
 ATTRIBUTES = re.findall(
     r"[\w-]+",
     "dir class href title target rel data-host data-language tabindex role aria-label start "
-    "display mathvariant stretchy lspace rspace form",
+    "display mathvariant stretchy lspace rspace form type data-act",
 )
 
 

@@ -360,6 +360,40 @@ async def test_code_keeps_its_indentation(visitor: Visitor, puppet: Puppet) -> N
     assert shown and shown.splitlines()[:3] == ["def f():", "\tif True:", "\t\treturn 1"]
 
 
+async def test_code_is_copied_as_it_was_written(visitor: Visitor, puppet: Puppet, context) -> None:
+    """Also while it grows, and with the keyboard; its button stays in place, and is no text."""
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page, box = visitor.page, f"{answer_of('a')} .code"
+    copy = page.locator(box).get_by_role("button", name="Copy code")
+    clip = "() => navigator.clipboard.readText()"
+
+    async def copied() -> str:
+        await page.wait_for_selector(".copied")
+        await page.wait_for_selector(".copied", state="detached")
+        return await page.evaluate(clip)
+
+    await visitor.ask("Code")
+    puppet.feed("one", "So:\n\n```python\ndef f():\n\treturn '<b>'\n")
+    await visitor.sees(answer_of("a"), "return")
+    await page.hover(box)
+    await copy.click()
+    assert await copied() == "def f():\n\treturn '<b>'"
+    await page.evaluate("(box) => { kept = document.querySelector(`${box} button`); }", box)
+    before = await copy.bounding_box()
+    puppet.feed("one", "\n\n# and on\n```\n\nThat is all.", last(1, 1), None)
+    puppet.answer("two", "Nothing.")
+    await visitor.sees(answer_of("a"), "That is all.")
+    await visitor.finished()
+    assert await copy.bounding_box() == before
+    assert await page.evaluate("document.activeElement === kept && kept.isConnected")
+    assert await copy.evaluate("(node) => getComputedStyle(node).opacity") == "1"
+    await page.keyboard.press("Enter")
+    assert await copied() == "def f():\n\treturn '<b>'\n\n\n# and on"
+    await page.click(button_of("a", "copy-plain"))
+    plain = await copied()
+    assert plain.startswith("So:\n\ndef f():\n\treturn") and "Copy" not in plain
+
+
 async def test_a_prompt_is_shown_as_it_was_typed(visitor: Visitor, puppet: Puppet) -> None:
     prompt = "# include <stdio.h>\nWhat does <div class='x'>  **do**</div> &lt; here?"
     await compare(visitor, puppet, prompt, "Nothing.", "Nothing.")
@@ -411,7 +445,8 @@ $$\\frac{1}{2}$$
 async def test_an_answer_holds_no_form_field_button_or_style(
     visitor: Visitor, puppet: Puppet
 ) -> None:
-    active = "form, select, textarea, style, input, button, [style], [id], iframe, script"
+    button = "button:not(.code > [data-act=copy-code])"  # which is the page's own
+    active = f"form, select, textarea, style, input, {button}, [style], [id], iframe, script"
     held = visitor.page.locator(f"{answer_of('a')} :is({active})")
     await visitor.ask("A form, please")
     puppet.feed("one", CONTROLS)

@@ -1,4 +1,8 @@
-"""Code: coloured by class, with its language named, scrolling in a box of its own."""
+"""Code: coloured by class, with its language named, scrolling in a box of its own.
+
+A button copies it. Its word is drawn by the style sheet, so that no copy of the answer holds it;
+the transcript's script hears it (`acts.js`).
+"""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,6 +14,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
+_COPY = '<button type="button" data-act="copy-code" aria-label="Copy code"></button>'
 LONGEST, WIDEST = 20_000, 1000
 """Characters of code, and of a line of it, that are coloured: odd ones take Pygments seconds."""
 
@@ -30,8 +35,8 @@ def _draw(
     html = None if open_ else _coloured(token.content, language)
     named = f' data-language="{escapeHtml(language)}"' if language else ""
     return (
-        f'<pre dir="ltr" tabindex="0"{named}><code>'
-        f"{escapeHtml(token.content) if html is None else html}</code></pre>\n"
+        f'<div class="code" dir="ltr"{named}>{_COPY}<pre tabindex="0"><code>'
+        f"{escapeHtml(token.content) if html is None else html}</code></pre></div>\n"
     )
 
 

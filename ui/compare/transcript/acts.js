@@ -38,6 +38,7 @@ root.addEventListener("click", (event) => {
     "copy-prompt": () => phi.copy(row.text),
     copy: () => phi.copy(cell.source || cell.text.innerText),
     "copy-plain": () => phi.copy(cell.text.innerText),
+    "copy-code": () => phi.copy(pressed.parentElement.querySelector("pre").textContent.replace(/\n$/, "")),
     regenerate: () => trigger("submit", { act: "regenerate", ...told }),
     continue: () => trigger("submit", { act: "continue", ...told }),
     stop: () => trigger("select", { act: "stop", ...told }),
