@@ -556,10 +556,44 @@ async def test_the_prompt_box_stands_at_the_bottom(visitor: Visitor, puppet: Pup
 async def test_one_side_alone(visitor: Visitor, puppet: Puppet) -> None:
     await compare(visitor, puppet, "Hello", "First.", "Second.")
     page, switch = visitor.page, "#text-transcript .switch"
-    await page.click(f"{switch} [data-side=b]")
+    assert not await page.is_visible(switch)
+    await page.click(button_of("b", "only"))
     await page.wait_for_selector(answer_of("a"), state="hidden")
+    await page.click(f"{switch} [data-side=a]")
+    await page.wait_for_selector(answer_of("b"), state="hidden")
     await page.click(f"{switch} [data-side='']")
+    await page.wait_for_selector(answer_of("b"), state="visible")
+    await page.click(button_of("b", "only"))
+    await page.wait_for_selector(answer_of("a"), state="hidden")
+    await page.click(button_of("b", "only"))
     await page.wait_for_selector(answer_of("a"), state="visible")
+
+
+async def test_whose_answer_it_is_stays_in_sight(visitor: Visitor, puppet: Puppet) -> None:
+    """And how fast it comes, and what stops it; but where the window is low."""
+    page, head = visitor.page, f"{column_of('a')} .head"
+    await visitor.ask("Much")
+    puppet.feed("one", *["A paragraph.\n\n"] * 100, "It grows")
+    puppet.feed("two", "Little")
+    await visitor.sees(answer_of("a"), "It grows")
+    await page.mouse.move(400, 300)
+    await page.mouse.wheel(0, -100_000)
+    await page.wait_for_function("() => scrollY === 0")
+    await page.evaluate("() => scrollTo(0, 900)")
+    top = "(head) => document.querySelector(head).getBoundingClientRect().top"
+    assert await page.evaluate(top, head) == 0
+    first = await page.locator(f"{answer_of('a')} p >> nth=0").bounding_box()
+    await visitor.sees(head, "tokens/s")
+    await page.click(button_of("a", "stop"))
+    await page.wait_for_selector(button_of("a", "stop"), state="hidden")
+    assert await page.locator(f"{answer_of('a')} p >> nth=0").bounding_box() == first
+    assert await page.evaluate(top, head) == 0
+    assert "tokens/s" not in await page.locator(head).inner_text()
+    puppet.feed("two", " enough.", last(1, 2), None)
+    await visitor.finished()
+    await page.set_viewport_size({"width": 1280, "height": 470})
+    position = "(head) => getComputedStyle(document.querySelector(head)).position"
+    assert await page.evaluate(position, head) == "static"
 
 
 async def test_a_third_side(visitor: Visitor, puppet: Puppet) -> None:

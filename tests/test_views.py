@@ -12,7 +12,7 @@ from playwright.async_api import BrowserContext, expect
 from backends import REGISTRY
 from playground.keyring import Keyring
 from playground.services import Services
-from tests.pages import Puppet, Visitor, answer_of, column_of, free_port, line_of
+from tests.pages import Puppet, Visitor, answer_of, button_of, column_of, free_port, line_of
 from ui import page
 from ui.compare.default_pair import DefaultPair
 from ui.compare.examples import Examples
@@ -228,7 +228,7 @@ async def test_one_side_alone_is_for_one_view(text: Visitor, puppet: Puppet) -> 
     for model in ("one", "two"):
         puppet.answer(model, "Yes.")
     await text.sees(answer_of("b"), "Yes.")
-    await text.page.click("#text-transcript .switch [data-side=a]")
+    await text.page.click(button_of("a", "only"))
     await text.page.wait_for_selector(answer_of("b"), state="hidden")
     twin = await turn_to(text, "twin")
     assert await twin.page.is_visible("#twin-pane-b")

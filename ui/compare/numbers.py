@@ -41,17 +41,23 @@ _MEANINGS = {
 
 
 def live_line(snapshot: AnswerSnapshot) -> str:
-    """Return the line of an unfinished answer."""
+    """Return the line of an unfinished answer; how fast it comes stands above it (`live_pace`)."""
     clock = snapshot.clock
     if snapshot.state == "waiting":
         return _waiting_html(snapshot.progress, clock.total)
     about = "about " if clock.token_source == "estimate" else ""
     pieces = [about + format_count(clock.tokens, "token"), format_duration(clock.total)]
-    if speed := clock.tokens_per_second:
-        pieces.insert(0, f"{about}{speed:.1f} tokens/s")
     if snapshot.thinking and not snapshot.text:
         pieces.insert(0, "Thinking")
     return _spans(pieces)
+
+
+def live_pace(snapshot: AnswerSnapshot) -> str:
+    """Return how fast an unfinished answer comes: `12.3 tokens/s`; empty while it is not known."""
+    clock = snapshot.clock
+    about = "about " if clock.token_source == "estimate" else ""
+    speed = None if snapshot.state == "waiting" else clock.tokens_per_second
+    return f"{about}{speed:.1f} tokens/s" if speed else ""
 
 
 def final_line(record: AnswerRecord, turn: Turn) -> str:

@@ -16,7 +16,7 @@ from playground.services import Services
 
 from ..texts import EN
 from .form import Form
-from .numbers import live_line
+from .numbers import live_line, live_pace
 from .side import Side, letter_of
 from .transcript import Rows
 from .transcript.answers import ended_fields, growing_fields, waiting_fields
@@ -168,7 +168,7 @@ class Session:
         else:
             cell.fields.set(message, **growing_fields(snapshot, side.model, side.backend))
         if line and not snapshot.ended:
-            cell.fields.set(message, line=live_line(snapshot))
+            cell.fields.set(message, line=live_line(snapshot), pace=live_pace(snapshot))
         request = self.sides[number].request
         text = request.whole(snapshot.text) if request else snapshot.text
         cell.write(message, text, snapshot.thinking)

@@ -28,6 +28,7 @@ root.addEventListener("click", (event) => {
   const told = { turn: row?.id, side: cell?.letter };
   const act = {
     show: () => show(pressed.dataset.side),
+    only: () => show(root.dataset.shown ? "" : cell.letter),
     latest: () => follow.resume(),
     unfold: () => {
       const open = row.typed.classList.toggle("folded") === false;

@@ -1,10 +1,14 @@
 // An answer: its cell, and how what is new becomes part of the page. `setCell` takes what a message says
 // of it; its text goes through `setBlocks` to `morph`, where a token becomes pixels.
 const addCell = (row, letter) => {
-  const node = make("div", "cell"), who = node.appendChild(make("h2", "who"));
+  const node = make("div", "cell"), head = node.appendChild(make("div", "head")), who = head.appendChild(make("h2", "who"));
+  const name = `side ${letter.toUpperCase()}`;
   const cell = { row, letter, node, html: [], thought: "", state: "" };
-  who.append(make("i", "letter", letter.toUpperCase()), cell.name = make("span", "name"), cell.place = make("small"), make("span", "pulse"));
+  cell.only = button("only", "");
+  cell.only.append(make("i", "letter", letter.toUpperCase()), cell.name = make("span", "name"));
+  who.append(cell.only, cell.place = make("small"), make("span", "pulse"));
   who.id = `${view}-who-${row.id}-${letter}`;
+  head.append(cell.pace = make("span", "pace"), button("stop", "Stop", `Stop ${name}`));
   node.role = "group";
   node.setAttribute("aria-labelledby", who.id);
   node.dataset.side = letter;
@@ -24,13 +28,13 @@ const addCell = (row, letter) => {
   cell.details.popoverTargetElement = cell.more;
   cell.details.hidden = true;
   cell.tools = cell.line.appendChild(make("div", "cell-tools"));
-  const name = `side ${letter.toUpperCase()}`;
   cell.versions = make("span", "versions");
   cell.tools.append(
-    button("stop", "Stop", `Stop ${name}`), button("continue", "Continue", `Let ${name} go on where it was cut off`), button("regenerate", "Regenerate", `Regenerate ${name}`),
+    button("continue", "Continue", `Let ${name} go on where it was cut off`), button("regenerate", "Regenerate", `Regenerate ${name}`),
     button("copy", "Copy", "Copy as Markdown"), button("copy-plain", "Copy text", "Copy as plain text"),
     button("use", "Use in all", "Use this answer in all sides"), cell.details, cell.versions);
   row.cells[letter] = cell;
+  offerOnly(cell);
   arrange(row);
   return cell;
 };
@@ -46,6 +50,7 @@ const setCell = (row, letter, fields) => {
   if (fields.lang !== undefined) cell.text.lang = fields.lang;
   if (fields.dir !== undefined) cell.text.dir = fields.dir;
   if (fields.line !== undefined) cell.numbers.innerHTML = fields.line;
+  if (fields.pace !== undefined) put(cell.pace, fields.pace);
   if (fields.more !== undefined) { cell.more.innerHTML = fields.more; cell.details.hidden = !fields.more; }
   if (fields.words !== undefined) cell.words = cell.numbers.dataset.words = fields.words;
   if (fields.source) {

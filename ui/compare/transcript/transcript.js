@@ -65,6 +65,7 @@ const show = (letter) => {
     if (one.dataset.side === only) { one.removeAttribute("data-news"); put(one.querySelector(".news") || one.appendChild(make("span", "news")), ""); }
   }
   for (const cell of root.querySelectorAll(".cell, .program")) cell.toggleAttribute("data-away", Boolean(only) && cell.dataset.side !== only);
+  for (const row of rows.values()) Object.values(row.cells).forEach(offerOnly);
   // The pickers above, and what stands beneath, go along.
   const scope = document.getElementById(`${view}-view`);
   for (const side of scope?.querySelectorAll(".pane, .beneath-side") || [])
@@ -72,6 +73,12 @@ const show = (letter) => {
   scope?.toggleAttribute("data-one", Boolean(letter));
 };
 alone.addEventListener("change", () => show(shown));
+const offerOnly = (cell) => { // its name shows it alone, and all again
+  const only = root.dataset.shown === cell.letter;
+  cell.only.disabled = alone.matches || sides.length < 2;
+  cell.only.setAttribute("aria-pressed", only);
+  cell.only.title = cell.only.disabled ? "" : only ? "Show all" : `Show only ${cell.letter.toUpperCase()}`;
+};
 const tellNews = (letter) => {
   const only = root.dataset.shown, one = [...chooser.children].find((each) => each.dataset.side === letter);
   if (!only || only === letter || !one) return;
@@ -163,6 +170,7 @@ window.addEventListener("pagehide", () => {
 root.addEventListener("transcript:away", () => {
   for (const row of rows.values()) for (const cell of Object.values(row.cells)) {
     if (!RUNNING.includes(cell.state)) continue;
+    put(cell.pace, "");
     cell.numbers.replaceChildren(make("span", "", cell.text.innerText.trim() ? "cut off" : "Cut off before the first token."));
     cell.state = cell.node.dataset.state = cell.numbers.dataset.state = "cut";
   }
