@@ -149,7 +149,7 @@ async def test_the_sentence_above_follows_what_is_chosen(view) -> None:
     session.opening = ([*pockets], "Two of ours.")
 
     async def sentence(*sides: tuple[str, str]) -> str:
-        return (await view.on_choice(given(view, session, *sides)))[view.intro]
+        return (await view.intro.on_choice(given(view, session, *sides)))[view.intro.html]
 
     assert await sentence(*pockets) == "<p>Two of ours.</p>"
     assert await sentence(FAKE, FAKE) == "<p></p>", "of real models nothing is said"
@@ -257,7 +257,7 @@ async def test_drawing_nothing_empties_nothing(view) -> None:
 async def test_code_goes_with_a_side_that_is_removed(view) -> None:
     session = session_of(Turn(prompt="Hi").with_answer(0, ANSWER).with_answer(1, ANSWER))
     values = given(view, session, ("pocket", "pocket-3"), ("pocket", "pocket-3.5"))
-    await view._toggle_code(0)(values)
+    await view.code.toggle(0, values)
     assert json.loads(session.rows.message(whole=True))["programs"]["a"]
     await view.side_editor._remove(0)(values)
     assert json.loads(session.rows.message(whole=True))["programs"]["a"] is None

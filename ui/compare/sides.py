@@ -121,7 +121,7 @@ class SideEditor:
         if len(chosen) > MAX_SIDES:
             return gr.skip()
         if removed is not None:
-            view.hide_code(session)  # the letters of the programs are other sides' from now on
+            view.code.hide(session)  # the letters of the programs are other sides' from now on
             session.sides.pop(removed)
             session.conversation = session.conversation.without_side(removed)
         updates = await self.show(session, keyring, chosen)

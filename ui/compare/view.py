@@ -1,6 +1,6 @@
 """The comparison view: sides, one prompt, their transcript, and the events between them."""
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Generic, TypeVar
 
@@ -11,12 +11,14 @@ from playground.conversation import LETTERS, MAX_SIDES, Turn
 from playground.export import to_json, to_markdown
 from playground.services import Services
 
-from ..events import PRIVATE, SHARED, Updates
+from ..events import PRIVATE, Updates
 from ..texts import t
+from .code_panel import CodePanel
 from .composer import build_composer, hint_html, notice_html
-from .default_pair import DefaultPair, chosen_side, text_sentence
+from .default_pair import DefaultPair
 from .examples import Examples
 from .form import Form
+from .intro import Intro
 from .pane import build_pane
 from .params import build_params
 from .pickers import Pickers
@@ -24,7 +26,6 @@ from .servers import servers_storage
 from .session import PreparedTurn, Session
 from .side import letter_of
 from .sides import STILL_ANSWERING, SideEditor
-from .snippet import snippet_html
 from .status import allowed_backends, model_label
 from .transcript import build_transcript
 
@@ -68,6 +69,7 @@ class CompareView(Generic[S]):
             self._build()
         self.pickers = [Pickers(pane, services, keyring, self.modality) for pane in self.panes]
         self.side_editor = SideEditor(self)
+        self.code = CodePanel(self)
         self._connect()
 
     # ── What is on the page ────────────────────────────────────────────────────────────────────
@@ -77,7 +79,7 @@ class CompareView(Generic[S]):
         # What the browser keeps of this view, for this tab of it: see `base.js`.
         self.storage = gr.Textbox(visible="hidden", elem_id=f"{name}-storage")
         with gr.Row(elem_classes="opening"):
-            self.intro = gr.HTML(elem_id=f"{name}-opening")
+            self.intro = Intro(self)
             self.build_beside_intro()
         with gr.Row(elem_id=f"{name}-panes", elem_classes="panes", equal_height=False):
             self.panes = [
@@ -119,42 +121,17 @@ class CompareView(Generic[S]):
     @property
     def intro_outputs(self) -> list[Any]:
         """The components that `render_intro` updates."""
-        return [self.intro]
+        return [self.intro.html]
 
     async def render_intro(
         self, session: S, pair: DefaultPair, choices: Sequence[tuple[str, str]]
     ) -> Updates:
         """Say what the view opens with; `choices` are backend and model of each side."""
-        opened = [(health.backend.id, offer.model) for health, offer in (pair.left, pair.right)]
-        session.opening = (opened, pair.sentence)
-        return {self.intro: await self._sentence(session, choices)}
-
-    async def _sentence(self, session: S, choices: Sequence[tuple[str, str]]) -> str:
-        """Return the sentence above the sides: that of the opening, or what the models are."""
-        opened, sentence = session.opening
-        if list(choices) != opened:
-            monitor = self.services.health
-            found = [await chosen_side(monitor, session.keyring, *one) for one in choices]
-            known = [side for side in found if side]
-            whole = bool(known) and len(known) == len(found)
-            sentence = text_sentence(known, self.limits) if whole else ""
-        return f"<p>{sentence}</p>"
-
-    async def on_choice(self, values: Values) -> Updates:
-        """Another model was chosen: say what is compared now."""
-        session = values[self.session]
-        chosen = [
-            (str(one["backend"] or ""), str(one["model"] or ""))
-            for one in self.side_values(session, values)
-        ]
-        return {self.intro: await self._sentence(session, chosen)}
+        return await self.intro.render(session, pair, choices)
 
     def connect_intro(self) -> None:
         """Have the sentence above the sides follow what is chosen."""
-        gr.on(
-            [pane.model.change for pane in self.panes], self.on_choice, self.inputs, self.intro,
-            queue=False, preprocess=False, **SHARED, **PRIVATE,
-        )  # fmt: skip
+        self.intro.connect()
 
     @property
     def form_type(self) -> type[Form]:
@@ -216,11 +193,7 @@ class CompareView(Generic[S]):
             self.on_select, self.inputs, [self.transcript, self.storage], queue=False,
             preprocess=False, trigger_mode="multiple", **PRIVATE,
         )  # fmt: skip
-        for side, pane in enumerate(self.panes):
-            pane.code.click(
-                self._toggle_code(side), self.inputs, [pane.code, self.transcript],
-                queue=False, preprocess=False, **PRIVATE,
-            )  # fmt: skip
+        self.code.connect()
         c.stop.click(self.stop, self.session, queue=False, **PRIVATE)
         state = [self.session, c.prompt]
         c.undo.click(self.undo, state, self.view_outputs, queue=False, **PRIVATE)
@@ -367,9 +340,7 @@ class CompareView(Generic[S]):
             return self._refuse(STILL_ANSWERING)
         first = not session.conversation.turns
         session.begin(prepared, form, self.services)
-        for side, known in enumerate(session.sides):
-            if known.shows_code:
-                await self._show_snippet(session, side, form)
+        await self.code.refresh(session, form)
         updates = self.render(session)
         if first and self.examples:
             updates[self.examples.box] = gr.Accordion(open=False)
@@ -461,7 +432,7 @@ class CompareView(Generic[S]):
         if act == "stop" and side is not None:
             session.stop({side})
         elif act == "code" and side is not None:
-            updates = await self._toggle_code(side)(values)
+            updates = await self.code.toggle(side, values)
             return {self.transcript: updates[self.transcript]}
         elif (
             act in ("version", "use")
@@ -509,13 +480,13 @@ class CompareView(Generic[S]):
             return gr.skip()
         session.conversation = session.conversation.before(-1)
         session.restore_pictures(last)
-        self.hide_code(session)
+        self.code.hide(session)
         return self.render(session) | {self.composer.prompt: prompt or last.prompt}
 
     async def clear(self, session: S) -> Updates:
         """Clear the conversation; an unsent prompt stays, and all of it can be had back."""
         session.reset()
-        self.hide_code(session)
+        self.code.hide(session)
         updates = self.render(session)
         if self.examples:
             updates[self.examples.box] = gr.Accordion(open=True)
@@ -530,39 +501,7 @@ class CompareView(Generic[S]):
         await session.prerender(cleared)
         return self.render(session)
 
-    # ── Code ───────────────────────────────────────────────────────────────────────────────────
-
-    def _toggle_code(self, side: int) -> Callable[[Values], Any]:
-        async def toggle_code(values: Values) -> Updates:
-            session = values[self.session]
-            known = session.sides[side]
-            known.shows_code = not known.shows_code
-            if known.shows_code:
-                try:
-                    form: Form | BackendError = self.read_form(session, values)
-                except BackendError as error:
-                    form = error
-                await self._show_snippet(session, side, form)
-            else:
-                self.hide_code(session, side)
-            pane = self.panes[side]
-            return {
-                pane.code: gr.Button(t("hide_code" if known.shows_code else "show_code")),
-                self.transcript: session.rows.message(),
-            }
-
-        return toggle_code
-
-    async def _show_snippet(self, session: S, side: int, form: Form | BackendError) -> None:
-        """Show the program of what a side was asked last, or would be asked now."""
-        html = await snippet_html(session, side, form, self.limits)
-        session.rows.show_programs({letter_of(side): html})
-
-    def hide_code(self, session: S, *sides: int) -> None:
-        """Hide the code of these sides; of all if none is given."""
-        for side in sides or range(len(session.sides)):
-            session.sides[side].shows_code = False
-            session.rows.show_programs({letter_of(side): None})
+    # ── Examples ───────────────────────────────────────────────────────────────────────────────
 
     @property
     def example_outputs(self) -> list[Any]:
@@ -596,9 +535,7 @@ class CompareView(Generic[S]):
             updates[button] = gr.Button(visible=some, interactive=not busy)
         for button in (c.clear, c.copy_markdown, c.copy_json):
             updates[button] = gr.Button(visible=some)
-        for pane, side in zip(self.panes, session.sides, strict=False):
-            updates[pane.code] = gr.Button(t("hide_code" if side.shows_code else "show_code"))
-        return updates
+        return updates | self.code.buttons(session)
 
     def remember_form(self, session: S, values: Values) -> None:
         """Store the sides' inputs, for components that are rendered from them."""

@@ -27,7 +27,7 @@ class TextView(CompareView[Session]):
 
     def build_beside_intro(self) -> None:
         """Add the button that gets the real models."""
-        self.real = RealModels(self.name, self.services, self.intro)
+        self.real = RealModels(self.name, self.services, self.intro.html)
 
     def build_above_prompt(self) -> None:
         """Add prompts to start with."""
