@@ -46,7 +46,10 @@ Step = Chunk | Progress | BaseException | None
 
 
 class Puppet(Backend):
-    """Says what the test feeds to a model, from another thread, when it is fed."""
+    """Says what the test feeds to a model, from another thread, when it is fed.
+
+    Of answers of the same model, the one that began first is fed until it ends.
+    """
 
     id = "puppet"
     label = "Puppet"
@@ -63,7 +66,9 @@ class Puppet(Backend):
         """Forget everything said and asked."""
         with self._lock:
             self._pending: dict[str, list[Step]] = defaultdict(list)
-            self._wake: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Event]] = {}
+            self._fed: dict[str, list[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = (
+                defaultdict(list)
+            )
             self.asked: list[tuple[str, tuple[Message, ...], GenerationParams]] = []
             self.open: dict[str, int] = defaultdict(int)
             self.prepared: list[str] = []
@@ -72,9 +77,11 @@ class Puppet(Backend):
         """The next steps of a model's answer; `None` ends it."""
         with self._lock:
             self._pending[model] += [said(s) if isinstance(s, str) else s for s in steps]
-            if model in self._wake:
-                loop, event = self._wake[model]
-                loop.call_soon_threadsafe(event.set)
+            self._wake(model)
+
+    def _wake(self, model: str) -> None:
+        for loop, event in self._fed[model][:1]:
+            loop.call_soon_threadsafe(event.set)
 
     def answer(self, model: str, text: str) -> None:
         """A whole answer, a chunk a word."""
@@ -127,14 +134,16 @@ class Puppet(Backend):
         event = asyncio.Event()
         with self._lock:
             self.asked.append((model, tuple(messages), params))
-            self._wake[model] = (asyncio.get_running_loop(), event)
+            self._fed[model].append(mine := (asyncio.get_running_loop(), event))
             self.open[model] += 1
             self._lock.notify_all()
         try:
             while True:
                 event.clear()
                 with self._lock:
-                    steps, self._pending[model] = self._pending[model], []
+                    steps: list[Step] = []
+                    if mine in self._fed[model][:1]:
+                        steps, self._pending[model] = self._pending[model], []
                 for n, step in enumerate(steps):
                     if step is None:
                         with self._lock:
@@ -147,6 +156,9 @@ class Puppet(Backend):
         finally:
             with self._lock:
                 self.open[model] -= 1
+                if mine in self._fed[model]:  # it was not reset meanwhile
+                    self._fed[model].remove(mine)
+                self._wake(model)
                 self._lock.notify_all()
 
     async def download(
@@ -321,6 +333,9 @@ def button_of(side: str, act: str, view: str = "text") -> str:
     """Selects a button of one side's last answer."""
     return f"#{view}-transcript .turn[data-last] .cell[data-side={side}] [data-act={act}]"
 
+
+FOUR = "?a=puppet/one&b=puppet/two&c=puppet/one&d=puppet/two"
+"""Opens the page on four sides."""
 
 PROMPT = "#text-transcript .turn[data-last] .prompt"
 """Selects the last prompt."""

@@ -1,12 +1,13 @@
 """Accessibility: axe finds nothing on the page but known faults of Gradio's own."""
 
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
 from playwright.async_api import BrowserContext
 
 from playground.routing import to_file
-from tests.pages import Puppet, Visitor, answer_of, column_of, last, line_of
+from tests.pages import FOUR, Puppet, Visitor, answer_of, button_of, column_of, last, line_of
 from tests.test_routing import grown
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -70,4 +71,29 @@ async def test_axe(browser, served: str, puppet: Puppet, scheme: str) -> None:
     await visitor.sees(column_of("b"), "Again.")
     await visitor.finished()
     assert await findings(visitor) <= KNOWN
+    await context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_four_sides(browser, served: str, puppet: Puppet, width: int) -> None:
+    """While answers grow, with one that was cut off, and with what is used less on a phone."""
+    context = await browser.new_context(viewport={"width": width, "height": 800})
+    visitor = await Visitor(await context.new_page(), served).open(FOUR)
+    await visitor.ask("Code?")
+    for model in ("one", "two"):
+        puppet.feed(model, "```sh\nls\n```\n\nand")
+    await visitor.sees("#text-transcript .md", "and")
+    assert await findings(visitor) <= KNOWN
+    end = (replace(last(1, 9), finish_reason="length"), None)
+    for model in ("one", "two"):
+        puppet.feed(model, *end, "Yes.", *end)
+    await visitor.finished()
+    await visitor.page.wait_for_selector(button_of("a", "continue"))
+    assert await findings(visitor) <= KNOWN
+    if width < 700:
+        await visitor.page.click(button_of("a", "less"))
+        assert await findings(visitor) <= KNOWN
+        await visitor.page.keyboard.press("Escape")
+        await visitor.page.click("#text-composer .less-used-open button")
+        assert await findings(visitor) <= KNOWN
     await context.close()

@@ -8,7 +8,17 @@ import pytest
 from playwright.async_api import BrowserContext, Route, expect
 
 from backends import BackendConnectionError, Chunk, Progress
-from tests.pages import PROMPT, Puppet, Visitor, answer_of, button_of, column_of, last, line_of
+from tests.pages import (
+    FOUR,
+    PROMPT,
+    Puppet,
+    Visitor,
+    answer_of,
+    button_of,
+    column_of,
+    last,
+    line_of,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -782,6 +792,68 @@ async def test_a_phone(browser, served: str, puppet: Puppet) -> None:
     assert not await visitor.page.is_visible("#text-pane-a")
     assert await visitor.page.evaluate("document.documentElement.scrollWidth") <= 390
     await context.close()
+
+
+async def test_on_a_phone_what_is_used_less_stands_in_a_sheet(
+    browser, served: str, puppet: Puppet
+) -> None:
+    """Whatever can be pressed is large enough, and nothing scrolls sideways."""
+    phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+    context = await browser.new_context(**phone)
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visitor = await Visitor(await context.new_page(), served).open(FOUR)
+    page = visitor.page
+    await page.fill("#text-prompt textarea", "Hello")
+    await page.tap("#text-compare")
+    cut = ("**Left** " * 80, replace(last(1, 80), finish_reason="length"), None)
+    for model in ("one", "two"):
+        puppet.feed(model, *cut, *cut)
+    await visitor.finished()
+    await page.wait_for_selector(button_of("a", "continue"))
+    assert not await page.is_visible(button_of("a", "copy-plain"))
+    sheet = "#text-transcript .less-used:popover-open"
+    small = """() => [...document.querySelectorAll(":is(.tools, .cell-tools, .switch) button")]
+      .filter((button) => button.checkVisibility())
+      .map((button) => [button.outerHTML, button.getBoundingClientRect()])
+      .filter(([, { width, height }]) => Math.min(width, height) < 43.5)"""
+    assert await page.evaluate(small) == []
+    await page.tap(button_of("a", "less"))
+    assert await page.evaluate(small) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    await page.tap(f"{sheet} [data-act=copy-plain]")
+    await page.wait_for_selector(".copied")
+    assert not await page.is_visible(sheet)
+    await page.tap(button_of("a", "less"))
+    await page.tap(f"{sheet} [data-act=more]")
+    await visitor.sees("#text-transcript .more:popover-open", "1 token")
+    assert not await page.is_visible(sheet)
+    await page.keyboard.press("Escape")
+    await page.tap("#text-composer .less-used-open button")
+    await page.tap("#text-less-used #text-clear")
+    await page.wait_for_selector("#text-restore", state="visible")
+    assert not await page.is_visible("#text-less-used")
+    assert visitor.faults == []
+    await context.close()
+
+
+@pytest.mark.parametrize(("width", "across"), [(1280, 4), (1000, 2)])
+async def test_four_sides_stand_two_by_two_where_it_is_narrow(
+    context: BrowserContext, served: str, puppet: Puppet, width: int, across: int
+) -> None:
+    visitor = await Visitor(await context.new_page(), served).open(FOUR)
+    await visitor.page.set_viewport_size({"width": width, "height": 800})
+    await visitor.ask("Hello")
+    for model in ("one", "two"):
+        puppet.answer(model, "Yes.")
+        puppet.answer(model, "No.")
+    await visitor.finished()
+    await expect(visitor.page.locator("#text-transcript .cell .head")).to_have_count(4)
+    lefts = """(every) =>
+      [...document.querySelectorAll(every)].map((node) => node.getBoundingClientRect().left)"""
+    for every in ("#text-transcript .cell .head", "#text-panes .pane"):
+        places = await visitor.page.evaluate(lefts, every)
+        assert len(places) == 4 and len(set(map(round, places))) == across
+    assert visitor.faults == []
 
 
 @pytest.mark.parametrize(("device", "offered"), [("cpu", True), ("http://far:8000", False)])

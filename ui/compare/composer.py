@@ -8,6 +8,11 @@ import gradio as gr
 
 from ..texts import t
 
+_OPEN_LESS_USED = (
+    '<button type="button" popovertarget="{view}-less-used" aria-label="More" title="More">'
+    "⋯</button>"
+)
+
 
 @dataclass(frozen=True)
 class Composer:
@@ -53,20 +58,23 @@ def build_composer(
             regenerate = gr.Button(
                 t("regenerate"), size="sm", visible=False, elem_id=f"{view}-regenerate"
             )
-            undo = gr.Button(t("undo"), size="sm", visible=False, elem_id=f"{view}-undo")
-            clear = gr.Button(t("clear"), size="sm", visible=False, elem_id=f"{view}-clear")
             restore = gr.Button(t("restore"), size="sm", visible=False, elem_id=f"{view}-restore")
-            copy_markdown = gr.Button(
-                t("copy_markdown"), size="sm", visible=False, elem_id=f"{view}-copy-markdown"
-            )
-            copy_json = gr.Button(
-                t("copy_json"), size="sm", visible=False, elem_id=f"{view}-copy-json"
-            )
-            copy_link = gr.Button(t("copy_link"), size="sm", elem_id=f"{view}-copy-link")
-            in_turn = gr.Checkbox(
-                label=t("in_turn"), container=False, elem_id=f"{view}-in-turn",
-                elem_classes="in-turn",
-            )  # fmt: skip
+            # On a phone a sheet of its own (`view.js`); elsewhere in the line.
+            with gr.Row(elem_id=f"{view}-less-used", elem_classes="less-used"):
+                undo = gr.Button(t("undo"), size="sm", visible=False, elem_id=f"{view}-undo")
+                clear = gr.Button(t("clear"), size="sm", visible=False, elem_id=f"{view}-clear")
+                copy_markdown = gr.Button(
+                    t("copy_markdown"), size="sm", visible=False, elem_id=f"{view}-copy-markdown"
+                )
+                copy_json = gr.Button(
+                    t("copy_json"), size="sm", visible=False, elem_id=f"{view}-copy-json"
+                )
+                copy_link = gr.Button(t("copy_link"), size="sm", elem_id=f"{view}-copy-link")
+                in_turn = gr.Checkbox(
+                    label=t("in_turn"), container=False, elem_id=f"{view}-in-turn",
+                    elem_classes="in-turn",
+                )  # fmt: skip
+            gr.HTML(_OPEN_LESS_USED.format(view=view), elem_classes="less-used-open")
         typing = gr.Button(visible="hidden", elem_id=f"{view}-typing")
     return Composer(
         prompt,

@@ -44,6 +44,14 @@
       // The answer to a press may come late: only then does the button go.
       phi.when(() => document.activeElement !== button || !button.checkVisibility(), () => setTimeout(settle, 100), 250);
     });
+    // What is used less: a sheet on a phone, closed by what is pressed in it.
+    const less = part("less-used");
+    less.popover = "auto";
+    less.role = "group";
+    less.ariaLabel = "More";
+    less.addEventListener("click", (event) => {
+      if (event.target.closest("button") && less.matches(":popover-open")) less.hidePopover();
+    });
     // Opened settings come out from under the prompt box.
     part("settings").addEventListener("click", (event) => {
       if (event.target.closest(".settings > button")) setTimeout(() => part("settings").scrollIntoView({ block: "end" }), 120);

@@ -24,6 +24,8 @@ const edit = (row) => {
 root.addEventListener("click", (event) => {
   const pressed = event.target.closest("button[data-act]");
   if (!pressed) return;
+  const sheet = pressed.closest(".less-used:popover-open");
+  if (sheet) sheet.hidePopover(); // before what the button opens itself, which else would close along
   const row = rows.get(Number(pressed.closest(".turn")?.dataset.turn)), cell = row?.cells[pressed.closest(".cell")?.dataset.side];
   const told = { turn: row?.id, side: cell?.letter };
   const act = {

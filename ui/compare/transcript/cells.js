@@ -29,10 +29,17 @@ const addCell = (row, letter) => {
   cell.details.hidden = true;
   cell.tools = cell.line.appendChild(make("div", "cell-tools"));
   cell.versions = make("span", "versions");
+  // On a phone what is used less stands in a sheet of its own; elsewhere in the line.
+  const less = make("div", "less-used"), open = button("less", "⋯", `More for ${name}`);
+  less.popover = "auto";
+  less.role = "group";
+  less.setAttribute("aria-label", `More for ${name}`);
+  open.className = "less-used-open";
+  open.popoverTargetElement = less;
+  less.append(button("copy-plain", "Copy text", "Copy as plain text"), button("use", "Use in all", "Use this answer in all sides"), cell.details);
   cell.tools.append(
     button("continue", "Continue", `Let ${name} go on where it was cut off`), button("regenerate", "Regenerate", `Regenerate ${name}`),
-    button("copy", "Copy", "Copy as Markdown"), button("copy-plain", "Copy text", "Copy as plain text"),
-    button("use", "Use in all", "Use this answer in all sides"), cell.details, cell.versions);
+    button("copy", "Copy", "Copy as Markdown"), less, open, cell.versions);
   row.cells[letter] = cell;
   offerOnly(cell);
   arrange(row);
