@@ -836,6 +836,24 @@ async def test_on_a_phone_what_is_used_less_stands_in_a_sheet(
     await context.close()
 
 
+async def test_on_paper_nothing_is_cut_off(visitor: Visitor, puppet: Puppet) -> None:
+    heads = "| Model | Parameters | Context | MMLU | Notes on memory | More |\n" + "|--" * 6 + "|\n"
+    wide = heads + "| Phi-3-mini | 3.8 B | 131,072 | 68.8 | 2.4 GB in four bits | "
+    wide += "w" * 60 + " |\n\n```\n"
+    wide += "code = " + "x" * 200 + "\n```"
+    await visitor.ask("Hello")
+    puppet.feed("one", wide, last(1, 9), None)
+    puppet.answer("two", "Little.")
+    await visitor.sees(answer_of("a"), "code =")
+    await visitor.finished()
+    await visitor.page.emulate_media(media="print")
+    await visitor.page.set_viewport_size({"width": 718, "height": 1000})
+    answer = visitor.page.locator(answer_of("a"))
+    assert await answer.evaluate("(md) => md.scrollWidth - md.clientWidth") <= 1
+    hidden = visitor.page.locator("#text-composer, #text-panes, #text-transcript .cell-tools")
+    assert not any([await one.is_visible() for one in await hidden.all()])
+
+
 @pytest.mark.parametrize(("width", "across"), [(1280, 4), (1000, 2)])
 async def test_four_sides_stand_two_by_two_where_it_is_narrow(
     context: BrowserContext, served: str, puppet: Puppet, width: int, across: int
