@@ -48,7 +48,7 @@ Step = Chunk | Progress | BaseException | None
 class Puppet(Backend):
     """Says what the test feeds to a model, from another thread, when it is fed.
 
-    Of answers of the same model, the one that began first is fed until it ends.
+    Of answers of the same model, the one that began last is fed until it ends.
     """
 
     id = "puppet"
@@ -80,7 +80,7 @@ class Puppet(Backend):
             self._wake(model)
 
     def _wake(self, model: str) -> None:
-        for loop, event in self._fed[model][:1]:
+        for loop, event in self._fed[model][-1:]:
             loop.call_soon_threadsafe(event.set)
 
     def answer(self, model: str, text: str) -> None:
@@ -142,7 +142,7 @@ class Puppet(Backend):
                 event.clear()
                 with self._lock:
                     steps: list[Step] = []
-                    if mine in self._fed[model][:1]:
+                    if mine in self._fed[model][-1:]:
                         steps, self._pending[model] = self._pending[model], []
                 for n, step in enumerate(steps):
                     if step is None:
