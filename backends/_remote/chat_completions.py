@@ -188,7 +188,7 @@ class ChatCompletions(RemoteBackend):
         self, model: str, messages: Sequence[Message], params: GenerationParams
     ) -> dict[str, Any]:
         """The JSON body of a request, without the streaming options."""
-        goes_on = self.continues and messages[-1].role == "assistant"
+        goes_on = self.continues and bool(messages) and messages[-1].role == "assistant"
         settings = {
             "max_tokens": params.max_tokens,
             "temperature": params.temperature,
