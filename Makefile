@@ -68,7 +68,7 @@ bench: $(TEST_READY) ## measure again what the README claims
 
 space: ## assemble the folder of a Hugging Face Space in build/space
 	@rm -rf '$(SPACE)' && mkdir -p '$(SPACE)'
-	@cp -R app.py LICENSE backends playground ui spaces/README.md spaces/requirements.txt '$(SPACE)'
+	@cp -R app.py LICENSE backends playground recordings ui spaces/README.md spaces/requirements.txt '$(SPACE)'
 	@find '$(SPACE)' -name __pycache__ -prune -exec rm -rf {} +
 	@echo '$(SPACE) is ready: hf upload YOUR_NAME/phi-playground $(SPACE) . --repo-type space'
 

@@ -49,6 +49,10 @@ class Limits:
     """At most so many answers of one visitor stand in a backend's line."""
     budget: Budget | None = None
     """Requests and tokens of hosted services that visitors may use with this page's own keys."""
+    cells: int | None = None
+    """Answers of one run of the matrix."""
+    matrices: int | None = None
+    """Runs of the matrix that a visitor may have going at once."""
     public: bool = False
     """A page that strangers visit: no downloads, no local servers, no typed addresses."""
 
@@ -83,6 +87,17 @@ class Limits:
                 "Shorten it and try again.",
                 characters=len(text),
                 limit=self.prompt_characters,
+            )
+
+    def check_cells(self, answers: int) -> None:
+        """Raise `BadRequestError` for a run of the matrix that asks for too many answers."""
+        if self.cells is not None and answers > self.cells:
+            raise BadRequestError(
+                f"This run would ask for {answers:,} answers; on this public page a run has at "
+                f"most {self.cells}.",
+                "Choose fewer languages, models or tasks, or run the page on your own computer.",
+                answers=answers,
+                limit=self.cells,
             )
 
     def check_turns(self, turns: int) -> None:
@@ -205,6 +220,8 @@ PUBLIC = replace(
     sessions=300,
     sessions_per_visitor=100,
     places=3,
+    cells=23,
+    matrices=1,
     budget=Budget(
         _env_number("PHI_DAILY_REQUESTS", 1000), _env_number("PHI_DAILY_TOKENS", 1_000_000)
     ),

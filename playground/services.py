@@ -1,5 +1,6 @@
 """What all visitors of one page share: its limits, the backends' health, who may ask when."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from backends import Backend, base_id
@@ -18,6 +19,8 @@ class Services:
     health: HealthMonitor = field(init=False)
     runs: int = 0
     """Comparisons that are being watched at this moment."""
+    matrices: Counter[str] = field(default_factory=Counter[str])
+    """Runs of the matrix that are going on, by their visitor's address."""
     preparing: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     """Backend and model of those that are being loaded because somebody types."""
     downloads: Downloads = field(default_factory=Downloads)

@@ -161,12 +161,14 @@ def test_the_comparison_knows_no_tab_and_a_tab_no_other(path: Path) -> None:
 
 def test_every_script_and_sheet_is_on_the_page() -> None:
     from ui.compare.transcript import SCRIPTS as TRANSCRIPT
+    from ui.tabs.languages.component import SCRIPTS as MATRIX
     from ui.theme import SCRIPTS, SHEETS, UI
 
     # Those of a component's own: the module beside it gives them to Gradio.
     alone = {
         "compare/own_settings.js",
         *(f"compare/transcript/{name}" for name in TRANSCRIPT),
+        *(f"tabs/languages/{name}" for name in MATRIX),
         "tabs/moe/figure.js",
     }
     found = {str(path.relative_to(UI)) for kind in ("js", "css") for path in UI.rglob(f"*.{kind}")}

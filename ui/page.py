@@ -16,6 +16,7 @@ from playground.services import Services
 from .compare.pickers import Pickers
 from .middleware import Hosts, UploadFolder, lifespan, own_folder, use_short_log
 from .tabs import Tab
+from .tabs.languages import LanguagesTab
 from .tabs.models import ModelsTab
 from .tabs.models.health_watch import HealthWatch
 from .tabs.moe import MoeTab
@@ -24,7 +25,7 @@ from .tabs.vision import VisionTab
 from .texts import EN, I18N, t
 from .theme import ASSETS, css, js, theme
 
-TABS: tuple[type[Tab], ...] = (TextTab, VisionTab, MoeTab)
+TABS: tuple[type[Tab], ...] = (TextTab, VisionTab, MoeTab, LanguagesTab)
 """The tabs on which models answer, in the order of the page; the Models tab stands behind them."""
 
 CLOSING = 0.7
@@ -62,7 +63,7 @@ def _place(tab: str, label: str) -> gr.Tab:
 
 
 _HEADER = f"""
-<div class="masthead">
+<div class="masthead" data-tabs="{" ".join(tab.ID for tab in (*TABS, ModelsTab))}">
   <h1><span class="mark" aria-hidden="true">φ</span> {EN["title"]}</h1>
   <button type="button" id="present-toggle" aria-label="Large type, for a room"
     title="Large type, for a room" aria-pressed="false" onclick="phi.present()">⛶</button>

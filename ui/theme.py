@@ -14,6 +14,8 @@ SHEETS = (
     "tabs/vision/tray",
     "tabs/moe/figure",
     "tabs/moe/explained",
+    "tabs/languages/matrix",
+    "tabs/languages/choices",
     "tabs/models/cards",
 )
 """The style sheets in their order: later rules win."""
@@ -25,6 +27,7 @@ SCRIPTS = (
     "compare/pickers",
     "compare/prompt",
     "tabs/vision/tray",
+    "tabs/languages/choices",
     "tabs/models/cards",
     "assets/address",  # last, since it starts the others
 )

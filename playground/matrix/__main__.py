@@ -5,13 +5,19 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from .commands import report, run, selfcheck, tokens
+from .commands import go_on, report, run, selfcheck, tokens
 from .commands.choices import PROMPTS_TASK
 from .commands.failure import INTERRUPTED, Failure, is_sentence
 
 __all__ = ["PROMPTS_TASK", "Failure", "main"]
 
-_COMMANDS = {"run": run, "report": report, "tokens": tokens, "selfcheck": selfcheck}
+_COMMANDS = {
+    "run": run,
+    "continue": go_on,
+    "report": report,
+    "tokens": tokens,
+    "selfcheck": selfcheck,
+}
 _DESCRIPTION = """\
 Ask small language models the same things in many languages, and report who answered what.
 

@@ -41,7 +41,8 @@ def header(plan: Plan) -> Header:
         tasks_hash=digest,
         parallel={asked.side: plan.at_once(asked) for asked in plan.models},
         versions=_versions(plan.models),
-        machine=_machine(),
+        machine=machine(),
+        texts=dict(plan.texts),
     )
 
 
@@ -77,7 +78,8 @@ def _own_version() -> str:
     return f"{version} ({commit})"
 
 
-def _machine() -> Machine:
+def machine() -> Machine:
+    """The machine that this program runs on."""
     import psutil
 
     return Machine(

@@ -10,7 +10,9 @@ from ..languages.table import LANGUAGES
 from ..text import strip_controls
 
 MAX_PROMPT = 8000
-"""Characters of one prompt."""
+"""Characters of one prompt, where nobody says otherwise."""
+MAX_TABLE = 400_000
+"""Characters of all together."""
 _DELIMITERS = "\t;,"
 _HEADS = frozenset(("language", "lang", "code", "locale", "sprache", "langue", "idioma"))
 """What the first cell of a line of headings says."""
@@ -26,13 +28,16 @@ class OwnPrompts:
     """A sentence for each line that cannot be used, and what to do about it."""
 
 
-def parse(text: str) -> OwnPrompts:
+def parse(text: str, most: int = MAX_PROMPT) -> OwnPrompts:
     """Read lines of a language and its prompt, with a tab, comma or semicolon between them.
 
     A language is named by its code (`de`, `pt-BR`), its English name or its own one. A prompt may
     hold commas, and line breaks if it stands in quotation marks. A byte order mark, empty lines and
-    a line of headings are passed over. Raises nothing.
+    a line of headings are passed over. A prompt has at most so many characters. Raises nothing.
     """
+    if len(text) > MAX_TABLE:
+        much = f"This table has {len(text):,} characters; at most {MAX_TABLE:,} fit here"
+        return OwnPrompts({}, (f"{much}: take fewer or shorter prompts.",))
     text = strip_controls(text.removeprefix("\ufeff"))
     rows: dict[str, str] = {}
     problems: list[str] = []
@@ -41,7 +46,7 @@ def parse(text: str) -> OwnPrompts:
         prompt = cells[1].strip() if len(cells) > 1 else ""
         if code is None and not rows and not problems and cells[0].strip().lower() in _HEADS:
             continue
-        problem = _problem(cells, code, prompt, rows)
+        problem = _problem(cells, code, prompt, rows, most)
         if problem or code is None:
             problems.append(f"Line {place}: {problem}")
         else:
@@ -60,7 +65,9 @@ def language_code(name: str) -> str | None:
     return next((code for *two, code in names if wanted in map(str.casefold, two)), None)
 
 
-def _problem(cells: list[str], code: str | None, prompt: str, rows: Mapping[str, str]) -> str:
+def _problem(
+    cells: list[str], code: str | None, prompt: str, rows: Mapping[str, str], most: int
+) -> str:
     """What is wrong with a line, in a sentence; empty if nothing is."""
     name = cells[0].strip()
     if len(cells) < 2:
@@ -76,8 +83,8 @@ def _problem(cells: list[str], code: str | None, prompt: str, rows: Mapping[str,
     language = LANGUAGES[code].english_name
     if not prompt:
         return f"The prompt in {language} is empty: write it behind the language."
-    if len(prompt) > MAX_PROMPT:
-        return f"The prompt in {language} has more than {MAX_PROMPT:,} characters: shorten it."
+    if len(prompt) > most:
+        return f"The prompt in {language} has more than {most:,} characters: shorten it."
     if code in rows:
         return f"There is a prompt in {language} already: take one of them out."
     return ""
@@ -94,12 +101,16 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error:  # a cell beyond all bounds
-            cells = ["…", "x" * (MAX_PROMPT + 1)]
+            cells = ["…", "x" * MAX_TABLE]
         while cells and not cells[-1].strip():
             # A spreadsheet fills short rows with empty cells, of which the prompt's own is told.
             if len(cells) == 2:
                 break
             cells.pop()
+        if len(cells) == 1:  # a line that somebody wrote otherwise than the others
+            parts = (cells[0].partition(other) for other in _DELIMITERS)
+            named = ([name, prompt] for name, found, prompt in parts if found)
+            cells = next((two for two in named if language_code(two[0])), cells)
         if any(cell.strip() for cell in cells):
             yield place, [cells[0], delimiter.join(cells[1:])] if len(cells) > 1 else cells
 

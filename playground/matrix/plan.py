@@ -1,11 +1,13 @@
 """Plan of a run: who is asked what and how, and what it will cost."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
 from backends import Backend, Connection, GenerationParams
 
 from ..clock import estimate_tokens
+from ..visitors import Visitor
 from .items import Item, Kind
 from .run_file import Source
 
@@ -47,6 +49,8 @@ class Asked:
     label: str
     revision: str | None = None
     connection: Connection | None = None
+    visitor: Visitor = field(default_factory=Visitor)
+    """Who asks; on the command line nobody in particular."""
 
     @property
     def lane(self) -> str:
@@ -62,7 +66,7 @@ class Plan:
     models: tuple[Asked, ...]
     items: tuple[Item, ...]
     kinds: tuple[str, ...]
-    """As they were asked for: kinds, or `prompts`."""
+    """As they were asked for: kinds, or one of the words of `asking`."""
     languages: tuple[str, ...]
     count: int
     """At most so many items of each kind in each language."""
@@ -72,6 +76,8 @@ class Plan:
     """Answers at once; `None`: one of a model on this machine, `SERVER_PARALLEL` of a server."""
     source: Source | None = None
     """Whose the items are, if they are a set of others."""
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What a visitor wrote, by language code, where that is what is asked."""
 
     @property
     def params(self) -> GenerationParams:

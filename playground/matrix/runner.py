@@ -27,6 +27,7 @@ from .items import Item
 from .plan import Asked, Cost, Plan, Speed
 from .run_file import (
     Cell,
+    Header,
     Outcome,
     RunWriter,
     Stayed,
@@ -98,15 +99,16 @@ async def run(
     services: Services | None = None,
     ask: Complete | None = None,
     score: Scorer | None = None,
+    head: Header | None = None,
 ) -> int:
-    """Ask what is not in the file yet, and write it there.
+    """Ask what is not in the file yet, and write it there. `head` is its header, if it is made.
 
     Returns how many answers could not be asked for; the same run again asks for them anew.
 
     Cancelling it, or ending the process in any way, leaves a file that can be read and gone on
     with. Raises `RunFileError` and `RunStopped`.
     """
-    with RunWriter(path, header(plan)) as file:
+    with RunWriter(path, head or header(plan)) as file:
         runner = _Runner(plan, file, progress, services or Services(), ask, score)
         await runner.run()
         return runner.total - len(runner.done)
@@ -176,6 +178,7 @@ class _Runner:
             (Message.of("user", item.prompt),),
             self.plan.params,
             asked.connection,
+            asked.visitor,
         )
         answer = await self.ask(request)
         for pause in PAUSES[:RETRIES]:

@@ -31,13 +31,24 @@
     if (view === open) showAddress();
   };
   const opened = (view) => { open = view; showAddress(); };
+  phi.shows = opened; // a tab that is no view
   phi.opened = (view) => { opened(view); phi.begin(view); };
   const tab = phi.tab = (id) => {
-    const button = [...document.querySelectorAll("#tabs [role=tab]")].find((one) => one.dataset.tabId === id);
+    const every = [...document.querySelectorAll("#tabs [role=tab]")];
+    const button = every.find((one) => one.dataset.tabId === id) || inMenu(id);
     button?.click();
     return Boolean(button);
   };
+  // Where there is little room, Gradio puts the last tabs into a menu, without their ids: their
+  // place among all, which it keeps out of sight to measure them, tells their names.
+  const tabs = () => ($(".masthead")?.dataset.tabs || "").split(" ");
+  const inMenu = (id) => {
+    const label = document.querySelectorAll("#tabs .visually-hidden button")[tabs().indexOf(id)]?.textContent;
+    return [...document.querySelectorAll("#tabs .overflow-dropdown button")].find((one) => one.textContent === label);
+  };
 
   phi.begin(MAIN);
-  if (meant !== MAIN) phi.when(() => $("#tabs [role=tab]"), () => { if (tab(meant)) opened(meant); }, 50);
+  if (meant !== MAIN) phi.when(() => $(".masthead") && $("#tabs [role=tab]"), () => {
+    if (tabs().includes(meant)) phi.when(() => tab(meant), () => opened(meant), 50);
+  }, 50);
 }

@@ -96,10 +96,10 @@ const phi = window.phi = {};
     const fits = url.href.length <= LONGEST_LINK;
     await phi.copy(fits ? url.href : short, fits ? "Copied" : "Copied without the prompt, which is too long for a link");
   };
-  phi.save = (name, text) => {
+  phi.save = (name, text, type = "application/json") => {
     if (!text) return;
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+    link.href = URL.createObjectURL(new Blob([text], { type }));
     link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);

@@ -1,18 +1,17 @@
 """`run`: asks models, and writes their answers to a file."""
 
 import argparse
-import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..items import KINDS
 from .asked import PROMPTS, SETS, what_is_asked
+from .asking import until_done
 from .choices import PROMPTS_TASK, model_names, positive
-from .failure import INTERRUPTED, Failure
-from .progress import Teller
+from .failure import Failure
 
 if TYPE_CHECKING:
+    from ..plan import Plan
     from .asked import WhatIsAsked
 
 HELP = "ask models, and write their answers to a file"
@@ -107,30 +106,14 @@ def execute(options: argparse.Namespace) -> int:
     asked = what_is_asked(options)
     if not asked.items:
         raise Failure("There are no such items in these languages: choose other tasks.")
-    try:
-        unasked = asyncio.run(_ask(options, asked))
-    except KeyboardInterrupt:
-        print(
-            f"\nStopped. Every answer so far is in {options.out}; the same command goes on from "
-            "there.",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-    if unasked:
-        raise Failure(
-            f"{unasked:,} answers could not be asked for; the same command asks for them again."
-        )
-    print(f"Done. To see what came out: python -m playground.matrix report {options.out}")
-    return 0
+    return until_done(_plan(options, asked), options.out)
 
 
-async def _ask(options: argparse.Namespace, asked: "WhatIsAsked") -> int:
-    """Run it; returns how many answers could not be asked for."""
+async def _plan(options: argparse.Namespace, asked: "WhatIsAsked") -> "Plan":
     from ..models import find_models
     from ..plan import MAX_TOKENS, Plan
-    from ..runner import run
 
-    plan = Plan(
+    return Plan(
         await find_models(options.models),
         asked.items,
         asked.kinds,
@@ -141,4 +124,3 @@ async def _ask(options: argparse.Namespace, asked: "WhatIsAsked") -> int:
         options.parallel,
         asked.source,
     )
-    return await run(plan, options.out, Teller().tell)

@@ -24,7 +24,7 @@ from .lines import (
     sentence,
     tasks_hash,
 )
-from .reading import MAX_CELLS, MAX_FILE, MAX_LINE, RunFile, read
+from .reading import MAX_CELLS, MAX_FILE, MAX_LINE, RunFile, jsonl, read
 from .writing import RunWriter
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Stayed",
     "cell_text",
     "differences",
+    "jsonl",
     "plain",
     "read",
     "sentence",

@@ -97,6 +97,8 @@ class Header(_Line):
     """How many answers each side was asked for at once."""
     versions: Annotated[dict[_Name, _Name], Field(max_length=100)] = {}
     machine: Machine = Machine()
+    texts: Annotated[dict[_Name, _Text], Field(max_length=100)] = {}
+    """What a visitor wrote, by language code, where that is what was asked."""
 
 
 class Cell(_Line):

@@ -170,3 +170,8 @@ def _first(error: ValidationError) -> str:
 
 def _item_of(line: bytes) -> str:
     return str(json.loads(line)["item"])[:60]
+
+
+def jsonl(run: RunFile) -> str:
+    """A run as its file has it."""
+    return "".join(f"{line.model_dump_json()}\n" for line in (run.header, *run.cells))

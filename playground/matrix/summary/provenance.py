@@ -4,13 +4,17 @@ import shlex
 from collections.abc import Sequence
 
 from ...languages.table import LANGUAGES
+from ..asking import is_own
 from ..items import KINDS
 from ..run_file import Header, RunFile, RunModel
 from .words import line, listing
 
 
 def command(header: Header) -> str:
-    """The command line of a run, with every setting."""
+    """The command line of a run, with every setting; of a visitor's own prompts, that goes on."""
+    if is_own(header.kinds):
+        file = shlex.quote(line(f"runs/{header.id}.jsonl"))
+        return f"python -m playground.matrix continue {file}"
     among_23 = {code for code, one in LANGUAGES.items() if one.among_23}
     languages = "23" if set(header.languages) == among_23 else ",".join(header.languages)
     parts = [

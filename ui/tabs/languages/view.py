@@ -1,0 +1,328 @@
+"""The Languages tab's components and events: a run is opened, or started, watched and stopped."""
+
+import json
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from backends import BackendError
+from playground.keyring import Keyring
+from playground.languages.table import LANGUAGES
+from playground.matrix import report
+from playground.matrix.live import LiveRun, read_named
+from playground.matrix.plan import Cost
+from playground.matrix.run_file import RunFile, RunFileError, jsonl
+from playground.matrix.runner import Step, header
+from playground.matrix.texts import LanguageFileError
+from playground.services import Services
+from playground.threads import in_media_thread
+
+from ...compare.composer import notice_html
+from ...events import PRIVATE, Updates
+from ...texts import t
+from .asked import AskForm, plan_of
+from .choices import NAME, build_choices, first_languages
+from .component import build_matrix
+from .files import NONE, first, listed, place_for, read_listed
+from .offers import Offers, cost_html
+from .progress import ended_words, status_words
+from .session import LanguagesSession
+from .shown import date_of, detail, live_fields, pictures, run_fields
+from .tax import tax_fields
+
+Values = Mapping[Any, Any]
+SUMMARY_INTERVAL = 2.0
+"""Seconds between two summaries of a run that goes on."""
+_SAVES = {
+    "csv": lambda run: "\ufeff" + report.csv_text(run),  # with a mark that Excel takes UTF-8 by
+    "jsonl": jsonl,
+    "md": report.markdown,
+    "html": report.html,
+}
+_TYPES = {
+    "csv": "text/csv",
+    "jsonl": "application/jsonl",
+    "md": "text/markdown",
+    "html": "text/html",
+}
+
+
+class LanguagesView:
+    """A run on a tab: the inputs of the next one, and the matrix of what is there."""
+
+    def __init__(self, services: Services, keyring: gr.State) -> None:
+        self.services, self.limits, self.keyring = services, services.limits, keyring
+        self.offers = Offers(services)
+        self.session = gr.State(LanguagesSession(), delete_callback=LanguagesSession.stop)
+        with gr.Column(elem_id=f"{NAME}-view", elem_classes="view"):
+            with gr.Row(elem_classes="run-bar"):
+                self.files = gr.Dropdown(
+                    [], label=t("lang_files"), show_label=False, container=False, min_width=230,
+                    elem_id=f"{NAME}-files", filterable=False, scale=0,
+                )  # fmt: skip
+                self.upload = gr.UploadButton(
+                    # Of any type: what a file is, is told from its content, with better words.
+                    t("lang_open"), size="sm", elem_id=f"{NAME}-open-file", scale=0,
+                )  # type: ignore[arg-type]  # fmt: skip
+            self.choices = build_choices(self.limits)
+            self.notice = gr.HTML(elem_id=f"{NAME}-notice")
+            self.matrix = build_matrix()
+            self.saved = gr.Textbox(visible=False)
+        self._connect()
+
+    # ── Events ─────────────────────────────────────────────────────────────────────────────────
+
+    def open_on(self, tab: gr.Tab) -> Any:
+        """Open when the tab is selected; returns the event."""
+        return tab.select(
+            self.open, [self.session, self.keyring],
+            [self.matrix, self.choices.models, self.files, self.choices.cost, self.session],
+            queue=False,
+            js=f"(...given) => {{ window.phi?.shows('{NAME}'); return given; }}", **PRIVATE,
+        )  # fmt: skip
+
+    def _connect(self) -> None:
+        c = self.choices
+        modes = [c.prompt, c.own, c.question, c.kinds, c.items, c.languages]
+        modes += [c.all_languages, c.no_language]
+        c.what.change(self.on_what, c.what, modes, queue=False, preprocess=False, **PRIVATE)
+        inputs: set[Any] = {self.session, self.keyring, *c.inputs.values()}
+        # A cost may take a second: the last change counts.
+        gr.on(
+            [one.change for one in c.inputs.values()],  # type: ignore[attr-defined]
+            self.estimate, inputs, c.cost, queue=False, preprocess=False,
+            trigger_mode="always_last", **PRIVATE,
+        )  # fmt: skip
+        # In the page alone: an answer from here could undo what was ticked meanwhile.
+        for button, codes in ((c.all_languages, [*LANGUAGES]), (c.no_language, [])):
+            button.click(
+                None, None, c.languages, js=f"() => [{json.dumps(codes)}]", api_visibility="private"
+            )
+        outputs = [self.matrix, self.notice, self.files, c.cost]
+        started = c.start.click(
+            self.start, inputs, outputs, queue=False, preprocess=False, **PRIVATE
+        )
+        ended = started.success(
+            self.draw, self.session, self.matrix, postprocess=False, concurrency_limit=None,
+            **PRIVATE,
+        )  # fmt: skip
+        ended.then(self.finish, self.session, [self.matrix, self.files], queue=False, **PRIVATE)
+        self.files.input(
+            self.open_listed, [self.session, self.files], [self.matrix, self.notice], queue=False,
+            preprocess=False, trigger_mode="always_last", **PRIVATE,
+        )  # fmt: skip
+        self.upload.upload(
+            self.open_upload, [self.session, self.upload], [self.matrix, self.notice, self.files],
+            queue=False, **PRIVATE,
+        )  # fmt: skip
+        self.matrix.select(
+            self.on_select, self.session, self.matrix, queue=False, trigger_mode="multiple",
+            **PRIVATE,
+        )  # fmt: skip
+        saving = self.matrix.download(self.save, self.session, self.saved, queue=False, **PRIVATE)
+        saving.then(None, self.saved, js="(file) => phi.saveRun(file)", api_visibility="private")
+
+    async def open(self, session: LanguagesSession, keyring: Keyring, request: gr.Request) -> Any:
+        """Offer the models that are ready; the first time, show the recorded run."""
+        choices = await self.offers.ready(keyring)
+        if session.opened:
+            return (
+                gr.skip(), gr.Dropdown(choices), gr.Dropdown(listed(self.limits)), gr.skip(),
+                session,
+            )  # fmt: skip
+        session.opened = True
+        value = await self.offers.first(
+            keyring, {one for _, one in choices}, dict(request.query_params)
+        )
+        file = first()
+        if file:
+            with suppress(RunFileError):
+                run = await in_media_thread(read_listed, file, self.limits)
+                await self._show(session, run, f"Recorded on {date_of(run)}")
+        if session.run is None:
+            session.board.set(origin="", headline="Nothing was asked yet.")
+        files = gr.Dropdown(listed(self.limits), value=file or NONE)
+        form = AskForm(models=value, languages=first_languages(self.limits))
+        cost = await self.offers.cost(form, keyring, session.run)
+        return session.board.message(0), gr.Dropdown(choices, value=value), files, cost, session
+
+    async def on_what(self, what: object) -> Any:
+        """Show the inputs of what is to be asked."""
+        return [
+            gr.Dropdown(visible=what == "prompt"),
+            gr.Textbox(visible=what == "own"),
+            gr.Textbox(visible=what == "told"),
+            gr.CheckboxGroup(visible=what == "tasks"),
+            gr.Slider(visible=what == "tasks"),
+            gr.CheckboxGroup(visible=what != "own"),
+            gr.Button(visible=what != "own"),
+            gr.Button(visible=what != "own"),
+        ]
+
+    async def estimate(self, values: Values) -> str:
+        """Say what a run would cost, or what is missing."""
+        session, keyring = values[self.session], values[self.keyring]
+        try:
+            form = self._form(values)
+        except BackendError as error:
+            return cost_html(str(error))
+        return await self.offers.cost(form, keyring, session.run)
+
+    async def start(self, values: Values) -> Updates:
+        """Prepare a run; `draw` starts it."""
+        session, keyring, c = values[self.session], values[self.keyring], self.choices
+        try:
+            if session.running:
+                return {c.cost: notice_html("A run is going on. Stop it first.")}
+            plan = await plan_of(self._form(values), self.services, keyring)
+            head = await in_media_thread(header, plan)
+        except (BackendError, LanguageFileError) as error:
+            return {c.cost: notice_html(str(error))}
+        session.live = LiveRun(plan, head, Path(), self.services)
+        await self._show(session, session.live.run, "Asked on this page")
+        cost = Cost(len(plan.items) * len(plan.models), 0)
+        session.board.set(
+            going=True, share=0, status=f"0 of {cost.answers:,} answers. Loading the models…"
+        )
+        return {
+            self.matrix: session.board.message(),
+            self.notice: "",
+            self.files: gr.Dropdown(value=NONE),
+        }
+
+    async def draw(self, session: LanguagesSession) -> AsyncGenerator[str, None]:
+        """Run it, and stream what comes. Closed with the page, it ends the run."""
+        live = session.live
+        if live is None or live.state != "running":
+            return
+        due = 0.0
+        with place_for(live.head, self.limits) as path:
+            live.path = path
+            try:
+                async with aclosing(live.steps()) as ticks:
+                    async for steps in ticks:
+                        if session.live is not live:
+                            return
+                        due = await self._tick(session, live, steps, due)
+                        yield session.board.message()
+            except BackendError as error:
+                live.sentence = str(error)
+
+    async def finish(self, session: LanguagesSession) -> Any:
+        """Say how it ended, and summarise all of it."""
+        live = session.live
+        if live is None or live.state == "running":
+            return gr.skip(), gr.skip()
+        session.run = live.run
+        if live.cells:
+            session.board.set(**await in_media_thread(run_fields, live.run, "Asked on this page"))
+            await self._draw_view(session)
+        session.board.set(going=False, **ended_words(live, self.limits))
+        session.live = None
+        known = listed(self.limits)
+        name = f"runs/{live.path.name}"
+        value = name if name in {one for _, one in known} else NONE
+        return session.board.message(), gr.Dropdown(known, value=value)
+
+    async def open_listed(self, session: LanguagesSession, name: object) -> Any:
+        """Show a run file that comes with the page, or was begun on this machine."""
+        if not isinstance(name, str) or name == NONE:
+            return gr.skip(), gr.skip()
+        return await self._open(session, lambda: read_listed(name, self.limits))
+
+    async def open_upload(self, session: LanguagesSession, path: str | None) -> Any:
+        """Show a run file of the visitor's."""
+        if not path:
+            return gr.skip(), gr.skip(), gr.skip()
+        file = Path(path)
+        shown, notice = await self._open(session, lambda: read_named(file, file.name))
+        return shown, notice, gr.skip() if notice else gr.Dropdown(value=NONE)
+
+    async def on_select(self, event: gr.EventData, session: LanguagesSession) -> Any:
+        """Something in the matrix was pressed."""
+        told = event._data if isinstance(event._data, dict) else {}
+        since = since if isinstance(since := told.get("n"), int) else 0
+        act, board = told.get("act"), session.board
+        if act == "stop":
+            session.stop()
+            return gr.skip()
+        if act == "answers" and session.run and isinstance(item := told.get("item"), str):
+            run = session.live.run if session.live else session.run
+            found = await in_media_thread(detail, run, item)
+            board.set(detail=found and {**found, "number": board.next})
+        elif act == "view":
+            session.view = str(told.get("view"))
+            await self._draw_view(session)
+        elif act != "resync":
+            return gr.skip()
+        return board.message(min(since, board.number))
+
+    async def save(self, event: gr.EventData, session: LanguagesSession) -> str:
+        """Return a file of the run as JSON: its name, type and text."""
+        told = event._data if isinstance(event._data, dict) else {}
+        kind = str(told.get("as"))
+        run = session.live.run if session.live else session.run
+        if run is None or kind not in _SAVES:
+            return ""
+        text = await in_media_thread(_SAVES[kind], run)
+        return _file_json(f"{run.header.id}.{kind}", _TYPES[kind], text, since=session.board.next)
+
+    # ── What they share ────────────────────────────────────────────────────────────────────────
+
+    def _form(self, values: Values) -> AskForm:
+        return AskForm.parse({name: values[one] for name, one in self.choices.inputs.items()})
+
+    async def _open(self, session: LanguagesSession, read: Any) -> tuple[Any, str]:
+        if session.running:
+            return gr.skip(), notice_html("A run is going on. Stop it before you open another.")
+        try:
+            run = await in_media_thread(read)
+        except RunFileError as error:
+            return gr.skip(), notice_html(str(error))
+        await self._show(session, run, f"Recorded on {date_of(run)}")
+        return session.board.message(), ""
+
+    async def _show(self, session: LanguagesSession, run: RunFile, origin: str) -> None:
+        fields = await in_media_thread(run_fields, run, origin)
+        board, session.run = session.board, run
+        board.begin()
+        board.set(**fields, going=False, share=0, status="", said="", ended="")
+        board.set(detail=None, tax=None, pictures=None)
+        board.add(run.cells)
+        await self._draw_view(session)
+
+    async def _draw_view(self, session: LanguagesSession) -> None:
+        """Put onto the board what the part that is looked at shows, and nothing else."""
+        run = session.live.run if session.live else session.run
+        if session.view == "picture" and run:
+            session.board.set(pictures=await in_media_thread(pictures, run))
+        elif session.view == "tax":
+            session.board.set(tax=await tax_fields(run))
+
+    async def _tick(
+        self, session: LanguagesSession, live: LiveRun, steps: tuple[Step, ...], due: float
+    ) -> float:
+        """Put what is new onto the board; returns when the next summary is due."""
+        board = session.board
+        board.add(step.cell for step in steps if step.cell)
+        if live.step:
+            done, total = live.step.done, live.step.total
+            board.set(share=round(done / total, 4) if total else 1, status=status_words(live))
+        if steps and time.monotonic() >= due and live.cells:
+            session.run = live.run
+            began = time.monotonic()
+            board.set(**await in_media_thread(live_fields, live.run))
+            if session.view == "picture":
+                await self._draw_view(session)
+            # A large run is summarised more rarely: never more than a tenth of the time.
+            return time.monotonic() + max(SUMMARY_INTERVAL, 10 * (time.monotonic() - began))
+        return due
+
+
+def _file_json(name: str, kind: str, text: str, since: int) -> str:
+    # With a number, since the same file saved twice would be no change.
+    return json.dumps({"name": name, "type": kind, "text": text, "at": since}, ensure_ascii=False)
