@@ -438,7 +438,12 @@ async def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     # So many answers that it cannot be through before the signal comes.
     told = command("--models", "pocket/pocket-3,pocket/pocket-3.5", "--out", str(path))
     process = await asyncio.create_subprocess_exec(
-        *told, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True
+        *told,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # A program in a shell's background inherits that it ignores Ctrl+C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     await lines_of(process, path, 3)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
