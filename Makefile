@@ -59,6 +59,7 @@ lint: $(TEST_READY) ## check style and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pyright
+	$(PY) -m ui.texts
 
 bench: $(TEST_READY) ## measure again what the README claims
 	@$(PY) -m tests.browser

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import gradio as gr
 
 from playground.keyring import Keyring
+from playground.languages import LANGUAGES
 from playground.limits import Limits
 from playground.services import Services
 
@@ -22,7 +23,7 @@ from .tabs.models.health_watch import HealthWatch
 from .tabs.moe import MoeTab
 from .tabs.text import TextTab
 from .tabs.vision import VisionTab
-from .texts import EN, I18N, t
+from .texts import EN, I18N, LOCALES, TRANSLATIONS, t, words
 from .theme import ASSETS, css, js, theme
 
 TABS: tuple[type[Tab], ...] = (TextTab, VisionTab, MoeTab, LanguagesTab)
@@ -39,7 +40,7 @@ def build(services: Services) -> gr.Blocks:
     with gr.Blocks(
         title=EN["title"], analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     ) as page:
-        gr.HTML(_HEADER, elem_id="header")
+        gr.HTML(_header(), elem_id="header")
         gr.HTML('<div id="announcer" role="status" aria-live="polite"></div>', elem_id="announce")
         # What the visitor types to reach backends: in the memory of this server, for this visit.
         keyring = gr.State(Keyring())
@@ -62,13 +63,32 @@ def _place(tab: str, label: str) -> gr.Tab:
     return gr.Tab(t(label), id=tab, elem_id=f"tab-{tab}")
 
 
-_HEADER = f"""
+ISSUES = ""
+"""The address at which a wrong translation can be told, if there is one."""
+
+
+def _header() -> str:
+    names = {"en": "English"} | {
+        LOCALES.get(code, code): LANGUAGES[code].own_name for code in TRANSLATIONS
+    }
+    machine = {LOCALES.get(code, code) for code, one in TRANSLATIONS.items() if one.unread}
+    options = "".join(
+        f'<option value="{code}" lang="{code}"{" data-machine" * (code in machine)}>{name}</option>'
+        for code, name in names.items()
+    )
+    key = "machine_tell" if ISSUES else "machine"
+    told = words(key)
+    if ISSUES:
+        told = f'<a href="{ISSUES}" target="_blank" rel="noopener">{told}</a>'
+    return f"""
 <div class="masthead" data-tabs="{" ".join(tab.ID for tab in (*TABS, ModelsTab))}">
   <h1><span class="mark" aria-hidden="true">φ</span> {EN["title"]}</h1>
-  <button type="button" id="present-toggle" aria-label="Large type, for a room"
-    title="Large type, for a room" aria-pressed="false" onclick="phi.present()">⛶</button>
-  <button type="button" id="theme-toggle" aria-label="Dark or light" title="Dark or light"
-    onclick="phi.theme()">◐</button>
+  <p id="machine" hidden>{told}</p>
+  <select id="language" aria-label="{EN["language"]}" data-t-label="language">{options}</select>
+  <button type="button" id="present-toggle" data-t-label="present" aria-label="{EN["present"]}"
+    title="{EN["present"]}" aria-pressed="false" onclick="phi.present()">⛶</button>
+  <button type="button" id="theme-toggle" data-t-label="theme" aria-label="{EN["theme"]}"
+    title="{EN["theme"]}" onclick="phi.theme()">◐</button>
 </div>
 """
 

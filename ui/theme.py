@@ -8,6 +8,7 @@ UI = Path(__file__).parent
 ASSETS = UI / "assets"
 SHEETS = (
     "assets/page",
+    "assets/language",
     "markdown/answer",
     "compare/transcript/transcript",
     "compare/view",
@@ -21,6 +22,7 @@ SHEETS = (
 """The style sheets in their order: later rules win."""
 SCRIPTS = (
     "assets/base",
+    "assets/language",
     "assets/guards",
     "assets/away",
     "compare/view",

@@ -4,7 +4,6 @@
 const phi = window.phi = {};
 {
   const $ = phi.$ = (selector) => document.querySelector(selector);
-  document.documentElement.lang = "en"; // the page's words; answers have their own
 
   // ── What this browser keeps: never keys. Where storage is off, only for this visit ─────────
   phi.keep = (name, text) => { try { localStorage.setItem(`phi-${name}`, text); } catch { /* off */ } };

@@ -9,7 +9,7 @@ import gradio as gr
 
 from playground.conversation import LETTERS
 
-from ..texts import EN, t
+from ..texts import EN, t, words
 from .side import letter_of
 
 
@@ -109,12 +109,12 @@ def build_pane(
 def build_own_settings(elem_id: str) -> gr.HTML:
     """Build the fields for the settings in which a side differs from the others."""
     fields = "".join(
-        f'<label>{EN[key]}<input inputmode="decimal" autocomplete="off" data-setting="{key}" '
-        f'placeholder="{EN["as_all"]}"></label>'
+        f'<label>{words(key)}<input inputmode="decimal" autocomplete="off" data-setting="{key}" '
+        f'placeholder="{EN["as_all"]}" data-t-placeholder="as_all"></label>'
         for key in ("temperature", "top_p", "top_k", "max_tokens", "seed")
     )
     template = (
-        f'<details class="own"><summary>{EN["own_settings"]}</summary>'
+        f'<details class="own"><summary>{words("own_settings")}</summary>'
         f'<div class="own-fields">{fields}</div></details>'
     )
     return gr.HTML(

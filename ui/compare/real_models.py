@@ -12,13 +12,14 @@ from playground.keyring import Keyring
 from playground.services import Services
 
 from ..events import PRIVATE, SHARED, Updates
-from ..texts import EN, t
+from ..texts import t, words
 from .default_pair import chosen_side, is_demonstration, text_sentence
 from .pickers import Pickers
 from .proposal import Proposal, RealModel, button_label, propose, question
 
 _OTHER_WAYS = (
-    f'<p><a href="#models" onclick="phi.tab(\'models\'); return false">{EN["other_ways"]}</a></p>'
+    '<p><a href="#models" onclick="phi.tab(\'models\'); return false">'
+    f"{words('other_ways')}</a></p>"
 )
 Choice = tuple[str, str]
 """Backend and model of a side."""

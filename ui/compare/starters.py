@@ -8,7 +8,7 @@ import gradio as gr
 from backends import REGISTRY
 
 from ..events import PRIVATE, SHARED, Updates
-from ..texts import EN
+from ..texts import words
 from .examples import Examples
 from .pickers import Pickers
 
@@ -28,7 +28,7 @@ class Starters:
             gr.Column(visible=False, elem_id=f"{view}-starters") as self._box,
             gr.Row(elem_classes="starters") as self._row,
         ):
-            gr.HTML(f"<p>{EN['pocket_knows']}</p>", elem_classes="label")
+            gr.HTML(f"<p>{words('pocket_knows')}</p>", elem_classes="label")
             chips = [
                 gr.Button(size="sm", elem_classes="chip", elem_id=f"{view}-starter-{n}")
                 for n in range(MOST)

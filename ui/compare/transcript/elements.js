@@ -21,6 +21,7 @@ const chooser = root.appendChild(make("div", "switch"));
 const turns = root.appendChild(make("div", "turns"));
 const programs = root.appendChild(make("div", "programs answers"));
 const hint = root.appendChild(make("p", "hint"));
+hint.dataset.t = "transcript_hint";
 const latest = root.appendChild(button("latest", "↓ Latest"));
 latest.className = "latest";
 latest.hidden = true;

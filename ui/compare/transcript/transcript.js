@@ -17,7 +17,7 @@ const apply = (message) => {
   asked = false;
   number = message.n;
   if (message.sides) setSides(message.sides);
-  if (message.hint !== undefined) put(hint, message.hint);
+  if (message.hint !== undefined) put(hint, window.phi?.word?.("transcript_hint") ?? message.hint);
   setRows(message.order);
   for (const [id, prompt] of Object.entries(message.turns || {})) setPrompt(rows.get(Number(id)), prompt);
   for (const [id, cells] of Object.entries(message.cells || {}))

@@ -11,7 +11,7 @@ from playground.matrix.summary import TITLES
 from playground.matrix.tasks import PROMPTS
 from playground.matrix.texts import texts
 
-from ...texts import EN, t
+from ...texts import t
 from .asked import MAX_ITEMS, MAX_MODELS
 
 FIRST_PUBLIC = ("ar", "zh", "en", "fr", "de", "he", "ja", "ko", "ru", "es", "th")
@@ -67,7 +67,7 @@ def build_choices(limits: Limits) -> Choices:
                 elem_id=f"{NAME}-models", filterable=True, scale=3,
             )  # fmt: skip
             what = gr.Radio(
-                [(EN[f"lang_what_{one}"], one) for one in ("prompt", "own", "told", "tasks")],
+                [(t(f"lang_what_{one}"), one) for one in ("prompt", "own", "told", "tasks")],
                 value="prompt", label=t("lang_what"), elem_id=f"{NAME}-what", scale=5,
             )  # fmt: skip
         english = texts("en").prompts

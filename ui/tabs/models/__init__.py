@@ -15,7 +15,7 @@ from playground.limits import Limits
 from ...compare.servers import servers_storage, to_browser
 from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
-from ...texts import EN, t
+from ...texts import t, words
 from .added import AddedServers
 from .cards import card_html, table_html
 
@@ -58,7 +58,7 @@ class Card:
         if self.key:
             held = bool(typed and typed.api_key)
             updates[self.key] = gr.Textbox(
-                value="", placeholder=EN["key_held"] if held else self.backend.key_env
+                value="", placeholder=t("key_held") if held else self.backend.key_env
             )
         return updates
 
@@ -76,7 +76,7 @@ class ModelsTab:
         """Pages whose fields have what the browser kept: from then on they are the visitor's."""
         with gr.Column(elem_id="board"):
             with gr.Row(elem_id="board-head"):
-                gr.HTML(f"<h2>{EN['board_title']}</h2><p>{EN['board_intro']}</p>")
+                gr.HTML(f"<h2>{words('board_title')}</h2><p>{words('board_intro')}</p>")
                 self.check = gr.Button(t("check_all"), size="sm", elem_id="check-all", scale=0)
             with gr.Column(elem_id="cards"):
                 self.cards: list[Card] = []
@@ -85,7 +85,7 @@ class ModelsTab:
                     self.cards.append(self._card(backend))
                     if backend.can_be_named and limits.takes_address(backend):
                         self.added = AddedServers(keyring, self.storage)
-            gr.HTML(f"<h2>{EN['models_title']}</h2><p>{EN['models_intro']}</p>")
+            gr.HTML(f"<h2>{words('models_title')}</h2><p>{words('models_intro')}</p>")
             self.table = gr.HTML(table_html(()), elem_id="models-table")
 
     def _card(self, backend: Backend) -> Card:

@@ -13,7 +13,7 @@ from playground.keyring import MAX_SERVER_NAME, MAX_SERVERS, Keyring
 
 from ...compare.servers import SERVER, to_browser
 from ...events import PRIVATE, Updates
-from ...texts import EN, t
+from ...texts import t, words
 from .cards import card_html
 
 
@@ -35,10 +35,10 @@ class AddedServers:
         self.keyring, self.storage = keyring, storage
         self.slots = [_slot(number) for number in range(1, MAX_SERVERS + 1)]
         with gr.Column(elem_classes="card", elem_id="card-add"):
-            gr.HTML(f"<h3>{EN['add_title']}</h3><p>{EN['add_intro']}</p>")
+            gr.HTML(f"<h3>{words('add_title')}</h3><p>{words('add_intro')}</p>")
             with gr.Row(elem_classes="card-fields"):
                 self.name = gr.Textbox(
-                    label=t("server_name"), placeholder=EN["server_name_example"], max_lines=1,
+                    label=t("server_name"), placeholder=t("server_name_example"), max_lines=1,
                     max_length=MAX_SERVER_NAME, elem_id="add-name", scale=2, interactive=True,
                 )  # fmt: skip
                 self.address = gr.Textbox(
@@ -46,7 +46,7 @@ class AddedServers:
                     elem_id="add-address", scale=3, interactive=True,
                 )  # fmt: skip
                 self.key = gr.Textbox(
-                    label=t("key"), placeholder=EN["key_if_wanted"], type="password", max_lines=1,
+                    label=t("key"), placeholder=t("key_if_wanted"), type="password", max_lines=1,
                     elem_id="add-key", scale=2, interactive=True,
                 )  # fmt: skip
                 self.add = gr.Button(t("add"), size="sm", elem_id="add-server", scale=0)

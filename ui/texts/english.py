@@ -1,9 +1,12 @@
-"""The page's fixed texts by key, in English; a translation is another dictionary."""
-
-import gradio as gr
+"""The page's fixed texts by key, in English: what translations are made from."""
 
 EN = {
     "title": "Phi Playground",
+    "language": "Language of this page",
+    "machine": "Machine-translated",
+    "machine_tell": "Machine-translated, tell us",
+    "present": "Large type, for a room",
+    "theme": "Dark or light",
     "tab_text": "Text",
     "tab_vision": "Vision",
     "tab_moe": "MoE",
@@ -145,10 +148,3 @@ EN = {
     "other_ways": "Other ways",
     "pocket_knows": "Pocket knows these:",
 }
-
-I18N = gr.I18n(en=EN)
-
-
-def t(key: str) -> str:
-    """Return a fixed text as a component takes it, translated in the page."""
-    return I18N(key)  # type: ignore[return-value]  # Gradio turns it into text in the page
