@@ -9,7 +9,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from playground.languages import LANGUAGES, stays
 from tests.pages import Puppet, Visitor
-from ui.texts import EN, I18N, LOCALES, TRANSLATIONS, source_of
+from ui.texts import EN, I18N, LOCALES, TRANSLATIONS, marked, source_of
 from ui.texts.translation import ORDER, Translation
 
 UI = Path(__file__).parent.parent / "ui"
@@ -130,6 +130,21 @@ async def test_the_switch_changes_the_page_at_once(visitor: Visitor) -> None:
 
 
 @browsing
+async def test_what_is_typed_and_chosen_is_never_translated(visitor: Visitor) -> None:
+    page = visitor.page
+    await page.fill("#text-prompt textarea", "prompt")
+    await page.click("#tabs [role=tab][data-tab-id=languages]")
+    chosen = page.locator("#languages-what input:checked")
+    await expect(chosen).to_have_value("prompt")
+    await choose(page, "Slovenčina")
+    await expect(page.locator("#languages-run")).to_have_text("Spustiť")
+    await expect(chosen).to_have_value("prompt")
+    await page.click("#tabs [role=tab][data-tab-id=text]")
+    await expect(page.locator("#text-compare")).to_contain_text("Porovnať")
+    await visitor.has_prompt("prompt")
+
+
+@browsing
 @every
 async def test_an_address_names_the_language(
     code: str, context: BrowserContext, served: str, puppet: Puppet
@@ -197,7 +212,7 @@ async def test_long_words_do_not_overflow_a_phone(
 ) -> None:
     # Every text 1.6 times as long, in the place of Czech.
     longer = {key: text + " " + text[: len(text) * 6 // 10] for key, text in EN.items()}
-    monkeypatch.setitem(I18N.translations, "cs", longer)
+    monkeypatch.setitem(I18N.translations, "cs", marked(longer))
     page = await context.new_page()
     await page.set_viewport_size({"width": 360, "height": 740})
     visitor = Visitor(page, served)

@@ -22,7 +22,7 @@
   // ── Words in HTML: Gradio translates those of its components only ───────────────────────────
   const began = nearest(html.lang) || "en"; // as Gradio has chosen
   let now = began;
-  const word = phi.word = (key) => TEXTS[now]?.[key] ?? TEXTS.en[key];
+  const word = phi.word = (key) => TEXTS[now]?.[`ui:${key}`] ?? TEXTS.en[`ui:${key}`];
   const each = (root, selector, then) => {
     if (root.matches?.(selector)) then(root);
     root.querySelectorAll(selector).forEach(then);
@@ -31,7 +31,7 @@
   // has in place of the last ones, are known by what they say in any language. Their text nodes stay.
   const tabs = {};
   for (const texts of Object.values(TEXTS))
-    for (const [key, text] of Object.entries(texts)) if (key.startsWith("tab_")) tabs[text] ??= key;
+    for (const [key, text] of Object.entries(texts)) if (key.startsWith("ui:tab_")) tabs[text] ??= key.slice(3);
   const relabel = () => {
     for (const button of document.querySelectorAll("#tabs > .tab-wrapper button")) {
       const text = [...button.childNodes].find((node) => tabs[node.nodeValue?.trim()]), key = tabs[text?.nodeValue.trim()];

@@ -4,6 +4,8 @@ A translation names the English it was made from: once that has changed, English
 until it is translated anew. `python -m ui.texts`, which `make lint` runs, says where.
 """
 
+from collections.abc import Mapping
+
 import gradio as gr
 
 from .english import EN
@@ -15,15 +17,24 @@ TRANSLATIONS = read_translations()
 LOCALES = {"zh": "zh-CN"}
 """Where Gradio's name for a language is another: under it stand Gradio's own words, too."""
 
+MARK = "ui:"
+"""Before each key in the page: Gradio translates also what was typed or chosen, if it is a key."""
+
+
+def marked(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return texts by the keys that they have in the page."""
+    return {MARK + key: text for key, text in texts.items()}
+
+
 I18N = gr.I18n(
-    en=EN,
-    **{LOCALES.get(code, code): one.fresh(EN) for code, one in TRANSLATIONS.items()},
+    en=marked(EN),
+    **{LOCALES.get(code, code): marked(one.fresh(EN)) for code, one in TRANSLATIONS.items()},
 )
 
 
 def t(key: str) -> str:
     """Return a fixed text as a component takes it, translated in the page."""
-    return I18N(key)  # type: ignore[return-value]  # Gradio turns it into text in the page
+    return I18N(MARK + key)  # type: ignore[return-value]  # Gradio turns it into text in the page
 
 
 def words(key: str) -> str:
@@ -32,6 +43,6 @@ def words(key: str) -> str:
 
 
 __all__ = [
-    "EN", "I18N", "LOCALES", "TRANSLATIONS", "Translation", "read_translations", "source_of", "t",
-    "words",
+    "EN", "I18N", "LOCALES", "TRANSLATIONS", "Translation", "marked", "read_translations",
+    "source_of", "t", "words",
 ]  # fmt: skip
