@@ -65,7 +65,7 @@ def space(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 def test_the_folder_holds_the_program_and_nothing_else(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
-    program = {"app.py", "backends", "playground", "ui"}
+    program = {"app.py", "backends", "playground", "recordings", "ui"}
     assert names == program | {"LICENSE", "README.md", "requirements.txt"}
     assert not list(folder.rglob("__pycache__"))
     # A file over 10 MB would need an account with large-file storage.

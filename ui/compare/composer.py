@@ -39,7 +39,7 @@ class Composer:
 def build_composer(
     view: str, placeholder_key: str, build_above_prompt: Callable[[], None]
 ) -> Composer:
-    """Build the prompt box of a view; `placeholder_key` is a key of `EN` in `ui/texts/english.py`."""
+    """Build the prompt box of a view; `placeholder_key` is a key of `EN`."""
     with gr.Column(elem_id=f"{view}-composer", elem_classes="composer"):
         notice = gr.HTML(elem_id=f"{view}-notice")
         build_above_prompt()
