@@ -22,7 +22,7 @@ from playground.services import Services
 from playground.threads import in_media_thread
 
 from ...compare.composer import notice_html
-from ...events import PRIVATE, Updates
+from ...events import PRIVATE, SHARED, Updates
 from ...texts import t
 from .asked import AskForm, plan_of
 from .choices import NAME, build_choices, first_languages
@@ -91,11 +91,9 @@ class LanguagesView:
         modes += [c.all_languages, c.no_language]
         c.what.change(self.on_what, c.what, modes, queue=False, preprocess=False, **PRIVATE)
         inputs: set[Any] = {self.session, self.keyring, *c.inputs.values()}
-        # A cost may take a second: the last change counts.
         gr.on(
             [one.change for one in c.inputs.values()],  # type: ignore[attr-defined]
-            self.estimate, inputs, c.cost, queue=False, preprocess=False,
-            trigger_mode="always_last", **PRIVATE,
+            self.estimate, inputs, c.cost, queue=False, preprocess=False, **SHARED, **PRIVATE,
         )  # fmt: skip
         # In the page alone: an answer from here could undo what was ticked meanwhile.
         for button, codes in ((c.all_languages, [*LANGUAGES]), (c.no_language, [])):
@@ -163,14 +161,17 @@ class LanguagesView:
             gr.Button(visible=what != "own"),
         ]
 
-    async def estimate(self, values: Values) -> str:
-        """Say what a run would cost, or what is missing."""
+    async def estimate(self, values: Values) -> Any:
+        """Say what a run would cost, or what is missing; the last change counts."""
         session, keyring = values[self.session], values[self.keyring]
+        session.estimates += 1
+        mine = session.estimates
         try:
             form = self._form(values)
         except BackendError as error:
             return cost_html(str(error))
-        return await self.offers.cost(form, keyring, session.run)
+        cost = await self.offers.cost(form, keyring, session.run)  # may take a second
+        return cost if mine == session.estimates else gr.skip()
 
     async def start(self, values: Values) -> Updates:
         """Prepare a run; `draw` starts it."""
