@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, expect
@@ -30,7 +31,9 @@ from ui.tabs.languages.asked import AskForm, plan_of
 from ui.tabs.languages.board import Board
 from ui.tabs.languages.picture import picture, table
 from ui.tabs.languages.progress import ended_words
+from ui.tabs.languages.session import LanguagesSession
 from ui.tabs.languages.shown import date_of, detail, link, pictures, run_fields
+from ui.tabs.languages.view import LanguagesView
 
 POCKET = ["pocket/pocket-3", "pocket/pocket-3.5"]
 
@@ -443,6 +446,40 @@ async def test_a_run_is_watched_stopped_and_kept(visitor: Visitor, puppet: Puppe
     assert len(read(kept).cells) == 1
     await page.click(f"{MATRIX} .mark")
     await visitor.sees(f"{MATRIX} dialog", "It was not asked this yet.")
+
+
+@browser_test
+async def test_what_cannot_be_run_leaves_the_matrix_as_it_is(visitor: Visitor) -> None:
+    page = visitor.page
+    await page.click(f"{MATRIX} [data-act=choose]")
+    await page.click("#languages-none")
+    await visitor.sees("#languages-cost", "No language is chosen.")
+    await page.click("#languages-run")
+    await visitor.sees("#languages-cost [role=alert]", "No language is chosen.")
+    assert await page.locator(f"{MATRIX} tbody tr").count() == 26
+
+
+async def test_of_two_costs_the_later_one_is_shown() -> None:
+    slow, answers = asyncio.Event(), iter(["first", "second"])
+
+    class Offers:
+        async def cost(self, *_: Any) -> str:
+            if (answer := next(answers)) == "first":
+                await slow.wait()
+            return answer
+
+    with gr.Blocks():
+        view = LanguagesView(Services(), gr.State(Keyring()))
+    view.offers = Offers()  # type: ignore[assignment]
+    values: dict[Any, Any] = dict.fromkeys(view.choices.inputs.values())
+    values |= {view.session: LanguagesSession(), view.keyring: Keyring()}
+    view._form = lambda values: AskForm()  # type: ignore[method-assign]
+    first = asyncio.ensure_future(view.estimate(values))
+    await asyncio.sleep(0)
+    assert await view.estimate(values) == "second"
+    slow.set()
+    assert await first == gr.skip()
+    assert [step async for step in view.draw(LanguagesSession())] == [gr.skip()]
 
 
 @browser_test

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import gradio as gr
+
 Updates = dict[Any, Any]
 """An event's updates: new values by component. Components left out stay as they are."""
 
@@ -13,6 +15,18 @@ PRIVATE: dict[str, Any] = {
     "show_progress_on": [],
 }
 """Arguments of every event: without Gradio's progress display, and not in its API pages."""
+
+
+def told(event: gr.EventData, *names: str) -> dict[str, Any]:
+    """What an event of a component of ours tells, by name; `None` where it tells nothing.
+
+    It comes from the page, and is not trusted.
+    """
+    try:
+        return {name: getattr(event, name, None) for name in names}
+    except TypeError:  # it is no object
+        return dict.fromkeys(names)
+
 
 SHARED: dict[str, Any] = {"trigger_mode": "multiple"}
 """Arguments of an event that several components trigger, and that only shows how things are now.

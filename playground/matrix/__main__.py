@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from .commands import go_on, report, run, selfcheck, tokens
-from .commands.choices import PROMPTS_TASK
 from .commands.failure import INTERRUPTED, Failure, is_sentence
 
-__all__ = ["PROMPTS_TASK", "Failure", "main"]
+__all__ = ["Failure", "main"]
 
 _COMMANDS = {
     "run": run,

@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from ..text import strip_controls
-from .items import KINDS, Item
+from .items import KINDS, SHIPPED, Item
 from .run_file import Header
 from .tasks import PROMPTS, items, own_prompts, shipped_prompts, told_prompts
 
-SHIPPED = "prompts"
-"""The page's prompts, all of them; `prompt:greet` is one."""
 OWN = "own"
 """A text for each language, which a visitor wrote."""
 ASKED = "asked"

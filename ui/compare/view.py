@@ -11,7 +11,7 @@ from playground.conversation import LETTERS, MAX_SIDES, Turn
 from playground.export import to_json, to_markdown
 from playground.services import Services
 
-from ..events import PRIVATE, Updates
+from ..events import PRIVATE, Updates, told
 from ..texts import t
 from .code_panel import CodePanel
 from .composer import build_composer, hint_html, notice_html
@@ -549,12 +549,7 @@ class CompareView(Generic[S]):
 
 def _told(event: gr.EventData) -> Mapping[str, Any]:
     """Return what an event of the transcript tells; not trusted."""
-    try:
-        return {
-            name: getattr(event, name, None) for name in ("act", "turn", "side", "text", "index")
-        }
-    except TypeError:  # it is no object
-        return {}
+    return told(event, "act", "turn", "side", "text", "index")
 
 
 def _export(convert: Any) -> Any:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..items import KINDS
-from .choices import PROMPTS_TASK, kinds_named, languages_named
+from .choices import kinds_named, languages_named
 from .failure import Failure
 
 if TYPE_CHECKING:
-    from ..items import Item, Kind
+    from ..items import Item
     from ..run_file import Source
     from ..sets import SetOfOthers
 
@@ -63,25 +62,19 @@ def what_is_asked(options: argparse.Namespace) -> WhatIsAsked:
 
 
 def _tasks(options: argparse.Namespace, languages: tuple[str, ...]) -> WhatIsAsked:
-    from ..tasks import items, shipped_prompts
+    from ..asking import items_of
 
     kinds = kinds_named(options.tasks)
-    if kinds == (PROMPTS_TASK,):
-        made: Sequence[Item] = shipped_prompts(languages)
-    else:
-        made = tuple(items(_kinds(kinds), languages, options.items, options.seed))
-    return WhatIsAsked(tuple(made), kinds, languages)
-
-
-def _kinds(named: Sequence[str]) -> "list[Kind]":
-    return [kind for kind in KINDS if kind in named]
+    made = items_of(kinds, languages, options.items, options.seed)
+    return WhatIsAsked(made, kinds, languages)
 
 
 def _shipped(options: argparse.Namespace, languages: tuple[str, ...]) -> WhatIsAsked:
+    from ..asking import shipped
     from ..tasks import shipped_prompts, told_prompts
     from ..texts import texts
 
-    kinds = (f"prompt:{options.prompt}",)
+    kinds = (shipped(options.prompt),)
     if options.answer_in:
         english = texts("en").prompts[options.prompt]
         told = told_prompts(languages, [english])

@@ -2,11 +2,8 @@
 
 import argparse
 
-from ..items import KINDS
+from ..items import KINDS, SHIPPED
 from .failure import Failure
-
-PROMPTS_TASK = "prompts"
-"""What the page's seven prompts are called among the tasks."""
 
 
 def positive(text: str) -> int:
@@ -48,11 +45,11 @@ def kinds_named(text: str) -> tuple[str, ...]:
     """The kinds of tasks as they were named. Raises `Failure`."""
     if text == "all":
         return KINDS
-    if text == PROMPTS_TASK:
-        return (PROMPTS_TASK,)
+    if text == SHIPPED:
+        return (SHIPPED,)
     named = listed(text)
-    if PROMPTS_TASK in named:
-        raise Failure(f"The prompts are a run of their own: --tasks {PROMPTS_TASK}, alone.")
+    if SHIPPED in named:
+        raise Failure(f"The prompts are a run of their own: --tasks {SHIPPED}, alone.")
     if unknown := [kind for kind in named if kind not in KINDS]:
         raise Failure(f"There is no task “{unknown[0]}”: choose from {', '.join(KINDS)}.")
     if not named:

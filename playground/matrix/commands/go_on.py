@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .asking import until_done
 from .failure import Failure
+from .until_done import until_done
 
 if TYPE_CHECKING:
     from ..plan import Plan

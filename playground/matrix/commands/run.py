@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..items import KINDS
+from ..items import KINDS, SHIPPED
 from .asked import PROMPTS, SETS, what_is_asked
-from .asking import until_done
-from .choices import PROMPTS_TASK, model_names, positive
+from .choices import model_names, positive
 from .failure import Failure
+from .until_done import until_done
 
 if TYPE_CHECKING:
     from ..plan import Plan
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tasks",
         default="all",
         metavar="KINDS",
-        help=f"all, {PROMPTS_TASK} (the page's seven), or some of {', '.join(KINDS)} (all)",
+        help=f"all, {SHIPPED} (the page's seven), or some of {', '.join(KINDS)} (all)",
     )
     parser.add_argument(
         "--prompt",

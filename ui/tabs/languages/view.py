@@ -22,7 +22,7 @@ from playground.services import Services
 from playground.threads import in_media_thread
 
 from ...compare.composer import notice_html
-from ...events import PRIVATE, SHARED, Updates
+from ...events import PRIVATE, SHARED, Updates, told
 from ...texts import t
 from .asked import AskForm, plan_of
 from .choices import NAME, build_choices, first_languages
@@ -195,23 +195,24 @@ class LanguagesView:
             self.files: gr.Dropdown(value=NONE),
         }
 
-    async def draw(self, session: LanguagesSession) -> AsyncGenerator[str, None]:
+    async def draw(self, session: LanguagesSession) -> AsyncGenerator[Any, None]:
         """Run it, and stream what comes. Closed with the page, it ends the run."""
         live = session.live
-        if live is None or live.state != "running":
-            return
-        due = 0.0
-        with place_for(live.head, self.limits) as path:
-            live.path = path
-            try:
-                async with aclosing(live.steps()) as ticks:
-                    async for steps in ticks:
-                        if session.live is not live:
-                            return
-                        due = await self._tick(session, live, steps, due)
-                        yield session.board.message()
-            except BackendError as error:
-                live.sentence = str(error)
+        if live is not None and live.state == "running":
+            due = 0.0
+            with place_for(live.head, self.limits) as path:
+                live.path = path
+                try:
+                    async with aclosing(live.steps()) as ticks:
+                        async for steps in ticks:
+                            if session.live is not live:
+                                break
+                            due = await self._tick(session, live, steps, due)
+                            yield session.board.message()
+                except BackendError as error:
+                    live.sentence = str(error)
+        # At its end Gradio draws what was yielded last once more, and emptiness if nothing was.
+        yield gr.skip()
 
     async def finish(self, session: LanguagesSession) -> Any:
         """Say how it ended, and summarise all of it."""
@@ -245,18 +246,18 @@ class LanguagesView:
 
     async def on_select(self, event: gr.EventData, session: LanguagesSession) -> Any:
         """Something in the matrix was pressed."""
-        told = event._data if isinstance(event._data, dict) else {}
-        since = since if isinstance(since := told.get("n"), int) else 0
-        act, board = told.get("act"), session.board
+        pressed = told(event, "act", "n", "item", "view")
+        since = since if isinstance(since := pressed["n"], int) else 0
+        act, board = pressed["act"], session.board
         if act == "stop":
             session.stop()
             return gr.skip()
-        if act == "answers" and session.run and isinstance(item := told.get("item"), str):
+        if act == "answers" and session.run and isinstance(item := pressed["item"], str):
             run = session.live.run if session.live else session.run
             found = await in_media_thread(detail, run, item)
             board.set(detail=found and {**found, "number": board.next})
         elif act == "view":
-            session.view = str(told.get("view"))
+            session.view = str(pressed["view"])
             await self._draw_view(session)
         elif act != "resync":
             return gr.skip()
@@ -264,8 +265,7 @@ class LanguagesView:
 
     async def save(self, event: gr.EventData, session: LanguagesSession) -> str:
         """Return a file of the run as JSON: its name, type and text."""
-        told = event._data if isinstance(event._data, dict) else {}
-        kind = str(told.get("as"))
+        kind = str(told(event, "as")["as"])
         run = session.live.run if session.live else session.run
         if run is None or kind not in _SAVES:
             return ""
