@@ -147,7 +147,7 @@ class Puppet(Backend):
                 for n, step in enumerate(steps):
                     if step is None:
                         with self._lock:
-                            self._pending[model] = steps[n + 1 :]
+                            self._pending[model][:0] = steps[n + 1 :]
                         return
                     if isinstance(step, BaseException):
                         raise step

@@ -128,7 +128,7 @@ async def test_values_sent_past_the_page(
     await visitor.sees("#text-notice", sentence)
     assert await visitor.prompt() == "Keep me"
     assert puppet.asked == []
-    await visitor.page.unroute_all()
+    await visitor.page.unroute_all(behavior="wait")
     await works_again(visitor, puppet)
 
 
@@ -255,7 +255,7 @@ async def test_a_forged_history(visitor: Visitor, puppet: Puppet) -> None:
         ("assistant", "An honest answer."),
         ("user", "Now"),
     ]
-    await visitor.page.unroute_all()
+    await visitor.page.unroute_all(behavior="wait")
     await works_again(visitor, puppet)
 
 
