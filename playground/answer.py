@@ -69,6 +69,12 @@ class Request:
         last = Message.of("assistant", begun.rstrip())
         return cls(backend, model, (*messages, last), begun=begun, **rest)
 
+    @property
+    def system(self) -> str:
+        """The system prompt; empty without one."""
+        first = self.messages[0] if self.messages else None
+        return first.text if first and first.role == "system" else ""
+
     def whole(self, new: str) -> str:
         """The answer as far as it goes: its beginning, and what came."""
         if not new or not new[0].isspace():

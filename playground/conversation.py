@@ -105,6 +105,10 @@ class AnswerRecord(_Record):
     params: GenerationParams | None = None
     """The settings that were sent, without those that the backend does not take; `None` in a record
     of an earlier version."""
+    system: str | None = Field(default=None, max_length=MAX_TEXT)
+    """Its side's own system prompt; `None` if it had that of all sides."""
+    demanded: str | None = Field(default=None, max_length=10)
+    """The code of the language that its own system prompt asked for, as `Turn.demanded`."""
     asked_at: str = Field(default="", max_length=40)
     """When, in ISO 8601 and UTC."""
     routing: Annotated[Routing | None, BeforeValidator(_only_routing)] = Field(
@@ -132,6 +136,7 @@ class AnswerRecord(_Record):
         backend: str,
         expected: Expectation = NOTHING_EXPECTED,
         request: Request | None = None,
+        own_system: str | None = None,
     ) -> "AnswerRecord":
         """Make the record of an answer that has ended, and of what it was asked with."""
         clock, usage = snapshot.clock, snapshot.usage
@@ -176,6 +181,8 @@ class AnswerRecord(_Record):
             model_id=request.model[:MAX_NAME] if request else "",
             params=request.backend.sent_params(request.params) if request else None,
             asked_at=request.asked_at if request else "",
+            system=own_system,
+            demanded=None if own_system is None else expected.demanded,
         )
 
 
@@ -347,10 +354,11 @@ class Conversation(_Record):
         turns = (*self.turns[:turn], by, *self.turns[turn + 1 :])
         return self.model_copy(update={"turns": turns})
 
-    async def expectation(self) -> Expectation:
+    async def expectation(self, own_system: str | None = None) -> Expectation:
         """The language that the answers to the last prompt are expected in, found in a thread.
 
-        Raises `ValueError` without any turn.
+        `own_system` stands in place of the system prompt of all sides. Raises `ValueError` without
+        any turn.
         """
         *earlier, last = self.turns
         return await in_media_thread(
@@ -358,7 +366,7 @@ class Conversation(_Record):
             last.prompt,
             answer_in=answer_language(last.prompt),
             earlier=[turn.demanded for turn in earlier if turn.demanded],
-            system=self.system,
+            system=self.system if own_system is None else own_system,
         )
 
     def expecting(self, expected: Expectation) -> "Conversation":
@@ -367,12 +375,14 @@ class Conversation(_Record):
         languages = {"language": expected.prompt, "demanded": expected.demanded}
         return self.model_copy(update={"turns": (*earlier, last.model_copy(update=languages))})
 
-    def messages(self, side: int) -> tuple[Message, ...]:
+    def messages(self, side: int, own_system: str | None = None) -> tuple[Message, ...]:
         """The messages that the model of a side is sent for the last turn.
 
-        Turns without an answer of that side are left out. Raises `ValueError` without any turn.
+        `own_system` stands in place of the system prompt of all sides. Turns without an answer of
+        that side are left out. Raises `ValueError` without any turn.
         """
-        messages = [Message.of("system", self.system)] if self.system.strip() else []
+        system = self.system if own_system is None else own_system
+        messages = [Message.of("system", system)] if system.strip() else []
         first = 1
         for turn in self.turns:
             message = turn.message(first)

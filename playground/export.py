@@ -76,10 +76,12 @@ def _side_in_markdown(letter: str, record: AnswerRecord) -> Sequence[str]:
     warnings = [line for warning in record.warnings for line in (_quote(warning), "")]
     numbers = _line(" · ".join((*describe_numbers(record), *record.notes)))
     heading = f"### {letter}: {_line(record.model)} ({_line(record.backend)})"
+    own = record.system
+    system = ["_Its own system prompt:_", "", _quote(own), ""] if own else []
     thought = ["_It thought:_", "", _quote(record.thinking), ""] if record.thinking else []
     sent = _sent(record)
     told = [line for fact in (sent, numbers) if fact for line in (f"_{fact}_", "")]
-    return [heading, "", *thought, *body, *error, *warnings, *told]
+    return [heading, "", *system, *thought, *body, *error, *warnings, *told]
 
 
 def _sent(record: AnswerRecord) -> str:

@@ -154,7 +154,12 @@ class Limits:
                     "prompt": strip_controls(turn.prompt)[:most],
                     "answers": tuple(
                         record
-                        and record.model_copy(update={"text": strip_controls(record.text)[:most]})
+                        and record.model_copy(
+                            update={
+                                "text": strip_controls(record.text)[:most],
+                                "system": record.system and strip_controls(record.system)[:most],
+                            }
+                        )
                         for record in turn.answers
                     ),
                 }

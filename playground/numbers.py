@@ -97,7 +97,8 @@ def describe_empty(record: AnswerRecord) -> str:
 
 def other_language(record: AnswerRecord, turn: Turn) -> str:
     """A sentence if an answer left the language that was asked for, or in; else empty."""
-    expected = LANGUAGES.get(turn.demanded or turn.language or "")
+    demanded = turn.demanded if record.system is None else record.demanded
+    expected = LANGUAGES.get(demanded or turn.language or "")
     answered = LANGUAGES.get(record.language or "")
     if record.adherence != "left" or expected is None or answered is expected:
         return ""
@@ -105,7 +106,7 @@ def other_language(record: AnswerRecord, turn: Turn) -> str:
         return f"Not answered in {expected.english_name}"
     asked = f"{expected.english_name} was asked for"
     return f"Answered in {answered.english_name}; " + (
-        asked if turn.demanded else f"you asked in {expected.english_name}"
+        asked if demanded else f"you asked in {expected.english_name}"
     )
 
 

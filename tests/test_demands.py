@@ -262,6 +262,21 @@ async def test_a_warning_says_which_language_was_expected(
     assert other_language(*await record(prompt, answer)) == sentence
 
 
+async def test_a_side_may_be_asked_for_another_language() -> None:
+    conversation = Conversation(turns=(Turn(prompt="Why does the moon shine at night?"),))
+    turn = conversation.expecting(await conversation.expectation()).turns[0]
+    expected = await conversation.expectation("Answer in German.")
+    for text, sentence in (
+        (ENGLISH, "Answered in English; German was asked for"),
+        (GERMAN, ""),
+    ):
+        made = await AnswerRecord.of(
+            AnswerSnapshot("done", text), "m", "b", expected, own_system="Answer in German."
+        )
+        assert (made.demanded, turn.demanded) == ("de", None)
+        assert other_language(made, turn) == sentence
+
+
 async def test_records_keep_what_was_asked_for_and_the_verdict() -> None:
     made, turn = await record("Why? Answer in Spanish.", ENGLISH)
     assert (made.language, made.adherence) == ("en", "left")

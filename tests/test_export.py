@@ -26,13 +26,14 @@ async def test_notes_and_warnings_stay_with_the_answer() -> None:
         notes=("Q4_0 weights",),
         warnings=("It may have forgotten <b>you</b>.",),
     )
-    record = await AnswerRecord.of(snapshot, "m", "Ollama")
+    record = await AnswerRecord.of(snapshot, "m", "Ollama", own_system="Be brief.\n# Or not")
     turn = Turn(prompt="Well?", answers=(record, None))
     line = final_line(record, turn)
     assert ">Q4_0 weights</span>" in line and 'class="note"' in line
     assert '<span class="warning">It may have forgotten &lt;b&gt;you' in line
     talk = Conversation(turns=(turn,))
     text = to_markdown(talk)
+    assert "_Its own system prompt:_\n\n> Be brief.\n> # Or not\n" in text
     assert "Q4_0 weights_" in text and "> It may have forgotten <b>you</b>." in text
     assert Conversation.model_validate_json(to_json(talk)) == talk
 

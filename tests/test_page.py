@@ -634,6 +634,16 @@ async def test_a_third_side(visitor: Visitor, puppet: Puppet) -> None:
     await expect(page.locator("#text-model-b input")).to_have_value("One")
 
 
+async def test_a_side_has_a_system_prompt_of_its_own(visitor: Visitor, puppet: Puppet) -> None:
+    page = visitor.page
+    await page.click("#text-own-b summary")
+    await page.fill("#text-own-b [data-setting=system]", "Answer in Spanish.")
+    await compare(visitor, puppet, "Why is the sky blue?", "It scatters light.", "It is the air.")
+    told = {model: messages for model, messages, _ in puppet.asked}
+    assert [message.role for message in told["one"]] == ["user"]
+    assert [message.text for message in told["two"]][:1] == ["Answer in Spanish."]
+
+
 async def test_an_earlier_version_can_be_seen(visitor: Visitor, puppet: Puppet) -> None:
     await compare(visitor, puppet, "Hello", "First.", "Yes.")
     await visitor.page.click(button_of("a", "regenerate"))

@@ -44,10 +44,11 @@ class OwnSettings(BaseModel):
     top_p: Number = None
     top_k: Whole = None
     seed: Whole = None
+    system: Annotated[str | None, BeforeValidator(_text)] = None
 
     def applied_to(self, params: GenerationParams) -> GenerationParams:
         """Return the parameters of all sides with these in their place."""
-        return replace(params, **self.model_dump(exclude_none=True))
+        return replace(params, **self.model_dump(exclude={"system"}, exclude_none=True))
 
 
 def _own_settings(value: object) -> object:
@@ -125,6 +126,10 @@ class Form(BaseModel):
         """Return the generation parameters of one side."""
         return self.sides[side].params(self.params)
 
+    def own_system(self, side: int) -> str | None:
+        """Return the system prompt of one side; `None` if it has that of all sides."""
+        return self.sides[side].own.system
+
     def checked(
         self, limits: Limits, sides: Collection[int], keyring: Keyring | None = None
     ) -> "Form":
@@ -135,6 +140,7 @@ class Form(BaseModel):
         keyring = keyring or Keyring()
         limits.check_system(self.system)
         for side in sides:
+            limits.check_system(self.own_system(side) or "")
             limits.check_params(self.params_of(side))
             letter, chosen = LETTERS[side], self.sides[side]
             backend = keyring.backend(chosen.backend)
@@ -169,7 +175,7 @@ class Form(BaseModel):
             raise BadRequestError(f"Side {LETTERS[side]} has no backend.", "Choose one above.")
         connection = keyring.connection(chosen.backend)
         messages, rest = (
-            conversation.messages(side),
+            conversation.messages(side, self.own_system(side)),
             {
                 "params": self.params_of(side),
                 "connection": connection,

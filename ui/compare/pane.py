@@ -113,9 +113,14 @@ def build_own_settings(elem_id: str) -> gr.HTML:
         f'placeholder="{EN["as_all"]}" data-t-placeholder="as_all"></label>'
         for key in ("temperature", "top_p", "top_k", "max_tokens", "seed")
     )
+    system = (
+        f'<label class="own-system">{words("system")}<textarea rows="2" dir="auto" '
+        f'data-setting="system" placeholder="{EN["as_all"]}" data-t-placeholder="as_all">'
+        "</textarea></label>"
+    )
     template = (
         f'<details class="own"><summary>{words("own_settings")}</summary>'
-        f'<div class="own-fields">{fields}</div></details>'
+        f'<div class="own-fields">{system}{fields}</div></details>'
     )
     return gr.HTML(
         "", html_template=template, apply_default_css=False, elem_id=elem_id,

@@ -192,16 +192,19 @@ class Session:
         request = run.requests[side]
         if self.conversation.last is None or request is None:
             return
-        expected = await self.conversation.expectation()
+        of_all_sides = request.system.strip() == self.conversation.system.strip()
+        own = None if of_all_sides else request.system
+        shared = await self.conversation.expectation()
+        expected = shared if own is None else await self.conversation.expectation(own)
         known = self.sides[side]
-        record = await AnswerRecord.of(snapshot, known.model, known.backend, expected, request)
+        record = await AnswerRecord.of(snapshot, known.model, known.backend, expected, request, own)
         await self.prerender_answer(record)
         if run is not self.run:  # the conversation was cleared meanwhile
             return
         if snapshot.error and request.backend.kind != "local":
             # Its state may be another one now.
             run.services.health.invalidate(request.backend, self.keyring)
-        self.conversation = self.conversation.expecting(expected).with_answer(side, record)
+        self.conversation = self.conversation.expecting(shared).with_answer(side, record)
         self.show_rows(len(self.conversation.turns) - 1)
 
     async def finish(self) -> list[str]:
