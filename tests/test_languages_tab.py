@@ -487,7 +487,8 @@ async def test_a_closed_page_ends_its_run_in_the_browser(
     context: BrowserContext, visitor: Visitor, puppet: Puppet
 ) -> None:
     await choose(visitor, "de")
-    await visitor.page.click("#languages-run")
+    async with visitor.page.expect_response("**/queue/data?*"):  # its stream has begun
+        await visitor.page.click("#languages-run")
     assert await asyncio.to_thread(puppet.wait_open, "one", 1)
     await visitor.page.close()
     assert await asyncio.to_thread(puppet.wait_open, "one", 0)

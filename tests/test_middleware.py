@@ -304,10 +304,9 @@ def answering(kind: str, *pieces: bytes, status: int = 200) -> Callable[..., Awa
     return answer
 
 
-@pytest.mark.parametrize(("path", "kind"), [("/", "text/html"), ("/config", "application/json")])
-async def test_the_page_is_compressed_for_who_can_read_that(path: str, kind: str) -> None:
-    page = Page()
-    page.answer = answering(kind, b"<p>all of it</p>" * 1000)
+async def test_what_gradio_leaves_is_compressed_for_who_can_read_that() -> None:
+    page, path = Page(), "/config"
+    page.answer = answering("application/json", b"<p>all of it</p>" * 1000)
     packed = await page.ask("GET", HERE + path, headers={"accept-encoding": "br, gzip"})
     assert packed.headers["content-encoding"] == "gzip"
     assert packed.headers["vary"] == "Accept-Encoding"
@@ -433,11 +432,12 @@ async def test_a_refusal_of_what_has_come_whole_waits_for_nothing(monkeypatch) -
 # ── Visits: sessions, and what is forgotten with them ──────────────────────────────────────────
 
 
-def kept(page: Page, session: str) -> Keyring:
-    """A session that holds a keyring with a key, as Gradio keeps it."""
+def kept(page: Page, session: str, *more: Any) -> Keyring:
+    """A session that holds a keyring with a key, and perhaps more, as Gradio keeps it."""
     keyring = Keyring()
     keyring.put("ollama", key="secret")
-    page.holder.session_data[session] = SimpleNamespace(state_data={1: keyring})
+    values: dict[int, Any] = dict(enumerate([keyring, *more]))
+    page.holder.session_data[session] = SimpleNamespace(state_data=values)
     return keyring
 
 
@@ -513,6 +513,21 @@ async def test_a_session_that_never_had_a_page_goes_within_a_minute(monkeypatch)
     monkeypatch.setattr(visits, "UNCONFIRMED_AFTER", -1.0)
     page.visits.sweep()
     assert "abc" not in page.holder.session_data
+
+
+async def test_what_runs_for_a_closed_page_is_stopped(monkeypatch) -> None:
+    """Gradio goes on with a stream whose page was closed before it could be connected."""
+    page, stopped = Page(), list[str]()
+    page.visits.opened("abc", "")
+    kept(page, "abc", SimpleNamespace(stop=lambda: stopped.append("run")))
+    page.visits.sweep()
+    page.visits.closed("abc")
+    page.visits.sweep()
+    assert stopped == []
+    monkeypatch.setattr(visits, "CLOSED_AFTER", -1.0)
+    page.visits.sweep()
+    page.visits.sweep()
+    assert stopped == ["run"]
 
 
 async def test_typed_keys_are_forgotten_when_the_page_is_closed_and_not_before(monkeypatch) -> None:

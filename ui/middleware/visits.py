@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,12 +15,24 @@ from .refusal import Refusal
 
 _HEARTBEAT = "/gradio_api/heartbeat/"
 CLOSED_AFTER = 150.0
-"""Seconds without a heartbeat or an event after which a page counts as closed, and its typed keys
-are deleted. A page that lost its heartbeat, as on a phone, still sends an event every minute."""
+"""Seconds without a heartbeat or an event after which a page counts as closed: its typed keys are
+deleted, and what still runs for it is stopped. A page that lost its heartbeat, as on a phone, still
+sends an event every minute."""
 UNCONFIRMED_AFTER = 50.0
 """The same for a session that never had a heartbeat: it is deleted."""
 SESSION_TTL = 3600.0
 """Seconds for which the session of a closed page is kept."""
+
+
+@runtime_checkable
+class _Stoppable(Protocol):
+    """The state of a view, which may have answers on their way.
+
+    A page that is closed closes its streams, and these stop what they stream; but for one that was
+    closed before its stream had begun.
+    """
+
+    def stop(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -31,7 +43,8 @@ class _Visit:
     heartbeats: int = 0
     confirmed: bool = False
     """True once it had a heartbeat."""
-    keys_forgotten: bool = False
+    left: bool = False
+    """True once what a closed page leaves behind is gone."""
     since: float = field(default_factory=time.monotonic)
     """Monotonic time at which it began, was last used, or its page was closed."""
 
@@ -58,7 +71,7 @@ class Visits:
     def admit(self, session: str, visitor: str) -> None:
         """Register an event of a session. Raises `Refusal` if there are too many sessions."""
         if visit := self._visits.get(session):
-            visit.since, visit.keys_forgotten = time.monotonic(), False  # a key may be typed again
+            visit.since, visit.left = time.monotonic(), False  # a key may be typed again
             return
         self.check_room(visitor)
         self._visits[session] = _Visit(visitor)
@@ -88,7 +101,7 @@ class Visits:
             visit.since = time.monotonic()
 
     def sweep(self) -> None:
-        """Delete the keys of closed pages, and sessions that never had a page.
+        """Delete the keys of closed pages, stop their runs; delete sessions that never had a page.
 
         A closed page may be opened again, by the browser's “Back” or a phone that wakes up: its
         session is kept for an hour, as long as there is room.
@@ -97,9 +110,9 @@ class Visits:
             visit = self._visits[session]
             if not visit.confirmed or time.monotonic() - visit.since > SESSION_TTL:
                 self._drop(session)
-            elif not visit.keys_forgotten:
-                visit.keys_forgotten = True
-                self._forget_keys(session)
+            elif not visit.left:
+                visit.left = True
+                self._leave(session)
 
     def _make_room(self, visitor: str | None = None) -> bool:
         """Delete the session that was closed longest ago, of one visitor or of all."""
@@ -112,18 +125,20 @@ class Visits:
             self._drop(min(left)[1])
         return bool(left)
 
-    def _forget_keys(self, session: str) -> None:
+    def _leave(self, session: str) -> None:
         state = self.holder.session_data.get(session)
         for value in list(state.state_data.values()) if state else ():
             if isinstance(value, Keyring):
                 value.forget()
+            elif isinstance(value, _Stoppable):
+                value.stop()
 
     def _drop(self, session: str) -> None:
         visit = self._visits.pop(session)
         self._per_visitor[visit.visitor] -= 1
         if not self._per_visitor[visit.visitor]:
             del self._per_visitor[visit.visitor]
-        self._forget_keys(session)
+        self._leave(session)
         self.holder.delete_state(session)
         self.holder.session_data.pop(session, None)
         self.holder.time_last_used.pop(session, None)
