@@ -32,7 +32,7 @@ NETWORKS = {
 """Milliseconds before each response, and bytes a second of all together."""
 SEEN = {
     "app": {
-        "read": ["#header h1"],
+        "read": ["h1"],
         "usable": [
             "#text-compare:enabled",
             "#text-state-a [data-state=ready]",

@@ -164,8 +164,9 @@ def test_every_script_and_sheet_is_on_the_page() -> None:
     from ui.tabs.languages.component import SCRIPTS as MATRIX
     from ui.theme import SCRIPTS, SHEETS, UI
 
-    # Those of a component's own: the module beside it gives them to Gradio.
+    # Those of a component's own: the module beside it gives them to Gradio; and the shell's.
     alone = {
+        "assets/shell.css",
         "compare/own_settings.js",
         *(f"compare/transcript/{name}" for name in TRANSCRIPT),
         *(f"tabs/languages/{name}" for name in MATRIX),
@@ -179,6 +180,6 @@ def test_every_script_and_sheet_is_on_the_page() -> None:
 def test_colours_stand_once() -> None:
     from ui.theme import UI
 
-    for path in {*UI.rglob("*.css"), *UI.rglob("*.py")} - {UI / "assets" / "page.css"}:
+    for path in {*UI.rglob("*.css"), *UI.rglob("*.py")} - {UI / "assets" / "colors.css"}:
         found = re.findall(r"#[0-9a-f]{6}\b", path.read_text("utf-8"))
         assert not found, path

@@ -7,6 +7,7 @@ from gradio.themes import Base, colors, sizes
 UI = Path(__file__).parent
 ASSETS = UI / "assets"
 SHEETS = (
+    "assets/colors",
     "assets/page",
     "assets/language",
     "markdown/answer",
@@ -51,7 +52,7 @@ MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Noto Sans 
 
 PAPER, RAISED, HAIRLINE = "var(--paper)", "var(--raised)", "var(--hairline)"
 INK, MUTED, ACTION = "var(--ink)", "var(--muted)", "var(--ink)"
-"""CSS variables; their values, light and dark, are in `assets/page.css` alone."""
+"""CSS variables; their values, light and dark, are in `assets/colors.css` alone."""
 
 
 def theme() -> Base:

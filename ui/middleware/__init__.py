@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from playground.limits import Limits
 
+from .document import Document
 from .events import EventCheck
 from .hosts import Hosts
 from .log import use_short_log
@@ -24,8 +25,8 @@ from .visits import HeartbeatTracker, Visits
 
 _LOG = logging.getLogger(__name__)
 COMPRESSED_FROM = 1000
-"""Bytes of a response from which on it is compressed. Gradio does so with scripts and styles only;
-the page itself, with all its components, is ten times as large as it need be. Streams are not
+"""Bytes of a response from which on it is compressed. Gradio does so with scripts and styles only,
+`Document` with the page itself. Streams are not
 touched, lest an event waits for the next one. A length tells no other website anything: none can
 make this page say what it has not typed itself (`OriginCheck`)."""
 COMPRESSION = 6
@@ -37,7 +38,7 @@ def with_middleware(
     app: ASGIApp, limits: Limits, hosts: Hosts, visits: Visits, files: UploadFolder
 ) -> ASGIApp:
     """Wrap the page's app in all middleware. Requests pass it from the last line to the first."""
-    app = GZipMiddleware(app, COMPRESSED_FROM, COMPRESSION)
+    app = GZipMiddleware(Document(app), COMPRESSED_FROM, COMPRESSION)
     app = HeartbeatTracker(app, visits)
     app = UploadLimit(app, limits, files)
     app = EventCheck(app, limits, visits)
