@@ -32,24 +32,31 @@ class RealModels:
     them: a page that is opened meanwhile shows them too.
     """
 
-    def __init__(self, view: str, services: Services, sentence: gr.HTML) -> None:
-        """Build the buttons; `sentence` stands beside them."""
-        self.services, self.sentence = services, sentence
+    def __init__(self, view: str, services: Services, sentence: gr.HTML, row: gr.Row) -> None:
+        """Build the offer; `sentence` stands beside it in a row."""
+        self.view, self.services, self.sentence, self.row = view, services, sentence, row
         self.get = gr.Button(visible=False, size="sm", scale=0, elem_id=f"{view}-get")
         self.other_ways = gr.HTML(
             _OTHER_WAYS, elem_id=f"{view}-other-ways", elem_classes="more", visible=False
         )
-        self.question = gr.HTML(visible=False, elem_id=f"{view}-question", elem_classes="question")
-        self.confirm = gr.Button(
-            t("download_confirm"), size="sm", scale=0, visible=False, variant="primary",
-            elem_id=f"{view}-get-confirm",
-        )  # fmt: skip
-        self.cancel = gr.Button(
-            t("cancel"), size="sm", scale=0, visible=False, elem_id=f"{view}-get-cancel"
-        )
         # Clicked by the page's script once the view has opened: a listener of its own, since
         # others that follow the opening would wait for the end of the downloads.
         self.follow = gr.Button(visible="hidden", elem_id=f"{view}-follow")
+
+    def build_question(self) -> None:
+        """Build the question that stands in the row's place once the button is pressed.
+
+        Not in the row itself: what was rendered there before may come after the question.
+        """
+        with gr.Row(elem_classes="opening", visible=False) as self.asking:
+            self.question = gr.HTML(elem_id=f"{self.view}-question")
+            self.confirm = gr.Button(
+                t("download_confirm"), size="sm", scale=0, variant="primary",
+                elem_id=f"{self.view}-get-confirm",
+            )  # fmt: skip
+            self.cancel = gr.Button(
+                t("cancel"), size="sm", scale=0, elem_id=f"{self.view}-get-cancel"
+            )
 
     @property
     def outputs(self) -> list[gr.Component]:
@@ -61,7 +68,7 @@ class RealModels:
         self.pickers = pickers
         inputs: list[gr.Component] = [keyring]
         inputs += [one for picker in pickers for one in (picker.pane.backend, picker.pane.model)]
-        asking = [self.question, self.confirm, self.cancel]
+        asking = [self.row, self.asking, self.question]
         every = [*self.outputs, *asking, *(one for picker in pickers for one in picker.outputs)]
         # Not preprocessed: Gradio would refuse a model that is chosen while the list changes.
         self.get.click(self.ask, inputs, every, queue=False, preprocess=False, **PRIVATE)
@@ -115,15 +122,11 @@ class RealModels:
         }
 
     def _question(self, html: str) -> Updates:
-        """Show a question in the place of everything else (`page.css` hides it), or close it.
-
-        The question has components of its own: what was rendered before it was asked may come
-        after it.
-        """
+        """Show a question in the place of the offer, or close it."""
         return {
-            self.question: gr.HTML(f'<p role="alert">{html}</p>', visible=bool(html)),
-            self.confirm: gr.Button(visible=bool(html)),
-            self.cancel: gr.Button(visible=bool(html)),
+            self.row: gr.Row(visible=not html),
+            self.asking: gr.Row(visible=bool(html)),
+            self.question: f'<p role="alert">{html}</p>',
         }
 
     async def _proposal(self, keyring: Keyring, measure: bool) -> tuple[Proposal, Capacity]:

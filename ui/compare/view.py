@@ -78,9 +78,7 @@ class CompareView(Generic[S]):
         name = self.name
         # What the browser keeps of this view, for this tab of it: see `base.js`.
         self.storage = gr.Textbox(visible="hidden", elem_id=f"{name}-storage")
-        with gr.Row(elem_classes="opening"):
-            self.intro = Intro(self)
-            self.build_beside_intro()
+        self.build_intro()
         with gr.Row(elem_id=f"{name}-panes", elem_classes="panes", equal_height=False):
             self.panes = [
                 build_pane(name, side, self.backends, self, visible=side < FIRST_SIDES)
@@ -97,8 +95,10 @@ class CompareView(Generic[S]):
         self.composer = build_composer(name, self.placeholder_key, self.build_above_prompt)
         self.add_side = self.composer.add_side
 
-    def build_beside_intro(self) -> None:
-        """Add buttons beside the sentence above the panes; here there are none."""
+    def build_intro(self) -> None:
+        """Build the sentence above the panes, and what stands beside it; here nothing does."""
+        with gr.Row(elem_classes="opening"):
+            self.intro = Intro(self)
 
     def build_above_prompt(self) -> None:
         """Add inputs that belong to a prompt; here there are none."""

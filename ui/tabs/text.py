@@ -11,6 +11,7 @@ from playground.services import Services
 
 from ..compare.default_pair import OPENING_TIMEOUT, DefaultPair, default_text_pair
 from ..compare.examples import Examples
+from ..compare.intro import Intro
 from ..compare.real_models import RealModels
 from ..compare.restore import ViewRestore
 from ..compare.session import Session
@@ -25,9 +26,12 @@ _EXAMPLES = {code: load_examples(code) for code in EXAMPLE_LANGUAGES}
 class TextView(CompareView[Session]):
     """The comparison of models of text, with the way to the real ones beside its first sentence."""
 
-    def build_beside_intro(self) -> None:
-        """Add the button that gets the real models."""
-        self.real = RealModels(self.name, self.services, self.intro.html)
+    def build_intro(self) -> None:
+        """See `CompareView`: here the button stands there that gets the real models."""
+        with gr.Row(elem_classes="opening") as row:
+            self.intro = Intro(self)
+            self.real = RealModels(self.name, self.services, self.intro.html, row)
+        self.real.build_question()
 
     def build_above_prompt(self) -> None:
         """Add prompts to start with."""
