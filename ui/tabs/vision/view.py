@@ -26,7 +26,7 @@ from playground.threads import in_media_thread
 from ...compare.composer import notice_html
 from ...compare.side import letter_of
 from ...compare.view import CompareView, Values
-from ...events import PRIVATE, SHARED, Updates
+from ...events import PRIVATE, SHARED, Updates, told
 from ...middleware import own_folder
 from ...texts import t
 from .session import CROPS, VisionSession
@@ -157,11 +157,11 @@ class VisionView(CompareView[VisionSession]):
     async def edit_tray(self, event: gr.EventData, values: Values) -> Updates:
         """Move or remove a picture."""
         session = values[self.session]
-        data = event._data if isinstance(event._data, dict) else {}
-        pictures, n, action = [*session.pictures], data.get("n"), data.get("act")
+        data = told(event, "n", "act", "picture")
+        pictures, n, action = [*session.pictures], data["n"], data["act"]
         if not isinstance(n, int) or not 0 <= n < len(pictures):
             return gr.skip()
-        if pictures[n].digest != data.get("picture"):  # the tray has changed since
+        if pictures[n].digest != data["picture"]:  # the tray has changed since
             return {self.tray: self._tray_html(session)}
         to = {"earlier": n - 1, "later": n + 1}.get(str(action))
         picture = pictures.pop(n)
