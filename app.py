@@ -1,4 +1,4 @@
-"""Starts the page: `python app.py`, then open the address it prints."""
+"""Starts the page: `python app.py`, then open the address it prints. Or runs a command: `ask` …"""
 
 import argparse
 import errno
@@ -6,12 +6,17 @@ import os
 import socket
 import sys
 
+from playground.commands.__main__ import COMMANDS, summary
+from playground.commands.__main__ import main as run_command
+
 
 def arguments() -> argparse.Namespace:
     """What was asked for on the command line."""
     on_space = "SPACE_ID" in os.environ
     parser = argparse.ArgumentParser(
-        description="Phi Playground: compare Microsoft's small language models side by side."
+        description="Phi Playground: compare Microsoft's small language models side by side.",
+        epilog=summary(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--host",
@@ -95,6 +100,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
+        if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+            sys.exit(run_command(sys.argv[1:]))
         main()
     except KeyboardInterrupt:  # before the page was up
         sys.exit(130)

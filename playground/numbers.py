@@ -2,10 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 
-from backends import GenerationParams
+from backends import GenerationParams, Progress
 
 from .conversation import AnswerRecord, Turn
 from .languages import LANGUAGES
+
+_STAGES = {
+    "queued": "Waiting",
+    "loading": "Loading",
+    "prefill": "Reading your prompt",
+    "retrying": "Busy",
+    "downloading": "Downloading",
+}
 
 
 def describe_params(params: GenerationParams) -> str:
@@ -82,6 +90,22 @@ def _marks(record: AnswerRecord) -> Iterator[tuple[str, str]]:
     if record.shared_device:
         alone = record.tokens_per_second_alone
         yield "shared device", f", alone about {_round(alone)} tokens/s" if alone else ""
+
+
+def describe_progress(progress: Progress | None) -> str:
+    """What an answer waits for: `Loading (1.2 of 2.8 GB) 43 %`."""
+    text = _STAGES[progress.stage] if progress else "Waiting"
+    if progress and progress.detail:
+        text += f" ({progress.detail})"
+    percent = progress_percent(progress)
+    return text if percent is None else f"{text} {percent} %"
+
+
+def progress_percent(progress: Progress | None) -> int | None:
+    """How much is done, from 0 to 100; `None` where nobody knows."""
+    if progress is None or progress.fraction is None:
+        return None
+    return round(min(1.0, max(0.0, progress.fraction)) * 100)
 
 
 def describe_empty(record: AnswerRecord) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from backends import BackendConnectionError, DatasetFiles
+from playground.commands.failure import Failure
 from playground.matrix import __main__ as command_line
 from playground.matrix.commands import asked
 from playground.matrix.commands.asked import WhatIsAsked, what_is_asked
-from playground.matrix.commands.failure import Failure
 from playground.matrix.header import header
 from playground.matrix.items import Item
 from playground.matrix.plan import Plan
@@ -26,7 +26,7 @@ from tests.matrix_runs import plan
 
 def parsed(*arguments: str) -> WhatIsAsked:
     told = ["run", "--models", "pocket/pocket-3", "--out", "x.jsonl", *arguments]
-    return what_is_asked(command_line._parser().parse_args(told))  # pyright: ignore
+    return what_is_asked(command_line.parser().parse_args(told))
 
 
 def command_of(found: WhatIsAsked) -> list[str]:

@@ -2,15 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 
+from ..commands.program import Command, parser_of, run_program
 from .commands import go_on, report, run, selfcheck, tokens
-from .commands.failure import INTERRUPTED, Failure, is_sentence
 
-__all__ = ["Failure", "main"]
-
-_COMMANDS = {
+_COMMANDS: Mapping[str, Command] = {
     "run": run,
     "continue": go_on,
     "report": report,
@@ -27,40 +24,12 @@ Ask small language models the same things in many languages, and report who answ
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # A Windows console's own encoding lacks most of the scripts that answers are in.
-        with suppress(AttributeError, ValueError):
-            stream.reconfigure(encoding="utf-8", errors="replace")  # pyright: ignore
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return 2
-    try:
-        return _COMMANDS[options.command].execute(options)
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # as by `… | head`
-        sys.stderr.close()
-        return 1
-    except Exception as error:
-        if not is_sentence(error):
-            raise
-        print(error, file=sys.stderr)
-        return 1
+    return run_program(parser(), _COMMANDS, arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m playground.matrix",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
-    for name, command in _COMMANDS.items():
-        command.add_arguments(commands.add_parser(name, help=command.HELP))
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """The arguments of all commands."""
+    return parser_of("python -m playground.matrix", _DESCRIPTION, _COMMANDS)
 
 
 if __name__ == "__main__":

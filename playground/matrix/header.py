@@ -1,17 +1,16 @@
 """The first line of a run's file: what is asked of whom, with what, and where."""
 
-import os
 import platform
 import subprocess
-import sys
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from ..machine import machine
 from .plan import Asked, Plan
-from .run_file import Header, Machine, RunModel, Settings, tasks_hash
+from .run_file import Header, RunModel, Settings, tasks_hash
 
 _ROOT = Path(__file__).parents[2]
 
@@ -76,28 +75,3 @@ def _own_version() -> str:
     except (OSError, subprocess.SubprocessError):
         return version
     return f"{version} ({commit})"
-
-
-def machine() -> Machine:
-    """The machine that this program runs on."""
-    import psutil
-
-    return Machine(
-        platform=platform.platform(),
-        processor=_processor(),
-        cores=os.cpu_count(),
-        memory=psutil.virtual_memory().total,
-    )
-
-
-def _processor() -> str:
-    """The processor's name as its maker sells it, where the system tells."""
-    if sys.platform == "linux":
-        try:
-            lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-        except OSError:
-            lines = []
-        names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-        if name := next(names, ""):
-            return name
-    return platform.processor() or platform.machine()

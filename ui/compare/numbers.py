@@ -11,19 +11,13 @@ from playground.numbers import (
     describe_empty,
     describe_marks,
     describe_numbers,
+    describe_progress,
     describe_speed,
     format_count,
     format_duration,
     other_language,
+    progress_percent,
 )
-
-_STAGE_TEXTS = {
-    "queued": "Waiting",
-    "loading": "Loading",
-    "prefill": "Reading your prompt",
-    "retrying": "Busy",
-    "downloading": "Downloading",
-}
 
 _MEANINGS = {
     "first token": "How long the first piece of the answer took",
@@ -122,15 +116,10 @@ def _meaning(piece: str) -> str:
 
 
 def _waiting_html(progress: Progress | None, waited: float) -> str:
-    text = _STAGE_TEXTS[progress.stage] if progress else "Waiting"
-    if progress and progress.detail:
-        text += f" ({progress.detail})"
     bar = ""
-    if progress and progress.fraction is not None:
-        percent = round(min(1.0, max(0.0, progress.fraction)) * 100)
-        text += f" {percent} %"
+    if (percent := progress_percent(progress)) is not None:
         bar = f'<progress max="100" value="{percent}" aria-hidden="true"></progress>'
-    return f"<span>{escape(text)}…</span>{bar}" + (
+    return f"<span>{escape(describe_progress(progress))}…</span>{bar}" + (
         f"<span>{waited:.0f} s</span>" if waited >= 1 else ""
     )
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...commands.failure import Failure
 from .choices import kinds_named, languages_named
-from .failure import Failure
 
 if TYPE_CHECKING:
     from ..items import Item

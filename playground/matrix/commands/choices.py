@@ -1,26 +1,7 @@
-"""What may be chosen on the command line: numbers, models, languages and tasks."""
+"""What may be chosen on the command line: languages and tasks."""
 
-import argparse
-
+from ...commands.failure import Failure
 from ..items import KINDS, SHIPPED
-from .failure import Failure
-
-
-def positive(text: str) -> int:
-    """A number that is at least 1."""
-    if not text.isdecimal() or not 0 < int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 100000")
-    return int(text)
-
-
-def model_names(text: str) -> tuple[str, ...]:
-    """Names of models, with commas between them."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names or len(names) > 8:
-        raise argparse.ArgumentTypeError("name one to eight models, with commas between them")
-    if len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError("the same model is named twice")
-    return names
 
 
 def languages_named(text: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .failure import Failure
+from ...commands.failure import Failure
 from .until_done import until_done
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .failure import Failure
+from ...commands.failure import Failure
 
 HELP = "say what came out, in Markdown, CSV or HTML"
 

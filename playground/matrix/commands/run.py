@@ -4,16 +4,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...commands.choices import model_names, positive
+from ...commands.failure import Failure
 from ..items import KINDS, SHIPPED
 from .asked import PROMPTS, SETS, what_is_asked
-from .choices import model_names, positive
-from .failure import Failure
 from .until_done import until_done
 
 if TYPE_CHECKING:
     from ..plan import Plan
     from .asked import WhatIsAsked
 
+MAX_MODELS = 8
 HELP = "ask models, and write their answers to a file"
 _DESCRIPTION = """\
 Asks every model every item and writes each answer to the file at once. The same command again goes
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models",
         required=True,
-        type=model_names,
+        type=model_names(MAX_MODELS),
         metavar="A,B",
         help="one model or more, each as backend/model: pocket/pocket-3,ollama/phi3.5",
     )

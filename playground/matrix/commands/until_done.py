@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .failure import INTERRUPTED, Failure
+from ...commands.failure import INTERRUPTED, Failure
 from .progress import Teller
 
 if TYPE_CHECKING:

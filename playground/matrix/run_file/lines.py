@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from ...machine import Machine
 from ...text import valid_unicode
 from ..items import Expected, Item
 
@@ -51,16 +52,6 @@ class Settings(_Line):
     temperature: float = 0.0
     max_tokens: int | None = None
     seed: int | None = None
-
-
-class Machine(_Line):
-    """Where the program ran."""
-
-    platform: _Name = ""
-    processor: _Name = ""
-    cores: int | None = None
-    memory: int | None = None
-    """In bytes."""
 
 
 class Source(_Line):

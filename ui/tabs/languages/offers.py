@@ -6,7 +6,7 @@ from html import escape
 from backends import BackendError
 from playground.health import backends_for
 from playground.keyring import Keyring
-from playground.matrix.header import machine
+from playground.machine import machine
 from playground.matrix.pace import seconds_of
 from playground.matrix.plan import Cost, Plan
 from playground.matrix.run_file import RunFile
