@@ -40,6 +40,12 @@ def arguments() -> argparse.Namespace:
         help="another name under which browsers reach this page: behind a proxy, a forwarded port, "
         "in Codespaces (may be given more than once)",
     )
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="also serve the page's public endpoints as tools of the Model Context Protocol "
+        "(needs an extra package, and says which)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     return parser.parse_args()
 
@@ -76,8 +82,11 @@ def main() -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from playground.limits import LOCAL, PUBLIC
+    from ui.api import mcp_missing
     from ui.page import serve
 
+    if asked.mcp and (missing := mcp_missing()):
+        sys.exit(missing)
     if taken(asked.host, asked.port):
         sys.exit(
             f"Port {asked.port} is in use, perhaps by another Phi Playground. "
@@ -93,6 +102,7 @@ def main() -> None:
             asked.port,
             open_browser=not asked.no_browser and can_open_browser(),
             allow=asked.allow_host,
+            mcp=asked.mcp,
         )
     except (OSError, ValueError) as error:  # no such address here, or no name
         sys.exit(f"Phi Playground cannot be served at {asked.host}: {error}")

@@ -31,5 +31,11 @@ def test_two_models_answer_side_by_side_without_the_page(tmp_path: Path) -> None
     assert left.startswith("pocket-3: 我听过“长沙”这个名字")
     assert right.startswith("pocket-3.5: 我听过“长沙”这个名字")
     for answer in (left, right):
-        figures = re.search(r"\n  (\d+) tokens, (\d+) tokens/s", answer)
-        assert figures and int(figures[1]) > 10 and int(figures[2]) > 0, answer
+        figures = re.search(r"\n  first token .* · ([\d.]+) tokens/s · (\d+) tokens · ", answer)
+        assert figures and float(figures[1]) > 0 and int(figures[2]) > 10, answer
+
+
+def test_the_example_is_short_and_needs_no_page() -> None:
+    lines = EXAMPLE.read_text("utf-8").splitlines()
+    assert len([line for line in lines if line.strip()]) <= 20
+    assert "gradio" not in "\n".join(lines)

@@ -14,6 +14,7 @@ from playground.languages import LANGUAGES
 from playground.limits import Limits
 from playground.services import Services
 
+from .api import ENDPOINTS, Api
 from .compare.pickers import Pickers
 from .middleware import Hosts, UploadFolder, lifespan, own_folder, use_short_log
 from .tabs import Tab
@@ -55,6 +56,7 @@ def build(services: Services) -> gr.Blocks:
             with _place(ModelsTab.ID, ModelsTab.LABEL) as place:
                 models_tab = ModelsTab(services.limits, keyring)
         HealthWatch(services, keyring, models_tab, pickers).connect(opening, place.select)
+        Api(services).connect()
     page.queue(max_size=256, default_concurrency_limit=None, api_open=False)
     return page
 
@@ -94,9 +96,16 @@ def _header() -> str:
 
 
 def launch(
-    services: Services, host: str, port: int, open_browser: bool = False, allow: Sequence[str] = ()
+    services: Services,
+    host: str,
+    port: int,
+    open_browser: bool = False,
+    allow: Sequence[str] = (),
+    mcp: bool = False,
 ) -> gr.Blocks:
     """Serve the page at `host:port`, also under the names in `allow`, in threads of its own.
+
+    With `mcp` its public endpoints are tools for clients of the Model Context Protocol, too.
 
     Returns once it can be opened; `page.close()` ends it.
     """
@@ -116,7 +125,7 @@ def launch(
         max_threads=MAX_EVENTS,
         max_file_size=max(limits.picture.file_bytes, limits.picture.video_bytes),
         strict_cors=True,
-        mcp_server=False,
+        mcp_server=mcp,
         pwa=False,
         ssr_mode=False,
         footer_links=[],
@@ -124,7 +133,9 @@ def launch(
         # `Visits` keeps fewer, and prefers open pages; this is a second limit behind it.
         state_session_capacity=limits.sessions * 2,
         app_kwargs={
-            "lifespan": lifespan(limits, Hosts.of(host, allow, limits.public), files),
+            "lifespan": lifespan(
+                limits, Hosts.of(host, allow, limits.public), files, ENDPOINTS, mcp
+            ),
             "docs_url": None,
             "redoc_url": None,
         },
@@ -133,16 +144,24 @@ def launch(
         js=js(),
         i18n=I18N,
     )
+    if mcp and page.mcp_error:
+        page.close()
+        raise ValueError(page.mcp_error)
     return page
 
 
 def serve(
-    limits: Limits, host: str, port: int, open_browser: bool = False, allow: Sequence[str] = ()
+    limits: Limits,
+    host: str,
+    port: int,
+    open_browser: bool = False,
+    allow: Sequence[str] = (),
+    mcp: bool = False,
 ) -> NoReturn:
     """Serve the page until Ctrl+C, or until the system asks this process to end."""
     if limits.public:
         use_short_log()
-    page = launch(Services(limits), host, port, open_browser, allow)
+    page = launch(Services(limits), host, port, open_browser, allow, mcp)
     stopping = threading.Event()
     signals = [signal.SIGINT, signal.SIGTERM]
     signals += [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # its terminal was closed

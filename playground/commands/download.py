@@ -48,9 +48,9 @@ async def _download(name: str) -> int:
     from backends import BackendError
 
     from ..health import HealthMonitor
+    from ..model_list import to_fetch
     from ..model_names import find_model
     from ..numbers import format_bytes
-    from .models import to_fetch
 
     with usage():
         named = await find_model(name, HealthMonitor())

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .failure import DONE
 
@@ -33,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Print the list; returns the exit code."""
+    from ..model_list import rows
+
     every = asyncio.run(_health())
     chosen = [(one, _chosen(one, options)) for one in every]
     if options.json:
@@ -68,36 +70,12 @@ def _chosen(one: "BackendHealth", options: argparse.Namespace) -> "list[Offer]":
     ]
 
 
-def rows(one: "BackendHealth", offers: "list[Offer]") -> list[dict[str, Any]]:
-    """Models of a backend as plain data."""
-    return [
-        {
-            "name": f"{one.backend.id}/{offer.model}",
-            "label": offer.spec.label,
-            "backend": one.backend.label,
-            "state": offer.status.state,
-            "message": offer.status.message,
-            "pictures": "image" in offer.spec.modalities,
-            "download_bytes": to_fetch(offer),
-            "memory_bytes": offer.memory,
-            "context": offer.context,
-        }
-        for offer in offers
-    ]
-
-
-def to_fetch(offer: "Offer") -> int | None:
-    """Bytes that are left to be downloaded; `None` where nothing is."""
-    if offer.download_size is None or offer.status.ready:
-        return None
-    return max(0, offer.download_size - offer.kept_size)
-
-
 def _print_table(chosen: "list[tuple[BackendHealth, list[Offer]]]", *, narrowed: bool) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from ..model_list import to_fetch
     from ..numbers import format_bytes
 
     def size(count: int | None) -> str:

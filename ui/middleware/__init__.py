@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from playground.limits import Limits
 
+from .api_info import FreshApiInfo
 from .document import Document
 from .events import EventCheck
 from .hosts import Hosts
@@ -35,29 +36,43 @@ SWEEP_INTERVAL = 10.0
 
 
 def with_middleware(
-    app: ASGIApp, limits: Limits, hosts: Hosts, visits: Visits, files: UploadFolder
+    app: ASGIApp,
+    limits: Limits,
+    hosts: Hosts,
+    visits: Visits,
+    files: UploadFolder,
+    endpoints: Collection[str] = (),
+    mcp: bool = False,
 ) -> ASGIApp:
     """Wrap the page's app in all middleware. Requests pass it from the last line to the first."""
     app = GZipMiddleware(Document(app), COMPRESSED_FROM, COMPRESSION)
     app = HeartbeatTracker(app, visits)
     app = UploadLimit(app, limits, files)
     app = EventCheck(app, limits, visits)
-    app = RouteAllowList(app)
+    app = RouteAllowList(app, endpoints, mcp)
     app = OriginCheck(app, hosts)
     return ResponseHeaders(app, limits.public)
 
 
 def lifespan(
-    limits: Limits, hosts: Hosts, files: UploadFolder
+    limits: Limits,
+    hosts: Hosts,
+    files: UploadFolder,
+    endpoints: Collection[str] = (),
+    mcp: bool = False,
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-    """Return the lifespan of the served app: installs the middleware and sweeps periodically."""
+    """Return the lifespan of the served app: installs the middleware and sweeps periodically.
+
+    `endpoints` are those that programs may call by their names, with `mcp` as tools, too.
+    """
 
     @asynccontextmanager
     async def lifetime(app: Any) -> AsyncGenerator[None, None]:
         visits = Visits(limits, app.state_holder)
         # Middleware passed to the app would run inside of Gradio's own, and not see the responses
         # of its CORS middleware. This wraps all of it.
-        app.middleware_stack = with_middleware(app.middleware_stack, limits, hosts, visits, files)
+        inner = FreshApiInfo(app.middleware_stack, app)
+        app.middleware_stack = with_middleware(inner, limits, hosts, visits, files, endpoints, mcp)
         sweeping = asyncio.create_task(_sweep(visits, files))
         try:
             yield

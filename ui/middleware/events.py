@@ -25,6 +25,8 @@ BODY_TIMEOUT = 30.0
 _SESSION_HASH = re.compile("[A-Za-z0-9-]{1,64}")
 _CANCEL_PATHS = re.compile(r"/gradio_api/(cancel|reset)/?")
 """Paths that end an event: they create no session, and Gradio's page does not always name one."""
+_WITHOUT_SESSION = re.compile(r"/gradio_api/(call|mcp)(/.*)?")
+"""Paths that programs call: without a session, none is kept."""
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -53,7 +55,9 @@ class EventCheck:
             return
         try:
             event = _event(body, self.limits.event_values)
-            if not _CANCEL_PATHS.fullmatch(scope["path"]):
+            path = scope["path"]
+            apart = _WITHOUT_SESSION.fullmatch(path) and "session_hash" not in event
+            if not apart and not _CANCEL_PATHS.fullmatch(path):
                 self.visits.admit(_session(event), visitor)
         except Refusal as refusal:
             return await refusal(scope, None, send)

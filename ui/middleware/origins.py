@@ -11,6 +11,8 @@ from .refusal import Refusal
 _SAME_SITE = frozenset({"", "same-origin", "none"})
 """`Sec-Fetch-Site` of the page's own requests and of typed addresses; programs send none."""
 
+MCP = "/gradio_api/mcp"
+
 
 class OriginCheck:
     """Answers 403 to requests for a foreign host name, or from another website.
@@ -37,7 +39,15 @@ class OriginCheck:
             del MutableHeaders(scope=scope)["x-forwarded-host"]
         client = scope["client"][0] if scope.get("client") else ""
         chain = headers.getlist("x-forwarded-for") if self.platform else []
-        token = VISITOR.set(visitor_address(client, chain))
+        visitor = visitor_address(client, chain)
+        # Gradio's queue runs events in tasks of its own: they have the request, not the context.
+        scope.setdefault("state", {})["visitor"] = visitor
+        if scope["path"].startswith(MCP):
+            # Gradio calls its own endpoints for a client of MCP, from this machine and with the
+            # client's headers: what one says there of where it comes from is not believed.
+            scope["headers"] = [*scope["headers"]]
+            MutableHeaders(scope=scope)["x-forwarded-for"] = visitor
+        token = VISITOR.set(visitor)
         try:
             await self.app(scope, receive, send)
         finally:

@@ -1,10 +1,11 @@
-"""Allow-list of the page's routes; Gradio has more than the page needs.
+"""Allow-list of routes; Gradio has more than the page and its public endpoints need.
 
 Some of them would bypass other middleware: `file=https://…` fetches any address under this page's
 own origin, and `upload_progress` keeps whatever names it is asked for.
 """
 
 import re
+from collections.abc import Collection
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,16 +22,23 @@ _ALLOWED = re.compile(
     """,
     re.VERBOSE,
 )
+_PROGRAMS = r"/gradio_api/(info|openapi\.json)/?|/gradio_api/call/(v2/)?({})(/[0-9a-f]{{1,64}})?/?"
+"""Where programs find out about the public endpoints, and call them; no other one by its name."""
+_MCP = r"/gradio_api/mcp(/(http|sse|schema|messages)?/?)?"
 
 
 class RouteAllowList:
-    """Answers 404 to every route that the page itself does not use."""
+    """Answers 404 to every route that neither the page nor its public endpoints use."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, endpoints: Collection[str] = (), mcp: bool = False) -> None:
         self.app = app
+        patterns = [_ALLOWED.pattern, *([_MCP] if mcp else [])]
+        if endpoints:
+            patterns.append(_PROGRAMS.format("|".join(map(re.escape, endpoints))))
+        self._allowed = re.compile("|".join(f"(?:{one}\n)" for one in patterns), re.VERBOSE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through if its path is on the list."""
-        if scope["type"] == "http" and not _ALLOWED.fullmatch(scope["path"]):
+        if scope["type"] == "http" and not self._allowed.fullmatch(scope["path"]):
             return await Refusal(404, "There is nothing here.")(scope, receive, send)
         await self.app(scope, receive, send)
