@@ -835,3 +835,43 @@ def test_our_own_records_tell_where_but_not_what() -> None:
     text = out.getvalue()
     assert text.count("it failed") == 1 and "secret" not in text
     assert "it failed: ValueError at test_middleware.py:" in text and text.count("\n") == 1
+
+
+# ── Programs ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_who_calls_by_mcp_is_not_believed_where_it_comes_from(tmp_path: Path) -> None:
+    served = Served(LOCAL, tmp_path)
+    served.app = with_middleware(
+        lambda *call: served.answer(*call),
+        LOCAL,
+        Hosts.of("127.0.0.1"),
+        served.visits,
+        served.files,
+        mcp=True,
+    )
+    forged = {"X-Forwarded-For": "203.0.113.9"}
+    url = "http://127.0.0.1/gradio_api/mcp/"
+    found = await served.ask("POST", url, json={}, headers=forged, client="198.51.100.7")
+    assert found.status_code == 200
+    assert served.headers[-1]["x-forwarded-for"] == "198.51.100.7"
+    large = b'{"x": "' + b"x" * LOCAL.body_bytes + b'"}'
+    kind = {"content-type": "application/json"}
+    assert (await served.ask("POST", url, content=large, headers=kind)).status_code == 413
+
+
+async def test_a_call_without_a_session_keeps_none(tmp_path: Path) -> None:
+    served = Served(LOCAL, tmp_path)
+    served.app = with_middleware(
+        lambda *call: served.answer(*call),
+        LOCAL,
+        Hosts.of("127.0.0.1"),
+        served.visits,
+        served.files,
+        ("compare",),
+    )
+    url = "http://127.0.0.1/gradio_api/call/v2/"
+    assert (await served.ask("POST", f"{url}compare", json={"prompt": "x"})).status_code == 200
+    assert (await served.ask("POST", f"{url}draw", json={})).status_code == 404
+    told = {"prompt": "x", "session_hash": "/../"}
+    assert (await served.ask("POST", f"{url}compare", json=told)).status_code == 400
