@@ -1,8 +1,7 @@
 """The endpoints as tools, by a real MCP client; only where `--mcp` has what it needs.
 
-It needs an older Pydantic than the page's own, so `make test` leaves it out:
-
-    pip install "mcp==1.30.0" "pydantic==2.12.5", then pytest tests/test_mcp.py
+It needs an older Pydantic than the page's own, so `make test` leaves it out. In an environment of
+its own: `pip install -r tests/requirements-mcp.txt`, then `pytest tests/test_mcp.py`.
 """
 
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.stub import Reply, Stub, delta, sse
 from tests.test_app import started
 from ui.api import ENDPOINTS, mcp_missing
 
@@ -26,14 +26,16 @@ pytestmark = pytest.mark.engine
 
 
 @asynccontextmanager
-async def connected(url: str, way: str) -> AsyncIterator[Any]:
+async def connected(url: str, way: str, number: int = 9) -> AsyncIterator[Any]:
     client = {"http": streamablehttp_client, "sse": sse_client}[way]
     path = {"http": "/gradio_api/mcp/", "sse": "/gradio_api/mcp/sse"}[way]
-    headers = {"X-Forwarded-For": "203.0.113.9"}  # whoever says so is not believed
-    async with client(url + path, headers=headers) as streams:
-        async with ClientSession(*streams[:2]) as session:
-            await session.initialize()
-            yield session
+    headers = {"X-Forwarded-For": f"203.0.113.{number}"}  # whoever says so is not believed
+    async with (
+        client(url + path, headers=headers) as streams,
+        ClientSession(*streams[:2]) as session,
+    ):
+        await session.initialize()
+        yield session
 
 
 @pytest.mark.parametrize("way", ["http", "sse"])
@@ -54,10 +56,21 @@ async def test_four_tools_answer(way: str, tmp_path: Path) -> None:
             assert found.isError and "There is no prompt yet." in found.content[0].text
 
 
-async def test_visitors_are_told_apart_by_where_they_come_from(tmp_path: Path) -> None:
-    more = {"PHI_DAILY_REQUESTS": "10", "AZURE_FOUNDRY_API_KEY": "x"}
-    more["AZURE_FOUNDRY_ENDPOINT"] = "http://127.0.0.1:9/openai/v1"
+async def test_one_visitor_has_one_share_whatever_its_headers_say(
+    tmp_path: Path, stub: Stub
+) -> None:
+    stub.on("/openai/v1/models", Reply.of({"data": [{"id": "Phi-4-mini-instruct"}]}))
+    stub.on("/openai/v1/chat/completions", Reply((sse(delta("Here I am.")),)))
+    more = {
+        "PHI_DAILY_REQUESTS": "20",
+        "AZURE_FOUNDRY_API_KEY": "x",
+        "AZURE_FOUNDRY_ENDPOINT": f"{stub.url}/openai/v1",
+    }
+    asked = {"prompt": "Hi", "models": ["azure_foundry/Phi-4-mini-instruct"]}
+    told: list[bool] = []
     with started(tmp_path, "--mcp", "--public", **more) as (_, url):
-        async with connected(url, "http") as session:
-            found = await session.call_tool("compare", {"prompt": "Hi", "models": ["ollama/phi"]})
-            assert found.isError and "There is no model" in found.content[0].text
+        for number in range(3):
+            async with connected(url, "http", number) as session:
+                found = await session.call_tool("compare", asked)
+                told.append("You have used up" in found.content[0].text)
+    assert told == [False, False, True]

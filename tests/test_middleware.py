@@ -841,7 +841,7 @@ def test_our_own_records_tell_where_but_not_what() -> None:
 
 
 async def test_who_calls_by_mcp_is_not_believed_where_it_comes_from(tmp_path: Path) -> None:
-    served = Served(LOCAL, tmp_path)
+    served = Page(LOCAL, path=tmp_path)
     served.app = with_middleware(
         lambda *call: served.answer(*call),
         LOCAL,
@@ -861,7 +861,7 @@ async def test_who_calls_by_mcp_is_not_believed_where_it_comes_from(tmp_path: Pa
 
 
 async def test_a_call_without_a_session_keeps_none(tmp_path: Path) -> None:
-    served = Served(LOCAL, tmp_path)
+    served = Page(LOCAL, path=tmp_path)
     served.app = with_middleware(
         lambda *call: served.answer(*call),
         LOCAL,

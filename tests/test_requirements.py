@@ -18,6 +18,8 @@ EVERYTHING = ("requirements.txt",)
 TESTS = (*EVERYTHING, "tests/requirements.txt", "tests/requirements-alone.txt")
 ENGINES = ("tests/requirements-engines.txt",)
 """What `make test-engines` installs, beside all the others."""
+MCP = ("tests/requirements-mcp.txt",)
+"""What `--mcp` needs, in place of the page's own."""
 SERVERS = tuple(f"tests/servers/requirements/{path.name}" for path in PINS.glob("*.txt"))
 """What `make test-servers` installs, each for a server of its own."""
 MAY_TAKE = {
@@ -27,7 +29,7 @@ MAY_TAKE = {
     "ui": LIGHT,
     "examples": LIGHT,
     "tools": (*TESTS, "benchmarks/requirements.txt"),
-    "tests": (*TESTS, *ENGINES, "tests/servers/requirements/ray.txt"),
+    "tests": (*TESTS, *ENGINES, *MCP, "tests/servers/requirements/ray.txt"),
     "benchmarks": (*TESTS, "benchmarks/requirements.txt"),
 }
 """The files whose pins the code of a folder may count on."""
@@ -146,3 +148,11 @@ def test_onnx_runtime_is_one_that_the_machine_has(machine: str) -> None:
     assert light["onnxruntime"] == ("1.23.2" if old else "1.31.1")
     assert light.get("onnxruntime-genai") == ("0.11.4" if old else "0.18.0")
     assert ("pi-heif" in light) == (machine != "Windows on ARM")
+
+
+def test_the_install_line_of_mcp_is_what_is_tested() -> None:
+    from ui.api import MCP_INSTALL
+
+    line = " ".join(f'"{name}=={one}"' for name, one in pins(*MCP).items())
+    assert f"pip install {line}" == MCP_INSTALL
+    assert f"pip install {line}" in (ROOT / "README.md").read_text("utf-8")

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
 from backends import BackendError, GenerationParams
 from playground.comparison import Comparison, Question, prepare
@@ -39,7 +40,7 @@ class Api:
     def connect(self) -> None:
         """Add them to the page that is being built."""
         for name in ENDPOINTS:
-            gr.api(getattr(self, name), api_name=name)
+            api(getattr(self, name), api_name=name)
 
     async def compare(
         self,
