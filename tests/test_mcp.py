@@ -29,7 +29,7 @@ pytestmark = pytest.mark.engine
 async def connected(url: str, way: str, number: int = 9) -> AsyncIterator[Any]:
     client = {"http": streamablehttp_client, "sse": sse_client}[way]
     path = {"http": "/gradio_api/mcp/", "sse": "/gradio_api/mcp/sse"}[way]
-    headers = {"X-Forwarded-For": f"203.0.113.{number}"}  # whoever says so is not believed
+    headers = {"X-Forwarded-For": f"203.0.113.{number}"}
     async with (
         client(url + path, headers=headers) as streams,
         ClientSession(*streams[:2]) as session,
@@ -56,13 +56,15 @@ async def test_four_tools_answer(way: str, tmp_path: Path) -> None:
             assert found.isError and "There is no prompt yet." in found.content[0].text
 
 
-async def test_one_visitor_has_one_share_whatever_its_headers_say(
-    tmp_path: Path, stub: Stub
+@pytest.mark.parametrize(("trusted", "spent"), [("127.0.0.1", False), ("192.0.2.1", True)])
+async def test_a_visitor_is_who_a_trusted_proxy_says_and_nobody_else(
+    trusted: str, spent: bool, tmp_path: Path, stub: Stub
 ) -> None:
     stub.on("/openai/v1/models", Reply.of({"data": [{"id": "Phi-4-mini-instruct"}]}))
     stub.on("/openai/v1/chat/completions", Reply((sse(delta("Here I am.")),)))
     more = {
-        "PHI_DAILY_REQUESTS": "20",
+        "FORWARDED_ALLOW_IPS": trusted,
+        "PHI_DAILY_REQUESTS": "20",  # two for each visitor
         "AZURE_FOUNDRY_API_KEY": "x",
         "AZURE_FOUNDRY_ENDPOINT": f"{stub.url}/openai/v1",
     }
@@ -73,4 +75,4 @@ async def test_one_visitor_has_one_share_whatever_its_headers_say(
             async with connected(url, "http", number) as session:
                 found = await session.call_tool("compare", asked)
                 told.append("You have used up" in found.content[0].text)
-    assert told == [False, False, True]
+    assert told == [False, False, spent]

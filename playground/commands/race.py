@@ -54,7 +54,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 async def _race(options: argparse.Namespace) -> int:
-    from backends import GenerationParams
+    from backends import BackendError, GenerationParams
 
     from ..comparison import Question, prepare
     from ..limits import LOCAL
@@ -66,18 +66,22 @@ async def _race(options: argparse.Namespace) -> int:
         comparison = await prepare(question, options.models)
     _check_ready(comparison)
     race = Race(comparison.models, [one for one in comparison.run.requests if one])
-    stopped = False
+    stopped, failed = False, None
     try:
         async for step in race.run(options.rounds):
             _tell(step)
     except asyncio.CancelledError:  # Ctrl+C
         stopped = True
+    except BackendError as error:
+        failed = error
     finally:
         _tell("")
     if options.json:
         print(race.to_json())
     else:
         _print(race)
+    if failed:
+        raise failed
     if stopped:
         print("Stopped: these are the rounds until then.", file=sys.stderr)
         return INTERRUPTED
