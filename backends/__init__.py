@@ -54,6 +54,7 @@ from ._local.capacity import Capacity, capacity
 from ._local.catalog_tokens import count_catalog_tokens
 from ._local.datasets import DatasetFiles, fetch_dataset
 from ._local.phi3_vision.crops import CROP, Layout
+from ._remote.public_address import check_public_url
 
 __all__ = [
     "CONTEXT_CAP",
@@ -101,6 +102,7 @@ __all__ = [
     "Usage",
     "base_id",
     "capacity",
+    "check_public_url",
     "clean_key",
     "clean_name",
     "clean_pasted",

@@ -39,5 +39,5 @@ class OpenAICompatible(ChatCompletions):
             "can_be_named": False,
         }
         server = type("NamedServer", (OpenAICompatible,), facts)()
-        server.clients = self.clients
+        server.clients, server.guarded_clients = self.clients, self.guarded_clients
         return server

@@ -54,7 +54,7 @@ async def complete(
     visitor = request.visitor
     place = (
         (services or Services())
-        .queue(request.backend)
+        .queue(request.backend, request.connection, visitor.address)
         .place(
             lambda place: answer.wait_for(Progress.in_line(place)), visitor.address, visitor.places
         )

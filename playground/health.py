@@ -116,7 +116,7 @@ class HealthMonitor:
         page's own keys is paid from the limits' budget.
         """
         while True:
-            connection = _connection(backend, keyring)
+            connection = self._connection(backend, keyring)
             checks = self._checks(keyring, connection)
             last = checks.get(backend.id)
             if last is None or last.connection != connection:
@@ -131,7 +131,7 @@ class HealthMonitor:
                 probe = refresh and self._may_probe(backend, connection)
                 last = checks[backend.id] = self._begin(backend, connection, probe, last.result)
             health = await asyncio.shield(last.task)
-            if connection == _connection(backend, keyring):
+            if connection == self._connection(backend, keyring):
                 return health
             refresh = False  # meanwhile another address was typed: that is the one that counts
 
@@ -155,12 +155,12 @@ class HealthMonitor:
 
     def last(self, backend: Backend, keyring: Keyring | None = None) -> BackendHealth | None:
         """The result of the last check that ended; `None` before the first."""
-        check = self._checks(keyring, _connection(backend, keyring)).get(backend.id)
+        check = self._checks(keyring, self._connection(backend, keyring)).get(backend.id)
         return check.result if check else None
 
     def invalidate(self, backend: Backend, keyring: Keyring | None = None) -> None:
         """Have a backend checked again the next time: it has failed somebody, or has changed."""
-        last = self._checks(keyring, _connection(backend, keyring)).get(backend.id)
+        last = self._checks(keyring, self._connection(backend, keyring)).get(backend.id)
         if last is not None:
             last.invalid = True
 
@@ -178,8 +178,8 @@ class HealthMonitor:
     async def check_offered(self, backend: Backend, model: str, keyring: Keyring) -> None:
         """Raise `BadRequestError` if strangers would ask for any model on the key of this page."""
         connection = keyring.connection(backend.id)
-        own_key = bool(connection and connection.api_key)
-        if not self.limits.public or backend.kind == "local" or own_key:
+        own = bool(connection and connection.typed)
+        if not self.limits.public or backend.kind == "local" or own:
             return
         health = await self.check(backend, keyring)
         if model not in [offer.model for offer in health.offers]:
@@ -196,7 +196,7 @@ class HealthMonitor:
     def _may_probe(self, backend: Backend, connection: Connection | None) -> bool:
         """Whether models may be tried out now: where the owner pays, seldom and from the budget."""
         budget = self.limits.budget
-        if connection is not None or budget is None:
+        if (connection and connection.typed) or budget is None:
             return True
         now = time.monotonic()
         if now - self._probed.get(backend.id, -PROBE_INTERVAL) < PROBE_INTERVAL:
@@ -215,7 +215,7 @@ class HealthMonitor:
     ) -> _Check:
         """Begin a check, unless too many visitors try their own keys and addresses."""
         now = time.monotonic()
-        if connection is not None:
+        if connection and connection.typed:
             times = self._typed[base_id(backend)]
             while times and now - times[0] > 60:
                 times.popleft()
@@ -227,13 +227,13 @@ class HealthMonitor:
 
     def _checks(self, keyring: Keyring | None, connection: Connection | None) -> dict[str, _Check]:
         """The checks by backend id: the visitor's own if the connection is theirs."""
-        if keyring is None or connection is None:
+        if keyring is None or connection is None or not connection.typed:
             return self._shared
         return self._own.setdefault(keyring, {})
 
-
-def _connection(backend: Backend, keyring: Keyring | None) -> Connection | None:
-    return keyring.connection(backend.id) if keyring else None
+    def _connection(self, backend: Backend, keyring: Keyring | None) -> Connection | None:
+        """The connection of a visitor; of anybody on this page, if none is named."""
+        return (keyring or Keyring(self.limits.public)).connection(backend.id)
 
 
 async def _too_many(backend: Backend) -> BackendHealth:

@@ -1,6 +1,8 @@
 """Keys, addresses and servers that one visitor typed, in memory for one visit."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from backends import (
@@ -8,11 +10,14 @@ from backends import (
     Backend,
     BadRequestError,
     Connection,
+    check_public_url,
     clean_key,
     clean_name,
     clean_pasted,
 )
 
+HUGGING_FACE = "huggingface"
+"""The backend that a sign-in with Hugging Face is the key of."""
 MAX_CHARACTERS = 4000
 """Length of a key or an address; real ones are far shorter."""
 MAX_SERVERS = 6
@@ -23,15 +28,27 @@ _NOT_IN_NAMES = str.maketrans(dict.fromkeys('/\\"<>{}`', "-"))
 """A link has the name before a slash; the others mean something in HTML or in programs."""
 
 
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """A visitor's sign-in with Hugging Face."""
+
+    token: str = field(repr=False)
+    name: str
+    expires_at: float
+
+
 class Keyring:
-    """Typed connections by backend id, and the servers that were added under names.
+    """Typed connections by backend id, the servers that were added under names, and the sign-in.
 
     Never written anywhere by this server; its `repr` shows nothing of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, public: bool = False) -> None:
+        """`public`: of a visitor of a public page; see `Connection.public`."""
+        self.public = public
         self._connections: dict[str, Connection] = {}
         self._servers: dict[str, Backend] = {}
+        self._sign_in: SignIn | None = None
 
     def __repr__(self) -> str:
         return f"<Keyring: {len(self._connections)} connections>"
@@ -40,10 +57,42 @@ class Keyring:
         """Forget everything, at the end of the visit."""
         self._connections.clear()
         self._servers.clear()
+        self._sign_in = None
 
     def connection(self, backend: str) -> Connection | None:
-        """The connection that was typed for a backend; `None` if there is none."""
-        return self._connections.get(backend)
+        """The connection to a backend: what was typed for it, or the visitor's sign-in.
+
+        `None` if there is neither. On a public page there is one at any rate: it says that it is of
+        a stranger.
+        """
+        typed = self._connections.get(backend)
+        if backend == HUGGING_FACE and self.signed_in and not (typed and typed.api_key):
+            typed = Connection(None, self.hugging_face_token(), self.public)
+        return typed or (Connection(public=True) if self.public else None)
+
+    def sign_in(self, token: str, name: str, expires_at: float) -> None:
+        """Remember the visitor's sign-in with Hugging Face, until `expires_at` (Unix time)."""
+        self._sign_in = SignIn(clean_key(token[:MAX_CHARACTERS]), name, expires_at)
+
+    def sign_out(self) -> None:
+        """Forget the visitor's sign-in."""
+        self._sign_in = None
+
+    @property
+    def signed_in(self) -> str:
+        """The name that the visitor has at Hugging Face; empty if they are not signed in."""
+        known = self._sign_in
+        return known.name if known and known.expires_at > time.time() else ""
+
+    def hugging_face_token(self) -> str | None:
+        """The visitor's own Hugging Face token: of the sign-in, else typed; `None` without one.
+
+        For their quota and their credit. Never the page's own, and never to be kept or shown.
+        """
+        if self._sign_in and self.signed_in:
+            return self._sign_in.token
+        typed = self._connections.get(HUGGING_FACE)
+        return typed.api_key if typed else None
 
     def put(self, backend: str, *, key: str | None = None, address: str | None = None) -> None:
         """Remember a key or an address; `""` forgets it, `None` leaves it as it is.
@@ -58,7 +107,7 @@ class Keyring:
             secret = None
         self._connections.pop(backend, None)
         if url or secret:
-            self._connections[backend] = Connection(url, secret)
+            self._connections[backend] = Connection(url, secret, self.public)
 
     @property
     def servers(self) -> Sequence[Backend]:
@@ -76,6 +125,8 @@ class Keyring:
         `BadRequestError`.
         """
         url = kind.normalize_base_url(address[:MAX_CHARACTERS])
+        if self.public:
+            check_public_url(url)
         name = " ".join(clean_name(name).split())[:MAX_SERVER_NAME] or urlsplit(url).netloc
         name = "".join(char for char in name if char.isprintable()).translate(_NOT_IN_NAMES)
         if name.casefold() in {one.label.casefold() for one in REGISTRY.values()}:

@@ -4,7 +4,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from backends import Backend, BadRequestError, Connection, GenerationParams, Message
+from backends import (
+    Backend,
+    BadRequestError,
+    Connection,
+    GenerationParams,
+    Message,
+    base_id,
+)
 
 from .budget import Budget
 from .conversation import Conversation
@@ -54,19 +61,34 @@ class Limits:
     matrices: int | None = None
     """Runs of the matrix that a visitor may have going at once."""
     public: bool = False
-    """A page that strangers visit: no downloads, no local servers, no typed addresses."""
+    """A page that strangers visit: no downloads, no servers of its own network."""
+    addresses: bool = True
+    """Whether visitors may type addresses; on a public page those of the internet, by https."""
 
     def allows(self, backend: Backend) -> bool:
-        """True if a backend may be used on this page."""
-        return not (self.public and backend.kind == "server")
+        """True if a backend may be used on this page.
+
+        On a public one no server that the environment names: it is its owner's.
+        """
+        if not self.public or backend.kind != "server":
+            return True
+        added = base_id(backend) != backend.id
+        return added and self.addresses and backend.guards_addresses
 
     def takes_address(self, backend: Backend) -> bool:
         """True if a visitor may type the address of a backend."""
-        return not self.public and backend.address_env is not None
+        if not self.addresses or backend.address_env is None:
+            return False
+        return not self.public or (backend.kind == "hosted" and backend.guards_addresses)
+
+    def adds_servers(self, backend: Backend) -> bool:
+        """True if a visitor may add servers of this kind under names of their own."""
+        guarded = not self.public or backend.guards_addresses
+        return self.addresses and backend.can_be_named and guarded
 
     def visitor(self, backend: Backend, connection: Connection | None) -> Visitor:
         """The visitor of the current request; with a key of their own, they use no budget."""
-        owner_pays = backend.kind == "hosted" and not (connection and connection.api_key)
+        owner_pays = backend.kind == "hosted" and not (connection and connection.typed)
         return Visitor(VISITOR.get(), self.places, self.budget if owner_pays else None)
 
     def check_prompt(self, prompt: str) -> None:
@@ -231,4 +253,5 @@ PUBLIC = replace(
         _env_number("PHI_DAILY_REQUESTS", 1000), _env_number("PHI_DAILY_TOKENS", 1_000_000)
     ),
     public=True,
+    addresses=os.environ.get("PHI_TYPED_ADDRESSES", "").strip().lower() not in ("0", "no", "off"),
 )

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
-from backends import Backend, base_id
+from backends import Backend, Connection, base_id
 
 from .admission import AdmissionQueue
 from .downloads import Downloads
@@ -29,7 +30,21 @@ class Services:
     def __post_init__(self) -> None:
         self.health = HealthMonitor(self.limits)
         self._queues: dict[str, AdmissionQueue] = {}
+        self._own_queues: WeakValueDictionary[tuple[str, str], AdmissionQueue] = (
+            WeakValueDictionary()
+        )
+        """Those in which somebody stands, by backend and visitor."""
 
-    def queue(self, backend: Backend) -> AdmissionQueue:
-        """The one queue of a backend; servers under names share that of their kind."""
-        return self._queues.setdefault(base_id(backend), AdmissionQueue(backend.max_concurrent))
+    def queue(
+        self, backend: Backend, connection: Connection | None = None, visitor: str = ""
+    ) -> AdmissionQueue:
+        """The one queue of a backend; servers under names share that of their kind.
+
+        On a public page, visitors who ask servers of their own have one each: how long such a
+        server takes is in its owner's hand.
+        """
+        kind = base_id(backend)
+        if connection and connection.public and connection.base_url:
+            new = AdmissionQueue(self.limits.places or backend.max_concurrent)
+            return self._own_queues.setdefault((kind, visitor), new)
+        return self._queues.setdefault(kind, AdmissionQueue(backend.max_concurrent))

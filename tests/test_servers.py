@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import gradio as gr
 import pytest
@@ -104,7 +105,9 @@ def test_it_stands_behind_its_like() -> None:
     labels = [one.label for one in backends_for(LOCAL, ring)]
     place = labels.index(SERVER.label)
     assert labels[place : place + 3] == [SERVER.label, "Ape", "zebra"]
-    assert "Ape" not in [one.label for one in backends_for(PUBLIC, ring)]
+    public = [one.label for one in backends_for(PUBLIC, ring)]
+    assert "Ape" in public and SERVER.label not in public, "the environment's is its owner's"
+    assert "Ape" not in [one.label for one in backends_for(replace(PUBLIC, addresses=False), ring)]
 
 
 def test_the_environment_is_not_its(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,14 +154,15 @@ def test_one_that_was_removed_cannot_be_asked() -> None:
         form.checked(LOCAL, {0, 1}, ring)
 
 
-def test_none_is_asked_on_a_public_page() -> None:
-    ring = Keyring()
-    server = ring.add_server(SERVER, "Lab", "localhost")
+def test_none_is_asked_on_a_public_page_that_takes_no_addresses() -> None:
+    ring, closed = Keyring(), replace(PUBLIC, addresses=False)
+    server = ring.add_server(SERVER, "Lab", "https://lab.example")
     form = read((server.id, "phi"), ("pocket", "pocket-3"))
     with pytest.raises(BadRequestError, match="Side A has no backend"):
-        form.checked(PUBLIC, {0, 1}, ring)
-    restored = Keyring()
-    restore_servers(restored, to_browser(ring), PUBLIC)
+        form.checked(closed, {0, 1}, ring)
+    assert form.checked(PUBLIC, {0, 1}, ring) is form
+    restored = Keyring(public=True)
+    restore_servers(restored, to_browser(ring), closed)
     assert restored.servers == ()
 
 
@@ -196,9 +200,14 @@ def test_the_browser_keeps_names_and_addresses_but_no_key() -> None:
     restored.put("ollama", address="http://typed", key="sk-now")
     restore_servers(restored, kept, LOCAL)
     assert restored.connection("ollama") == Connection("http://typed", "sk-now")
-    public = Keyring()
+    public = Keyring(public=True)
     restore_servers(public, kept, PUBLIC)
-    assert public.connection("ollama") is None and public.servers == ()
+    assert public.connection("ollama") == Connection(public=True)
+    assert public.servers == (), "localhost is none of the internet"
+    restore_servers(public, json.dumps([["Lab", "https://lab.example"]]), PUBLIC)
+    assert public.connection("openai_compatible:Lab") == Connection(
+        "https://lab.example", public=True
+    )
     old = Keyring()
     restore_servers(old, json.dumps(servers), LOCAL)
     assert len(old.servers) == 1

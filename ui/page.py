@@ -44,7 +44,7 @@ def build(services: Services) -> gr.Blocks:
         gr.HTML(_header(), elem_id="header")
         gr.HTML('<div id="announcer" role="status" aria-live="polite"></div>', elem_id="announce")
         # What the visitor types to reach backends: in the memory of this server, for this visit.
-        keyring = gr.State(Keyring())
+        keyring = gr.State(Keyring(services.limits.public))
         pickers: list[Pickers] = []
         opening: list[Any] = []
         with gr.Tabs(elem_id="tabs"):

@@ -107,6 +107,9 @@ class Backend(ABC):
     """Fields of `GenerationParams` that its requests do not carry."""
     can_be_named: ClassVar[bool] = False
     """Whether a visitor may have more of it than one, each with a name and an address: `named`."""
+    guards_addresses: ClassVar[bool] = False
+    """Whether it keeps to servers of the internet where a stranger typed the address:
+    `Connection.public`."""
     accepts_custom_models: ClassVar[bool] = False
     """Whether a visitor may type the name of a model that it does not list."""
     continues: ClassVar[bool] = False

@@ -171,3 +171,11 @@ class Connection:
 
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
+    public: bool = False
+    """Of a visitor of a public page: an address that they typed is asked only if it is one of the
+    internet, and a key of the environment is used only if its owner gave it to this page."""
+
+    @property
+    def typed(self) -> bool:
+        """True if there is an address or a key of the visitor's own."""
+        return bool(self.base_url or self.api_key)

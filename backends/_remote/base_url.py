@@ -25,7 +25,7 @@ _ROUTE = re.compile(r"/(?:chat/completions|completions|models)$", re.IGNORECASE)
 _PAGE = re.compile(r"^/(?:docs|redoc|health|metrics|index\.html)$", re.IGNORECASE)
 """Pages of the usual servers beside the API, whose address a browser shows."""
 _VERSION = re.compile(r"(?<=/)v\d+(?=/|$)", re.IGNORECASE)
-_PRIVATE_DOMAINS = frozenset(
+PRIVATE_DOMAINS = frozenset(
     {"local", "localhost", "localdomain", "lan", "internal", "intranet", "home", "arpa", "corp"}
 )
 """Top-level names that no public server has: RFC 6761, 6762, 8375, and those of routers."""
@@ -97,5 +97,5 @@ def _with_scheme(url: str, default_port: int | None) -> str:
 def _likely_scheme(place: str) -> str:
     """`https` for a public name without a port, where a key must not go in the clear."""
     domain = place.rpartition(".")[2].lower()
-    public = "." in place and domain.isalpha() and domain not in _PRIVATE_DOMAINS
+    public = "." in place and domain.isalpha() and domain not in PRIVATE_DOMAINS
     return "https" if public else "http"

@@ -5,7 +5,7 @@ import base64
 import json
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -98,6 +98,7 @@ class ChatCompletions(RemoteBackend):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("openai",)
+    guards_addresses: ClassVar[bool] = True
     ignored_params: ClassVar[frozenset[str]] = frozenset({"top_k", "num_crops"})
     install: ClassVar[str] = "pip install openai"
     fallback_models: ClassVar[tuple[str, ...]] = ()
@@ -114,6 +115,11 @@ class ChatCompletions(RemoteBackend):
             close=lambda client: client.close(),
         )
         """The SDK's clients, by base URL."""
+        self.guarded_clients: ClientCache[openai.AsyncOpenAI] = ClientCache(
+            partial(_build_client, uses_proxies=False, guarded=True),
+            close=lambda client: client.close(),
+        )
+        """Those for addresses that strangers typed."""
         self._listed: OrderedDict[str, dict[str, int | None]] = OrderedDict()
         """The models that were last listed, by base URL and id: the context that each has there."""
 
@@ -136,6 +142,10 @@ class ChatCompletions(RemoteBackend):
         Elsewhere anybody may have given them, and what they suggest is a guess.
         """
         return False
+
+    def list_endpoint(self, connection: Connection | None) -> Endpoint:
+        """Where the list is asked for, and with which key; see `resolve_endpoint`."""
+        return self.resolve_endpoint(connection)
 
     def models_url(self, url: str) -> str:
         """The list of models: a path below the base URL, or a whole URL."""
@@ -224,7 +234,7 @@ class ChatCompletions(RemoteBackend):
     async def load(self, connection: Connection | None = None) -> None:
         """Import the SDK and build the client; see `Backend.load`."""
         with suppress(Exception):
-            async with self.clients.use(self.resolve_endpoint(connection).url):
+            async with self.client(self.resolve_endpoint(connection)):
                 pass
 
     async def check(self, connection: Connection | None = None) -> Health:
@@ -327,6 +337,11 @@ class ChatCompletions(RemoteBackend):
 
     # ── HTTP ───────────────────────────────────────────────────────────────────────────────
 
+    def client(self, endpoint: Endpoint) -> "AbstractAsyncContextManager[openai.AsyncOpenAI]":
+        """The SDK's client for an endpoint, kept open until the end of the `async with` block."""
+        clients = self.guarded_clients if endpoint.guarded else self.clients
+        return clients.use(endpoint.url)
+
     async def _stream_once(
         self, endpoint: Endpoint, request: ChatRequest
     ) -> AsyncGenerator[Chunk | Progress, None]:
@@ -338,7 +353,7 @@ class ChatCompletions(RemoteBackend):
 
         reader = self.reader(endpoint.url, request, endpoint.key)
         patience = Patience(self.label)
-        async with self.clients.use(endpoint.url) as client, AsyncExitStack() as stack:
+        async with self.client(endpoint) as client, AsyncExitStack() as stack:
             try:
                 with use_credentials(self.auth_headers(endpoint.key)):
                     # As bytes: the SDK's own events cost several times everything else here, and
@@ -383,8 +398,8 @@ class ChatCompletions(RemoteBackend):
 
         from .transport import wants_https
 
-        endpoint = self.resolve_endpoint(connection)
-        async with self.clients.use(endpoint.url) as client:
+        endpoint = self.list_endpoint(connection)
+        async with self.client(endpoint) as client:
             try:
                 with use_credentials(self.auth_headers(endpoint.key)):
                     # As text: the SDK's own type fails where the list has another shape.
@@ -512,14 +527,14 @@ def data_url(image: ImagePart) -> str:
     return f"data:{image.media_type};base64,{base64.b64encode(image.data).decode('ascii')}"
 
 
-def _build_client(url: str, uses_proxies: bool) -> "openai.AsyncOpenAI":
+def _build_client(url: str, uses_proxies: bool, guarded: bool = False) -> "openai.AsyncOpenAI":
     import openai
     from httpx2 import Timeout
 
     from .transport import build_client
 
     timeout = Timeout(first_token_timeout(), connect=CONNECT_TIMEOUT)
-    client = build_client(url, timeout=timeout, uses_proxies=uses_proxies)
+    client = build_client(url, timeout=timeout, uses_proxies=uses_proxies, guarded=guarded)
     return openai.AsyncOpenAI(
         base_url=url, api_key="none", max_retries=0, timeout=timeout, http_client=client
     )

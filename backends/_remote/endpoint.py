@@ -14,6 +14,7 @@ from .._core.errors import (
 from .._core.pasted import clean_key, clean_pasted, unsendable
 from .._core.types import Connection
 from .base_url import normalize_url
+from .public_address import check_public_url, not_public
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Endpoint:
 
     url: str
     key: str | None = field(default=None, repr=False)
+    guarded: bool = False
+    """A stranger typed it: only a public address is asked; see `public_address`."""
 
 
 class RemoteBackend(Backend):
@@ -50,6 +53,10 @@ class RemoteBackend(Backend):
         """Whether the key from the environment may be sent to this configured base URL."""
         return True
 
+    def shares_env_key(self) -> bool:
+        """Whether visitors of a public page may use the key from the environment, as budgeted."""
+        return True
+
     def resolve_endpoint(self, connection: Connection | None) -> Endpoint:
         """Base URL and key of a request: typed ones first, then those of the environment.
 
@@ -67,15 +74,17 @@ class RemoteBackend(Backend):
                 reason="no_address",
             )
         url = self.normalize_base_url(url)
+        public = connection is not None and connection.public
+        if guarded := bool(public and typed):
+            check_public_url(url)
+            if not self.guards_addresses:
+                raise not_public()
         key, variable = clean_key(connection.api_key or "") if connection else "", ""
-        if not key and not typed and self.key_env and self.accepts_env_key(url):
+        shared = not public or self.shares_env_key()
+        if not key and not typed and self.key_env and shared and self.accepts_env_key(url):
             key, variable = clean_key(os.environ.get(self.key_env, "")), self.key_env
         if not key and self.requires_key_at(url):
-            raise MissingKeyError(
-                f"{self.label} needs a key.",
-                f"Type it on the Models tab, or set {self.key_env} before the start.",
-                variable=self.key_env,
-            )
+            raise self.missing_key(public)
         if what := unsendable(key):
             raise AuthenticationError(
                 f"The key {f'in {variable}' if variable else 'that was typed'} for {self.label} "
@@ -84,7 +93,16 @@ class RemoteBackend(Backend):
                 + (f"and set {variable} anew." if variable else "and type it on the Models tab."),
                 reason="bad_key",
             )
-        return Endpoint(url, key or None)
+        return Endpoint(url, key or None, guarded)
+
+    def missing_key(self, public: bool) -> MissingKeyError:
+        """The error of a request without the key that it needs; `public`: on a public page."""
+        start = "" if public else f", or set {self.key_env} before the start"
+        return MissingKeyError(
+            f"{self.label} needs a key.",
+            f"Type it on the Models tab{start}.",
+            variable=self.key_env,
+        )
 
     def snippet_target(self, connection: Connection | None) -> tuple[str, bool]:
         """Base URL for a code snippet, and whether its request sends a key; never raises.

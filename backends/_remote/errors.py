@@ -1,6 +1,6 @@
 """What the error responses of servers mean: status, words and pictures, each with its error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from .._core.errors import (
@@ -243,10 +243,13 @@ _RULES = (
 """The first that matches holds."""
 
 
-def map_error(label: str, model: str, response: ErrorResponse) -> BackendError:
+def map_error(
+    label: str, model: str, response: ErrorResponse, first: Iterable[Rule] = ()
+) -> BackendError:
     """The `BackendError` for an error response, with the server's own message where it helps.
 
-    `label` is the backend's name, `model` the model of the request; empty if it named none.
+    `first` are a service's own rules, before those of all. `label` is the backend's name, `model`
+    the model of the request; empty if it named none.
     `values["status"]` of the error is the HTTP status.
     """
     status, pictures, wait = response.meant_status, response.pictures, response.retry_after
@@ -273,7 +276,7 @@ def map_error(label: str, model: str, response: ErrorResponse) -> BackendError:
         },
         values={"status": status, **{name: it for name, it in told.items() if it is not None}},
     )
-    error = first_error(_RULES, refusal)
+    error = first_error((*first, *_RULES), refusal)
     assert error is not None  # the last rule takes all
     if isinstance(error, ContextLengthError):
         error.values.update(_lengths(response.body))

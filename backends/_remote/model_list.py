@@ -14,6 +14,8 @@ from .json_values import parse_count, parse_mapping
 
 MAX_MODEL_NAME, MAX_LISTED_MODELS = 200, 2_000
 """Characters of a model's id and models of a list that are read at most."""
+_MAX_PROVIDERS, _MAX_PROVIDER, _MAX_PRICE = 100, 40, 1e6
+"""Providers of a model that are read, characters of a name, and US dollars, at most."""
 _MAX_PATH = 1_000
 """Characters of what a model was loaded from: a longer text is no path."""
 
@@ -24,6 +26,17 @@ _SAME_SIZE = 0.15
 """Share by which two counts of one model's parameters may differ: some leave embeddings out."""
 _SIGHT = frozenset({"image", "images", "vision", "multimodal"})
 """Words for pictures among the kinds of input, and among the capabilities, that servers name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A service that serves a model through a router."""
+
+    name: str
+    live: bool = True
+    context: int | None = None
+    price: tuple[float, float] | None = None
+    """US dollars for a million tokens: read, and written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,8 @@ class ListedModel:
     parameters: int | None = None
     reads: tuple[Modality, ...] | None = None
     """What it takes beside and with text."""
+    providers: tuple[Provider, ...] | None = None
+    """Who serves it, where a router tells."""
 
     @property
     def other_root(self) -> str:
@@ -99,7 +114,10 @@ def parse_models(listed: Any) -> list[ListedModel] | None:
 
 def _parse(row: Mapping[str, Any], name: str) -> ListedModel:
     meta, limits = parse_mapping(row.get("meta")), parse_mapping(row.get("top_provider"))
-    contexts = (meta.get("n_ctx"), limits.get("context_length"), *map(row.get, _CONTEXT))
+    contexts = [meta.get("n_ctx"), limits.get("context_length"), *map(row.get, _CONTEXT)]
+    providers = _providers(row.get("providers"))
+    # Whoever of them answers has at least so much.
+    contexts.append(min((one.context for one in providers or () if one.context), default=None))
     return ListedModel(
         name,
         root=_text(row.get("root"))[:_MAX_PATH],
@@ -108,7 +126,36 @@ def _parse(row: Mapping[str, Any], name: str) -> ListedModel:
         trained_context=parse_count(meta.get("n_ctx_train")) or None,
         parameters=parse_count(meta.get("n_params")) or None,
         reads=_reads(row),
+        providers=providers,
     )
+
+
+def _providers(rows: object) -> tuple[Provider, ...] | None:
+    """Who serves a model, as Hugging Face's router tells it; `None` if a row does not tell."""
+    if not isinstance(rows, list):
+        return None
+    return tuple(
+        Provider(
+            name=_text(row.get("provider"))[:_MAX_PROVIDER],
+            live=row.get("status", "live") == "live",
+            context=parse_count(row.get("context_length")) or None,
+            price=_price(parse_mapping(row.get("pricing"))),
+        )
+        for row in list(_mappings(cast("object", rows)))[:_MAX_PROVIDERS]
+        if _text(row.get("provider"))
+    )
+
+
+def _price(told: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Prices of what is read and written; `None` unless both are such."""
+    read, written = _dollars(told.get("input")), _dollars(told.get("output"))
+    return None if read is None or written is None else (read, written)
+
+
+def _dollars(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= _MAX_PRICE else None
 
 
 def _reads(row: Mapping[str, Any]) -> tuple[Modality, ...] | None:

@@ -16,6 +16,7 @@ import httpx2
 from .._core.errors import BackendConnectionError, BackendError, ServerError
 from .failures import connection_failed, disconnected, timed_out
 from .http import sent_headers
+from .public_address import check_public_url, not_public, resolve_public
 
 TLS_GREETING = 1.0
 """Seconds in which a server must answer the greeting of an encrypted connection."""
@@ -24,16 +25,17 @@ MAX_BODY = 1_000_000
 
 
 def build_client(
-    url: str, *, timeout: httpx2.Timeout, uses_proxies: bool = True
+    url: str, *, timeout: httpx2.Timeout, uses_proxies: bool = True, guarded: bool = False
 ) -> httpx2.AsyncClient:
     """A client for the requests to one base URL; it follows no redirects.
 
-    Raises `BackendConnectionError` if the proxy or the certificates that the environment names are
-    of no use.
+    A `guarded` one reaches public addresses only, and through no proxy: that would look names up
+    itself. Raises `BackendConnectionError` if the proxy or the certificates that the environment
+    names are of no use.
     """
-    proxy = proxy_for(url) if uses_proxies else None
+    proxy = proxy_for(url) if uses_proxies and not guarded else None
     try:
-        transport = BoundedTransport(proxy)
+        transport = BoundedTransport(PublicTransport() if guarded else _open_transport(proxy))
     except (ValueError, ImportError, httpx2.InvalidURL) as error:  # no such scheme, or no package
         raise BackendConnectionError(
             "The proxy that this machine's environment names cannot be used: only http:// and "
@@ -87,6 +89,8 @@ def transport_error(
 
     `pictures` and `read_timeout` are as in `connection_failed` and `timed_out`.
     """
+    if isinstance(error, BackendError):  # of `PublicTransport`
+        return error
     if isinstance(error, httpx2.TimeoutException):
         connecting = isinstance(error, httpx2.ConnectTimeout | httpx2.PoolTimeout)
         return timed_out(label, connecting, begun, read_timeout)
@@ -209,9 +213,8 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
     few bytes could stand for gigabytes.
     """
 
-    def __init__(self, proxy: str | None = None) -> None:
-        limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
-        self._inner = httpx2.AsyncHTTPTransport(proxy=proxy, limits=limits)
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request; see `httpx2.AsyncBaseTransport`."""
@@ -236,6 +239,54 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._inner.aclose()
+
+
+def _open_transport(proxy: str | None = None) -> httpx2.AsyncHTTPTransport:
+    limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
+    return httpx2.AsyncHTTPTransport(proxy=proxy, limits=limits)
+
+
+class PublicTransport(httpx2.AsyncBaseTransport):
+    """A transport to public addresses, for what strangers type; see `public_address`.
+
+    The name is looked up once for each request, and the connection goes to an address that was
+    looked at. Certificate and `Host` stay those of the name.
+    """
+
+    def __init__(self) -> None:
+        self._by_host: dict[str, httpx2.AsyncHTTPTransport] = {}
+        """One for each name: connections are kept by address, and two names may share one."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request; see `httpx2.AsyncBaseTransport`. Raises `BackendError` if refused."""
+        url = request.url
+        check_public_url(str(url))
+        host = url.host
+        addresses = await resolve_public(host, url.port or 443)
+        inner = self._by_host.setdefault(host, _open_transport())
+        for address in addresses:
+            try:
+                return await inner.handle_async_request(_sent_to(request, address))
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                if address == addresses[-1]:
+                    raise
+        raise not_public()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for inner in self._by_host.values():
+            await inner.aclose()
+
+
+def _sent_to(request: httpx2.Request, address: str) -> httpx2.Request:
+    """A request that goes to an address instead of its name, and still speaks to that name."""
+    return httpx2.Request(
+        request.method,
+        request.url.copy_with(host=address),
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, "sni_hostname": request.url.host},
+    )
 
 
 async def read_bounded(response: httpx2.Response) -> str:

@@ -137,7 +137,7 @@ class Form(BaseModel):
 
         `keyring` knows the servers that the visitor added.
         """
-        keyring = keyring or Keyring()
+        keyring = keyring or Keyring(limits.public)
         limits.check_system(self.system)
         for side in sides:
             limits.check_system(self.own_system(side) or "")

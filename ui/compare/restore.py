@@ -223,6 +223,6 @@ def _lost_servers(wanted: Sequence[Mapping[str, str]], keyring: Keyring, limits:
     which = " and ".join(f"“{name}”" for name in dict.fromkeys(names))
     what, them = ("a server", "it") if len(set(names)) == 1 else ("servers", "them")
     sentence = f"This link names {what} that this page does not know: {which}."
-    if not limits.takes_address(SERVER):
+    if not limits.adds_servers(SERVER):
         return sentence
     return f"{sentence} Add {them} by that name on the Models tab, then open the link again."

@@ -33,6 +33,12 @@ def to_browser(keyring: Keyring) -> str:
     )
 
 
+def typed(keyring: Keyring, backend: str) -> bool:
+    """True if a visitor has typed an address or a key for a backend."""
+    known = keyring.connection(backend)
+    return known is not None and known.typed
+
+
 def restore_servers(keyring: Keyring, stored: object, limits: Limits) -> None:
     """Put what the browser kept into a keyring, unless something was typed in this visit already.
 
@@ -46,13 +52,13 @@ def restore_servers(keyring: Keyring, stored: object, limits: Limits) -> None:
     if not isinstance(kept, dict):
         kept = {"servers": kept}
     rows, addresses = kept.get("servers"), kept.get("addresses")
-    if not keyring.servers and limits.takes_address(SERVER):
+    if not keyring.servers and limits.adds_servers(SERVER):
         _add(keyring, rows if isinstance(rows, list) else [])
     for name, backend in REGISTRY.items():
         address = addresses.get(name) if isinstance(addresses, dict) else None
         if not isinstance(address, str) or not limits.takes_address(backend):
             continue
-        if keyring.connection(name) is None:
+        if not typed(keyring, name):
             keyring.put(name, address=address)
 
 

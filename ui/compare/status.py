@@ -55,7 +55,8 @@ def is_usable(limits: Limits, health: BackendHealth) -> bool:
     """False if a visitor of a public page has no way to make the backend ready."""
     if not limits.public or health.status.ready:
         return True
-    never_usable = health.backend.kind == "local" or health.status.code == "no_address"
+    no_address = health.status.code == "no_address" and not limits.takes_address(health.backend)
+    never_usable = health.backend.kind == "local" or no_address
     return not (never_usable or health.status.state == "retired")
 
 

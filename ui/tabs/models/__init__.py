@@ -12,7 +12,7 @@ from playground.health import BackendHealth, backends_for
 from playground.keyring import Keyring
 from playground.limits import Limits
 
-from ...compare.servers import servers_storage, to_browser
+from ...compare.servers import SERVER, servers_storage, to_browser, typed
 from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
 from ...texts import t, words
@@ -46,17 +46,17 @@ class Card:
 
     def filled(self, keyring: Keyring) -> Updates:
         """Return the address that the browser kept since another visit, in its field."""
-        typed = keyring.connection(self.backend.id)
-        if not (self.address and typed and typed.base_url):
+        known = keyring.connection(self.backend.id)
+        if not (self.address and known and known.base_url):
             return {}
-        return self.field_updates(keyring) | {self.address: typed.base_url}
+        return self.field_updates(keyring) | {self.address: known.base_url}
 
     def field_updates(self, keyring: Keyring) -> Updates:
         """Return updates of the fields; a field never holds a key."""
-        typed = keyring.connection(self.backend.id)
-        updates: Updates = {self.forget: gr.Button(visible=typed is not None)}
+        known = keyring.connection(self.backend.id)
+        updates: Updates = {self.forget: gr.Button(visible=typed(keyring, self.backend.id))}
         if self.key:
-            held = bool(typed and typed.api_key)
+            held = bool(known and known.api_key)
             updates[self.key] = gr.Textbox(
                 value="", placeholder=t("key_held") if held else self.backend.key_env
             )
@@ -83,8 +83,10 @@ class ModelsTab:
                 self.added: AddedServers | None = None
                 for backend in backends_for(limits):
                     self.cards.append(self._card(backend))
-                    if backend.can_be_named and limits.takes_address(backend):
-                        self.added = AddedServers(keyring, self.storage)
+                    if limits.adds_servers(backend):
+                        self.added = AddedServers(limits, keyring, self.storage)
+                if self.added is None and limits.adds_servers(SERVER):
+                    self.added = AddedServers(limits, keyring, self.storage)
             gr.HTML(f"<h2>{words('models_title')}</h2><p>{words('models_intro')}</p>")
             self.table = gr.HTML(table_html(()), elem_id="models-table")
 

@@ -10,6 +10,7 @@ import gradio as gr
 from backends import BackendError
 from playground.health import BackendHealth
 from playground.keyring import MAX_SERVER_NAME, MAX_SERVERS, Keyring
+from playground.limits import Limits
 
 from ...compare.servers import SERVER, to_browser
 from ...events import PRIVATE, Updates
@@ -30,19 +31,21 @@ class Slot:
 class AddedServers:
     """The form that adds a server, and the cards of those that were added."""
 
-    def __init__(self, keyring: gr.State, storage: gr.BrowserState) -> None:
+    def __init__(self, limits: Limits, keyring: gr.State, storage: gr.BrowserState) -> None:
         """Build it, among the cards of the backends; `storage` is the browser's of all servers."""
         self.keyring, self.storage = keyring, storage
         self.slots = [_slot(number) for number in range(1, MAX_SERVERS + 1)]
         with gr.Column(elem_classes="card", elem_id="card-add"):
-            gr.HTML(f"<h3>{words('add_title')}</h3><p>{words('add_intro')}</p>")
+            intro = words("add_intro_public" if limits.public else "add_intro")
+            gr.HTML(f"<h3>{words('add_title')}</h3><p>{intro}</p>")
+            example = "https://example.com/v1" if limits.public else "http://localhost:8001/v1"
             with gr.Row(elem_classes="card-fields"):
                 self.name = gr.Textbox(
                     label=t("server_name"), placeholder=t("server_name_example"), max_lines=1,
                     max_length=MAX_SERVER_NAME, elem_id="add-name", scale=2, interactive=True,
                 )  # fmt: skip
                 self.address = gr.Textbox(
-                    label=t("address"), placeholder="http://localhost:8001/v1", max_lines=1,
+                    label=t("address"), placeholder=example, max_lines=1,
                     elem_id="add-address", scale=3, interactive=True,
                 )  # fmt: skip
                 self.key = gr.Textbox(

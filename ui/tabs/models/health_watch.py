@@ -11,7 +11,6 @@ from playground.keyring import Keyring
 from playground.services import Services
 
 from ...compare.pickers import Pickers
-from ...compare.servers import SERVER
 from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
 from . import ModelsTab
@@ -70,7 +69,7 @@ class HealthWatch:
         """Check the backends, without the cache for those in `refresh`; update the Models tab."""
         if isinstance(refresh, int):
             refresh = server_id(keyring, refresh)
-        elif SERVER.id in refresh and len(refresh) > 1:  # all of them
+        elif len(refresh) > 1:  # all of them
             refresh |= {server.id for server in keyring.servers}
         every = await self.monitor.check_all(keyring, refresh=refresh)
         return self.models.render(every, keyring)
