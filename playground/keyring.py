@@ -18,6 +18,8 @@ from backends import (
 
 HUGGING_FACE = "huggingface"
 """The backend that a sign-in with Hugging Face is the key of."""
+INFERENCE_SCOPE = "inference-api"
+"""What a visitor must have agreed to for that."""
 MAX_CHARACTERS = 4000
 """Length of a key or an address; real ones are far shorter."""
 MAX_SERVERS = 6
@@ -34,6 +36,8 @@ class SignIn:
 
     token: str = field(repr=False)
     name: str
+    infers: bool
+    """Whether answers may be asked for with it."""
     expires_at: float
 
 
@@ -66,13 +70,18 @@ class Keyring:
         a stranger.
         """
         typed = self._connections.get(backend)
-        if backend == HUGGING_FACE and self.signed_in and not (typed and typed.api_key):
-            typed = Connection(None, self.hugging_face_token(), self.public)
+        known = self._sign_in
+        if backend == HUGGING_FACE and not typed and known and self.signed_in and known.infers:
+            return Connection(None, known.token, self.public)
         return typed or (Connection(public=True) if self.public else None)
 
-    def sign_in(self, token: str, name: str, expires_at: float) -> None:
-        """Remember the visitor's sign-in with Hugging Face, until `expires_at` (Unix time)."""
-        self._sign_in = SignIn(clean_key(token[:MAX_CHARACTERS]), name, expires_at)
+    def sign_in(self, token: str, name: str, *, scopes: str, expires_at: float) -> None:
+        """Remember the visitor's sign-in with Hugging Face, until `expires_at` (Unix time).
+
+        `scopes` are what they let this page do, separated by spaces.
+        """
+        infers = INFERENCE_SCOPE in scopes.split()
+        self._sign_in = SignIn(clean_key(token[:MAX_CHARACTERS]), name, infers, expires_at)
 
     def sign_out(self) -> None:
         """Forget the visitor's sign-in."""

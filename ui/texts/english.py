@@ -24,12 +24,12 @@ EN = {
     "add_title": "Another server",
     "add_intro": "A second vLLM or llama-server, say: give it a name, and compare the two. "
     "Its name and address stay in this browser, its key does not. The same name again changes it.",
-    "add_intro_public": "A vLLM or llama-server of your own that can be reached by https: give it a "
-    "name, and compare. Its name and address stay in this browser, its key does not.",
+    "add_intro_public": "A vLLM or llama-server of your own that can be reached by https: give it "
+    "a name, and compare. Its name and address stay in this browser, its key does not.",
     "sign_in": "Sign in with Hugging Face",
     "sign_out": "Sign out",
-    "sign_in_note": "Opens in a new tab, and goes on there. What its services cost is paid from your "
-    "own credit.",
+    "sign_in_note": "Opens in a new tab, and goes on there. What its services cost is paid from "
+    "your own credit.",
     "server_name": "Name",
     "server_name_example": "Second server",
     "key_if_wanted": "If it wants one",
