@@ -75,6 +75,10 @@ class Keyring:
             return Connection(None, known.token, self.public)
         return typed or (Connection(public=True) if self.public else None)
 
+    def has_typed(self, backend: str) -> bool:
+        """True if an address or a key was typed for a backend."""
+        return backend in self._connections
+
     def sign_in(self, token: str, name: str, *, scopes: str, expires_at: float) -> None:
         """Remember the visitor's sign-in with Hugging Face, until `expires_at` (Unix time).
 

@@ -20,7 +20,7 @@ import pytest
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from playground.visitors import VISITOR
-from ui.middleware import Hosts, UploadFolder, upload_folder, visits, with_middleware
+from ui.middleware import Doors, Hosts, UploadFolder, upload_folder, visits, with_middleware
 from ui.middleware.events import READ_TIMEOUT
 from ui.middleware.log import LogThrottle, OncePerMinute, QuietErrors, QuietFormatter
 from ui.middleware.visits import Visits
@@ -848,7 +848,7 @@ async def test_who_calls_by_mcp_is_not_believed_where_it_comes_from(tmp_path: Pa
         Hosts.of("127.0.0.1"),
         served.visits,
         served.files,
-        mcp=True,
+        Doors(mcp=True),
     )
     forged = {"X-Forwarded-For": "203.0.113.9"}
     url = "http://127.0.0.1/gradio_api/mcp/"
@@ -868,7 +868,7 @@ async def test_a_call_without_a_session_keeps_none(tmp_path: Path) -> None:
         Hosts.of("127.0.0.1"),
         served.visits,
         served.files,
-        ("compare",),
+        Doors(("compare",)),
     )
     url = "http://127.0.0.1/gradio_api/call/v2/"
     assert (await served.ask("POST", f"{url}compare", json={"prompt": "x"})).status_code == 200

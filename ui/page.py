@@ -16,7 +16,8 @@ from playground.services import Services
 
 from .api import ENDPOINTS, Api
 from .compare.pickers import Pickers
-from .middleware import Hosts, UploadFolder, lifespan, own_folder, use_short_log
+from .middleware import Doors, Hosts, UploadFolder, lifespan, own_folder, use_short_log
+from .sign_in import SignIn, has_sign_in
 from .tabs import Tab
 from .tabs.languages import LanguagesTab
 from .tabs.models import ModelsTab
@@ -38,6 +39,7 @@ MAX_EVENTS = 200
 
 def build(services: Services) -> gr.Blocks:
     """Build the page."""
+    sign_in = SignIn() if services.limits.public and has_sign_in() else None
     with gr.Blocks(
         title=EN["title"], analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)
     ) as page:
@@ -54,7 +56,9 @@ def build(services: Services) -> gr.Blocks:
                     pickers += tab.pickers
                     opening.append(tab.open_on(page, place))
             with _place(ModelsTab.ID, ModelsTab.LABEL) as place:
-                models_tab = ModelsTab(services.limits, keyring)
+                models_tab = ModelsTab(services.limits, keyring, sign_in)
+        if sign_in:
+            opening += [sign_in.read_on(one, keyring) for one in (page.load, place.select)]
         HealthWatch(services, keyring, models_tab, pickers).connect(opening, place.select)
         Api(services).connect()
     page.queue(max_size=256, default_concurrency_limit=None, api_open=False)
@@ -112,6 +116,7 @@ def launch(
     limits = services.limits
     files = UploadFolder(own_folder(), limits.upload_bytes)  # before any component asks for it
     page = build(services)
+    doors = Doors(ENDPOINTS, mcp, page.expects_oauth)
     page.launch(
         server_name=host,
         server_port=port,
@@ -133,9 +138,7 @@ def launch(
         # `Visits` keeps fewer, and prefers open pages; this is a second limit behind it.
         state_session_capacity=limits.sessions * 2,
         app_kwargs={
-            "lifespan": lifespan(
-                limits, Hosts.of(host, allow, limits.public), files, ENDPOINTS, mcp
-            ),
+            "lifespan": lifespan(limits, Hosts.of(host, allow, limits.public), files, doors),
             "docs_url": None,
             "redoc_url": None,
         },

@@ -33,12 +33,6 @@ def to_browser(keyring: Keyring) -> str:
     )
 
 
-def typed(keyring: Keyring, backend: str) -> bool:
-    """True if a visitor has typed an address or a key for a backend."""
-    known = keyring.connection(backend)
-    return known is not None and known.typed
-
-
 def restore_servers(keyring: Keyring, stored: object, limits: Limits) -> None:
     """Put what the browser kept into a keyring, unless something was typed in this visit already.
 
@@ -58,7 +52,7 @@ def restore_servers(keyring: Keyring, stored: object, limits: Limits) -> None:
         address = addresses.get(name) if isinstance(addresses, dict) else None
         if not isinstance(address, str) or not limits.takes_address(backend):
             continue
-        if not typed(keyring, name):
+        if not keyring.has_typed(name):
             keyring.put(name, address=address)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
@@ -14,6 +14,7 @@ from playground.limits import Limits
 
 from .api_info import FreshApiInfo
 from .document import Document
+from .doors import ALL_CLOSED, Doors
 from .events import EventCheck
 from .hosts import Hosts
 from .log import use_short_log
@@ -27,9 +28,9 @@ from .visits import HeartbeatTracker, Visits
 _LOG = logging.getLogger(__name__)
 COMPRESSED_FROM = 1000
 """Bytes of a response from which on it is compressed. Gradio does so with scripts and styles only,
-`Document` with the page itself. Streams are not
-touched, lest an event waits for the next one. A length tells no other website anything: none can
-make this page say what it has not typed itself (`OriginCheck`)."""
+`Document` with the page itself. Streams are not touched, lest an event waits for the next one. A
+length tells no other website anything: none can make this page say what it has not typed itself
+(`OriginCheck`)."""
 COMPRESSION = 6
 SWEEP_INTERVAL = 10.0
 """Seconds between two sweeps of closed sessions and unclaimed uploads."""
@@ -41,30 +42,22 @@ def with_middleware(
     hosts: Hosts,
     visits: Visits,
     files: UploadFolder,
-    endpoints: Collection[str] = (),
-    mcp: bool = False,
+    doors: Doors = ALL_CLOSED,
 ) -> ASGIApp:
     """Wrap the page's app in all middleware. Requests pass it from the last line to the first."""
     app = GZipMiddleware(Document(app), COMPRESSED_FROM, COMPRESSION)
     app = HeartbeatTracker(app, visits)
     app = UploadLimit(app, limits, files)
     app = EventCheck(app, limits, visits)
-    app = RouteAllowList(app, endpoints, mcp)
-    app = OriginCheck(app, hosts)
+    app = RouteAllowList(app, doors)
+    app = OriginCheck(app, hosts, doors.sign_in)
     return ResponseHeaders(app, limits.public)
 
 
 def lifespan(
-    limits: Limits,
-    hosts: Hosts,
-    files: UploadFolder,
-    endpoints: Collection[str] = (),
-    mcp: bool = False,
+    limits: Limits, hosts: Hosts, files: UploadFolder, doors: Doors = ALL_CLOSED
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-    """Return the lifespan of the served app: installs the middleware and sweeps periodically.
-
-    `endpoints` are those that programs may call by their names, with `mcp` as tools, too.
-    """
+    """Return the lifespan of the served app: installs the middleware and sweeps periodically."""
 
     @asynccontextmanager
     async def lifetime(app: Any) -> AsyncGenerator[None, None]:
@@ -72,7 +65,7 @@ def lifespan(
         # Middleware passed to the app would run inside of Gradio's own, and not see the responses
         # of its CORS middleware. This wraps all of it.
         inner = FreshApiInfo(app.middleware_stack, app)
-        app.middleware_stack = with_middleware(inner, limits, hosts, visits, files, endpoints, mcp)
+        app.middleware_stack = with_middleware(inner, limits, hosts, visits, files, doors)
         sweeping = asyncio.create_task(_sweep(visits, files))
         try:
             yield
@@ -96,4 +89,12 @@ async def _sweep(visits: Visits, files: UploadFolder) -> None:
             _LOG.exception("sweeping failed")
 
 
-__all__ = ["Hosts", "UploadFolder", "lifespan", "own_folder", "use_short_log", "with_middleware"]
+__all__ = [
+    "Doors",
+    "Hosts",
+    "UploadFolder",
+    "lifespan",
+    "own_folder",
+    "use_short_log",
+    "with_middleware",
+]

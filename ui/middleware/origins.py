@@ -7,6 +7,7 @@ from playground.visitors import VISITOR, on_platform, visitor_address
 
 from .hosts import Hosts
 from .refusal import Refusal
+from .routes import CALLBACK
 
 _SAME_SITE = frozenset({"", "same-origin", "none"})
 """`Sec-Fetch-Site` of the page's own requests and of typed addresses; programs send none."""
@@ -18,11 +19,14 @@ class OriginCheck:
     """Answers 403 to requests for a foreign host name, or from another website.
 
     A link from another website may open the page: a navigation without `Origin` to the page itself,
-    which has no side effect.
+    which has no side effect. Hugging Face leads back to the end of a sign-in, which is taken only
+    with the word that its beginning left in the same browser.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, sign_in: bool = False) -> None:
         self.app, self.hosts, self.platform = app, hosts, on_platform()
+        self.opened = frozenset({"", "/", *((CALLBACK,) if sign_in else ())})
+        """Paths that another website may lead to."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""
@@ -61,7 +65,9 @@ class OriginCheck:
                 "name, start it with --allow-host NAME.",
             )
         foreign = headers.get("sec-fetch-site", "") not in _SAME_SITE
-        if (foreign and not _follows_link(scope, headers)) or not self.hosts.sent_by_page(headers):
+        if (foreign and not self._follows_link(scope, headers)) or not self.hosts.sent_by_page(
+            headers
+        ):
             return Refusal(
                 403,
                 "This request comes from another website. Open the page itself; behind a proxy, "
@@ -69,10 +75,9 @@ class OriginCheck:
             )
         return None
 
-
-def _follows_link(scope: Scope, headers: Headers) -> bool:
-    return (
-        scope["method"] in ("GET", "HEAD")
-        and scope["path"] in ("", "/")
-        and headers.get("sec-fetch-mode") == "navigate"
-    )
+    def _follows_link(self, scope: Scope, headers: Headers) -> bool:
+        return (
+            scope["method"] in ("GET", "HEAD")
+            and scope["path"] in self.opened
+            and headers.get("sec-fetch-mode") == "navigate"
+        )

@@ -5,10 +5,10 @@ own origin, and `upload_progress` keeps whatever names it is asked for.
 """
 
 import re
-from collections.abc import Collection
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .doors import ALL_CLOSED, Doors
 from .refusal import Refusal
 
 _API = "run/predict|queue/(join|data)|component_server|cancel|reset|upload"
@@ -26,15 +26,24 @@ _PROGRAMS = r"/gradio_api/(info|openapi\.json)/?|/gradio_api/call/(v2/)?({})(/[0
 """Where programs find out about the public endpoints, and call them; no other one by its name."""
 _MCP = r"/gradio_api/mcp(/(http|sse|schema|messages)?/?)?"
 
+CALLBACK = "/login/callback"
+"""Where Hugging Face sends a visitor back to."""
+SIGN_IN = ("/login/huggingface", CALLBACK, "/logout")
+"""Gradio's routes of a sign-in, where the page has one."""
+
 
 class RouteAllowList:
     """Answers 404 to every route that neither the page nor its public endpoints use."""
 
-    def __init__(self, app: ASGIApp, endpoints: Collection[str] = (), mcp: bool = False) -> None:
+    def __init__(self, app: ASGIApp, doors: Doors = ALL_CLOSED) -> None:
         self.app = app
-        patterns = [_ALLOWED.pattern, *([_MCP] if mcp else [])]
-        if endpoints:
-            patterns.append(_PROGRAMS.format("|".join(map(re.escape, endpoints))))
+        patterns = [_ALLOWED.pattern]
+        if doors.endpoints:
+            patterns.append(_PROGRAMS.format("|".join(map(re.escape, doors.endpoints))))
+        if doors.mcp:
+            patterns.append(_MCP)
+        if doors.sign_in:
+            patterns += map(re.escape, SIGN_IN)
         self._allowed = re.compile("|".join(f"(?:{one}\n)" for one in patterns), re.VERBOSE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

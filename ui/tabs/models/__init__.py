@@ -9,12 +9,13 @@ import gradio as gr
 
 from backends import Backend
 from playground.health import BackendHealth, backends_for
-from playground.keyring import Keyring
+from playground.keyring import HUGGING_FACE, Keyring
 from playground.limits import Limits
 
-from ...compare.servers import SERVER, servers_storage, to_browser, typed
+from ...compare.servers import SERVER, servers_storage, to_browser
 from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
+from ...sign_in import SignIn
 from ...texts import t, words
 from .added import AddedServers
 from .cards import card_html, table_html
@@ -54,7 +55,7 @@ class Card:
     def field_updates(self, keyring: Keyring) -> Updates:
         """Return updates of the fields; a field never holds a key."""
         known = keyring.connection(self.backend.id)
-        updates: Updates = {self.forget: gr.Button(visible=typed(keyring, self.backend.id))}
+        updates: Updates = {self.forget: gr.Button(visible=keyring.has_typed(self.backend.id))}
         if self.key:
             held = bool(known and known.api_key)
             updates[self.key] = gr.Textbox(
@@ -69,8 +70,9 @@ class ModelsTab:
     ID: ClassVar[str] = "models"
     LABEL: ClassVar[str] = "tab_models"
 
-    def __init__(self, limits: Limits, keyring: gr.State) -> None:
-        self.limits, self.keyring = limits, keyring
+    def __init__(self, limits: Limits, keyring: gr.State, sign_in: SignIn | None = None) -> None:
+        """`sign_in` is that with Hugging Face, where the page has it."""
+        self.limits, self.keyring, self.sign_in = limits, keyring, sign_in
         self.storage = servers_storage()
         self._filled: WeakSet[Keyring] = WeakSet()
         """Pages whose fields have what the browser kept: from then on they are the visitor's."""
@@ -93,6 +95,8 @@ class ModelsTab:
     def _card(self, backend: Backend) -> Card:
         with gr.Column(elem_classes="card", elem_id=f"card-{backend.id}") as box:
             facts = gr.HTML(card_html(backend, None))
+            if backend.id == HUGGING_FACE and self.sign_in:
+                self.sign_in.draw()
             if not self.limits.takes_address(backend) and not backend.key_env:
                 return Card(backend, box, facts)
             with gr.Row(elem_classes="card-fields"):
