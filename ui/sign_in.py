@@ -14,7 +14,7 @@ from .texts import t, words
 
 _LOGIN = "/login/huggingface?_target_url=/"
 _LOGOUT = "/logout?_target_url=/"
-_VARIABLES = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
+VARIABLES = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 """What a Space has with `hf_oauth: true` in its card."""
 
 
@@ -24,7 +24,7 @@ def has_sign_in() -> bool:
     Nowhere else: there Gradio would sign visitors in with its host's own account (CVE-2026-27167).
     """
     on_space = os.environ.get("SYSTEM") == "spaces" and "SPACE_ID" in os.environ
-    set_up = all(os.environ.get(name) for name in _VARIABLES)
+    set_up = all(os.environ.get(name) for name in VARIABLES)
     return on_space and set_up and all(map(find_spec, ("authlib", "itsdangerous")))
 
 

@@ -47,6 +47,13 @@
     return [...document.querySelectorAll("#tabs .overflow-dropdown button")].find((one) => one.textContent === label);
   };
 
+  // A sign-in opens a tab of its own, with the models and settings of this one.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("#sign-in");
+    if (link?.target !== "_blank") return;
+    link.href = "/login/huggingface?" + new URLSearchParams({ _target_url: `/?${queryOf(MAIN)}` });
+  }, true);
+
   phi.begin(MAIN);
   if (meant !== MAIN) phi.when(() => $(".masthead") && $("#tabs [role=tab]"), () => {
     if (tabs().includes(meant)) phi.when(() => tab(meant), () => opened(meant), 50);

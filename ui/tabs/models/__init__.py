@@ -17,7 +17,7 @@ from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
 from ...sign_in import SignIn
 from ...texts import t, words
-from .added import AddedServers
+from .added import EXAMPLE, AddedServers
 from .cards import card_html, table_html
 
 
@@ -94,7 +94,7 @@ class ModelsTab:
 
     def _card(self, backend: Backend) -> Card:
         with gr.Column(elem_classes="card", elem_id=f"card-{backend.id}") as box:
-            facts = gr.HTML(card_html(backend, None))
+            facts = gr.HTML(card_html(backend, None, self.limits.public))
             if backend.id == HUGGING_FACE and self.sign_in:
                 self.sign_in.draw()
             if not self.limits.takes_address(backend) and not backend.key_env:
@@ -102,8 +102,11 @@ class ModelsTab:
             with gr.Row(elem_classes="card-fields"):
                 address = key = None
                 if self.limits.takes_address(backend):
+                    example = backend.address_example
+                    if self.limits.public and not example.startswith("https:"):
+                        example = EXAMPLE
                     address = gr.Textbox(
-                        label=t("address"), placeholder=backend.address_example, max_lines=1,
+                        label=t("address"), placeholder=example, max_lines=1,
                         elem_id=f"address-{backend.id}", scale=3, interactive=True,
                     )  # fmt: skip
                 if backend.key_env:
@@ -149,7 +152,7 @@ class ModelsTab:
         updates: Updates = {self.table: table_html(every, downloads=not self.limits.public)}
         for card in self.cards:
             one = known.get(card.backend.id)
-            updates[card.facts] = card_html(card.backend, one)
+            updates[card.facts] = card_html(card.backend, one, self.limits.public)
             if self.limits.public and one:
                 updates[card.box] = gr.Column(visible=is_usable(self.limits, one))
             if keyring not in self._filled:

@@ -17,6 +17,9 @@ from ...events import PRIVATE, Updates
 from ...texts import t, words
 from .cards import card_html
 
+EXAMPLE = "https://example.com/v1"
+"""What an address looks like on a public page."""
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -38,7 +41,7 @@ class AddedServers:
         with gr.Column(elem_classes="card", elem_id="card-add"):
             intro = words("add_intro_public" if limits.public else "add_intro")
             gr.HTML(f"<h3>{words('add_title')}</h3><p>{intro}</p>")
-            example = "https://example.com/v1" if limits.public else "http://localhost:8001/v1"
+            example = EXAMPLE if limits.public else "http://localhost:8001/v1"
             with gr.Row(elem_classes="card-fields"):
                 self.name = gr.Textbox(
                     label=t("server_name"), placeholder=t("server_name_example"), max_lines=1,

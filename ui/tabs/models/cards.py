@@ -22,8 +22,11 @@ _MAX_NAMES = 6
 _CHECKING = Status("unreachable", "Checking…", "asking")
 
 
-def card_html(backend: Backend, health: BackendHealth | None) -> str:
-    """Return a backend's card: state, sentence, time of the check, and how to enable it."""
+def card_html(backend: Backend, health: BackendHealth | None, public: bool = False) -> str:
+    """Return a backend's card: state, sentence, time of the check, and how to enable it.
+
+    `public`: for a visitor, who cannot set the page's variables.
+    """
     status = health.status if health else _CHECKING
     when = health.checked_at.isoformat(timespec="seconds") if health else ""
     sentence = status.message.replace("on the Models tab", "below")  # this is that tab
@@ -34,7 +37,7 @@ def card_html(backend: Backend, health: BackendHealth | None) -> str:
         f"<p>{_with_links(sentence)}{_retirement(backend, status)}</p>"
         f"{_ready_models(health)}{_loaded_models(backend)}"
         f'<p class="kind">{_KINDS[backend.kind]}</p>'
-        f"{_setup_details(backend, status)}"
+        f"{_setup_details(backend, status, public)}"
     )
 
 
@@ -70,7 +73,7 @@ def _retirement(backend: Backend, status: Status) -> str:
     return ("" if status.state == "retired" else said) + source
 
 
-def _setup_details(backend: Backend, status: Status) -> str:
+def _setup_details(backend: Backend, status: Status, public: bool) -> str:
     """Return how to enable a backend: packages, variables, where to get it."""
     lines: list[str] = []
     if backend.missing_packages() and status.code != "no_build":
@@ -78,7 +81,7 @@ def _setup_details(backend: Backend, status: Status) -> str:
     if backend.help:
         lines.append(_with_links(backend.help))
     variables = [name for name in (backend.address_env, backend.key_env) if name]
-    if variables:
+    if variables and not public:
         named = " and ".join(f"<code>{escape(name)}</code>" for name in variables)
         lines.append(f"Set {named} before the page starts, or type below.")
     if not lines:
