@@ -141,7 +141,7 @@ class HuggingFace(ChatCompletions):
         models = "1 model" if len(listed) == 1 else f"{len(listed)} models"
         return Status(
             "ready",
-            f"It lists {models}, {which}. Who serves them is paid from your credit.",
+            f"It lists {models}, {which}. Their answers are paid from your credit.",
             "ready_router",
             {"models": len(listed), "phi": phi},
         )

@@ -176,6 +176,16 @@ async def test_the_list_needs_no_token(router: Stub, public: bool) -> None:
     assert "authorization" not in router.seen[0].headers
 
 
+async def test_its_client_is_made_before_a_check_without_a_token_counts_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(HF.clients, "_build", lambda url: built.append(url))
+    monkeypatch.setattr(HF.clients, "_entries", {})
+    await HF.load(Connection(public=True))
+    assert len(built) == 1
+
+
 async def test_without_the_list_it_says_what_is_missing_first(router: Stub) -> None:
     router.on(LIST, Reply.of("down", 503))
     assert (await HF.check(None)).status.state == "needs key"

@@ -234,7 +234,7 @@ class ChatCompletions(RemoteBackend):
     async def load(self, connection: Connection | None = None) -> None:
         """Import the SDK and build the client; see `Backend.load`."""
         with suppress(Exception):
-            async with self.client(self.resolve_endpoint(connection)):
+            async with self.client(self.list_endpoint(connection)):
                 pass
 
     async def check(self, connection: Connection | None = None) -> Health:

@@ -66,15 +66,16 @@ class RemoteBackend(Backend):
         """
         typed = clean_pasted(connection.base_url or "") if connection else ""
         url = typed or self.configured_address()
+        public = connection is not None and connection.public
         if not url:
-            variable = f", or set {self.address_env} before the start" if self.address_env else ""
+            settable = self.address_env and not public
+            variable = f", or set {self.address_env} before the start" if settable else ""
             raise BackendConnectionError(
                 f"{self.label} has no address yet.",
                 f"Type one on the Models tab{variable}.",
                 reason="no_address",
             )
         url = self.normalize_base_url(url)
-        public = connection is not None and connection.public
         if guarded := bool(public and typed):
             check_public_url(url)
             if not self.guards_addresses:
