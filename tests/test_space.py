@@ -102,6 +102,9 @@ def test_the_card_is_one_that_the_hub_accepts(folder: Path) -> None:
 def test_the_spaces_pins_are_those_of_the_program() -> None:
     home, away = pins("requirements.txt", machine="Linux"), pins("spaces/requirements.txt")
     assert away.pop("spaces")
+    tested = pins("tests/requirements.txt")  # the sign-in, which only a Space has
+    for name in ("authlib", "itsdangerous"):
+        assert away.pop(name) == tested[name]
     assert tuple(map(int, away.pop("torch").split("."))) <= (2, 11, 0), "the newest on ZeroGPU"
     del home["torch"], home["gradio"], home["pydantic"]  # both come with the Space
     del home["packaging"]  # for `make full` alone
