@@ -15,9 +15,11 @@ from backends import REGISTRY, BadRequestError
 from playground.keyring import Keyring
 from playground.languages.table import LANGUAGES
 from playground.limits import PUBLIC
+from playground.matrix import shelf
 from playground.matrix.asking import ASKED, OWN, english_of, items_of, items_of_header
 from playground.matrix.live import LiveRun, read_named
 from playground.matrix.published import published
+from playground.matrix.recorded import date_of, where_recorded
 from playground.matrix.run_file import RunFile, RunFileError, RunModel, jsonl, read
 from playground.matrix.runner import header as head_of
 from playground.matrix.summary import Summary
@@ -32,7 +34,7 @@ from ui.tabs.languages.board import Board
 from ui.tabs.languages.picture import picture, table
 from ui.tabs.languages.progress import ended_words
 from ui.tabs.languages.session import LanguagesSession
-from ui.tabs.languages.shown import date_of, detail, link, pictures, run_fields
+from ui.tabs.languages.shown import detail, link, pictures, run_fields
 from ui.tabs.languages.view import LanguagesView
 
 POCKET = ["pocket/pocket-3", "pocket/pocket-3.5"]
@@ -279,13 +281,14 @@ def test_one_item_is_shown_with_both_answers_and_its_link() -> None:
     assert [one.get("text", "") for one in shown["answers"]] == ["sieben & mehr", ""]
     assert "Nobody answers." in shown["answers"][1]["missing"]
     assert shown["link"].startswith("?a=pocket/pocket-3&b=pocket/pocket-3.5&temperature=0&")
+    assert shown["play"] == "" == detail(run, made.id, "runs/x.jsonl")["play"]  # type: ignore[index]
     assert detail(run, "digits/de/9") is None
-    assert "prompt" not in link(run, "很" * 3000)
+    assert "prompt" not in link(run, {"prompt": "很" * 3000})
 
 
 def test_a_run_says_what_and_when_it_was() -> None:
     fields = run_fields(a_run(), "Recorded")
-    assert date_of(a_run()) == "29 November 2026"
+    assert date_of(a_run()) == where_recorded(a_run())[12:] == "29 November 2026"
     assert fields["headline"].startswith("Asked in 26 languages: Pocket-3 answered in 13 of them")
     assert [one["id"] for one in pictures(a_run())] == ["stayed", "right"]
     assert all(one["demo"] for one in fields["models"])
@@ -299,9 +302,9 @@ def test_a_run_says_what_and_when_it_was() -> None:
 def test_a_recording_comes_with_the_page() -> None:
     name = files.first()
     assert name
-    path = files.TOP / name
-    assert path.stat().st_size < 500_000
-    run = files.read_listed(name, PUBLIC)
+    path = shelf.TOP / name
+    assert path.stat().st_size < 1_500_000
+    run = shelf.read_listed(name, PUBLIC)
     assert set(run.header.languages) == set(LANGUAGES)
 
 
@@ -332,22 +335,22 @@ def test_half_a_line_at_the_end_is_what_a_killed_run_leaves(tmp_path: Path) -> N
 
 
 def test_only_listed_files_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "RUNS", tmp_path)
+    monkeypatch.setattr(shelf, "RUNS", tmp_path)
     (tmp_path / "mine.jsonl").write_text(jsonl(a_run()), "utf-8")
     assert "runs/mine.jsonl" in {value for _, value in files.listed(Services().limits)}
     assert "runs/mine.jsonl" not in {value for _, value in files.listed(PUBLIC)}
-    assert files.read_listed("runs/mine.jsonl", Services().limits).header == a_run().header
+    assert shelf.read_listed("runs/mine.jsonl", Services().limits).header == a_run().header
     for name in ("runs/../secret.jsonl", "/etc/passwd", ""):
         with pytest.raises(RunFileError):
-            files.read_listed(name, Services().limits)
+            shelf.read_listed(name, Services().limits)
 
 
 def test_a_public_page_keeps_no_run(tmp_path: Path) -> None:
-    with files.place_for(header(), PUBLIC) as path:
+    with shelf.place_for(header(), PUBLIC) as path:
         path.write_text("x", "utf-8")
-    assert not path.exists() and not path.is_relative_to(files.TOP)
-    with files.place_for(header(), Services().limits) as path:
-        assert path == files.RUNS / f"{header().id}.jsonl"
+    assert not path.exists() and not path.is_relative_to(shelf.TOP)
+    with shelf.place_for(header(), Services().limits) as path:
+        assert path == shelf.RUNS / f"{header().id}.jsonl"
 
 
 # ── In a browser ────────────────────────────────────────────────────────────────────────────────
@@ -362,7 +365,7 @@ async def visitor(
     context: BrowserContext, served: str, puppet: Puppet, tmp_path, monkeypatch
 ):  # fmt: skip
     """Somebody on the Languages tab, with two puppets to ask."""
-    monkeypatch.setattr(files, "RUNS", tmp_path)
+    monkeypatch.setattr(shelf, "RUNS", tmp_path)
     REGISTRY["puppet"] = puppet
     visitor = Visitor(await context.new_page(), served, "languages")
     await visitor.page.goto(f"{served}/?tab=languages&a=puppet/one&b=puppet/two")
@@ -408,8 +411,12 @@ async def test_keys_move_and_open_the_answers(visitor: Visitor) -> None:
     await visitor.sees(f"{MATRIX} dialog .where", "2 of 12")
     await page.keyboard.press("ArrowRight")
     await visitor.sees(f"{MATRIX} dialog .where", "3 of 12")
-    href = await page.get_attribute(f"{MATRIX} dialog footer a", "href")
-    assert href and href.startswith("?a=pocket/pocket-3&b=pocket/pocket-3.5&") and "prompt=" in href
+    play, ask = [
+        str(await one.get_attribute("href"))
+        for one in await page.locator(f"{MATRIX} dialog footer a").all()
+    ]
+    assert play.startswith("?a=pocket/pocket-3&b=pocket/pocket-3.5&") and "prompt=" in ask
+    assert play.endswith("&recording=recordings/pocket.jsonl&item=stays/ar/1")
     await page.keyboard.press("Escape")
     await expect(page.locator(f"{MATRIX} dialog")).to_be_hidden()
     await expect(page.locator(f"{MATRIX} tbody tr >> nth=1 >> .mark >> nth=1")).to_be_focused()
@@ -442,7 +449,7 @@ async def test_a_run_is_watched_stopped_and_kept(visitor: Visitor, puppet: Puppe
     await visitor.sees(f"{MATRIX} .ended", "Stopped. 1 of 4 answers came, and stay.")
     await visitor.sees(f"{MATRIX} .ended", "python -m playground.matrix continue runs/")
     assert await asyncio.to_thread(puppet.wait_open, "one", 0)
-    [kept] = files.RUNS.glob("*.jsonl")
+    [kept] = shelf.RUNS.glob("*.jsonl")
     assert len(read(kept).cells) == 1
     await page.click(f"{MATRIX} .mark")
     await visitor.sees(f"{MATRIX} dialog", "It was not asked this yet.")

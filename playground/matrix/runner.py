@@ -19,9 +19,10 @@ from backends import (
     ServerError,
 )
 
-from ..answer import AnswerSnapshot, Request
+from ..answer import AnswerBuilder, AnswerSnapshot, Request
 from ..compare import complete
 from ..services import Services
+from .chunks import TimedAnswer
 from .header import header
 from .items import Item
 from .plan import Asked, Cost, Plan, Speed
@@ -69,8 +70,8 @@ class Scorer(Protocol):
     def __call__(self, item: Item, text: str, *, finished: bool) -> Score: ...
 
 
-Complete = Callable[[Request], Awaitable[AnswerSnapshot]]
-"""Asks for one answer."""
+Complete = Callable[[Request, AnswerBuilder], Awaitable[AnswerSnapshot]]
+"""Asks for one answer, and builds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,8 @@ class _Runner:
     async def _work(self, asked: Asked, left: Iterator[Item]) -> None:
         """Ask one item after the other, of those that are left to several who do this at once."""
         for item in left:
-            answer = await self._ask(asked, item)
-            cell = self._scored(asked, item, answer)
+            answer, timed = await self._ask(asked, item)
+            cell = self._scored(asked, item, answer, timed)
             self.file.append(cell)
             if cell.error is None:
                 self.done.add(cell.key)
@@ -170,8 +171,8 @@ class _Runner:
             self._tell(cell)
             self._count_failures(asked, cell)
 
-    async def _ask(self, asked: Asked, item: Item) -> AnswerSnapshot:
-        """The answer, asked again where its connection failed."""
+    async def _ask(self, asked: Asked, item: Item) -> tuple[AnswerSnapshot, TimedAnswer]:
+        """The answer and its pieces, asked again where its connection failed."""
         request = Request(
             asked.backend,
             asked.model,
@@ -180,19 +181,19 @@ class _Runner:
             asked.connection,
             asked.visitor,
         )
-        answer = await self.ask(request)
+        answer = await self.ask(request, timed := TimedAnswer())
         for pause in PAUSES[:RETRIES]:
             if not isinstance(answer.error, _TRANSPORT):
                 break
             told = answer.error.retry_after if isinstance(answer.error, RateLimitError) else None
             await asyncio.sleep(min(max(pause, told or 0.0), LONGEST_PAUSE))
-            answer = await self.ask(replace(request, asked_at=_now()))
+            answer = await self.ask(replace(request, asked_at=_now()), timed := TimedAnswer())
         error = answer.error
         if error is not None and not isinstance(error, (*_TRANSPORT, *_ANSWERED)):
             raise RunStopped(f"{asked.label} cannot be asked: {error}")
-        return answer
+        return answer, timed
 
-    def _scored(self, asked: Asked, item: Item, answer: AnswerSnapshot) -> Cell:
+    def _scored(self, asked: Asked, item: Item, answer: AnswerSnapshot, timed: TimedAnswer) -> Cell:
         error, usage, clock = answer.error, answer.usage, answer.clock
         waited = clock.queued + clock.load
         first = clock.first_token
@@ -219,6 +220,7 @@ class _Runner:
                 "first_token": None if first is None else max(0.0, first - waited),
                 "prompt_tokens": usage.input_tokens if usage else None,
                 "answer_tokens": clock.tokens,
+                "chunks": timed.chunks(waited),
             }
         )
 

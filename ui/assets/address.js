@@ -27,7 +27,7 @@
       if (value === null || value === undefined || value === "" || value === usual[name]) query.delete(name);
       else query.set(name, value);
     }
-    for (const old of ["prompt", "left", "right", "left_crops", "right_crops"]) query.delete(old);
+    for (const old of ["prompt", "left", "right", "left_crops", "right_crops", "recording", "item"]) query.delete(old);
     if (view === open) showAddress();
   };
   const opened = (view) => { open = view; showAddress(); };

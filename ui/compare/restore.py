@@ -100,6 +100,7 @@ class ViewRestore:
             updates |= view.examples.select_language(request.headers.get("accept-language", ""))
         if lost := _lost_servers(wanted, keyring, self.limits):
             updates[view.composer.notice] = notice_html(lost)
+        session.recorded = requested.get("recording", ""), requested.get("item", "")
         if prompt := strip_controls(requested.get("prompt", "")):
             updates[view.composer.prompt] = prompt[: self.limits.prompt_characters]
         settings = {} if wanted else pair.settings

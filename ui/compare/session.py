@@ -63,6 +63,8 @@ class Session:
     """The inputs as the page last sent them."""
     opening: tuple[Sequence[tuple[str, str]], str] = ((), "")
     """The choices that the view opened with, and the sentence that explains them."""
+    recorded: tuple[str, str] = ("", "")
+    """The run file and its item that the address names: `RecordedAnswers` plays its answers."""
     turns_offered: bool = False
     """Whether the page has said that the sides can be asked one after the other."""
     _recordings: dict[int, tuple[AnswerSnapshot, asyncio.Task[None]]] = field(default_factory=dict)

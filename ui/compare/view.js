@@ -6,6 +6,7 @@
 
   const NEEDED = ["state-a", "prompt", "composer", "settings", "transcript"];
   const begun = new Set();
+  const recorded = new URLSearchParams(location.search).has("recording"); // of the link, before it changes
   phi.begin = (name) => {
     if (begun.has(name)) return;
     begun.add(name);
@@ -56,6 +57,8 @@
     part("settings").addEventListener("click", (event) => {
       if (event.target.closest(".settings > button")) setTimeout(() => part("settings").scrollIntoView({ block: "end" }), 120);
     });
+    // A recorded answer that the address names: see `recorded.py`.
+    if (recorded) phi.when(() => root.querySelector(".state[data-state]"), () => part("play-recorded")?.click());
     // What follows the opening, and may take long.
     phi.when(() => root.querySelector(".state[data-state]"), () => part("follow")?.click());
     // Gradio has a live region of its own, for progress that this page says in words.

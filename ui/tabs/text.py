@@ -13,6 +13,7 @@ from ..compare.default_pair import OPENING_TIMEOUT, DefaultPair, default_text_pa
 from ..compare.examples import Examples
 from ..compare.intro import Intro
 from ..compare.real_models import RealModels
+from ..compare.recorded import RecordedAnswers
 from ..compare.restore import ViewRestore
 from ..compare.session import Session
 from ..compare.starters import Starters
@@ -33,6 +34,10 @@ class TextView(CompareView[Session]):
             self.real = RealModels(self.name, self.services, self.intro.html, row)
         self.real.build_question()
 
+    def build_beneath(self) -> None:
+        """Add the hidden button that plays a recorded answer."""
+        self.recorded = RecordedAnswers(self)
+
     def build_above_prompt(self) -> None:
         """Add prompts to start with."""
         assert self.examples
@@ -44,6 +49,7 @@ class TextView(CompareView[Session]):
 
     def _connect(self) -> None:
         super()._connect()
+        self._wire_generation(self.recorded.play_button.click, self.recorded.play)
         self.starters.connect(self.pickers, self.on_example, self.session, self.example_outputs)
 
     @property

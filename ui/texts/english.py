@@ -84,6 +84,8 @@ EN = {
     "in_turn": "One after the other",
     "offer_turns": "Both models ran on the same processor and slowed each other down. For the true "
     "speed of each, tick “One after the other”.",
+    "plays_recorded": "This is a recording: nobody is asked now. “Regenerate all” asks the models "
+    "that are chosen above.",
     "examples": "Examples",
     "examples_language": "Language of the examples",
     "transcript_hint": "Microsoft’s small language models, side by side. Ask something: each "

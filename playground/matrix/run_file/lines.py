@@ -123,6 +123,8 @@ class Cell(_Line):
     """Seconds altogether, likewise."""
     prompt_tokens: _Count | None = None
     answer_tokens: _Count | None = None
+    chunks: _Text = ""
+    """When its pieces came: see `playground.matrix.chunks`. Empty in runs of an earlier version."""
     error: _Sentence | None = None
     """Why there is no answer: nobody could be asked. A later run asks again."""
     at: _Name = ""

@@ -32,12 +32,16 @@ const openAnswers = (now) => {
   const answers = make("div", "both");
   answers.style.setProperty("--sides", Math.min(now.answers.length, 4));
   for (const one of now.answers.slice(0, 4)) answers.append(answerOf(one));
-  const foot = make("footer"), link = make("a", "", "Open in Text");
-  link.href = now.link;
-  link.target = "_blank";
-  link.rel = "noopener";
+  const foot = make("footer");
+  for (const [text, href] of [["Play as recorded", now.play], ["Ask it in Text", now.link]]) {
+    if (!href) continue;
+    const link = foot.appendChild(make("a", "", text));
+    link.href = href;
+    link.target = "_blank";
+    link.rel = "noopener";
+  }
   const before = step("‹ Before", every[n - 1]), after = step("Next ›", every[n + 1]);
-  foot.append(link, make("span", "where", every.length > 1 ? `${n + 1} of ${every.length} in ${now.language}` : ""), before, after);
+  foot.append(make("span", "where", every.length > 1 ? `${n + 1} of ${every.length} in ${now.language}` : ""), before, after);
   const had = document.activeElement?.dataset?.step;
   dialog.replaceChildren(top, asks, answers, foot);
   dialog.setAttribute("lang", "en");

@@ -16,6 +16,8 @@ class LanguagesSession:
     board: Board = field(default_factory=Board, repr=False)
     run: RunFile | None = field(default=None, repr=False)
     """What is shown: a file's run, or what came of the live one by now."""
+    file: str = ""
+    """The listed file that it was read from, or is written to."""
     view: str = "cells"
     """What of it is looked at: `cells`, `picture` or `tax`."""
     live: LiveRun | None = field(default=None, repr=False)

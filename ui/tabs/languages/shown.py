@@ -1,13 +1,13 @@
 """A run as the page shows it: its sentence, models, tasks, facts, and one item with its answers."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from backends import REGISTRY
 from playground.languages.table import LANGUAGES
 from playground.matrix.asking import ASKED, OWN, english_of, shipped_names
+from playground.matrix.recorded import has_pace
 from playground.matrix.report import expected_text
 from playground.matrix.run_file import Cell, RunFile, RunModel
 from playground.matrix.summary import APART, LANGUAGE_RULE, TITLES, Summary, language_name
@@ -129,17 +129,11 @@ def asks(run: RunFile) -> str:
     return f"{tasks}, {count} item{'' if count == 1 else 's'} each"
 
 
-def date_of(run: RunFile) -> str:
-    """The day on which a run began: `29 November 2026`."""
-    try:
-        day = datetime.fromisoformat(run.header.date)
-    except ValueError:
-        return run.header.date[:10]
-    return f"{day.day} {day:%B %Y}"
+def detail(run: RunFile, item: str, file: str = "") -> dict[str, Any] | None:
+    """One item with the answers of all models; `None` if it was not asked.
 
-
-def detail(run: RunFile, item: str) -> dict[str, Any] | None:
-    """One item with the answers of all models; `None` if it was not asked."""
+    `file` is the listed one that the run was read from: its answers can be played.
+    """
     found = {cell.side: cell for cell in run.cells if cell.item == item}
     if not found:
         return None
@@ -159,7 +153,10 @@ def detail(run: RunFile, item: str) -> dict[str, Any] | None:
         "dir": "ltr" if in_english or known is None else known.direction,
         "english": english if english != first.prompt else "",
         "expected": expected_text(first),
-        "link": link(run, first.prompt),
+        "link": link(run, {"prompt": first.prompt}),
+        "play": link(run, {"recording": file, "item": item})
+        if file and has_pace(run, item)
+        else "",
         "answers": [
             _answer(model.side, titles[model.side], found.get(model.side), answered)
             for model in run.header.models
@@ -167,8 +164,8 @@ def detail(run: RunFile, item: str) -> dict[str, Any] | None:
     }
 
 
-def link(run: RunFile, prompt: str) -> str:
-    """The address of the Text tab with these models and this prompt, unless that is too long."""
+def link(run: RunFile, more: Mapping[str, str]) -> str:
+    """The address of the Text tab with these models, and with more unless that is too long."""
     settings = run.header.settings
     sides = {one.side: f"{one.backend}/{one.model}" for one in run.header.models[:4]}
     query = {**sides, "temperature": f"{settings.temperature:g}"}
@@ -176,7 +173,7 @@ def link(run: RunFile, prompt: str) -> str:
         query["max_tokens"] = str(settings.max_tokens)
     if settings.seed is not None:
         query["seed"] = str(settings.seed)
-    whole = "?" + urlencode({**query, "prompt": prompt}, safe="/")
+    whole = "?" + urlencode({**query, **more}, safe="/")
     return whole if len(whole) <= LONGEST_LINK else "?" + urlencode(query, safe="/")
 
 

@@ -15,8 +15,10 @@ from playground.languages.table import LANGUAGES
 from playground.matrix import report
 from playground.matrix.live import LiveRun, read_named
 from playground.matrix.plan import Cost
+from playground.matrix.recorded import where_recorded
 from playground.matrix.run_file import RunFile, RunFileError, jsonl
 from playground.matrix.runner import Step, header
+from playground.matrix.shelf import place_for, read_listed
 from playground.matrix.texts import LanguageFileError
 from playground.services import Services
 from playground.threads import in_media_thread
@@ -27,11 +29,11 @@ from ...texts import t
 from .asked import AskForm, plan_of
 from .choices import NAME, build_choices, first_languages
 from .component import build_matrix
-from .files import NONE, first, listed, place_for, read_listed
+from .files import NONE, first, listed
 from .offers import Offers, cost_html
 from .progress import ended_words, status_words
 from .session import LanguagesSession
-from .shown import date_of, detail, live_fields, pictures, run_fields
+from .shown import detail, live_fields, pictures, run_fields
 from .tax import tax_fields
 
 Values = Mapping[Any, Any]
@@ -140,7 +142,7 @@ class LanguagesView:
         if file:
             with suppress(RunFileError):
                 run = await in_media_thread(read_listed, file, self.limits)
-                await self._show(session, run, f"Recorded on {date_of(run)}")
+                await self._show(session, run, where_recorded(run), file)
         if session.run is None:
             session.board.set(origin="", headline="Nothing was asked yet.")
         files = gr.Dropdown(listed(self.limits), value=file or NONE)
@@ -227,14 +229,14 @@ class LanguagesView:
         session.live = None
         known = listed(self.limits)
         name = f"runs/{live.path.name}"
-        value = name if name in {one for _, one in known} else NONE
-        return session.board.message(), gr.Dropdown(known, value=value)
+        session.file = name if name in {one for _, one in known} else NONE
+        return session.board.message(), gr.Dropdown(known, value=session.file)
 
     async def open_listed(self, session: LanguagesSession, name: object) -> Any:
         """Show a run file that comes with the page, or was begun on this machine."""
         if not isinstance(name, str) or name == NONE:
             return gr.skip(), gr.skip()
-        return await self._open(session, lambda: read_listed(name, self.limits))
+        return await self._open(session, lambda: read_listed(name, self.limits), name)
 
     async def open_upload(self, session: LanguagesSession, path: str | None) -> Any:
         """Show a run file of the visitor's."""
@@ -254,7 +256,7 @@ class LanguagesView:
             return gr.skip()
         if act == "answers" and session.run and isinstance(item := pressed["item"], str):
             run = session.live.run if session.live else session.run
-            found = await in_media_thread(detail, run, item)
+            found = await in_media_thread(detail, run, item, session.file)
             board.set(detail=found and {**found, "number": board.next})
         elif act == "view":
             session.view = str(pressed["view"])
@@ -277,19 +279,21 @@ class LanguagesView:
     def _form(self, values: Values) -> AskForm:
         return AskForm.parse({name: values[one] for name, one in self.choices.inputs.items()})
 
-    async def _open(self, session: LanguagesSession, read: Any) -> tuple[Any, str]:
+    async def _open(self, session: LanguagesSession, read: Any, file: str = "") -> tuple[Any, str]:
         if session.running:
             return gr.skip(), notice_html("A run is going on. Stop it before you open another.")
         try:
             run = await in_media_thread(read)
         except RunFileError as error:
             return gr.skip(), notice_html(str(error))
-        await self._show(session, run, f"Recorded on {date_of(run)}")
+        await self._show(session, run, where_recorded(run), file)
         return session.board.message(), ""
 
-    async def _show(self, session: LanguagesSession, run: RunFile, origin: str) -> None:
+    async def _show(
+        self, session: LanguagesSession, run: RunFile, origin: str, file: str = ""
+    ) -> None:
         fields = await in_media_thread(run_fields, run, origin)
-        board, session.run = session.board, run
+        board, session.run, session.file = session.board, run, file
         board.begin()
         board.set(**fields, going=False, share=0, status="", said="", ended="")
         board.set(detail=None, tax=None, pictures=None)
