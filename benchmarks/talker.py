@@ -9,9 +9,10 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 MODEL = "phi-3.5-mini"
 _WORDS = (
@@ -117,17 +118,24 @@ LISTS = {
 }
 
 
-def serve(port: int) -> None:
+Ended = Callable[[str], None]
+"""Is told the mark of each answer whose last byte was sent."""
+
+
+def serve(port: int, ended: Ended = lambda mark: None) -> None:
     """Serve until the process is ended."""
-    asyncio.run(_serve(port))
+    asyncio.run(_serve(port, ended))
 
 
-async def _serve(port: int) -> None:
-    server = await asyncio.start_server(_connection, "127.0.0.1", port, backlog=512)
+async def _serve(port: int, ended: Ended) -> None:
+    connection = partial(_connection, ended)
+    server = await asyncio.start_server(connection, "127.0.0.1", port, backlog=512)
     await server.serve_forever()
 
 
-async def _connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _connection(
+    ended: Ended, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     with suppress(ConnectionError, asyncio.IncompleteReadError):
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -139,7 +147,8 @@ async def _connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
                 if prompt == ENDLESS:
                     await _send(_endless(path), path, writer)
                 else:
-                    await _say(Script.of(prompt), path, writer)
+                    await _say(script := Script.of(prompt), path, writer)
+                    ended(script.mark)
             else:
                 status = "200 OK" if path in LISTS else "404 Not Found"
                 answer = json.dumps(LISTS.get(path, {"error": "not found"})).encode()

@@ -13,7 +13,8 @@ const put = (node, text) => { if (node.textContent !== text) node.textContent = 
 const SHAPES = { right: "✓", wrong: "✕", unreadable: "?" };
 const FILLS = { stayed: "in the language", left: "in another language", undecided: "language undecided" };
 const MARKS = 6; // more items of a task than these are counted, not drawn
-const languages = new Map(props.languages.map((one) => [one.code, one]));
+// Copied: Gradio's own objects are watched, and reading them takes a hundred times as long.
+const languages = new Map(JSON.parse(JSON.stringify(props.languages)).map((one) => [one.code, one]));
 const known = (code) => languages.get(code) || { code, name: code, english: code, script: "", dir: "auto", family: "Others" };
 const narrow = matchMedia("(max-width: 700px)");
 
@@ -47,7 +48,7 @@ const apply = (message) => {
   drawHead(rest);
   if (began || rest.kinds || rest.models) fillKinds();
   if (began || rest.kinds || rest.models || rest.order) build();
-  else if (fresh.length) fresh.forEach(drawCell);
+  else if (fresh.length) drawCells(fresh);
   if (fresh.length) filter();
   if (rest.detail) openAnswers(rest.detail);
   if ("pictures" in rest) drawPictures();
@@ -158,8 +159,7 @@ const build = () => {
     }
     for (const code of codes) body.append(addRow(code, kinds, alone));
   }
-  for (const row of cells.values()) drawCell(row, false);
-  for (const row of rows.values()) row.sides.forEach((_, side) => drawEach(row, side));
+  drawCells(cells.values());
   filter();
 };
 const addRow = (code, kinds, alone) => {
@@ -182,21 +182,38 @@ const addRow = (code, kinds, alone) => {
   rows.set(code, row);
   return line;
 };
-const parts = (item) => { const [kind, code, index] = item.split("/"); return { kind, code, index: Number(index) }; };
+const itemParts = new Map();
+const parts = (item) => {
+  let found = itemParts.get(item);
+  if (!found) {
+    const [kind, code, index] = item.split("/");
+    itemParts.set(item, found = { kind, code, index: Number(index) });
+  }
+  return found;
+};
 const words = (data) => {
   const [item, side, outcome, stayed, , , , error] = data, { kind, code, index } = parts(item);
   const model = models().find((one) => one.side === side), task = told.kinds.find((one) => one.id === kind);
   const worth = error ? "could not be asked" : [outcome, FILLS[stayed]].filter(Boolean).join(", ");
   return `${model?.name || side}, ${known(code).english}, ${task?.title || kind} ${index + 1}: ${worth}`;
 };
-const drawCell = (data, each = true) => {
-  const { kind, code, index } = parts(data[0]), row = rows.get(code);
-  const place = row?.places.get(`${kind}|${data[1]}`) || row?.places.get(`*|${data[1]}`);
-  if (!place) return;
-  place.items.set(data[0], data);
-  if (place.items.size > MARKS || place.kind === ALL) drawCount(place);
-  else drawMark(place, index, data);
-  if (each) drawEach(row, data[1]);
+// What many answers share is drawn once for all of them.
+const drawCells = (fresh) => {
+  const counts = new Set(), marks = [], sides = new Map();
+  for (const data of fresh) {
+    const { kind, code, index } = parts(data[0]), row = rows.get(code);
+    const place = row?.places.get(`${kind}|${data[1]}`) || row?.places.get(`*|${data[1]}`);
+    if (!place) continue;
+    place.items.set(data[0], data);
+    marks.push([place, index, data]);
+    sides.set(row.sides.get(data[1]), [row, data[1]]);
+  }
+  for (const [place, index, data] of marks) {
+    if (place.items.size > MARKS || place.kind === ALL) counts.add(place);
+    else drawMark(place, index, data);
+  }
+  counts.forEach(drawCount);
+  for (const [row, side] of sides.values()) drawEach(row, side);
 };
 const drawMark = (place, index, data) => {
   let node = [...place.cell.children].find((one) => Number(one.dataset.index) === index);
