@@ -176,6 +176,7 @@ def measure(repeat: int) -> tuple[list[Seen], list[Seen], str]:
         with talker, Served(page, port, environment=environment) as server:
             talker.wait()
             server.wait()
+            visit(browser, f"{server.url}?tab=languages").context.close()  # everything is checked
             files = [open_file(browser, server, path) for _ in range(repeat)]
             runs = [watch_run(browser, server, talker) for _ in range(repeat)]
         return files, runs, browser.version

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -26,14 +26,22 @@ logger = logging.getLogger(__name__)
 class LiveRun:
     """One run with a watcher. What came stays in its file, however it ends."""
 
-    def __init__(self, plan: Plan, head: Header, path: Path, services: Services) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        head: Header,
+        path: Path | None,
+        services: Services,
+        cells: Iterable[Cell] = (),
+    ) -> None:
+        """`path` is set before it begins; `cells` are in the file already."""
         self.plan, self.head, self.path, self.services = plan, head, path, services
         self.state: Literal["running", "done", "stopped", "failed"] = "running"
         self.sentence = ""
         """Why it ended, if it failed."""
         self.step: Step | None = None
         """The latest."""
-        self.cells: dict[tuple[str, str], Cell] = {}
+        self.cells = {cell.key: cell for cell in cells}
         self._fresh: list[Step] = []
         self._changed = asyncio.Event()
         self._task: asyncio.Task[int] | None = None
@@ -91,6 +99,8 @@ class LiveRun:
 
     async def _run(self) -> int:
         try:
+            if self.path is None:
+                raise ValueError("a run needs a file")
             return await run(
                 self.plan, self.path, self._note, services=self.services, head=self.head
             )

@@ -32,8 +32,18 @@ def read_listed(name: str, limits: Limits) -> RunFile:
     """Read one of them. Raises `RunFileError`."""
     if name not in {*recordings(), *runs(limits)}:
         raise RunFileError("That file is not there any more: choose another one.")
+    return read_named(path_of(name), name)
+
+
+def path_of(name: str) -> Path:
+    """Where a listed file is."""
     folder, file = name.split("/", 1)
-    return read_named((RUNS if folder == "runs" else RECORDINGS) / file, name)
+    return (RUNS if folder == "runs" else RECORDINGS) / file
+
+
+def may_go_on(name: str, limits: Limits) -> bool:
+    """Whether a listed file is a run that may be gone on with: one that was begun here."""
+    return not limits.public and name.startswith("runs/")
 
 
 @contextmanager

@@ -18,6 +18,7 @@
     phi.away = true;
     Object.values(phi.views).forEach((view) => view.leave());
     announce(AWAY);
+    document.dispatchEvent(new Event("phi-away"));
   };
   phi.when(() => $(".toast-wrap"), () => new MutationObserver(doubt).observe($(".toast-wrap"), { childList: true }), 200);
 

@@ -32,22 +32,11 @@ def execute(options: argparse.Namespace) -> int:
 
 async def _plan_of(header: "Header") -> "Plan":
     """The plan of a run that was begun. Raises `Failure`."""
-    from ..asking import items_of_header
+    from ..going_on import plan_of_header
     from ..models import find_models
-    from ..plan import MAX_TOKENS, Plan
 
-    made = items_of_header(header)
-    if not made:
+    models = await find_models([f"{one.backend}/{one.model}" for one in header.models])
+    plan = plan_of_header(header, models)
+    if plan is None:
         raise Failure("This run's tasks are not known here: go on with the command that began it.")
-    counts = {count for count in header.parallel.values() if count}
-    return Plan(
-        await find_models([f"{one.backend}/{one.model}" for one in header.models]),
-        made,
-        header.kinds,
-        header.languages,
-        header.items,
-        header.seed,
-        header.settings.max_tokens or MAX_TOKENS,
-        counts.pop() if len(counts) == 1 else None,
-        texts=header.texts,
-    )
+    return plan

@@ -10,9 +10,12 @@ from backends import BadRequestError
 from playground.keyring import Keyring
 from playground.languages.table import LANGUAGES
 from playground.matrix.asking import ASKED, OWN, items_of, shipped
+from playground.matrix.going_on import plan_of_header
+from playground.matrix.header import header as header_of
 from playground.matrix.items import KINDS
 from playground.matrix.own_prompts import parse
 from playground.matrix.plan import Asked, Plan
+from playground.matrix.run_file import Header, differences
 from playground.matrix.tasks import PROMPTS
 from playground.services import Services
 from playground.text import strip_controls
@@ -96,6 +99,22 @@ async def plan_of(form: AskForm, services: Services, keyring: Keyring) -> Plan:
     )  # fmt: skip
 
 
+async def plan_to_go_on(header: Header, services: Services, keyring: Keyring) -> Plan:
+    """The plan of a run that was begun on this machine. Raises `BadRequestError`."""
+    names = [f"{one.backend}/{one.model}" for one in header.models]
+    plan = plan_of_header(header, await _models(names, services, keyring))
+    if plan is None:
+        raise BadRequestError(
+            "This run's tasks are not known here.", "Go on with the command that began it."
+        )
+    if different := differences(header, header_of(plan)):
+        raise BadRequestError(
+            f"This run differs from what would be asked now in {' and in '.join(different)}.",
+            "Begin another one.",
+        )
+    return plan
+
+
 def _wanted(form: AskForm, most: int) -> Wanted:
     languages = tuple(code for code in LANGUAGES if code in form.languages)
     if form.what == "own":
@@ -171,6 +190,4 @@ async def _model(side: str, name: str, services: Services, keyring: Keyring) -> 
     await services.health.check_offered(backend, offer.model, keyring)
     connection = keyring.connection(place)
     visitor = services.limits.visitor(backend, connection)
-    return Asked(
-        side, backend, offer.model, offer.spec.label, connection=connection, visitor=visitor
-    )
+    return Asked(side, backend, offer.model, offer.spec.label, offer.revision, connection, visitor)

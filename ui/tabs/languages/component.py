@@ -16,7 +16,8 @@ SCRIPTS = ("matrix.js", "cell.js", "figures.js")
 def build_matrix() -> gr.HTML:
     """Build the empty matrix; its value is a message of `Board`.
 
-    It tells `select` of what is pressed, and `download` of what is to be saved.
+    It tells `submit` of a run that is to go on, `download` of what is to be saved, and `select` of
+    all else that is pressed.
     """
     script = "\n".join((HERE / name).read_text("utf-8") for name in SCRIPTS)
     return gr.HTML(
@@ -33,7 +34,8 @@ _TEMPLATE = """
     <p class="about"><span class="origin"></span><span class="models"></span></p>
     <p class="rule"></p>
     <p class="begin"><button type="button" class="run-here" data-act="choose"
-      aria-controls="languages-choices" aria-expanded="false">{lang_new}</button></p>
+      aria-controls="languages-choices" aria-expanded="false">{lang_new}</button>
+      <button type="button" data-act="go-on" hidden></button></p>
     <div class="going" hidden>
       <div class="bar" aria-hidden="true"><i></i></div>
       <p class="status"></p>

@@ -78,6 +78,8 @@ const drawHead = (rest) => {
   }
   $(".going").hidden = !told.going;
   $(".begin").hidden = Boolean(told.going);
+  $("[data-act=go-on]").hidden = !told.left;
+  if (told.left) put($("[data-act=go-on]"), `Go on: ${told.left.toLocaleString("en")} ${told.left === 1 ? "answer is" : "answers are"} missing`);
   if (rest.going) { // the inputs close, and the keyboard's place with them
     phi.chooseRun(false);
     setTimeout(() => { if (told.going && document.activeElement === document.body) $("[data-act=stop]").focus(); }, 150);
@@ -97,6 +99,14 @@ const drawHead = (rest) => {
     put($(".method pre"), told.command || "");
   }
 };
+document.addEventListener("phi-away", () => { // the page's own server is gone, and a run with it
+  if (!told.going) return;
+  $(".going").hidden = true;
+  $(".said").hidden = false;
+  put($(".said"), `The page's own server has stopped answering, and this run with it. ${told.kept
+    ? `What came is in ${told.kept}: once the server is back, open that file here, and go on.`
+    : "What came is shown here until this page opens anew."}`);
+});
 const fillKinds = () => {
   const every = told.kinds || [], was = $(".kind").value;
   $(".kind").replaceChildren(...[["", "all"], ...every.map((kind) => [kind.id, kind.title])].map(([value, text]) => {
@@ -299,7 +309,7 @@ const filter = () => {
   for (const one of root.querySelectorAll(".legend div:not(.for-counts)")) one.hidden = counted && !table.querySelector(".mark");
   chooseSide();
   const current = table.querySelector("[tabindex='0']");
-  if (!current || !current.checkVisibility()) { if (current) current.tabIndex = -1; const first = marksOf(table)[0]; if (first) first.tabIndex = 0; }
+  if (!current || !isShown(current)) { if (current) current.tabIndex = -1; const first = marksOf(table)[0]; if (first) first.tabIndex = 0; }
 };
 const chooseSide = () => {
   $(".sides").hidden = models().length < 2;
@@ -327,7 +337,9 @@ $(".order").addEventListener("change", build);
 $(".kind").addEventListener("change", build);
 
 // ── Keys ────────────────────────────────────────────────────────────────────────────────────────
-const marksOf = (scope) => [...scope.querySelectorAll(".mark, .count")].filter((one) => one.checkVisibility());
+// Told from what is hidden, not from the layout: asking for that while answers come costs a frame.
+const isShown = (node) => !node.closest("[hidden], [data-away]");
+const marksOf = (scope) => [...scope.querySelectorAll(".mark, .count")].filter(isShown);
 const goTo = (node) => {
   if (!node) return;
   for (const one of table.querySelectorAll("[tabindex='0']")) one.tabIndex = -1;
@@ -339,7 +351,7 @@ table.addEventListener("keydown", (event) => {
   const at = event.target.closest(".mark, .count");
   if (!at || event.ctrlKey || event.metaKey || event.altKey) return;
   const line = at.closest("tr"), inLine = marksOf(line), n = inLine.indexOf(at);
-  const lines = [...table.querySelectorAll("tbody tr")].filter((one) => one.checkVisibility() && marksOf(one).length), m = lines.indexOf(line);
+  const lines = [...table.querySelectorAll("tbody tr")].filter((one) => marksOf(one).length), m = lines.indexOf(line);
   const upOrDown = (to) => {
     if (!lines[to]) return null;
     const place = [...line.cells].indexOf(at.closest("td")), there = marksOf(lines[to].cells[place] || lines[to]);
@@ -360,6 +372,7 @@ table.addEventListener("click", (event) => {
   press("answers", { item: at.dataset.item });
 });
 $("[data-act=choose]").addEventListener("click", () => phi.chooseRun());
+$("[data-act=go-on]").addEventListener("click", () => trigger("submit", {}));
 $(".going").addEventListener("click", (event) => { if (event.target.closest("[data-act=stop]")) press("stop"); });
 root.querySelectorAll("[data-save]").forEach((one) => one.addEventListener("click", () => {
   one.closest("details").open = false;

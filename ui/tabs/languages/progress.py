@@ -28,11 +28,11 @@ def status_words(live: LiveRun) -> str:
 
 def ended_words(live: LiveRun, limits: Limits) -> dict[str, Any]:
     """How a run ended: `said` is a failure, `ended` is not."""
-    done = len(live.cells)
+    done = sum(cell.error is None for cell in live.cells.values())
     total = live.step.total if live.step else 0
     came = f"{done:,} of {total:,} answers came, and stay." if total else ""
     go_on = ""
-    if not limits.public and live.state != "done" and total:
+    if not limits.public and live.state != "done" and total and live.path:
         go_on = (
             f" It goes on from the command line: python -m playground.matrix continue "
             f"runs/{live.path.name}"

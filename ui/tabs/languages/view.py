@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from backends import BackendError
 from playground.keyring import Keyring
 from playground.languages.table import LANGUAGES
 from playground.matrix import report
+from playground.matrix.going_on import answers_left
 from playground.matrix.live import LiveRun, read_named
 from playground.matrix.plan import Cost
 from playground.matrix.recorded import where_recorded
 from playground.matrix.run_file import RunFile, RunFileError, jsonl
 from playground.matrix.runner import Step, header
-from playground.matrix.shelf import place_for, read_listed
+from playground.matrix.shelf import may_go_on, path_of, place_for, read_listed
 from playground.matrix.texts import LanguageFileError
 from playground.services import Services
 from playground.threads import in_media_thread
@@ -26,7 +27,7 @@ from playground.threads import in_media_thread
 from ...compare.composer import notice_html
 from ...events import PRIVATE, SHARED, Updates, told
 from ...texts import t
-from .asked import AskForm, plan_of
+from .asked import AskForm, plan_of, plan_to_go_on
 from .choices import NAME, build_choices, first_languages
 from .component import build_matrix
 from .files import NONE, first, listed
@@ -106,11 +107,12 @@ class LanguagesView:
         started = c.start.click(
             self.start, inputs, outputs, queue=False, preprocess=False, **PRIVATE
         )
-        ended = started.success(
-            self.draw, self.session, self.matrix, postprocess=False, concurrency_limit=None,
+        self._watch(started)
+        going_on = self.matrix.submit(
+            self.go_on, [self.session, self.keyring], [self.matrix, self.notice], queue=False,
             **PRIVATE,
         )  # fmt: skip
-        ended.then(self.finish, self.session, [self.matrix, self.files], queue=False, **PRIVATE)
+        self._watch(going_on)
         self.files.input(
             self.open_listed, [self.session, self.files], [self.matrix, self.notice], queue=False,
             preprocess=False, trigger_mode="always_last", **PRIVATE,
@@ -125,6 +127,14 @@ class LanguagesView:
         )  # fmt: skip
         saving = self.matrix.download(self.save, self.session, self.saved, queue=False, **PRIVATE)
         saving.then(None, self.saved, js="(file) => phi.saveRun(file)", api_visibility="private")
+
+    def _watch(self, started: Any) -> None:
+        """Draw a run that was started, and say how it ended."""
+        ended = started.success(
+            self.draw, self.session, self.matrix, postprocess=False, concurrency_limit=None,
+            **PRIVATE,
+        )  # fmt: skip
+        ended.then(self.finish, self.session, [self.matrix, self.files], queue=False, **PRIVATE)
 
     async def open(self, session: LanguagesSession, keyring: Keyring, request: gr.Request) -> Any:
         """Offer the models that are ready; the first time, show the recorded run."""
@@ -185,7 +195,7 @@ class LanguagesView:
             head = await in_media_thread(header, plan)
         except (BackendError, LanguageFileError) as error:
             return {c.cost: notice_html(str(error))}
-        session.live = LiveRun(plan, head, Path(), self.services)
+        session.live = LiveRun(plan, head, None, self.services)
         await self._show(session, session.live.run, "Asked on this page")
         cost = Cost(len(plan.items) * len(plan.models), 0)
         session.board.set(
@@ -197,13 +207,32 @@ class LanguagesView:
             self.files: gr.Dropdown(value=NONE),
         }
 
+    async def go_on(self, session: LanguagesSession, keyring: Keyring) -> Any:
+        """Prepare to go on with the run that is shown, which was begun on this machine."""
+        if session.running or not may_go_on(session.file, self.limits):
+            return gr.skip(), gr.skip()
+        try:
+            run = await in_media_thread(read_listed, session.file, self.limits)
+            plan = await plan_to_go_on(run.header, self.services, keyring)
+        except (BackendError, LanguageFileError, RunFileError) as error:
+            return gr.skip(), notice_html(str(error))
+        path = path_of(session.file)
+        session.live = LiveRun(plan, run.header, path, self.services, run.cells)
+        session.board.add(run.cells)
+        session.board.set(
+            going=True, share=0, left=0, status="Loading the models…", said="", ended=""
+        )
+        return session.board.message(), ""
+
     async def draw(self, session: LanguagesSession) -> AsyncGenerator[Any, None]:
         """Run it, and stream what comes. Closed with the page, it ends the run."""
         live = session.live
         if live is not None and live.state == "running":
             due = 0.0
-            with place_for(live.head, self.limits) as path:
+            place = nullcontext(live.path) if live.path else place_for(live.head, self.limits)
+            with place as path:
                 live.path = path
+                session.board.set(kept="" if self.limits.public else f"runs/{path.name}")
                 try:
                     async with aclosing(live.steps()) as ticks:
                         async for steps in ticks:
@@ -228,8 +257,9 @@ class LanguagesView:
         session.board.set(going=False, **ended_words(live, self.limits))
         session.live = None
         known = listed(self.limits)
-        name = f"runs/{live.path.name}"
+        name = f"runs/{live.path.name}" if live.path else NONE
         session.file = name if name in {one for _, one in known} else NONE
+        session.board.set(left=await self._left(session))
         return session.board.message(), gr.Dropdown(known, value=session.file)
 
     async def open_listed(self, session: LanguagesSession, name: object) -> Any:
@@ -296,9 +326,15 @@ class LanguagesView:
         board, session.run, session.file = session.board, run, file
         board.begin()
         board.set(**fields, going=False, share=0, status="", said="", ended="")
-        board.set(detail=None, tax=None, pictures=None)
+        board.set(detail=None, tax=None, pictures=None, left=await self._left(session))
         board.add(run.cells)
         await self._draw_view(session)
+
+    async def _left(self, session: LanguagesSession) -> int:
+        """How many answers of the run that is shown may be asked for here still."""
+        if session.run is None or not may_go_on(session.file, self.limits):
+            return 0
+        return await in_media_thread(answers_left, session.run)
 
     async def _draw_view(self, session: LanguagesSession) -> None:
         """Put onto the board what the part that is looked at shows, and nothing else."""
