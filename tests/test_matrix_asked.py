@@ -1,6 +1,7 @@
 """What a run asks besides tasks: one prompt, prompts of one's own, sets of others."""
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,6 @@ from playground.matrix.run_file import RunFile, read
 from playground.matrix.scoring import score
 from playground.matrix.sets import SETS, SetError, items_of
 from playground.matrix.summary import Summary
-from playground.matrix.tasks import PROMPTS
 from tests.fakes import Scripted
 from tests.matrix_runs import plan
 
@@ -37,7 +37,6 @@ def command_of(found: WhatIsAsked) -> list[str]:
 
 
 def test_the_help_names_what_there_is() -> None:
-    assert asked.PROMPTS == PROMPTS
     assert tuple(SETS) == asked.SETS
 
 
@@ -230,3 +229,29 @@ def test_a_set_is_asked_of_a_model(hub: Path, tmp_path: Path) -> None:
     found = read(path)
     assert found.header.source is not None and found.header.source.name == "belebele"
     assert [cell.item for cell in found.cells] == ["choice/en/0", "choice/en/1"]
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ([], "benchmax is not pinned here: only the beginning of its latest commit is known, c123"),
+        (["--set-revision", "c123442"], "--set-revision is a whole commit"),
+    ],
+)
+def test_a_set_that_is_not_pinned_asks_for_its_commit(more: list[str], sentence: str) -> None:
+    with pytest.raises(Failure, match=re.escape(sentence)):
+        parsed("--set", "benchmax", "--languages", "de", "--yes", *more)
+
+
+def test_a_set_is_fetched_at_a_commit_that_was_named(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "c123442" + "0" * 33
+
+    async def fetch(repository: str, revision: str, files: Sequence[str]) -> DatasetFiles:
+        return DatasetFiles(hub, revision)
+
+    monkeypatch.setattr("backends.fetch_dataset", fetch)
+    found = parsed("--set", "mgsm", "--yes", "--languages", "de", "--set-revision", commit)
+    assert found.source is not None and found.source.revision == commit
+    assert f"--set-revision {commit}" in " ".join(command_of(found))

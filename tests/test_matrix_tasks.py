@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from playground.languages.table import LANGUAGES
-from playground.matrix import tasks, texts
-from playground.matrix.items import KINDS, Item, Kind
+from playground.matrix import texts
+from playground.matrix.items import KINDS, PROMPTS, Item, Kind
 from playground.matrix.tasks import blocks, items, making, own_prompts, shipped_prompts
 from playground.matrix.texts import LanguageFileError, available
 
@@ -238,4 +238,4 @@ def test_every_language_file_makes_items(code: str) -> None:
     own = texts.texts(code)
     assert len(own.number_words) == 100
     assert set(own.words) == set(texts.texts("en").words)
-    assert set(own.prompts) == set(tasks.PROMPTS)
+    assert set(own.prompts) == set(PROMPTS)

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from html import escape
 from typing import Any, NoReturn
 
 import gradio as gr
@@ -69,8 +70,9 @@ def _place(tab: str, label: str) -> gr.Tab:
     return gr.Tab(t(label), id=tab, elem_id=f"tab-{tab}")
 
 
-ISSUES = ""
-"""The address at which a wrong translation can be told, if there is one."""
+ISSUES = os.environ.get("PHI_ISSUES_URL", "")
+"""The address at which a wrong translation can be told. This repository names none: who serves a
+page may, and without one there is no link."""
 
 
 def _header() -> str:
@@ -82,10 +84,10 @@ def _header() -> str:
         f'<option value="{code}" lang="{code}"{" data-machine" * (code in machine)}>{name}</option>'
         for code, name in names.items()
     )
-    key = "machine_tell" if ISSUES else "machine"
-    told = words(key)
-    if ISSUES:
-        told = f'<a href="{ISSUES}" target="_blank" rel="noopener">{told}</a>'
+    issues = ISSUES if ISSUES.startswith("https://") else ""
+    told = words("machine_tell" if issues else "machine")
+    if issues:
+        told = f'<a href="{escape(issues)}" target="_blank" rel="noopener">{told}</a>'
     return f"""
 <div class="masthead" data-tabs="{" ".join(tab.ID for tab in (*TABS, ModelsTab))}">
   <h1><span class="mark" aria-hidden="true">φ</span> {EN["title"]}</h1>

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from ..text import strip_controls
-from .items import KINDS, SHIPPED, Item
+from .items import KINDS, PROMPTS, SHIPPED, Item
 from .run_file import Header
-from .tasks import PROMPTS, items, own_prompts, shipped_prompts, told_prompts
+from .tasks import items, own_prompts, shipped_prompts, told_prompts
 
 OWN = "own"
 """A text for each language, which a visitor wrote."""

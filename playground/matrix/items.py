@@ -27,6 +27,8 @@ Kind = Literal[
 ]
 OF_OTHERS: tuple[Kind, ...] = ("choice", "math")
 """Kinds of the sets of others, which are asked on request: see `playground.matrix.sets`."""
+PROMPTS = ("greet", "explain", "list", "letter", "story", "recipe", "advice")
+"""The page's own prompts, by their names in the language files."""
 SHIPPED = "prompts"
 """What a run's header says in place of kinds: the page's prompts, all of them."""
 KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in OF_OTHERS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from backends import MODELS, REGISTRY, ModelNotFoundError, ModelSpec, count_catalog_tokens
 
 from ..languages.table import LANGUAGES
-from .tasks import PROMPTS
+from .items import PROMPTS
 from .texts import available, texts
 
 

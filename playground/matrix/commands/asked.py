@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
     from ..run_file import Source
     from ..sets import SetOfOthers
 
-PROMPTS = ("greet", "explain", "list", "letter", "story", "recipe", "advice")
 SETS = ("belebele", "mgsm", "benchmax")
-"""Names of prompts and sets, for a help that loads neither; a test holds them to what there is."""
+"""Names of sets, for a help that loads none; a test holds them to what there is."""
 _MAX_FILE = 2_000_000
 """Bytes of a file of prompts."""
 
@@ -126,10 +126,13 @@ def _set(options: argparse.Namespace, languages: tuple[str, ...]) -> WhatIsAsked
     named = tuple(code for code in languages if code in one.files)
     if not named:
         raise Failure(f"{one.name} has none of these languages, but {', '.join(one.files)}.")
-    print(one.notice(), file=sys.stderr)
     folder, revision = options.set_folder, "files of a folder"
     if folder is None:
-        folder, revision = _fetched(one, named, agreed=options.yes)
+        commit = _commit(one, options.set_revision)
+        print(one.notice(commit), file=sys.stderr)
+        folder, revision = _fetched(one, commit, named, agreed=options.yes)
+    else:
+        print(one.notice(), file=sys.stderr)
     made = tuple(items_of(one, folder, named, options.items, options.seed))
     source = Source(
         name=one.name,
@@ -141,7 +144,22 @@ def _set(options: argparse.Namespace, languages: tuple[str, ...]) -> WhatIsAsked
     return WhatIsAsked(made, (f"set:{one.name}",), named, one.max_tokens, source)
 
 
-def _fetched(one: "SetOfOthers", languages: Sequence[str], *, agreed: bool) -> tuple[Path, str]:
+def _commit(one: "SetOfOthers", named: str | None) -> str:
+    """The commit of a set that is fetched: the pinned one, or the one that was named."""
+    if named is not None and not re.fullmatch("[0-9a-f]{40}", named):
+        raise Failure("--set-revision is a whole commit: 40 digits and letters from a to f.")
+    if commit := named or one.revision:
+        return commit
+    raise Failure(
+        f"{one.name} is not pinned here: only the beginning of its latest commit is known, "
+        f"{one.known_commit}. Name the whole one with --set-revision; it stands at "
+        f"https://huggingface.co/datasets/{one.repository}/commits/main."
+    )
+
+
+def _fetched(
+    one: "SetOfOthers", commit: str, languages: Sequence[str], *, agreed: bool
+) -> tuple[Path, str]:
     """The folder of a set's files and their commit, fetched once its licence was agreed to."""
     from backends import BackendError, fetch_dataset
 
@@ -153,7 +171,7 @@ def _fetched(one: "SetOfOthers", languages: Sequence[str], *, agreed: bool) -> t
             raise Failure("Nothing was fetched.")
     files = [one.files[code] for code in languages]
     try:
-        fetched = asyncio.run(fetch_dataset(one.repository, one.revision, files))
+        fetched = asyncio.run(fetch_dataset(one.repository, commit, files))
     except BackendError as error:
         raise Failure(str(error)) from error
     return fetched.folder, fetched.revision

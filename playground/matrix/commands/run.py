@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ...commands.choices import model_names, positive
 from ...commands.failure import Failure
-from ..items import KINDS, SHIPPED
-from .asked import PROMPTS, SETS, what_is_asked
+from ..items import KINDS, PROMPTS, SHIPPED
+from .asked import SETS, what_is_asked
 from .until_done import until_done
 
 if TYPE_CHECKING:
@@ -69,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--set-folder", type=Path, metavar="DIR", help="where the files of --set lie already"
+    )
+    parser.add_argument(
+        "--set-revision",
+        metavar="COMMIT",
+        help="fetch --set at another commit than the pinned one",
     )
     parser.add_argument(
         "--yes", action="store_true", help="agree to the licence of --set, and fetch it"

@@ -25,7 +25,7 @@ class SetOfOthers:
     repository: str
     """On the Hugging Face Hub, among the data sets."""
     revision: str
-    """A commit; `main` where none is known: which one came is recorded with each run."""
+    """A commit; empty where the whole of none is known: then who asks for the set names it."""
     licence: str
     licence_url: str
     citation: str
@@ -39,11 +39,14 @@ class SetOfOthers:
     """The file of each language, by its code."""
     read: Callable[[str, str], Sequence[Row]]
     """The rows of a file's text in a language; raises `KeyError` or `ValueError`."""
+    known_commit: str = ""
+    """The beginning of its latest commit, where that is all that is known."""
 
-    def notice(self) -> str:
+    def notice(self, revision: str = "") -> str:
         """What whoever fetches it has to know."""
+        commit = revision or self.revision or f"{self.known_commit}…"
         return (
-            f"{self.title}, from huggingface.co/datasets/{self.repository} at {self.revision}.\n"
+            f"{self.title}, from huggingface.co/datasets/{self.repository} at {commit}.\n"
             f"Licence: {self.licence} ({self.licence_url}).\n"
             f"To cite: {self.citation}\n"
             f"About {self.size} a language."

@@ -1,5 +1,6 @@
 """Where a run comes from: its settings, the command that repeats it, and how to cite it."""
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -8,6 +9,8 @@ from ..asking import is_own
 from ..items import KINDS
 from ..run_file import Header, RunFile, RunModel
 from .words import line, listing
+
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def command(header: Header) -> str:
@@ -40,6 +43,8 @@ def _tasks(header: Header) -> list[str]:
         name, colon, value = kind.partition(":")
         if colon and name in ("prompt", "prompts", "set"):
             options += [f"--{name}", value]
+            if name == "set" and header.source and _COMMIT.fullmatch(header.source.revision):
+                options += ["--set-revision", header.source.revision]
         elif kind == "answer-in":
             options.append("--answer-in")
     return options or ["--tasks", ",".join(header.kinds)]

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ...languages.table import LANGUAGES
 from ...text import strip_controls
-from ..items import Item, Kind
+from ..items import PROMPTS, Item, Kind
 from ..texts import texts
 from . import local_forms, numbers, open_questions, words
 from .making import Make, Place, fill
 from .writing import plain_decimal
 
 __all__ = [
-    "PROMPTS",
     "SPEAKING",
     "blocks",
     "items",
@@ -21,8 +20,6 @@ __all__ = [
     "told_prompts",
 ]
 
-PROMPTS = ("greet", "explain", "list", "letter", "story", "recipe", "advice")
-"""The shipped prompts, by their names in the language files."""
 SPEAKING: frozenset[Kind] = frozenset(("stays", "told"))
 """Kinds that say whether a model answers in a language at all: open questions, long answers."""
 _MAKERS: dict[Kind, tuple[Make, str | None]] = {

@@ -12,11 +12,10 @@ from playground.languages.table import LANGUAGES
 from playground.matrix.asking import ASKED, OWN, items_of, shipped
 from playground.matrix.going_on import plan_of_header
 from playground.matrix.header import header as header_of
-from playground.matrix.items import KINDS
+from playground.matrix.items import KINDS, PROMPTS
 from playground.matrix.own_prompts import parse
 from playground.matrix.plan import Asked, Plan
 from playground.matrix.run_file import Header, differences
-from playground.matrix.tasks import PROMPTS
 from playground.services import Services
 from playground.text import strip_controls
 

@@ -6,9 +6,8 @@ import gradio as gr
 
 from playground.languages.table import LANGUAGES
 from playground.limits import Limits
-from playground.matrix.items import KINDS
+from playground.matrix.items import KINDS, PROMPTS
 from playground.matrix.summary import TITLES
-from playground.matrix.tasks import PROMPTS
 from playground.matrix.texts import texts
 
 from ...texts import t

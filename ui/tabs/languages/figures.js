@@ -11,6 +11,17 @@ const tableOf = (caption, heads, lines) => {
   }
   return node;
 };
+// From right to left everything is mirrored but the letters, which begin where they ended.
+const mirror = (svg) => {
+  const all = document.createElementNS(svg.namespaceURI, "g");
+  all.setAttribute("transform", `matrix(-1 0 0 1 ${svg.viewBox.baseVal.width} 0)`);
+  for (const text of svg.querySelectorAll("text")) {
+    text.setAttribute("transform", `matrix(-1 0 0 1 ${2 * text.getAttribute("x")} 0)`);
+    if (!text.closest(".m")) text.classList.toggle("e");
+  }
+  all.append(...[...svg.children].filter((one) => one.nodeName !== "style"));
+  svg.append(all);
+};
 const drawPictures = () => {
   const place = root.querySelector("[data-of=picture]"), every = told.pictures || [];
   if (!told.pictures) { place.replaceChildren(); return; }
@@ -42,6 +53,7 @@ const drawPictures = () => {
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", one.title);
   box.innerHTML = one.svg; // made by the page's own `picture.py`
+  if (getComputedStyle(root).direction === "rtl") mirror(box.firstChild);
   const caption = make("figcaption", "", `Each mark is a share of the answers, its line Wilson's 95 % interval: what as few answers can show. ${one.note}`);
   figure.append(box, caption);
   const fold = make("details"), scroll = make("div", "scroll");

@@ -16,6 +16,7 @@ from playground.threads import in_media_thread
 
 from ...compare.default_pair import OPENING_TIMEOUT, default_text_pair
 from ...compare.side import letter_of
+from ...compare.status import health_of
 from ...texts import EN
 from .asked import MAX_MODELS, AskForm, plan_of
 from .choices import NAME
@@ -27,10 +28,15 @@ class Offers:
     def __init__(self, services: Services) -> None:
         self.services, self.limits = services, services.limits
 
-    async def ready(self, keyring: Keyring) -> list[tuple[str, str]]:
-        """Label and name of every model that can be asked now."""
+    async def ready(self, keyring: Keyring, named: Collection[str] = ()) -> list[tuple[str, str]]:
+        """Label and name of every model that can be asked now.
+
+        What takes long to say is left out, but for the backends of models that are `named`.
+        """
         monitor = self.services.health
         await monitor.check_all(keyring, within=OPENING_TIMEOUT)
+        for name in named:
+            await health_of(monitor, name.partition("/")[0], keyring)
         known = (monitor.last(one, keyring) for one in backends_for(self.limits, keyring))
         return [
             (f"{offer.spec.label} · {health.backend.label}", f"{health.backend.id}/{offer.model}")
@@ -41,11 +47,10 @@ class Offers:
         ]
 
     async def first(
-        self, keyring: Keyring, ready: Collection[str], query: Mapping[str, str]
+        self, keyring: Keyring, ready: Collection[str], named: Collection[str]
     ) -> list[str]:
-        """The models of the address, as on the Text tab; else the pair that it opens with."""
-        named = [query.get(letter_of(side), "") for side in range(MAX_MODELS)]
-        if query.get("tab") == NAME and (known := [one for one in named if one in ready]):
+        """Those of the named models that are ready; else the pair that the Text tab opens with."""
+        if known := [one for one in named if one in ready]:
             return list(dict.fromkeys(known))
         pair = await default_text_pair(self.services, keyring)
         chosen = [f"{one.backend.id}/{offer.model}" for one, offer in (pair.left, pair.right)]
@@ -63,6 +68,14 @@ class Offers:
         how = "" if seconds is None else " By the pace of the run below."
         ends = EN["lang_ends_public"] if self.limits.public else EN["lang_ends"]
         return cost_html(f"{words}.{how} {ends}")
+
+
+def named_models(query: Mapping[str, str]) -> list[str]:
+    """The models of an address, as on the Text tab: `a=pocket/pocket-3&b=…`."""
+    if query.get("tab") != NAME:
+        return []
+    named = (query.get(letter_of(side), "") for side in range(MAX_MODELS))
+    return [one for one in named if one]
 
 
 def cost_html(text: str) -> str:

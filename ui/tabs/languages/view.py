@@ -31,7 +31,7 @@ from .asked import AskForm, plan_of, plan_to_go_on
 from .choices import NAME, build_choices, first_languages
 from .component import build_matrix
 from .files import NONE, first, listed
-from .offers import Offers, cost_html
+from .offers import Offers, cost_html, named_models
 from .progress import ended_words, status_words
 from .session import LanguagesSession
 from .shown import detail, live_fields, pictures, run_fields
@@ -138,16 +138,15 @@ class LanguagesView:
 
     async def open(self, session: LanguagesSession, keyring: Keyring, request: gr.Request) -> Any:
         """Offer the models that are ready; the first time, show the recorded run."""
-        choices = await self.offers.ready(keyring)
+        named = [] if session.opened else named_models(dict(request.query_params))
+        choices = await self.offers.ready(keyring, named)
         if session.opened:
             return (
                 gr.skip(), gr.Dropdown(choices), gr.Dropdown(listed(self.limits)), gr.skip(),
                 session,
             )  # fmt: skip
         session.opened = True
-        value = await self.offers.first(
-            keyring, {one for _, one in choices}, dict(request.query_params)
-        )
+        value = await self.offers.first(keyring, {one for _, one in choices}, named)
         file = first()
         if file:
             with suppress(RunFileError):
