@@ -172,8 +172,14 @@ class AnswerBuilder:
         self.progress = progress
         self._signal(False)
 
-    def start(self) -> None:
-        """End the time in the page's own queue: the backend begins to work."""
+    def start(self, *, anew: bool = False) -> None:
+        """End the time in the page's own queue: the backend begins to work.
+
+        With `anew` nothing before counts: it is as if it was asked now.
+        """
+        if anew:
+            self._asked = self._stage_since = time.monotonic()
+            self._stages["queued"] = 0.0
         self._enter("prefill")
         self._page_queue = self._stages["queued"]
         self.progress = None

@@ -62,7 +62,7 @@ async def complete(
     try:
         async with place:
             with _paid_for(request, answer):
-                answer.start()
+                answer.start(anew=request.backend.replays)
                 await _read(request, answer)
         await _count_tokens(request, answer)
         answer.end("done")

@@ -636,3 +636,22 @@ async def test_a_phone_shows_one_model_at_a_time(visitor: Visitor) -> None:
     await expect(page.locator(f"{GRID} tbody tr")).to_have_count(26)
     wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth + 1")
     assert not wide
+
+
+@browser_test
+async def test_from_right_to_left_the_picture_is_mirrored(visitor: Visitor) -> None:
+    page = visitor.page
+    where = """() => {
+      const svg = document.querySelector("#languages-matrix figure svg");
+      const texts = [...svg.querySelectorAll("text")], figure = svg.getBoundingClientRect();
+      const box = texts.find((one) => one.textContent === "Dansk").getBoundingClientRect();
+      return [(box.left - figure.left) / figure.width, (box.right - figure.left) / figure.width];
+    }"""
+    await page.click(f"{MATRIX} [data-view=picture]")
+    await page.wait_for_selector(f"{MATRIX} figure svg")
+    left, right = await page.evaluate(where)
+    await page.evaluate("document.querySelector('#languages-matrix .matrix').dir = 'rtl'")
+    await page.click(f"{MATRIX} .picture-bar .views button >> nth=1")
+    await page.click(f"{MATRIX} .picture-bar .views button >> nth=0")
+    mirrored = await page.evaluate(where)
+    assert mirrored == [pytest.approx(1 - right, abs=0.01), pytest.approx(1 - left, abs=0.01)]

@@ -127,6 +127,19 @@ async def test_the_speed_is_the_recorded_one() -> None:
     assert request.asked_at == "2026-11-29T12:00:00+00:00"  # 1.5 seconds before it ended
 
 
+async def test_waiting_here_is_no_part_of_the_recorded_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    one = cell("stays/de/0", answer="Ein Wort", answer_tokens=4, chunks=CHUNKS)
+    [request] = recorded_requests(RunFile(header(), (one,)), "stays/de/0").values()
+    answer = AnswerBuilder()
+    clock.now += 5  # the page was busy, and it stood in line
+    times = (await complete(request, answer)).clock
+    assert times.queued == 0 and times.load == 0
+    assert times.first_token == pytest.approx(0.1704) and times.total == pytest.approx(0.183)
+
+
 def test_an_item_that_was_not_asked_has_no_request() -> None:
     assert recorded_requests(RunFile(header(), (cell(),)), "stays/de/0") == {}
     assert recorded_requests(RunFile(header(), (cell(side="d"),)), cell().item) == {}

@@ -117,6 +117,8 @@ class Backend(ABC):
     message is the assistant's gives what follows that text."""
     reports_routing: ClassVar[bool] = False
     """Whether it tells which experts of a mixture work on each token: `Chunk.routing`."""
+    replays: ClassVar[bool] = False
+    """Whether its answers were timed before: how long they wait here is no part of their times."""
     probe_requests: ClassVar[int] = 0
     """At most so many requests go out with `probe`."""
     max_concurrent: ClassVar[int] = 8

@@ -33,6 +33,7 @@ class Recorded(Backend):
     label: ClassVar[str] = "Recorded"
     kind = "local"
     max_concurrent: ClassVar[int] = 64
+    replays: ClassVar[bool] = True
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell

@@ -90,7 +90,8 @@ def picture(summary: Summary, measure: Measure) -> str:
     title = f"{MEASURES[measure]}, by language"
     pieces = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="lp" viewBox="0 0 {width} {height}" '
-        f'role="img" aria-label="{escape(title)}. The table below has the same numbers.">'
+        f'role="img" direction="ltr" '
+        f'aria-label="{escape(title)}. The table below has the same numbers.">'
         f"<style>{_STYLE}</style>",
         _legend(summary),
         _grid(height),
