@@ -34,6 +34,7 @@ from ._core.errors import (
 )
 from ._core.names import known_model
 from ._core.pasted import clean_key, clean_name, clean_pasted
+from ._core.sentence import Sentence
 from ._core.types import (
     Chunk,
     Connection,
@@ -94,6 +95,7 @@ __all__ = [
     "RetiredError",
     "Retirement",
     "Role",
+    "Sentence",
     "ServerError",
     "Stage",
     "Status",

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from ._core.backend import Kind, Offer, Status, register
 from ._core.catalog import MODELS, ModelSpec
 from ._core.errors import BackendError, ModelNotFoundError, RetiredError
+from ._core.sentence import Sentence
 from ._remote.base_url import normalize_url
 from ._remote.chat_completions import ChatCompletions
 from ._remote.error_response import ErrorResponse
@@ -101,13 +102,17 @@ class AzureFoundry(ChatCompletions):
         if response.status == 410 or retired or spec.successor:
             why = f" It retired Phi-3 and Phi-3.5 on {_RETIRED_ON}." if spec.successor else ""
             return RetiredError(
-                f"Azure AI Foundry has no deployment “{model}” any more.{why}",
+                Sentence(
+                    "Azure AI Foundry has no deployment “{model}” any more.{why}",
+                    model=model,
+                    why=why,
+                ),
                 f"Deploy {_replacement(spec)} at https://ai.azure.com and choose it here.",
                 status=response.status,
                 model=model,
             )
         return ModelNotFoundError(
-            f"Azure AI Foundry has no deployment called “{model}”.",
+            Sentence("Azure AI Foundry has no deployment called “{model}”.", model=model),
             "Type the name of your deployment, as it stands under Deployments at "
             "https://ai.azure.com. A new one takes some minutes.",
             status=response.status,

@@ -19,6 +19,7 @@ from ._core.errors import (
     ModelNotFoundError,
 )
 from ._core.names import known_model
+from ._core.sentence import Sentence
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress, Role, Timings
 from ._core.unicode import clean
 from ._local import gguf, llama_server
@@ -32,7 +33,6 @@ from ._local.chat_text import (
 from ._local.decode import most_tokens, too_long
 from ._local.download import download, kept_size
 from ._local.host import HOST, Host, LocalModel
-from ._local.machine import gigabytes
 from ._local.messages import Lent
 from ._local.sampling import GREEDY_BELOW
 from ._local.seam import Served
@@ -270,7 +270,9 @@ class LlamaCpp(LocalBackend):
     ) -> AsyncGenerator[Progress, None]:
         """Fetch a file into the Hugging Face cache; see `Backend.download`."""
         if (one := _published(model)) is None:
-            raise ModelNotFoundError(f"{model} cannot be downloaded.", "Choose another one.")
+            raise ModelNotFoundError(
+                Sentence("{model} cannot be downloaded.", model=model), "Choose another one."
+            )
         return download(one.repository, MODELS[one.key].label, kinds=(one.file,))
 
 
@@ -344,8 +346,13 @@ def _text_only(spec: ModelSpec) -> ModelSpec:
 def _own(found: gguf.Found) -> Offer:
     """A file on this machine."""
     need = llama_server.need(found.header)
-    kind = f", in {found.header.file_type}" if found.header.file_type else ""
-    ready = Status("ready", f"On this machine{kind}, {found.place}.", "ready_local")
+    kind = found.header.file_type
+    sentence = (
+        Sentence("On this machine, in {kind}, {place}.", kind=kind, place=found.place)
+        if kind
+        else Sentence("On this machine, {what}.", what=found.place)
+    )
+    ready = Status("ready", sentence, "ready_local")
     return Offer(
         found.model,
         _spec(found),
@@ -359,7 +366,11 @@ def _offer(one: Download) -> Offer:
     """A file that can be fetched."""
     spec = MODELS[one.key]
     need = llama_server.need_of(one.size, CONTEXT_CAP * one.per_token, 32_064)
-    sentence = f"Not on this machine yet: a download of about {gigabytes(one.size)}, in 4 bits."
+    sentence = Sentence(
+        "Not on this machine yet: a download of about {size:bytes}, {what}.",
+        size=one.size,
+        what=Sentence("in 4 bits"),
+    )
     missing = Status("not installed", sentence, "not_downloaded", {"size": one.size})
     return Offer(
         one.model,

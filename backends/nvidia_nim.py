@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ._core.backend import Kind, Offer, Status, register
 from ._core.catalog import MODELS, ModelSpec
 from ._core.errors import BackendError, ModelNotFoundError, RetiredError, ServerError
+from ._core.sentence import Sentence
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from ._remote.base_url import normalize_url
 from ._remote.chat_completions import ChatCompletions, ChatRequest
@@ -211,7 +212,7 @@ class NvidiaNIM(ChatCompletions):
             return Status(
                 "retired", f"NVIDIA no longer lists it.{old} {_replacement_hint(spec)}", "unlisted"
             )
-        return Status("ready", f"Listed; not tried yet.{old}", "untried")
+        return Status("ready", Sentence("Listed; not tried yet.{old}", old=old), "untried")
 
     def _remember(self, at: tuple[str, str], status: Status) -> None:
         """Remember the result of a request to a model at a base URL."""
@@ -236,7 +237,9 @@ class NvidiaNIM(ChatCompletions):
         while late is None or late.status_code == 202:
             if not (self.is_nvidia(str(client.base_url)) and re.fullmatch(r"[\w-]+", ticket)):
                 raise ServerError(
-                    f"{self.label} accepted the request, but never sent an answer.",
+                    Sentence(
+                        "{label} accepted the request, but never sent an answer.", label=self.label
+                    ),
                     "Try again later.",
                 )
             if time.monotonic() >= end:
@@ -256,13 +259,13 @@ class NvidiaNIM(ChatCompletions):
             # The message of a lost model names the account.
             quoted = "" if lost else f" It says: “{response.server_message}”"
             return RetiredError(
-                f"NVIDIA no longer serves “{model}”.{quoted}",
+                Sentence("NVIDIA no longer serves “{model}”.{quoted}", model=model, quoted=quoted),
                 _replacement_hint(self.spec_of(model)),
                 **values,
             )
         if model and response.status == 404:
             return ModelNotFoundError(
-                f"There is no “{model}” at this address.",
+                Sentence("There is no “{model}” at this address.", model=model),
                 "NVIDIA may have switched it off: choose another. Or is the address wrong?",
                 **values,
             )

@@ -9,6 +9,7 @@ from typing import ClassVar
 from ._core.backend import Health, Offer, Status, register
 from ._core.errors import MissingDependencyError
 from ._core.names import known_model
+from ._core.sentence import Sentence
 from ._core.types import Connection, GenerationParams, Message
 from ._local import openvino_devices, openvino_text
 from ._local.builds import Build, BuildBackend, closing_helps, program_context
@@ -94,7 +95,7 @@ class OpenVino(BuildBackend[OpenVinoBuild]):
             return super().own_offer(name, folder)
         spec = known_model(name)
         error = openvino_text.no_tokenizer(spec.label)
-        return Offer(name, spec, Status("not installed", f"{error} {error.hint}"))
+        return Offer(name, spec, Status("not installed", str(error)))
 
     def local_model(self, model: str) -> LocalModel:
         """See `LocalBackend.local_model`."""
@@ -103,7 +104,7 @@ class OpenVino(BuildBackend[OpenVinoBuild]):
         if build and build.device == "GPU":
             if not (found := openvino_devices.gpu()):
                 raise MissingDependencyError(
-                    f"OpenVINO finds no GPU here that could run {label}.",
+                    Sentence("OpenVINO finds no GPU here that could run {label}.", label=label),
                     "Choose the same model for the processor, or look at the GPU's driver.",
                 )
             key, options["device"] = f"{key}:gpu", found[0]

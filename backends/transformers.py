@@ -14,6 +14,7 @@ from typing import ClassVar
 from ._core.backend import Offer, Status, register
 from ._core.catalog import MODELS, Modality, ModelSpec
 from ._core.errors import MissingDependencyError
+from ._core.sentence import Sentence
 from ._core.types import Connection, Progress
 from ._local import download, torch_engine, weights
 from ._local.checkpoints import CheckpointBackend
@@ -79,9 +80,11 @@ class Transformers(CheckpointBackend):
         spec = self.spec(model)
         if (folder := self.checkpoint(spec)) is None:
             raise MissingDependencyError(
-                f"{spec.label} is not on this machine.",
-                f"Download it first (about {gigabytes(spec.weights_size)}), "
-                "or choose another model.",
+                Sentence("{label} is not on this machine.", label=spec.label),
+                Sentence(
+                    "Download it first (about {weights_size:bytes}), or choose another model.",
+                    weights_size=spec.weights_size,
+                ),
                 model=model,
             )
         return LocalModel(
@@ -132,7 +135,11 @@ class Transformers(CheckpointBackend):
         elif placement.uses_device_map and not find_spec("accelerate"):
             status = Status(
                 "not installed",
-                f"{placement.description} That needs Accelerate. Install with “{ACCELERATE}”.",
+                Sentence(
+                    "{description} That needs Accelerate. Install with “{install}”.",
+                    description=Sentence.of(placement.description),
+                    install=ACCELERATE,
+                ),
                 "missing_dependency",
                 {"install": ACCELERATE},
             )

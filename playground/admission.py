@@ -5,7 +5,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 
-from backends import RateLimitError
+from backends import RateLimitError, Sentence
 
 LONGEST = 64
 """More than so many do not wait: they are told so at once."""
@@ -49,7 +49,7 @@ class AdmissionQueue:
     async def _wait(self, tell: Tell, visitor: str, most: int | None) -> None:
         if most is not None and len(self._waiting.get(visitor, ())) >= most:
             raise RateLimitError(
-                f"You have {most} answers waiting in line here already.",
+                Sentence("You have {n} answers waiting in line here already.", n=most),
                 "Wait for one of them, or stop it.",
             )
         if sum(map(len, self._waiting.values())) >= LONGEST:

@@ -1,11 +1,21 @@
 """The record of a comparison: its turns, each with a prompt and an answer of each side."""
 
 import re
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from backends import REGISTRY, GenerationParams, ImagePart, Message, Part, TextPart
+from backends import (
+    REGISTRY,
+    BackendError,
+    GenerationParams,
+    ImagePart,
+    Message,
+    Part,
+    Sentence,
+    TextPart,
+)
 
 from .answer import AnswerSnapshot, AnswerState, Request
 from .clock import TokenSource
@@ -25,7 +35,7 @@ MAX_PICTURES = 64
 MAX_NAME = 200
 """Characters of a model's or a backend's name, or of the address that is a server's device."""
 
-Sentence = Annotated[str, Field(max_length=400)]
+Remark = Annotated[str, Field(max_length=400)]
 
 LETTERS = ("A", "B", "C", "D")
 """The sides of a comparison, as they are called on the page and in exports: at most so many."""
@@ -49,6 +59,20 @@ def _only_routing(value: object) -> Routing | None:
     return value if isinstance(value, Routing) else None
 
 
+def _said(error: BackendError | None) -> tuple[object, ...]:
+    return tuple(Sentence.of(str(error)).dump()) if error else ()
+
+
+def _sentence_or_nothing(value: object) -> tuple[object, ...]:
+    """A sentence as it was dumped; drop anything else that came back from a browser."""
+    if not value or not isinstance(value, (list, tuple)):
+        return ()
+    try:
+        return tuple(Sentence.load([*cast("Sequence[object]", value)]).dump())
+    except ValueError:
+        return ()
+
+
 class AnswerRecord(_Record):
     """One finished answer with its numbers. Durations in seconds."""
 
@@ -62,6 +86,8 @@ class AnswerRecord(_Record):
     state: AnswerState = "done"
     error: str = Field(default="", max_length=2000)
     """The failure, in a sentence; empty if there was none."""
+    error_said: Annotated[tuple[Any, ...], BeforeValidator(_sentence_or_nothing)] = ()
+    """The same as `Sentence.dump` gives it, for pages in other languages."""
     finish_reason: str | None = Field(default=None, max_length=40)
     language: str | None = Field(default=None, max_length=10)
     """ISO 639-1 code of the answer's language; `None` if undecided."""
@@ -95,9 +121,9 @@ class AnswerRecord(_Record):
     cold: bool = False
     waited_to_load: bool = False
     """`load` holds the wait for another model to leave the memory."""
-    notes: tuple[Sentence, ...] = Field(default=(), max_length=20)
+    notes: tuple[Remark, ...] = Field(default=(), max_length=20)
     """Remarks for the reader, a few words each: `Q4_0 weights`."""
-    warnings: tuple[Sentence, ...] = Field(default=(), max_length=20)
+    warnings: tuple[Remark, ...] = Field(default=(), max_length=20)
     """Warnings for the reader, a sentence each: that something was left out."""
     backend_id: str = Field(default="", max_length=MAX_NAME)
     model_id: str = Field(default="", max_length=MAX_NAME)
@@ -115,6 +141,11 @@ class AnswerRecord(_Record):
         default=None, exclude=True
     )
     """The experts of its tokens; kept while the page is open, and in files of their own."""
+
+    @property
+    def failure(self) -> Sentence:
+        """The failure, in a sentence that can be said in any language; empty if there was none."""
+        return Sentence.load([*self.error_said]) if self.error_said else Sentence.of(self.error)
 
     @property
     def may_go_on(self) -> bool:
@@ -150,6 +181,7 @@ class AnswerRecord(_Record):
             begun=len(request.begun) if request and goes_on else 0,
             state=snapshot.state,
             error=valid_unicode(str(snapshot.error))[:2000] if snapshot.error else "",
+            error_said=_said(snapshot.error),
             finish_reason=snapshot.finish_reason,
             language=language,
             adherence=adherence,

@@ -16,6 +16,7 @@ from backends import (
     BadRequestError,
     Connection,
     Health,
+    Sentence,
     Status,
     base_id,
 )
@@ -237,7 +238,10 @@ class HealthMonitor:
 
 
 async def _too_many(backend: Backend) -> BackendHealth:
-    sentence = f"{backend.label} is being checked too often at this moment. Try again in a minute."
+    sentence = Sentence(
+        "{label} is being checked too often at this moment. Try again in a minute.",
+        label=backend.label,
+    )
     return _health(backend, Health(Status("unreachable", sentence, "busy")))
 
 
@@ -252,7 +256,11 @@ async def _check(backend: Backend, connection: Connection | None, probe: bool) -
         async with asyncio.timeout(CHECK_TIMEOUT):
             return _health(backend, await backend.check(connection))
     except TimeoutError:
-        sentence = f"{backend.label} did not answer within {CHECK_TIMEOUT:.0f} s. Check it again."
+        sentence = Sentence(
+            "{label} did not answer within {limit:seconds}. Check it again.",
+            label=backend.label,
+            limit=CHECK_TIMEOUT,
+        )
         return _health(backend, Health(Status("unreachable", sentence, "slow")))
     except Exception:
         # Ours, not the visitor's: it surfaces in the log, and the other backends are shown.

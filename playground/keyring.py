@@ -1,4 +1,4 @@
-"""Keys, addresses and servers that one visitor typed, in memory for one visit."""
+"""What one visitor brings: keys, addresses, servers and a language, in memory for one visit."""
 
 import time
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from backends import (
     Backend,
     BadRequestError,
     Connection,
+    Sentence,
     check_public_url,
     clean_key,
     clean_name,
@@ -53,6 +54,8 @@ class Keyring:
         self._connections: dict[str, Connection] = {}
         self._servers: dict[str, Backend] = {}
         self._sign_in: SignIn | None = None
+        self.locale = "en"
+        """The language in which the visitor reads the page."""
 
     def __repr__(self) -> str:
         return f"<Keyring: {len(self._connections)} connections>"
@@ -143,12 +146,14 @@ class Keyring:
         name = " ".join(clean_name(name).split())[:MAX_SERVER_NAME] or urlsplit(url).netloc
         name = "".join(char for char in name if char.isprintable()).translate(_NOT_IN_NAMES)
         if name.casefold() in {one.label.casefold() for one in REGISTRY.values()}:
-            raise BadRequestError(f"“{name}” is on this page already.", "Choose another name.")
+            raise BadRequestError(
+                Sentence("“{name}” is on this page already.", name=name), "Choose another name."
+            )
         same = (one for one in self.servers if one.label.casefold() == name.casefold())
         server = next(same, None) or kind.named(name)
         if server.id not in self._servers and len(self._servers) >= MAX_SERVERS:
             raise BadRequestError(
-                f"There are {MAX_SERVERS} servers, the most that there can be here.",
+                Sentence("There are {n} servers, the most that there can be here.", n=MAX_SERVERS),
                 "Remove one first.",
             )
         self._servers[server.id] = server

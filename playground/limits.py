@@ -10,6 +10,7 @@ from backends import (
     Connection,
     GenerationParams,
     Message,
+    Sentence,
     base_id,
 )
 
@@ -104,8 +105,12 @@ class Limits:
     def _check_length(self, what: str, text: str) -> None:
         if len(text) > self.prompt_characters:
             raise BadRequestError(
-                f"This {what} has {len(text):,} characters; "
-                f"at most {self.prompt_characters:,} fit here.",
+                Sentence(
+                    "This {what} has {n} characters; at most {limit} fit here.",
+                    what=Sentence(what),
+                    n=len(text),
+                    limit=self.prompt_characters,
+                ),
                 "Shorten it and try again.",
                 characters=len(text),
                 limit=self.prompt_characters,
@@ -115,8 +120,12 @@ class Limits:
         """Raise `BadRequestError` for a run of the matrix that asks for too many answers."""
         if self.cells is not None and answers > self.cells:
             raise BadRequestError(
-                f"This run would ask for {answers:,} answers; on this public page a run has at "
-                f"most {self.cells}.",
+                Sentence(
+                    "This run would ask for {answers} answers; on this public page a run has at "
+                    "most {cells}.",
+                    answers=answers,
+                    cells=self.cells,
+                ),
                 "Choose fewer languages, models or tasks, or run the page on your own computer.",
                 answers=answers,
                 limit=self.cells,
@@ -126,7 +135,10 @@ class Limits:
         """Raise `BadRequestError` for a conversation that has grown too long."""
         if turns >= self.turns:
             raise BadRequestError(
-                f"This conversation has reached {self.turns} turns, the most there can be here.",
+                Sentence(
+                    "This conversation has reached {turns} turns, the most there can be here.",
+                    turns=self.turns,
+                ),
                 "Clear it and start a new one.",
                 limit=self.turns,
             )
@@ -136,8 +148,11 @@ class Limits:
         length = sum(len(message.text) for message in messages)
         if length > self.history_characters:
             raise BadRequestError(
-                f"This conversation has {length:,} characters; "
-                f"at most {self.history_characters:,} fit here.",
+                Sentence(
+                    "This conversation has {n} characters; at most {limit} fit here.",
+                    n=length,
+                    limit=self.history_characters,
+                ),
                 "Clear it and start a new one.",
                 characters=length,
                 limit=self.history_characters,
@@ -147,7 +162,11 @@ class Limits:
         """Raise `BadRequestError` for too many pictures, or for any that a reload has lost."""
         if len(pictures) > self.pictures:
             raise BadRequestError(
-                f"There are {len(pictures)} pictures; at most {self.pictures} fit here.",
+                Sentence(
+                    "There are {n} pictures; at most {limit} fit here.",
+                    n=len(pictures),
+                    limit=self.pictures,
+                ),
                 "Remove some, or clear the conversation and start a new one.",
                 pictures=len(pictures),
                 limit=self.pictures,
@@ -204,16 +223,18 @@ class Limits:
         ):
             if value is not None and not low <= value <= high:
                 raise BadRequestError(
-                    f"{name} must be between {low:,} and {high:,}, not {_plain(value)}.",
+                    Sentence(
+                        "{name} must be between {low} and {high}, not {value}.",
+                        name=Sentence(name),
+                        low=low,
+                        high=high,
+                        value=value,
+                    ),
                     "Change it under Settings.",
                     name=name,
                     low=low,
                     high=high,
                 )
-
-
-def _plain(value: float) -> str:
-    return f"{int(value):,}" if value == int(value) else f"{value:,}"
 
 
 def _env_number(variable: str, default: int) -> int:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from backends import GenerationParams, Progress
+from backends import GenerationParams, Progress, Sentence
 
+from .clock import TokenSource
 from .conversation import AnswerRecord, Turn
 from .languages import LANGUAGES
 
@@ -32,41 +33,59 @@ def describe_params(params: GenerationParams) -> str:
 
 def describe_numbers(record: AnswerRecord) -> Sequence[str]:
     """The numbers of an answer in short pieces, each with its unit; estimates are called so."""
-    about = "about " if record.token_source == "estimate" else ""
+    source = record.token_source
     pieces: list[str] = []
     if record.queued >= 0.1:
-        pieces.append(f"waited {format_duration(record.queued)}")
+        pieces.append(Sentence("waited {time:duration}", time=record.queued))
     if record.first_token is not None:
-        pieces.append(f"first token {format_duration(record.first_token)}")
+        pieces.append(Sentence("first token {time:duration}", time=record.first_token))
     if record.thinking_tokens:
         pieces.append(
-            f"thought for {format_duration(record.thinking_seconds)} "
-            f"({about}{format_count(record.thinking_tokens, 'token')})"
+            Sentence(
+                "thought for {time:duration} ({tokens})",
+                time=record.thinking_seconds,
+                tokens=count_tokens(record.thinking_tokens, source),
+            )
         )
     if record.tokens_per_second:
-        whose = " by the server's clock" if record.by_server else ""
-        pieces.append(f"{about}{record.tokens_per_second:.1f} tokens/s{whose}")
+        pieces.append(speed(record.tokens_per_second, source, by_server=record.by_server))
     if answered := record.output_tokens - record.thinking_tokens:
-        pieces.append(about + format_count(answered, "token"))
+        pieces.append(count_tokens(answered, source))
     if record.total:
-        pieces.append(f"{format_duration(record.total)} in all")
-    pieces += [mark + numbers for mark, numbers in _marks(record)]
+        pieces.append(Sentence("{time:duration} in all", time=record.total))
+    pieces += [full for _, full in _marks(record)]
     if record.language in LANGUAGES:
-        pieces.append(LANGUAGES[record.language].english_name)
+        pieces.append(
+            Sentence("{language:language}", language=LANGUAGES[record.language].english_name)
+        )
     return pieces
 
 
 def describe_speed(record: AnswerRecord) -> Sequence[str]:
     """The three numbers that matter most, where they are known: first token, speed, length."""
-    about = "about " if record.token_source == "estimate" else ""
     pieces: list[str] = []
     if record.first_token is not None:
-        pieces.append(f"{format_duration(record.first_token)} to first token")
+        pieces.append(Sentence("{time:duration} to first token", time=record.first_token))
     if record.tokens_per_second:
-        pieces.append(f"{about}{record.tokens_per_second:.1f} tokens/s")
+        pieces.append(speed(record.tokens_per_second, record.token_source))
     if answered := record.output_tokens - record.thinking_tokens:
-        pieces.append(about + format_count(answered, "token"))
+        pieces.append(count_tokens(answered, record.token_source))
     return pieces
+
+
+def count_tokens(tokens: int, source: TokenSource) -> Sentence:
+    """A number of tokens: `12 tokens`, `about 12 tokens`."""
+    if source == "estimate":
+        return Sentence("about {n} tokens", one="about {n} token", n=tokens)
+    return Sentence("{n} tokens", one="{n} token", n=tokens)
+
+
+def speed(per_second: float, source: TokenSource, *, by_server: bool = False) -> Sentence:
+    """How fast tokens came: `12.3 tokens/s`, `about 12.3 tokens/s`."""
+    number = Sentence("{speed:tenths} tokens/s", speed=per_second)
+    if source == "estimate":
+        number = Sentence("about {speed:tenths} tokens/s", speed=per_second)
+    return Sentence("{number} by the server's clock", number=number) if by_server else number
 
 
 def describe_marks(record: AnswerRecord) -> Sequence[str]:
@@ -74,31 +93,35 @@ def describe_marks(record: AnswerRecord) -> Sequence[str]:
     return [*(mark for mark, _ in _marks(record)), *record.notes]
 
 
-def _marks(record: AnswerRecord) -> Iterator[tuple[str, str]]:
-    """The same, each with the numbers that belong to it."""
-    if record.state == "stopped":
-        yield "stopped", ""
-    if record.finish_reason == "length":
-        yield "cut off at the token limit", ""
-    if record.begun:
-        yield "continued", ""
-    if record.came_at_once:
-        yield "came at once", ""
+def _marks(record: AnswerRecord) -> Iterator[tuple[Sentence, Sentence]]:
+    """The same: in a few words, and with the numbers that belong to it."""
+    names = {
+        "stopped": record.state == "stopped",
+        "cut off at the token limit": record.finish_reason == "length",
+        "continued": bool(record.begun),
+        "came at once": record.came_at_once,
+    }
+    for name in (name for name, holds in names.items() if holds):
+        yield Sentence(name), Sentence(name)
     if record.cold:
-        how = "waited and loaded for" if record.waited_to_load else "loaded in"
-        yield "cold start", f", {how} {format_duration(record.load)}"
+        code = "cold start, loaded in {time:duration}"
+        if record.waited_to_load:
+            code = "cold start, waited and loaded for {time:duration}"
+        yield Sentence("cold start"), Sentence(code, time=record.load)
     if record.shared_device:
+        shared = Sentence("shared device")
         alone = record.tokens_per_second_alone
-        yield "shared device", f", alone about {_round(alone)} tokens/s" if alone else ""
+        code = "shared device, alone about {speed} tokens/s"
+        yield shared, Sentence(code, speed=_round(alone)) if alone else shared
 
 
-def describe_progress(progress: Progress | None) -> str:
+def describe_progress(progress: Progress | None) -> Sentence:
     """What an answer waits for: `Loading (1.2 of 2.8 GB) 43 %`."""
-    text = _STAGES[progress.stage] if progress else "Waiting"
+    text = Sentence(_STAGES[progress.stage] if progress else "Waiting")
     if progress and progress.detail:
-        text += f" ({progress.detail})"
+        text = Sentence("{text} ({detail})", text=text, detail=Sentence.of(progress.detail))
     percent = progress_percent(progress)
-    return text if percent is None else f"{text} {percent} %"
+    return text if percent is None else Sentence("{text} {n} %", text=text, n=percent)
 
 
 def progress_percent(progress: Progress | None) -> int | None:
@@ -114,8 +137,9 @@ def describe_empty(record: AnswerRecord) -> str:
     if record.state == "stopped":
         return "Stopped while it was thinking." if thought else "Stopped before the first token."
     if record.finish_reason == "length":
-        what = "thinking" if thought else "nothing that can be read"
-        return f"It spent all its tokens on {what}: raise “Max tokens”."
+        if thought:
+            return "It spent all its tokens on thinking: raise “Max tokens”."
+        return "It spent all its tokens on nothing that can be read: raise “Max tokens”."
     return "It thought, and then answered nothing." if thought else "It answered nothing."
 
 
@@ -127,11 +151,11 @@ def other_language(record: AnswerRecord, turn: Turn) -> str:
     if record.adherence != "left" or expected is None or answered is expected:
         return ""
     if answered is None:
-        return f"Not answered in {expected.english_name}"
-    asked = f"{expected.english_name} was asked for"
-    return f"Answered in {answered.english_name}; " + (
-        asked if demanded else f"you asked in {expected.english_name}"
-    )
+        return Sentence("Not answered in {asked:language}", asked=expected.english_name)
+    code = "Answered in {answered:language}; you asked in {asked:language}"
+    if demanded:
+        code = "Answered in {answered:language}; {asked:language} was asked for"
+    return Sentence(code, answered=answered.english_name, asked=expected.english_name)
 
 
 def format_duration(duration: float) -> str:
@@ -155,6 +179,6 @@ def format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _round(speed: float) -> str:
+def _round(speed: float) -> float:
     """An estimated speed in as many digits as it is good for."""
-    return f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"
+    return round(speed) if speed >= 10 else round(speed, 1)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from backends import BadRequestError, ExpertRouting
+from backends import BadRequestError, ExpertRouting, Sentence
 
 from .text import valid_unicode
 
@@ -177,7 +177,7 @@ def from_file(text: str) -> RoutingFile:
         at = " → ".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ") + (f" (at {at})" if at else "")
         raise BadRequestError(
-            f"This is not a file with a routing ({what}).",
+            Sentence("This is not a file with a routing ({what}).", what=what),
             "Open one that this page saved.",
         ) from error
 

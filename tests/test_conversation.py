@@ -72,7 +72,7 @@ async def test_an_ended_answer_is_written_down_with_its_numbers() -> None:
         "2.0 tokens/s",
         "9 tokens",
         "cold start, loaded in 2.00 s",
-        "shared device, alone about 8.0 tokens/s",
+        "shared device, alone about 8 tokens/s",
         "English",
     ]
 

@@ -162,9 +162,7 @@ async def test_one_real_model_is_compared_with_a_built_in_one(monkeypatch) -> No
     has(monkeypatch, "onnx_genai", "phi-3.5-mini")
     pair = await default_text_pair(Services(LOCAL), Keyring())
     assert chosen(pair) == ["pocket-3", "phi-3.5-mini"]
-    assert pair.sentence.strip() == (
-        "<b>Pocket-3</b> is a tiny built-in demonstration, not a Microsoft model."
-    )
+    assert ">Pocket-3 is a tiny built-in demonstration, not a Microsoft model.<" in pair.sentence
 
 
 @pytest.mark.parametrize(
@@ -202,7 +200,7 @@ def text_view(services: Services) -> TextView:
 async def test_a_public_page_offers_no_download() -> None:
     services = Services(PUBLIC)
     pair = await default_text_pair(services, Keyring())
-    assert pair.sentence.endswith("For the real Phi models, run this page on your own computer.")
+    assert ">For the real Phi models, run this page on your own computer.<" in pair.sentence
     real = text_view(services).real
     updates = await real.on_choice(Keyring(), *POCKETS)
     assert updates[real.sentence] == f"<p>{pair.sentence}</p>" and not updates[real.get].visible
@@ -226,7 +224,7 @@ async def test_what_is_here_by_now_is_chosen_at_once(monkeypatch: pytest.MonkeyP
     shown, keyring = text_view(Services(LOCAL)), Keyring()
     real, panes = shown.real, shown.panes
     assert (await real.on_choice(keyring, *POCKETS))[real.get].value == (
-        "Compare Phi-3-mini with Phi-3.5-mini"
+        "Compare Phi-3-mini and Phi-3.5-mini"
     )
     updates = await real.ask(keyring, *POCKETS)
     assert [updates[pane.model].value for pane in panes[:2]] == [*PHIS]

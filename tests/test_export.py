@@ -30,7 +30,7 @@ async def test_notes_and_warnings_stay_with_the_answer() -> None:
     turn = Turn(prompt="Well?", answers=(record, None))
     line = final_line(record, turn)
     assert ">Q4_0 weights</span>" in line and 'class="note"' in line
-    assert '<span class="warning">It may have forgotten &lt;b&gt;you' in line
+    assert ">It may have forgotten &lt;b&gt;you" in line and "<b>you" not in line
     talk = Conversation(turns=(turn,))
     text = to_markdown(talk)
     assert "_Its own system prompt:_\n\n> Be brief.\n> # Or not\n" in text

@@ -146,7 +146,7 @@ def test_the_button_says_size_and_speed_if_it_is_known() -> None:
     on_gpu = replace(fast, gpus=(24 * GB,))
     assert button_label(offered(on_gpu), on_gpu) == "Get Phi-3-mini and Phi-3.5-mini (2 × 7.6 GB)"
     here = offered(HAS, (int4("phi-3.5-mini", READY), int4("phi-3-mini-128k", READY)))
-    assert button_label(here, HAS) == "Compare Phi-3-mini with Phi-3.5-mini"
+    assert button_label(here, HAS) == "Compare Phi-3-mini and Phi-3.5-mini"
 
 
 @pytest.mark.parametrize(

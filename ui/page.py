@@ -17,7 +17,7 @@ from playground.services import Services
 
 from .api import ENDPOINTS, Api
 from .compare.pickers import Pickers
-from .middleware import Doors, Hosts, UploadFolder, lifespan, own_folder, use_short_log
+from .middleware import Doors, Hosts, UploadFolder, address_of, lifespan, own_folder, use_short_log
 from .sign_in import SignIn, has_sign_in
 from .tabs import Tab
 from .tabs.languages import LanguagesTab
@@ -80,8 +80,13 @@ def _header() -> str:
         LOCALES.get(code, code): LANGUAGES[code].own_name for code in TRANSLATIONS
     }
     machine = {LOCALES.get(code, code) for code, one in TRANSLATIONS.items() if one.unread}
+    files = {
+        LOCALES.get(code, code): f' data-code="{code}" data-sentences="{address_of(code)}"'
+        for code in TRANSLATIONS
+    }
     options = "".join(
-        f'<option value="{code}" lang="{code}"{" data-machine" * (code in machine)}>{name}</option>'
+        f'<option value="{code}" lang="{code}"{" data-machine" * (code in machine)}'
+        f"{files.get(code, '')}>{name}</option>"
         for code, name in names.items()
     )
     issues = ISSUES if ISSUES.startswith("https://") else ""

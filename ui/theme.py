@@ -23,6 +23,7 @@ SHEETS = (
 """The style sheets in their order: later rules win."""
 SCRIPTS = (
     "assets/base",
+    "assets/say",
     "assets/language",
     "assets/guards",
     "assets/away",

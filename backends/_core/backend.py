@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, TypeVar
 from .catalog import ModelSpec
 from .errors import BadRequestError, MissingDependencyError
 from .names import known_model
+from .sentence import Sentence
 from .types import Chunk, Connection, GenerationParams, Message, Progress
 
 CONTEXT_CAP = 4096
@@ -134,10 +135,17 @@ class Backend(ABC):
         """The status of every model while packages are missing; `None` if none is."""
         if not (missing := cls.missing_packages()):
             return None
-        size = f", a download of about {cls.install_size / 1e9:.1f} GB" if cls.install_size else ""
+        named = {"packages": ", ".join(missing), "install": cls.install}
+        sentence = Sentence("Needs {packages}. Install with “{install}”.", **named)
+        if size := int(cls.install_size):
+            sentence = Sentence(
+                "Needs {packages}, a download of about {size:bytes}. Install with “{install}”.",
+                **named,
+                size=size,
+            )
         return Status(
             "not installed",
-            f"Needs {' and '.join(missing)}{size}. Install with “{cls.install}”.",
+            sentence,
             "missing_packages",
             {"packages": missing, "install": cls.install},
         )
@@ -147,8 +155,12 @@ class Backend(ABC):
         """Raise `MissingDependencyError` with the install line if a package is missing."""
         if missing := cls.missing_packages():
             raise MissingDependencyError(
-                f"{cls.label} needs {' and '.join(missing)}, not installed here.",
-                f"Install with “{cls.install}”.",
+                Sentence(
+                    "{label} needs {packages}, not installed here.",
+                    label=cls.label,
+                    packages=", ".join(missing),
+                ),
+                Sentence("Install with “{install}”.", install=cls.install),
                 packages=missing,
                 install=cls.install,
             )
@@ -280,6 +292,6 @@ def check_pictures(spec: ModelSpec, messages: Sequence[Message]) -> None:
     """Raise `BadRequestError` if there is a picture for a model that reads none."""
     if "image" not in spec.modalities and count_pictures(messages):
         raise BadRequestError(
-            f"{spec.label} reads text only, not pictures.",
+            Sentence("{label} reads text only, not pictures.", label=spec.label),
             "Remove the picture, or choose a vision model.",
         )

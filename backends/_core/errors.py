@@ -21,22 +21,27 @@ Everything else that a backend raises is a bug of ours, and surfaces as one.
 
 from typing import ClassVar
 
+from .sentence import Sentence
+
 
 class BackendError(Exception):
     """A failure that a visitor can understand: what happened, and what to do about it."""
 
     code: ClassVar[str] = "backend_error"
-    """Names the failure in every language of the page."""
+    """Names the kind of failure, for programs; its sentences say it in every language."""
 
     def __init__(self, message: str, hint: str = "", **values: object) -> None:
-        """`message` says what happened, `hint` what to do; `values` are the facts both name."""
+        """`message` says what happened, `hint` what to do; `values` are the facts both name.
+
+        Where one of them names a fact, it is a `Sentence`: then a page can say it in any language.
+        """
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.values = values
 
-    def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+    def __str__(self) -> Sentence:
+        return Sentence.chain(self.message, self.hint)
 
 
 class MissingKeyError(BackendError):

@@ -18,9 +18,10 @@ from .._core.backend import (
     count_pictures,
 )
 from .._core.errors import BackendError, MissingDependencyError, ModelNotFoundError
+from .._core.sentence import Sentence
 from .._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from .host import HOST, LocalModel
-from .machine import LOOKS, gigabytes, total_memory
+from .machine import LOOKS, total_memory
 
 T = TypeVar("T")
 
@@ -64,11 +65,13 @@ class LocalBackend(Backend):
         """The error of a model that is not here: to be downloaded, if `size` bytes are told."""
         if size is None:
             return ModelNotFoundError(
-                f"{self.label} has no model called {model}.", "Choose another one.", model=model
+                Sentence("{label} has no model called {model}.", label=self.label, model=model),
+                "Choose another one.",
+                model=model,
             )
         return MissingDependencyError(
-            f"{label} is not on this machine.",
-            f"Download it first (about {gigabytes(size)}), or choose another model.",
+            Sentence("{label} is not on this machine.", label=label),
+            Sentence("Download it first (about {size:bytes}), or choose another model.", size=size),
             model=model,
         )
 
@@ -109,8 +112,11 @@ def too_large(need: int) -> Status | None:
         return None
     return Status(
         "unreachable",
-        f"Too large for this machine: needs {gigabytes(need)} of memory, it has "
-        f"{gigabytes(total)}.",
+        Sentence(
+            "Too large for this machine: needs {need:bytes} of memory, it has {total:bytes}.",
+            need=need,
+            total=total,
+        ),
         "too_large",
         {"need": need, "total": total},
     )

@@ -11,12 +11,12 @@ from .._core.backend import Health, Offer, Status
 from .._core.catalog import MODELS, ModelSpec
 from .._core.errors import BackendError, ModelNotFoundError
 from .._core.names import known_model
+from .._core.sentence import Sentence
 from .._core.types import Connection, GenerationParams, Message, Progress
 from . import weights
 from .backend import LocalBackend, look, too_large
 from .chat_text import has_system_slot
 from .download import download, kept_size
-from .machine import gigabytes
 from .snippet import snippet_context
 
 
@@ -90,10 +90,15 @@ class BuildBackend(LocalBackend, Generic[B]):
         spec, need = MODELS[build.key], build.size + self.workspace(build)
         what = f"{self.precision}{self.processor(build)}"
         if folder:
-            status = Status("ready", f"On this machine, {what}.", "ready_local")
+            status = Status(
+                "ready", Sentence("On this machine, {what}.", what=Sentence.of(what)), "ready_local"
+            )
         else:
-            size = f"a download of about {gigabytes(build.size)}"
-            sentence = f"Not on this machine yet: {size}, {what}."
+            sentence = Sentence(
+                "Not on this machine yet: a download of about {size:bytes}, {what}.",
+                size=build.size,
+                what=Sentence.of(what),
+            )
             status = Status("not installed", sentence, "not_downloaded", {"size": build.size})
         return Offer(
             build.model,
@@ -108,7 +113,9 @@ class BuildBackend(LocalBackend, Generic[B]):
 
     def own_offer(self, name: str, folder: Path) -> Offer:
         """A model in a folder of one's own, by its path below `PHI_MODELS_DIR`."""
-        status = Status("ready", f"On this machine: {folder}", "ready_local")
+        status = Status(
+            "ready", Sentence("On this machine: {folder}", folder=folder), "ready_local"
+        )
         return Offer(name, known_model(name), status)
 
     def build(self, model: str) -> B | None:
@@ -158,7 +165,9 @@ class BuildBackend(LocalBackend, Generic[B]):
         """Fetch a model's folder into the Hugging Face cache; see `Backend.download`."""
         build = self.build(model)
         if build is None:
-            raise ModelNotFoundError(f"{model} cannot be downloaded.", "Choose another one.")
+            raise ModelNotFoundError(
+                Sentence("{model} cannot be downloaded.", model=model), "Choose another one."
+            )
         return download(build.repository, MODELS[build.key].label, build.folder, self.kinds)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .._core.backend import Health, Offer, count_pictures
 from .._core.catalog import ModelSpec
 from .._core.errors import BackendError, ModelNotFoundError
+from .._core.sentence import Sentence
 from .._core.types import Connection, GenerationParams, Message
 from .._core.unicode import clean
 from .._snippets import Source, render
@@ -118,7 +119,9 @@ class CheckpointBackend(LocalBackend):
             if self.model_id(spec) == model:
                 return spec
         raise ModelNotFoundError(
-            f"{self.label} has no model called {model}.", "Choose another one.", model=model
+            Sentence("{label} has no model called {model}.", label=self.label, model=model),
+            "Choose another one.",
+            model=model,
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 
 from .._core.errors import ContextLengthError
+from .._core.sentence import Sentence
 from .._core.stop import StopStrings
 from .._core.types import Chunk, FinishReason, GenerationParams, Message, Progress, Timings, Usage
 from .chat_text import DEFAULT_PARAMS, ChatText, Detokenizer
@@ -107,8 +108,13 @@ def encode(model: Loaded | TextReader, messages: Sequence[Message]) -> list[int]
 def too_long(label: str, tokens: int, context: int) -> ContextLengthError:
     """The error of a prompt that leaves no room for an answer."""
     return ContextLengthError(
-        f"This conversation is {tokens:,} tokens long; "
-        f"{label} takes {context:,} here, with the answer.",
+        Sentence(
+            "This conversation is {tokens} tokens long; {label} takes {context} here, with the "
+            "answer.",
+            tokens=tokens,
+            label=label,
+            context=context,
+        ),
         "Shorten the prompt, or clear the conversation and start anew.",
         tokens=tokens,
         context=context,

@@ -19,9 +19,10 @@ from .._core.errors import (
     ModelNotFoundError,
     OutOfDiskError,
 )
+from .._core.sentence import Sentence
 from .._core.types import Progress
 from .capacity import free_disk
-from .machine import gigabytes, gigabytes_of
+from .machine import gigabytes_of
 from .weights import hub_cache
 
 SAFETENSORS = (".safetensors", ".json", ".jinja", "tokenizer.model", "merges.txt")
@@ -107,7 +108,7 @@ async def download(
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise BackendConnectionError(
-            f"Downloads are switched off here, so {label} cannot be fetched.",
+            Sentence("Downloads are switched off here, so {label} cannot be fetched.", label=label),
             "Unset HF_HUB_OFFLINE to switch them on.",
         )
     yield Progress("downloading", detail="asking how large it is")
@@ -155,7 +156,12 @@ def _check_disk(label: str, missing: int) -> None:
     free = free_disk()
     if missing + _SPARE > free:
         raise OutOfDiskError(
-            f"{label} needs {gigabytes(missing)} more on the disk; {gigabytes(free)} is free.",
+            Sentence(
+                "{label} needs {missing:bytes} more on the disk; {free:bytes} is free.",
+                label=label,
+                missing=missing,
+                free=free,
+            ),
             "Make room, or point HF_HOME to a larger disk.",
             need=missing,
             free=free,
@@ -171,24 +177,31 @@ def _error(kind: str, label: str) -> BackendError:
     match kind:
         case "unreachable":
             return BackendConnectionError(
-                f"The Hugging Face Hub cannot be reached, so {label} cannot be downloaded now.",
-                f"Check the network. {_RESUMES}",
+                Sentence(
+                    "The Hugging Face Hub cannot be reached, so {label} cannot be downloaded now.",
+                    label=label,
+                ),
+                Sentence.chain("Check the network.", _RESUMES),
             )
         case "refused":
             return AuthenticationError(
-                f"The Hugging Face Hub refuses to hand out {label}.",
+                Sentence("The Hugging Face Hub refuses to hand out {label}.", label=label),
                 "Accept its terms on the Hub, and set HF_TOKEN.",
             )
         case "missing":
             return ModelNotFoundError(
-                f"The Hugging Face Hub does not have {label} any more.", "Choose another model."
+                Sentence("The Hugging Face Hub does not have {label} any more.", label=label),
+                "Choose another model.",
             )
         case "disk":
             return OutOfDiskError(
-                f"The disk became full while {label} was downloaded.", f"Make room. {_RESUMES}"
+                Sentence("The disk became full while {label} was downloaded.", label=label),
+                Sentence.chain("Make room.", _RESUMES),
             )
         case _:
-            return BackendConnectionError(f"The download of {label} broke off.", _RESUMES)
+            return BackendConnectionError(
+                Sentence("The download of {label} broke off.", label=label), _RESUMES
+            )
 
 
 def child() -> None:

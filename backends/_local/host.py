@@ -18,10 +18,11 @@ from queue import SimpleQueue
 from typing import Any
 
 from .._core.errors import MissingDependencyError, OutOfMemoryError, ServerError
+from .._core.sentence import Sentence
 from .._core.types import Chunk, GenerationParams, Message, Progress, TextPart
 from .._core.unicode import clean
 from . import messages
-from .machine import LOOKS, gigabytes
+from .machine import LOOKS
 from .memory_errors import HINT, tells_of_memory
 from .messages import (
     Answer,
@@ -408,8 +409,12 @@ class Host:
                 self._offer_room()
             return  # measured again when its memory is back
         error = OutOfMemoryError(
-            f"{state.facts.label} needs {gigabytes(needs.need)} of memory; "
-            f"{gigabytes(needs.free)} is free.",
+            Sentence(
+                "{label} needs {need:bytes} of memory; {free:bytes} is free.",
+                label=state.facts.label,
+                need=needs.need,
+                free=needs.free,
+            ),
             state.facts.hint(needs.free),
             need=needs.need,
             free=needs.free,
@@ -476,13 +481,16 @@ def _ended(label: str, code: int, said: str) -> Exception:
         return OutOfMemoryError(what, HINT)
     if code == -4:  # SIGILL: an instruction that this processor does not know
         return MissingDependencyError(
-            f"{label} needs a newer processor than this one.",
+            Sentence("{label} needs a newer processor than this one.", label=label),
             "Ollama or a server may run the same model here.",
         )
     if tells_of_memory(said):
-        return OutOfMemoryError(f"The memory ran out while {label} answered.", HINT)
+        return OutOfMemoryError(
+            Sentence("The memory ran out while {label} answered.", label=label), HINT
+        )
     return ServerError(
-        f"{label} crashed while it answered.", "Ask again: it is loaded anew. The log says more."
+        Sentence("{label} crashed while it answered.", label=label),
+        "Ask again: it is loaded anew. The log says more.",
     )
 
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import MissingDependencyError, OutOfMemoryError
+from .._core.sentence import Sentence
 from . import gguf_header
 from .decode import PREFILL_CHUNK
 from .gguf_header import GGUFError, Header
@@ -173,15 +174,20 @@ def _what_is_said() -> Generator[Callable[[], str], None, None]:
 def _failed(label: str, path: Path, said: str) -> Exception:
     """The error of a server that did not start, by what it said."""
     if tells_of_memory(said):
-        return OutOfMemoryError(f"The memory ran out while {label} was loaded.", HINT)
+        return OutOfMemoryError(
+            Sentence("The memory ran out while {label} was loaded.", label=label), HINT
+        )
     return _unreadable(label, path)
 
 
 def _unreadable(label: str, path: Path) -> MissingDependencyError:
     """The error of a file that llama.cpp does not load. It may be another program's."""
     return MissingDependencyError(
-        f"The file of {label} is damaged, incomplete, or of a kind that this version of llama.cpp "
-        "does not know.",
+        Sentence(
+            "The file of {label} is damaged, incomplete, or of a kind that this version of "
+            "llama.cpp does not know.",
+            label=label,
+        ),
         "Choose another model, or fetch this one again.",
         file=str(path),
     )

@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from .._core import errors
 from .._core.errors import BackendError
+from .._core.sentence import Sentence
 from .._core.types import Chunk, GenerationParams, Message, Progress
 from .seam import Served
 
@@ -121,19 +122,26 @@ class Failure:
     message: str
     hint: str = ""
     values: dict[str, Any] = Field(default_factory=dict)
+    sentences: list[Any] = Field(default_factory=list)
+    """`message` and `hint` as `Sentence.dump` gives them."""
 
     @classmethod
     def of(cls, error: BaseException, label: str = "") -> "Failure":
         """What crosses the pipe of an error; `label` is the model's, where it was loaded."""
         if isinstance(error, ImportError):
             error = errors.MissingDependencyError(
-                f"{label} cannot run: {error.name or 'a library'} does not load here "
-                f"({str(error).partition('; ')[0]}).",
+                Sentence(
+                    "{label} cannot run: {library} does not load here ({said}).",
+                    label=label,
+                    library=error.name or "a library",
+                    said=str(error).partition("; ")[0],
+                ),
                 "Install the requirements again. If the system or the processor is too old for "
                 "it, Ollama or a server may run the same model.",
             )
         if isinstance(error, BackendError):
-            return cls(error.code, error.message, error.hint, error.values)
+            said = [Sentence.of(one).dump() for one in (error.message, error.hint)]
+            return cls(error.code, error.message, error.hint, error.values, said)
         import traceback
 
         return cls(None, "".join(traceback.format_exception(error)))
@@ -142,7 +150,10 @@ class Failure:
     def error(self) -> Exception:
         """The error that it stands for."""
         kind = _ERRORS.get(self.code or "")
-        return kind(self.message, self.hint, **self.values) if kind else RuntimeError(self.message)
+        if kind is None:
+            return RuntimeError(self.message)
+        message, hint = map(Sentence.load, self.sentences) if self.sentences else ("", "")
+        return kind(message or self.message, hint or self.hint, **self.values)
 
 
 @dataclass(frozen=True, config=_BYTES)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import MissingDependencyError
+from .._core.sentence import Sentence
 from .chat_text import ChatText
 from .decode import TextReader
 from .machine import free_memory
@@ -175,6 +176,6 @@ def _check_version(label: str) -> None:
     if version < OLDEST:
         needed = ".".join(map(str, OLDEST))
         raise MissingDependencyError(
-            f"{label} needs ONNX Runtime {needed} or newer.",
+            Sentence("{label} needs ONNX Runtime {needed} or newer.", label=label, needed=needed),
             "There is none for Intel Macs; elsewhere install requirements.txt again.",
         )

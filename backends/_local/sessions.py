@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._core.errors import OutOfMemoryError
-from .machine import gigabytes
+from .._core.sentence import Sentence
 from .seam import Session
 
 LEAST_KEPT = 16
@@ -120,8 +120,13 @@ def check_room(tokens: int, need: int, free: int) -> None:
     """Raise `OutOfMemoryError` if a conversation needs more bytes than are free."""
     if need > free:
         raise OutOfMemoryError(
-            f"A conversation of {tokens:,} tokens needs {gigabytes(need)} of memory here; "
-            f"{gigabytes(free)} is free.",
+            Sentence(
+                "A conversation of {tokens} tokens needs {need:bytes} of memory here; "
+                "{free:bytes} is free.",
+                tokens=tokens,
+                need=need,
+                free=free,
+            ),
             "Shorten it, ask for fewer tokens, or close other programs.",
             need=need,
             free=free,

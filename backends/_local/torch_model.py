@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import MissingDependencyError, OutOfMemoryError
+from .._core.sentence import Sentence
 from .._core.types import ExpertRouting
 from .chat_text import ChatText
 from .decode import TextReader
@@ -227,8 +228,8 @@ class TorchModel(TextReader):
             return {"dtype": "auto"}
         if find_spec("accelerate") is None:
             raise MissingDependencyError(
-                f"{label} has to be laid over several devices here.",
-                f"Install with “{ACCELERATE}”.",
+                Sentence("{label} has to be laid over several devices here.", label=label),
+                Sentence("Install with “{install}”.", install=ACCELERATE),
                 install=ACCELERATE,
             )
         if placement is None:  # straight onto the device: main memory may be too small for it

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .._core.errors import OutOfMemoryError
+from .._core.sentence import Sentence
 from .._core.types import GenerationParams
 from .chat_text import ChatText
 from .decode import most_tokens
-from .machine import gigabytes
 from .phi3_vision.crops import Layout
 from .placement import Placement
 from .sessions import cache_bytes
@@ -104,8 +104,14 @@ class VisionModel(PictureReader, TorchModel):
         free = free_on(self.device) - self.promised
         if need > free:
             raise OutOfMemoryError(
-                f"A conversation of {tokens:,} tokens needs {gigabytes(need)} of memory beside "
-                f"{self.label}; {gigabytes(max(0, free))} is free.",
+                Sentence(
+                    "A conversation of {tokens} tokens needs {need:bytes} of memory beside "
+                    "{label}; {free:bytes} is free.",
+                    tokens=tokens,
+                    need=need,
+                    label=self.label,
+                    free=max(0, free),
+                ),
                 "Take fewer frames or pictures, fewer crops, or close other programs.",
                 need=need,
                 free=free,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .._core.errors import MissingDependencyError
+from .._core.sentence import Sentence
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _LONGEST_HEADER = 100_000_000
@@ -98,7 +99,7 @@ def _count(shard: Path) -> int:
 def damaged(label: str, folder: Path) -> MissingDependencyError:
     """What to say of files that cannot be a whole checkpoint."""
     return MissingDependencyError(
-        f"The files of {label} on this machine are damaged or incomplete.",
+        Sentence("The files of {label} on this machine are damaged or incomplete.", label=label),
         "Delete them and download the model again.",
         folder=str(folder),
     )

@@ -26,6 +26,7 @@ from .._core.errors import (
     RetiredError,
     ServerError,
 )
+from .._core.sentence import Sentence
 from .._core.types import (
     Chunk,
     Connection,
@@ -157,8 +158,15 @@ class ChatCompletions(RemoteBackend):
             return Status(
                 "ready", "It answers, but lists no models: type a model's name.", "ready_unlisted"
             )
-        models = "1 model" if len(listed) == 1 else f"{len(listed)} models"
-        return Status("ready", f"It answers and lists {models}.", "ready_server")
+        return Status(
+            "ready",
+            Sentence(
+                "It answers and lists {n} models.",
+                one="It answers and lists {n} model.",
+                n=len(listed),
+            ),
+            "ready_server",
+        )
 
     def offers(self, listed: Sequence[ListedModel] | None, url: str) -> list[Offer]:
         """The models of a server that answers, in any order; `listed` as above."""
@@ -379,7 +387,7 @@ class ChatCompletions(RemoteBackend):
                 raise self._map_sdk_error(request, error, endpoint, reader.begun) from error
             except (ValueError, RecursionError) as error:  # an event that is no JSON, or no UTF-8
                 raise ServerError(
-                    f"{self.label} sent something that cannot be read.",
+                    Sentence("{label} sent something that cannot be read.", label=self.label),
                     "It is not your fault. Try again, or check that the address is right.",
                 ) from error
 
@@ -454,7 +462,9 @@ class ChatCompletions(RemoteBackend):
         if isinstance(error, openai.APIStatusError):
             if error.status_code == 401 and not endpoint.key:
                 return MissingKeyError(
-                    f"{self.label} wants a key.", "Type it on the Models tab.", status=401
+                    Sentence("{label} wants a key.", label=self.label),
+                    "Type it on the Models tab.",
+                    status=401,
                 )
             sent = error.response
             if refused := wants_https(self.label, endpoint.url, sent.text):

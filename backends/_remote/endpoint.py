@@ -12,6 +12,7 @@ from .._core.errors import (
     MissingKeyError,
 )
 from .._core.pasted import clean_key, clean_pasted, unsendable
+from .._core.sentence import Sentence
 from .._core.types import Connection
 from .base_url import normalize_url
 from .public_address import check_public_url, not_public
@@ -68,11 +69,15 @@ class RemoteBackend(Backend):
         url = typed or self.configured_address()
         public = connection is not None and connection.public
         if not url:
-            settable = self.address_env and not public
-            variable = f", or set {self.address_env} before the start" if settable else ""
+            hint: str = "Type one on the Models tab."
+            if self.address_env and not public:
+                hint = Sentence(
+                    "Type one on the Models tab, or set {variable} before the start.",
+                    variable=self.address_env,
+                )
             raise BackendConnectionError(
-                f"{self.label} has no address yet.",
-                f"Type one on the Models tab{variable}.",
+                Sentence("{label} has no address yet.", label=self.label),
+                hint,
                 reason="no_address",
             )
         url = self.normalize_base_url(url)
@@ -88,21 +93,21 @@ class RemoteBackend(Backend):
             raise self.missing_key(public)
         if what := unsendable(key):
             raise AuthenticationError(
-                f"The key {f'in {variable}' if variable else 'that was typed'} for {self.label} "
-                f"holds {what}: no key does, and it cannot be sent.",
-                "Copy it once more, whole, "
-                + (f"and set {variable} anew." if variable else "and type it on the Models tab."),
+                *_bad_key(self.label, what, variable),
                 reason="bad_key",
             )
         return Endpoint(url, key or None, guarded)
 
     def missing_key(self, public: bool) -> MissingKeyError:
         """The error of a request without the key that it needs; `public`: on a public page."""
-        start = "" if public else f", or set {self.key_env} before the start"
+        hint: str = "Type it on the Models tab."
+        if not public:
+            hint = Sentence(
+                "Type it on the Models tab, or set {variable} before the start.",
+                variable=self.key_env,
+            )
         return MissingKeyError(
-            f"{self.label} needs a key.",
-            f"Type it on the Models tab{start}.",
-            variable=self.key_env,
+            Sentence("{label} needs a key.", label=self.label), hint, variable=self.key_env
         )
 
     def snippet_target(self, connection: Connection | None) -> tuple[str, bool]:
@@ -133,3 +138,26 @@ class RemoteBackend(Backend):
         if error.code == "retired":
             return Status("retired", str(error), code, values)
         return Status("unreachable", str(error), code, values)
+
+
+def _bad_key(label: str, what: str, variable: str | None) -> tuple[Sentence, str]:
+    """That a key cannot be sent, and what to do; `variable` is where it stands if not typed."""
+    if not variable:
+        return (
+            Sentence(
+                "The key that was typed for {label} holds {what}: no key does, and it cannot be "
+                "sent.",
+                label=label,
+                what=what,
+            ),
+            "Copy it once more, whole, and type it on the Models tab.",
+        )
+    return (
+        Sentence(
+            "The key in {variable} for {label} holds {what}: no key does, and it cannot be sent.",
+            variable=variable,
+            label=label,
+            what=what,
+        ),
+        Sentence("Copy it once more, whole, and set {variable} anew.", variable=variable),
+    )

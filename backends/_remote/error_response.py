@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import cast
 
+from .._core.sentence import Sentence
 from .._core.unicode import clean
 from .json_values import parse_mapping
 
@@ -79,7 +80,9 @@ class ErrorResponse:
     @property
     def quoted(self) -> str:
         """The server's own message as a sentence that follows another; empty if none."""
-        return f" It says: “{self.server_message}”" if self.server_message else ""
+        if not self.server_message:
+            return ""
+        return Sentence(" It says: “{said}”", said=self.server_message)
 
     @property
     def retry_after(self) -> float | None:

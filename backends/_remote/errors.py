@@ -15,6 +15,7 @@ from .._core.errors import (
     RetiredError,
     ServerError,
 )
+from .._core.sentence import Sentence
 from .error_response import MAX_DEPTH, ErrorResponse
 from .json_values import parse_count, parse_mapping
 from .rules import Refusal, Rule, first_error, words
@@ -152,7 +153,7 @@ _RULES = (
             "{quoted}",
             "That is the server's limit, not the page's. Send fewer pictures or frames, or clear "
             "the conversation: earlier ones are sent again. Who runs a vLLM raises it with "
-            "--limit-mm-per-prompt '{{\"image\": {pictures}}}'.",
+            "--limit-mm-per-prompt '{\"image\": {pictures}}'.",
             text=words(pattern),
             traits=_PICTURES,
             reason="too_many_pictures",
@@ -264,14 +265,14 @@ def map_error(
             "label": label,
             "model": model,
             "status": status,
-            "subject": f"“{model}”" if model else "this",
+            "subject": f"“{model}”" if model else Sentence("this"),
             "quoted": response.quoted,
             "shown_status": f" ({status})" if status else "",
-            "wait": _format_duration(wait) if wait else "a minute",
+            "wait": _format_duration(wait) if wait else Sentence("a minute"),
             "limit": 1,
             "pictures": pictures,
-            "pictures_are": "The picture is" if pictures == 1 else f"The {pictures} pictures are",
-            "what": "this",
+            "pictures_are": Sentence("The {n} pictures are", one="The picture is", n=pictures),
+            "what": Sentence("this"),
             "kinds": _list_kinds(categories),
         },
         values={"status": status, **{name: it for name, it in told.items() if it is not None}},
@@ -297,14 +298,14 @@ def content_filter_error(label: str, what: str, categories: tuple[str, ...]) -> 
     """
     kinds = _list_kinds(categories)
     return ContentFilterError(
-        _FILTERED_SENTENCE.format(label=label, what=what, kinds=kinds, quoted=""),
+        Sentence(_FILTERED_SENTENCE, label=label, what=Sentence(what), kinds=kinds, quoted=""),
         _FILTERED_HINT,
         categories=categories,
     )
 
 
 def _list_kinds(categories: tuple[str, ...]) -> str:
-    return f" for {' and '.join(categories)}" if categories else ""
+    return Sentence(" for {kinds}", kinds=" and ".join(categories)) if categories else ""
 
 
 def filtered_categories(body: object, depth: int = 0) -> tuple[str, ...]:
@@ -328,5 +329,7 @@ def filtered_categories(body: object, depth: int = 0) -> tuple[str, ...]:
 
 def _format_duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} minutes" if seconds < 5400 else f"{round(seconds / 3600)} hours"
+        return Sentence("{wait:seconds}", wait=max(1, round(seconds)))
+    if seconds < 5400:
+        return Sentence("{n} minutes", n=round(seconds / 60))
+    return Sentence("{n} hours", n=round(seconds / 3600))

@@ -6,6 +6,7 @@ from .._core.errors import (
     BackendTimeoutError,
     ServerError,
 )
+from .._core.sentence import Sentence
 from .timeouts import CONNECT_TIMEOUT, SILENCE_TIMEOUT_ENV, first_token_timeout, silence_timeout
 
 _CLOSED_ERRORS = frozenset({"ReadError", "WriteError", "RemoteProtocolError"})
@@ -23,14 +24,21 @@ def connection_failed(
     closed = type(cause).__name__ in _CLOSED_ERRORS
     if closed and pictures:
         return BackendConnectionError(
-            f"{label} hung up while it was sent "
-            f"{'a picture' if pictures == 1 else f'{pictures} pictures'}.",
-            "They may be too large for it: send fewer or smaller ones. Or it has stopped: is it "
-            f"still there, at {url}?",
+            Sentence(
+                "{label} hung up while it was sent {n} pictures.",
+                one="{label} hung up while it was sent a picture.",
+                label=label,
+                n=pictures,
+            ),
+            Sentence(
+                "They may be too large for it: send fewer or smaller ones. Or it has stopped: is "
+                "it still there, at {url}?",
+                url=url,
+            ),
             closed=True,
         )
     return BackendConnectionError(
-        f"{label} cannot be reached at {url}.",
+        Sentence("{label} cannot be reached at {url}.", label=label, url=url),
         "Start it there, or check the address.",
         closed=closed,
     )
@@ -39,14 +47,15 @@ def connection_failed(
 def disconnected(label: str) -> BackendError:
     """The error for a connection that ended before the answer did."""
     return BackendConnectionError(
-        f"{label} hung up in the middle of its answer.", "What came is kept. Press Regenerate."
+        Sentence("{label} hung up in the middle of its answer.", label=label),
+        "What came is kept. Press Regenerate.",
     )
 
 
 def web_page(label: str) -> BackendError:
     """The error for a web page in the place of an answer."""
     return BackendConnectionError(
-        f"{label} sent a web page instead of an answer.",
+        Sentence("{label} sent a web page instead of an answer.", label=label),
         "Is the address right? Or does a page want you to sign in first?",
     )
 
@@ -54,7 +63,9 @@ def web_page(label: str) -> BackendError:
 def other_protocol(label: str) -> BackendError:
     """The error for an answer in the form of another protocol than the one that was asked for."""
     return BackendConnectionError(
-        f"{label} answered in a form that is not the one of this kind of server.",
+        Sentence(
+            "{label} answered in a form that is not the one of this kind of server.", label=label
+        ),
         "Is the address right? An OpenAI-compatible one mostly ends in /v1; Ollama has a field of "
         "its own on the Models tab.",
         reason="other_protocol",
@@ -70,15 +81,24 @@ def timed_out(
     """
     if connecting:
         return BackendTimeoutError(
-            f"{label} could not be reached within {CONNECT_TIMEOUT:.0f} s.",
+            Sentence(
+                "{label} could not be reached within {limit:seconds}.",
+                label=label,
+                limit=CONNECT_TIMEOUT,
+            ),
             "Start it there, or check the address.",
         )
-    what = "fell silent" if begun else "did not begin to answer"
     limit = read_timeout or (silence_timeout() if begun else first_token_timeout())
     return BackendTimeoutError(
-        f"{label} {what} for {limit:.0f} s.",
-        f"Try again. Whoever runs this page can allow more time ({SILENCE_TIMEOUT_ENV}, "
-        "in seconds).",
+        Sentence("{label} fell silent for {limit:seconds}.", label=label, limit=limit)
+        if begun
+        else Sentence(
+            "{label} did not begin to answer for {limit:seconds}.", label=label, limit=limit
+        ),
+        Sentence(
+            "Try again. Whoever runs this page can allow more time ({variable}, in seconds).",
+            variable=SILENCE_TIMEOUT_ENV,
+        ),
     )
 
 
@@ -107,5 +127,6 @@ _BESIDE_TEXT = frozenset({"usage", "timings"})
 def broken_off(label: str, reason: str) -> BackendError:
     """The error for an answer that ended for one of the reasons in `BROKEN_OFF`."""
     return ServerError(
-        f"{label} broke off its answer: it says “{reason}”.", "What came is kept. Press Regenerate."
+        Sentence("{label} broke off its answer: it says “{said}”.", label=label, said=reason),
+        "What came is kept. Press Regenerate.",
     )

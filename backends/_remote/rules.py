@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .._core.errors import BackendError
+from .._core.sentence import Sentence
 
 
 def words(*patterns: str) -> re.Pattern[str]:
@@ -32,8 +33,8 @@ class Refusal:
 class Rule:
     """One kind of failure: how it is recognised, and the error that it is.
 
-    `sentence` says what happened and `hint` what to do. Both are format strings, for the facts of a
-    refusal and the named groups of `text`.
+    `sentence` says what happened and `hint` what to do. Both are codes of a `Sentence`, for the
+    facts of a refusal and the named groups of `text`.
     """
 
     kind: type[BackendError]
@@ -60,7 +61,7 @@ class Rule:
         values = {**refusal.values, **named}
         if self.reason:
             values["reason"] = self.reason
-        return self.kind(self.sentence.format_map(facts), self.hint.format_map(facts), **values)
+        return self.kind(Sentence(self.sentence, **facts), Sentence(self.hint, **facts), **values)
 
 
 def first_error(rules: Iterable[Rule], refusal: Refusal) -> BackendError | None:

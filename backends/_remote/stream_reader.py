@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from .._core.errors import BackendConnectionError, BackendError
+from .._core.sentence import Sentence
 from .._core.stop import StopStrings
 from .._core.types import Chunk, FinishReason, Progress, Timings, Usage
 from .._core.unicode import SurrogateJoiner
@@ -239,12 +240,15 @@ class StreamReader:
             told = ErrorResponse(None, self._parsed_stray())
             return self._map_error(told) if told.server_message else other_protocol(self._label)
         # llama_cpp.server 0.3.36 ends so when its chat template fails on a message with a picture.
-        blind = "The model may not read pictures: ask without. " if self._about.pictures else ""
+        blind = "The model may not read pictures: ask without." if self._about.pictures else ""
         return BackendConnectionError(
-            f"{self._label} ended its answer before it had begun.",
-            f"{blind}The prompt may be too long for it. Or it answers one request at a time and "
-            "dropped this one for another (`llama_cpp.server`: start it with "
-            "--interrupt_requests false).",
+            Sentence("{label} ended its answer before it had begun.", label=self._label),
+            Sentence.chain(
+                blind,
+                "The prompt may be too long for it. Or it answers one request at a time and "
+                "dropped this one for another (`llama_cpp.server`: start it with "
+                "--interrupt_requests false).",
+            ),
         )
 
     def _parsed_stray(self) -> object:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from .._core.errors import BackendConnectionError, BackendError, ServerError
+from .._core.sentence import Sentence
 from .failures import connection_failed, disconnected, timed_out
 from .http import sent_headers
 from .public_address import check_public_url, not_public, resolve_public
@@ -40,8 +41,11 @@ def build_client(
         raise BackendConnectionError(
             "The proxy that this machine's environment names cannot be used: only http:// and "
             "https:// are understood here.",
-            f"Change HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or name {urlsplit(url).hostname} in "
-            "NO_PROXY, and start the page again.",
+            Sentence(
+                "Change HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or name {hostname} in NO_PROXY, "
+                "and start the page again.",
+                hostname=urlsplit(url).hostname,
+            ),
             reason="proxy",
         ) from error
     except OSError as error:  # `ssl.SSLError` is one
@@ -96,19 +100,25 @@ def transport_error(
         return timed_out(label, connecting, begun, read_timeout)
     if isinstance(error, httpx2.DecodingError):
         return ServerError(
-            f"{label} sent a compressed answer, though none was asked for.",
+            Sentence("{label} sent a compressed answer, though none was asked for.", label=label),
             "A proxy between may do that: switch its compression off for this address.",
         )
     if begun:
         return disconnected(label)
     if isinstance(error, httpx2.ProxyError):
         return BackendConnectionError(
-            f"The proxy that this machine's environment names does not lead to {url}.",
+            Sentence(
+                "The proxy that this machine's environment names does not lead to {url}.", url=url
+            ),
             "Look at HTTP_PROXY and HTTPS_PROXY, or name the host in NO_PROXY.",
         )
     if failed := next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None):
         what, hint = _tls_failure(failed)
-        return BackendConnectionError(f"{label} at {url}: {what}", hint, reason="tls")
+        return BackendConnectionError(
+            Sentence("{label} at {url}: {what}", label=label, url=url, what=Sentence.of(what)),
+            hint,
+            reason="tls",
+        )
     failed = connection_failed(label, url, error, pictures)
     if proxy_for(url) and not failed.values.get("closed"):
         failed.hint = "It was asked through the proxy that this machine's environment names " + (
@@ -157,7 +167,7 @@ _PLAIN_HTTP_REFUSED = re.compile(
 
 def _wants_https(label: str, url: str) -> BackendError:
     return BackendConnectionError(
-        f"{label} at {url}: it speaks https only.",
+        Sentence("{label} at {url}: it speaks https only.", label=label, url=url),
         "Type the address with https:// instead of http://.",
         reason="tls",
     )

@@ -27,6 +27,7 @@ from .._core.errors import (
     ModelNotFoundError,
 )
 from .._core.pasted import clean_pasted
+from .._core.sentence import Sentence
 from .._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from .._local.machine import gigabytes
 from .._remote.answer_warnings import fewest_tokens
@@ -404,14 +405,16 @@ def _is_hosted(url: str) -> bool:
 
 def _running_status(version: str) -> Status:
     named = f"Ollama {version}" if version else "Ollama"
-    return Status("ready", f"{named} answers.", "ready_ollama", {"version": version})
+    return Status(
+        "ready", Sentence("{named} answers.", named=named), "ready_ollama", {"version": version}
+    )
 
 
 def _installed_status(found: InstalledModel) -> Status:
     if found.host:
         return Status(
             "ready",
-            f"Runs at {found.host}: what you write is sent there.",
+            Sentence("Runs at {host}: what you write is sent there.", host=found.host),
             "ready_cloud",
             {"host": found.host},
         )
@@ -419,7 +422,7 @@ def _installed_status(found: InstalledModel) -> Status:
     facts = ", ".join(filter(None, (found.quantisation, size)))
     return Status(
         "ready",
-        f"Installed in Ollama{': ' if facts else ''}{facts}.",
+        Sentence("Installed in Ollama: {facts}.", facts=facts) if facts else "Installed in Ollama.",
         "ready_installed",
         {"quantisation": found.quantisation, "size": found.size},
     )
@@ -428,7 +431,7 @@ def _installed_status(found: InstalledModel) -> Status:
 def _not_pulled_status(model: str, size: int) -> Status:
     return Status(
         "not installed",
-        f"Ollama does not have it yet: a download of about {gigabytes(size)}.",
+        Sentence("Ollama does not have it yet: a download of about {size:bytes}.", size=size),
         "not_pulled",
         {"model": model, "size": size},
     )

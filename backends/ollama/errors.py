@@ -17,6 +17,7 @@ from .._core.errors import (
     OutOfMemoryError,
     ServerError,
 )
+from .._core.sentence import Sentence
 from .._core.unicode import clean
 from .._remote.endpoint import Endpoint
 from .._remote.error_response import ErrorResponse
@@ -219,7 +220,7 @@ def map_response(
 def unreadable() -> BackendError:
     """The error for a response that is not in Ollama's format."""
     return ServerError(
-        f"{LABEL} sent something that cannot be read.",
+        Sentence("{label} sent something that cannot be read.", label=LABEL),
         "It is not your fault. Try again, or check that the address is right.",
     )
 
@@ -246,7 +247,10 @@ def _engine_died(model: str, response: ErrorResponse) -> BackendError:
     status = response.status
     if _OUT_OF_MEMORY.search(last):
         return OutOfMemoryError(
-            f"Ollama's engine stopped while it answered: it ran out of memory for “{model}”.",
+            Sentence(
+                "Ollama's engine stopped while it answered: it ran out of memory for “{model}”.",
+                model=model,
+            ),
             "Choose a smaller model, or close other programs on that machine.",
             status=status,
         )
@@ -255,7 +259,7 @@ def _engine_died(model: str, response: ErrorResponse) -> BackendError:
     )
     quoted = "" if refused or not last or last.endswith("EOF") else f" {says}: “{last}”"
     return ServerError(
-        f"Ollama's engine stopped while it answered.{quoted}",
+        Sentence("Ollama's engine stopped while it answered.{quoted}", quoted=quoted),
         "What came is kept. Press Regenerate: Ollama starts it again.",
         status=status,
     )

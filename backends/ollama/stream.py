@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from .._core.errors import BackendConnectionError, BackendError
+from .._core.sentence import Sentence
 from .._core.types import Chunk, Progress, Timings, Usage
 from .._local.machine import gigabytes_of
 from .._remote.answer_warnings import context_warnings, other_model_warnings, was_cut
@@ -196,7 +197,8 @@ _NO_TEMPLATE = (
 
 def _ended_before_it_began() -> BackendError:
     return BackendConnectionError(
-        f"{LABEL} ended its answer before it had begun.", "Try again, or look at Ollama's log."
+        Sentence("{label} ended its answer before it had begun.", label=LABEL),
+        "Try again, or look at Ollama's log.",
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from backends import BadRequestError
+from backends import BadRequestError, Sentence
 
 from .filetypes import AVIF, PNG, WEBP, FileType
 from .frame_index import COMPARED_PIXELS, MAX_FRAME_SIDE, FrameIndex
@@ -72,7 +72,13 @@ class Animation:
         width, height = self._image.size
         if self._count * width * height > MAX_WORK:
             raise BadRequestError(
-                f"“{name}” has {self._count:,} frames of {width:,} x {height:,} pixels.",
+                Sentence(
+                    "“{name}” has {count} frames of {width} x {height} pixels.",
+                    name=name,
+                    count=self._count,
+                    width=width,
+                    height=height,
+                ),
                 "Cut out the part you mean and add that.",
                 reason="too_long",
                 name=name,

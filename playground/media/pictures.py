@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from backends import BadRequestError, ImagePart
+from backends import BadRequestError, ImagePart, Sentence
 
 from ..text import strip_controls, valid_unicode
 from .filetypes import GIF, HEAD_BYTES, PICTURES, VIDEOS, FileType, detect_type
@@ -271,7 +271,12 @@ def check_size(size: int, limit: int, name: str) -> None:
     """Raise `BadRequestError` for a file of too many bytes, or of none."""
     if size > limit:
         raise BadRequestError(
-            f"“{name}” has {megabytes(size)}; at most {megabytes(limit)} fit here.",
+            Sentence(
+                "“{name}” has {size:bytes}; at most {limit:bytes} fit here.",
+                name=name,
+                size=size,
+                limit=limit,
+            ),
             "Make it smaller and add it again.",
             reason="too_many_bytes",
             name=name,
@@ -280,7 +285,7 @@ def check_size(size: int, limit: int, name: str) -> None:
         )
     if not size:
         raise BadRequestError(
-            f"“{name}” is an empty file.",
+            Sentence("“{name}” is an empty file.", name=name),
             "Look whether it was saved or copied completely, and add it again.",
             reason="empty",
             name=name,
@@ -292,8 +297,14 @@ def check_pixels(size: tuple[int, int], limit: int, name: str) -> None:
     width, height = size
     if width * height > limit:
         raise BadRequestError(
-            f"“{name}” has {width:,} x {height:,} pixels; "
-            f"at most {limit / 1e6:,.3g} million in all can be read here.",
+            Sentence(
+                "“{name}” has {width} x {height} pixels; at most {millions} million in all can be "
+                "read here.",
+                name=name,
+                width=width,
+                height=height,
+                millions=round(limit / 1e6, 1),
+            ),
             "Scale it down and add it again.",
             reason="too_many_pixels",
             name=name,
@@ -311,7 +322,7 @@ def wrong_type_error(
     unread = kind.family == wanted
     why = "which is not read here" if unread else f"not a {wanted}"
     return BadRequestError(
-        f"“{name}” is {kind.title}, {why}.",
+        Sentence("“{name}” is {title}, {why}.", name=name, title=Sentence(kind.title), why=why),
         kind.advice or f"Use {useful}.",
         reason="unusual" if unread else f"not_a_{wanted}",
         name=name,
@@ -323,7 +334,11 @@ def wrong_type_error(
 def damaged_file_error(name: str, kind: FileType) -> BadRequestError:
     """The error for a file that its decoder cannot read."""
     return BadRequestError(
-        f"“{name}” is {kind.title}, but it is damaged or incomplete.",
+        Sentence(
+            "“{name}” is {title}, but it is damaged or incomplete.",
+            name=name,
+            title=Sentence(kind.title),
+        ),
         "Save or copy it again, and add the new one.",
         reason="damaged",
         name=name,
@@ -338,7 +353,11 @@ def megabytes(size: int) -> str:
 
 def _unsupported_error(name: str, kind: FileType) -> BadRequestError:
     return BadRequestError(
-        f"“{name}” is {kind.title} of a kind that is not read here.",
+        Sentence(
+            "“{name}” is {title} of a kind that is not read here.",
+            name=name,
+            title=Sentence(kind.title),
+        ),
         "Save it as PNG and add that.",
         reason="unusual",
         name=name,

@@ -9,7 +9,7 @@ from io import SEEK_END
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
-from backends import BadRequestError
+from backends import BadRequestError, Sentence
 
 from .alpha import AlphaDecoder, has_alpha_beside
 from .animation import ANIMATIONS, Animation, frame_count
@@ -85,7 +85,10 @@ def _open_file(path: Path, name: str) -> BinaryIO:
     if path.is_dir():
         name = display_name(name, "folder")
         raise BadRequestError(
-            f"“{name}” is a folder.", "Add the files in it.", reason="folder", name=name
+            Sentence("“{name}” is a folder.", name=name),
+            "Add the files in it.",
+            reason="folder",
+            name=name,
         )
     return path.open("rb")
 
@@ -206,8 +209,12 @@ def _check_length(index: FrameIndex, name: str, limits: PictureLimits) -> None:
     length = index.seconds(index.times[-1])
     if length > limits.video_seconds:
         raise BadRequestError(
-            f"“{name}” is {timecode(length)} long; "
-            f"at most {timecode(limits.video_seconds)} fit here.",
+            Sentence(
+                "“{name}” is {length} long; at most {limit} fit here.",
+                name=name,
+                length=timecode(length),
+                limit=timecode(limits.video_seconds),
+            ),
             "Cut out the part you mean and add that.",
             reason="too_long",
             name=name,
@@ -309,7 +316,9 @@ class _Clip:
         streams = [s for s in self._container.streams.video if not s.disposition & cover]
         if not streams:
             raise BadRequestError(
-                f"“{self._name}” has no pictures in it, only sound or other data.",
+                Sentence(
+                    "“{name}” has no pictures in it, only sound or other data.", name=self._name
+                ),
                 "Add a video, or a picture.",
                 reason="no_video",
                 name=self._name,
@@ -319,7 +328,11 @@ class _Clip:
         if context is None or context.name not in CODECS:
             codec = f" ({context.name})" if context is not None else ""
             raise BadRequestError(
-                f"“{self._name}” is a video in a format that is not read here{codec}.",
+                Sentence(
+                    "“{name}” is a video in a format that is not read here{codec}.",
+                    name=self._name,
+                    codec=codec,
+                ),
                 "Save it as MP4 (H.264) and add that.",
                 reason="codec",
                 name=self._name,
@@ -355,7 +368,9 @@ class _Clip:
                     keys.append(time)
                 if len(times) > MAX_FRAMES:
                     raise BadRequestError(
-                        f"“{self._name}” has more than {MAX_FRAMES:,} frames.",
+                        Sentence(
+                            "“{name}” has more than {n} frames.", name=self._name, n=MAX_FRAMES
+                        ),
                         "Cut out the part you mean and add that.",
                         reason="too_long",
                         name=self._name,

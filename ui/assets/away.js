@@ -17,7 +17,7 @@
     if (phi.away || await answers() || phi.away) return;
     phi.away = true;
     Object.values(phi.views).forEach((view) => view.leave());
-    announce(AWAY);
+    announce(phi.say(AWAY));
     document.dispatchEvent(new Event("phi-away"));
   };
   phi.when(() => $(".toast-wrap"), () => new MutationObserver(doubt).observe($(".toast-wrap"), { childList: true }), 200);
@@ -32,7 +32,7 @@
     notice.animate([{ opacity: .2 }, { opacity: 1 }], 400);
     notice.scrollIntoView({ block: "nearest" });
     announce(""); // the same words twice would be heard once
-    setTimeout(() => announce(AWAY), 500);
+    setTimeout(() => announce(phi.say(AWAY)), 500);
   };
   phi.asksAgain = (view) => { // pictures are gone by then, and with them the question
     try {

@@ -19,7 +19,7 @@ const phi = window.phi = {};
     } catch (error) {
       if (full || error.name !== "QuotaExceededError") return;
       full = true; // said once
-      phi.toast("This browser has no room left to keep the conversation: it will be gone with a reload.");
+      phi.toast(phi.say("This browser has no room left to keep the conversation: it will be gone with a reload."));
     }
   };
 
@@ -67,7 +67,7 @@ const phi = window.phi = {};
   };
 
   // ── Out of the page: the clipboard, files ─────────────────────────────────────────────────
-  phi.copy = async (text, words = "Copied") => {
+  phi.copy = async (text, words = phi.say("Copied")) => {
     try {
       await navigator.clipboard.writeText(text);
     } catch {
@@ -93,7 +93,7 @@ const phi = window.phi = {};
     const url = new URL(location.href), short = url.href;
     if (prompt) url.searchParams.set("prompt", prompt);
     const fits = url.href.length <= LONGEST_LINK;
-    await phi.copy(fits ? url.href : short, fits ? "Copied" : "Copied without the prompt, which is too long for a link");
+    await phi.copy(fits ? url.href : short, phi.say(fits ? "Copied" : "Copied without the prompt, which is too long for a link"));
   };
   phi.save = (name, text, type = "application/json") => {
     if (!text) return;
@@ -102,6 +102,6 @@ const phi = window.phi = {};
     link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    announce(`Saved as ${name}`);
+    announce(phi.say("Saved as {name}", { name }));
   };
 }

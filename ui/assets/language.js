@@ -45,17 +45,22 @@
       node.setAttribute("aria-label", word(node.dataset.tLabel));
       if (node.title) node.title = word(node.dataset.tLabel);
     });
+    phi.sayIn(root);
   };
   const added = new MutationObserver((changes) => {
-    for (const { addedNodes } of changes)
-      for (const node of addedNodes) if (node.nodeType === Node.ELEMENT_NODE) translate(node);
+    for (const change of changes) {
+      if (change.type !== "childList" || change.target.dataset?.say) phi.sayAgain(change);
+      for (const node of change.addedNodes) if (node.nodeType === Node.ELEMENT_NODE) translate(node);
+    }
     relabel();
   });
   const show = () => {
     html.lang = now;
     translate(document);
     added.disconnect();
-    if (now !== "en" || began !== "en") added.observe(document.body, { childList: true, subtree: true });
+    if (now !== "en" || began !== "en") added.observe(document.body, {
+      childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-say"],
+    });
     phi.when(() => $("#tabs [role=tab]"), () => {
       relabel();
       dispatchEvent(new Event("resize")); // Gradio measures anew which tabs there is room for
@@ -66,9 +71,17 @@
   };
 
   // ── The switch in the header ────────────────────────────────────────────────────────────────
+  // Lists are made by the server: it is told the language, and makes them anew.
+  let known = "en";
+  const tell = (code) => phi.when(() => $("#locale textarea, #locale input"), () => {
+    if (code !== known) phi.write($("#locale textarea, #locale input"), known = code);
+  });
   phi.speak = async (language) => {
     if (language !== now && await change(language)) now = language;
+    const { code = "en", sentences } = $(`#language option[value="${now}"]`)?.dataset || {};
+    await phi.learn(code, sentences);
     show();
+    tell(code);
   };
   const link = new URL(location.href), asked = nearest(link.searchParams.get("lang"));
   if (asked) phi.keep("language", asked);

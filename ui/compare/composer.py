@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 
 import gradio as gr
 
-from ..texts import t
+from ..texts import t, told
 
 _OPEN_LESS_USED = (
-    '<button type="button" popovertarget="{view}-less-used" aria-label="More" title="More">'
+    '<button type="button" popovertarget="{view}-less-used" aria-label="More" title="More" '
+    "data-say-label='[\"More\"]' data-say-title='[\"More\"]'>"
     "⋯</button>"
 )
 
@@ -96,9 +96,9 @@ def build_composer(
 
 def notice_html(text: str) -> str:
     """Return a sentence as an alert, or nothing for an empty one."""
-    return f'<p class="notice" role="alert">{escape(text)}</p>' if text else ""
+    return f'<p class="notice" role="alert">{told(text)}</p>' if text else ""
 
 
 def hint_html(text: str) -> str:
     """Return a sentence that offers something; it is no alert."""
-    return f'<p class="notice hint" role="status">{escape(text)}</p>'
+    return f'<p class="notice hint" role="status">{told(text)}</p>'

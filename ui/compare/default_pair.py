@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 
-from backends import MODELS, REGISTRY, Capacity, Offer, capacity
+from backends import MODELS, REGISTRY, Capacity, Offer, Sentence, capacity
 from playground.health import BackendHealth, HealthMonitor
 from playground.keyring import Keyring
 from playground.limits import Limits
 from playground.services import Services
 
+from ..texts import told, words
 from .proposal import FAMILIES, fit_gpus, fit_memory
 from .status import health_of, offer_of
 
@@ -79,18 +79,26 @@ def text_sentence(sides: Sequence[Side], limits: Limits) -> str:
         return ""
     if len(demonstrations) == len(sides) > 1 and limits.public:
         return _BUILT_IN_TEXT + _why_not_ready(*demonstrations) + _PUBLIC
-    names = list(dict.fromkeys(escape(offer.spec.label) for _, offer in demonstrations))
+    names = list(dict.fromkeys(offer.spec.label for _, offer in demonstrations))
     if len(demonstrations) == len(sides) > 1 and len(names) > 1:
-        what = f"{_COUNTS[len(sides)]} tiny built-in demonstrations, not Microsoft models. "
+        what: str = _COUNTS[len(sides)]
     elif len(names) > 1:
-        listed = " and ".join(f"<b>{name}</b>" for name in names)
-        what = f"{listed} are tiny built-in demonstrations, not Microsoft models. "
+        what = Sentence(
+            "{names} are tiny built-in demonstrations, not Microsoft models.",
+            names=", ".join(names),
+        )
     else:
-        what = f"<b>{names[0]}</b> is a tiny built-in demonstration, not a Microsoft model. "
-    return what + _why_not_ready(*demonstrations)
+        what = Sentence(
+            "{name} is a tiny built-in demonstration, not a Microsoft model.", name=names[0]
+        )
+    return told(what) + " " + _why_not_ready(*demonstrations)
 
 
-_COUNTS = {2: "Two", 3: "Three", 4: "Four"}
+_COUNTS = {
+    2: "Two tiny built-in demonstrations, not Microsoft models.",
+    3: "Three tiny built-in demonstrations, not Microsoft models.",
+    4: "Four tiny built-in demonstrations, not Microsoft models.",
+}
 
 
 async def chosen_side(
@@ -135,9 +143,12 @@ async def default_vision_pair(services: Services, keyring: Keyring) -> DefaultPa
     in_onnx, in_torch = found
     if in_torch:
         (one,) = in_torch
-        sentence = (
-            f"Comparing <b>{escape(one[1].spec.label)}</b> with itself: side A sees a picture in "
-            "up to 4 crops, side B in up to 16."
+        sentence = told(
+            Sentence(
+                "Comparing {name} with itself: side A sees a picture in up to 4 crops, side B in "
+                "up to 16.",
+                name=one[1].spec.label,
+            )
         )
         return DefaultPair(one, one, sentence, {}, ({"crops": "4"}, {"crops": "16"}))
     one = await _pocket(services, "pocket-vision")
@@ -146,7 +157,8 @@ async def default_vision_pair(services: Services, keyring: Keyring) -> DefaultPa
         return DefaultPair(one, real, text_sentence((one, real), services.limits))
     sentence = _BUILT_IN_VISION + _why_not_ready(one)
     sentence += _alternatives(
-        services.limits, f"for Phi-3.5-vision, {_DOWNLOAD.format('ONNX Runtime')}"
+        services.limits,
+        "For Phi-3.5-vision, choose ONNX Runtime under “Runs on”, pick one and press Download.",
     )
     return DefaultPair(one, one, sentence, {"temperature": "0"}, ({"crops": "1"}, {"crops": "4"}))
 
@@ -162,7 +174,7 @@ async def default_moe_pair(services: Services, keyring: Keyring) -> DefaultPair:
         left, right = sides[0], right if dense_is_built_in else sides[1]
         return DefaultPair(left, right, text_sentence((left, right), services.limits))
     way = (
-        "for Phi-3.5-MoE, choose <b>Transformers</b> if its 84 GB fit here, or a server that has "
+        "For Phi-3.5-MoE, choose Transformers if its 84 GB fit here, or a server that has "
         "it (that one does not tell its routing)."
     )
     sentence = _BUILT_IN_MOE + _why_not_ready(left, right) + _alternatives(services.limits, way)
@@ -170,22 +182,30 @@ async def default_moe_pair(services: Services, keyring: Keyring) -> DefaultPair:
 
 
 _BUILT_IN_TEXT = (
-    "Comparing the two built-in <b>Pocket</b> models: tiny demonstrations that know this "
-    "lesson and little else, not Microsoft models. Pocket-3 is weaker than Pocket-3.5 in Chinese "
-    "and Arabic, as Phi-3-mini is weaker than Phi-3.5-mini. "
+    told(
+        "Comparing the two built-in Pocket models: tiny demonstrations that know this "
+        "lesson and little else, not Microsoft models. Pocket-3 is weaker than Pocket-3.5 in "
+        "Chinese and Arabic, as Phi-3-mini is weaker than Phi-3.5-mini."
+    )
+    + " "
 )
-_PUBLIC = "For the real Phi models, run this page on your own computer."
+_PUBLIC = told("For the real Phi models, run this page on your own computer.")
 _BUILT_IN_VISION = (
-    "Comparing the built-in <b>Pocket-Vision</b> with itself: side A sees a picture in 1 "
-    "crop, side B in up to 4. It is a tiny demonstration that tells shapes, colours "
-    "and digits, and little else, not a Microsoft model. "
+    told(
+        "Comparing the built-in Pocket-Vision with itself: side A sees a picture in 1 "
+        "crop, side B in up to 4. It is a tiny demonstration that tells shapes, colours "
+        "and digits, and little else, not a Microsoft model."
+    )
+    + " "
 )
 _BUILT_IN_MOE = (
-    "Comparing the built-in <b>Pocket-MoE</b>, a mixture of 16 experts, with the dense "
-    "<b>Pocket-3.5</b>: tiny demonstrations that know this lesson and little else, not Microsoft "
-    "models. Pocket-MoE's routing is real, and only it learned to play the course's agent. "
+    told(
+        "Comparing the built-in Pocket-MoE, a mixture of 16 experts, with the dense "
+        "Pocket-3.5: tiny demonstrations that know this lesson and little else, not Microsoft "
+        "models. Pocket-MoE's routing is real, and only it learned to play the course's agent."
+    )
+    + " "
 )
-_DOWNLOAD = "choose <b>{}</b> under “Runs on”, pick one and press Download."
 
 
 async def _pocket(services: Services, key: str) -> Side:
@@ -198,7 +218,7 @@ async def _pocket(services: Services, key: str) -> Side:
 def _why_not_ready(*sides: Side) -> str:
     """Return the reasons why sides are not ready, as HTML; empty if all are."""
     reasons = dict.fromkeys(offer.status.message for _, offer in sides if not offer.status.ready)
-    return "".join(f"<b>Not yet:</b> {escape(reason)} " for reason in reasons)
+    return "".join(f"<b>{told('Not yet:')}</b> {told(reason)} " for reason in reasons)
 
 
 def _ready_sides(health: BackendHealth | None, families: Sequence[str]) -> list[Side]:
@@ -217,7 +237,5 @@ def _alternatives(limits: Limits, nearest: str) -> str:
     """Return a sentence on how to get the real models; `nearest` is the nearest way."""
     if limits.public:
         return _PUBLIC
-    return (
-        f"{nearest[0].upper()}{nearest[1:]} Every way is on the "
-        '<a href="#models" onclick="phi.tab(\'models\'); return false">Models tab</a>.'
-    )
+    every = '<a href="#models" onclick="phi.tab(\'models\'); return false">'
+    return f"{told(nearest)} {every}{words('other_ways')}</a>"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from backends import BadRequestError, GenerationParams, clean_name
+from backends import BadRequestError, GenerationParams, Sentence, clean_name
 from playground.answer import Request
 from playground.conversation import LETTERS, MAX_NAME, MAX_SIDES, Conversation, Turn
 from playground.keyring import Keyring
@@ -105,7 +105,7 @@ class Form(BaseModel):
             names = [str(part) for part in error.errors()[0]["loc"] if isinstance(part, str)]
             field = (names or ["form"])[-1].replace("_", " ")
             raise BadRequestError(
-                f"The {field} is not of a kind that can be used here.",
+                Sentence("The {field} is not of a kind that can be used here.", field=field),
                 "Correct it, or reload the page.",
                 field=field,
             ) from error
@@ -146,14 +146,17 @@ class Form(BaseModel):
             backend = keyring.backend(chosen.backend)
             if backend is None or not limits.allows(backend):
                 raise BadRequestError(
-                    f"Side {letter} has no backend that can be used here.",
+                    Sentence("Side {letter} has no backend that can be used here.", letter=letter),
                     "Choose one from its list.",
                 )
             if not chosen.model:
-                raise BadRequestError(f"Side {letter} has no model yet.", "Choose one above.")
+                raise BadRequestError(
+                    Sentence("Side {letter} has no model yet.", letter=letter), "Choose one above."
+                )
             if len(chosen.model) > MAX_NAME:
                 raise BadRequestError(
-                    f"Side {letter} has no model of so long a name.", "Choose one above."
+                    Sentence("Side {letter} has no model of so long a name.", letter=letter),
+                    "Choose one above.",
                 )
         return self
 
@@ -172,7 +175,9 @@ class Form(BaseModel):
         chosen = self.sides[side]
         backend = keyring.backend(chosen.backend)
         if backend is None:
-            raise BadRequestError(f"Side {LETTERS[side]} has no backend.", "Choose one above.")
+            raise BadRequestError(
+                Sentence("Side {letter} has no backend.", letter=LETTERS[side]), "Choose one above."
+            )
         connection = keyring.connection(chosen.backend)
         messages, rest = (
             conversation.messages(side, self.own_system(side)),

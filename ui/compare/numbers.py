@@ -3,21 +3,24 @@
 from collections.abc import Iterable
 from html import escape
 
-from backends import Progress
+from backends import Progress, Sentence
 from playground.answer import AnswerSnapshot
+from playground.clock import TokenSource
 from playground.conversation import AnswerRecord, Turn
 from playground.languages import count_words
 from playground.numbers import (
+    count_tokens,
     describe_empty,
     describe_marks,
     describe_numbers,
     describe_progress,
     describe_speed,
-    format_count,
-    format_duration,
     other_language,
     progress_percent,
+    speed,
 )
+
+from ..texts import code_of, told
 
 _MEANINGS = {
     "first token": "How long the first piece of the answer took",
@@ -39,29 +42,30 @@ def live_line(snapshot: AnswerSnapshot) -> str:
     clock = snapshot.clock
     if snapshot.state == "waiting":
         return _waiting_html(snapshot.progress, clock.total)
-    about = "about " if clock.token_source == "estimate" else ""
-    pieces = [about + format_count(clock.tokens, "token"), format_duration(clock.total)]
+    pieces = [
+        count_tokens(clock.tokens, clock.token_source),
+        Sentence("{time:duration}", time=clock.total),
+    ]
     if snapshot.thinking and not snapshot.text:
-        pieces.insert(0, "Thinking")
+        pieces.insert(0, Sentence("Thinking"))
     return _spans(pieces)
 
 
-def live_pace(snapshot: AnswerSnapshot) -> str:
+def live_pace(snapshot: AnswerSnapshot) -> Sentence:
     """Return how fast an unfinished answer comes: `12.3 tokens/s`; empty while it is not known."""
     clock = snapshot.clock
-    about = "about " if clock.token_source == "estimate" else ""
-    speed = None if snapshot.state == "waiting" else clock.tokens_per_second
-    return f"{about}{speed:.1f} tokens/s" if speed else ""
+    fast = None if snapshot.state == "waiting" else clock.tokens_per_second
+    return speed(fast, clock.token_source) if fast else Sentence("")
 
 
 def final_line(record: AnswerRecord, turn: Turn) -> str:
     """Return the line of a finished answer: how fast, how long, and what one has to know."""
     failure = (
-        f'<span class="failure" role="alert">{escape(record.error)}</span>' if record.error else ""
+        f'<span class="failure" role="alert">{told(record.failure)}</span>' if record.error else ""
     )
     if record.state == "failed" and not record.text:
         return failure
-    empty = "" if record.text else f"<span>{escape(describe_empty(record))}</span>"
+    empty = "" if record.text else told(describe_empty(record))
     mismatch = other_language(record, turn)
     marks = [("mismatch", mismatch)] if mismatch else []
     marks += [("warning", warning) for warning in record.warnings]
@@ -70,7 +74,7 @@ def final_line(record: AnswerRecord, turn: Turn) -> str:
         empty
         + (_spans(describe_speed(record)) if record.text or record.thinking else "")
         + "".join(
-            f'<span class="{kind}"{_title_attribute(text)}>{escape(text)}</span>'
+            f'<span class="{kind}"{_title_attribute(text)}>{told(text)}</span>'
             for kind, text in marks
         )
         + failure
@@ -84,31 +88,35 @@ def all_numbers(record: AnswerRecord) -> str:
         facts.append(context)
     if not facts:
         return ""
-    rows = "".join(f"<dt>{escape(fact)}</dt><dd>{escape(_meaning(fact))}</dd>" for fact in facts)
+    rows = "".join(f"<dt>{told(fact)}</dt><dd>{told(_meaning(fact))}</dd>" for fact in facts)
     return f"<dl>{rows}</dl>"
 
 
-def length_in_words(text: str) -> str:
+def length_in_words(text: str) -> Sentence:
     """Return the length of a text: `61 words`."""
     length = count_words(text)
-    return format_count(length.number, length.unit.removesuffix("s"))
+    if length.unit == "characters":
+        return Sentence("{n} characters", one="{n} character", n=length.number)
+    return Sentence("{n} words", one="{n} word", n=length.number)
 
 
-def thought(tokens: int, seconds: float, source: str, *, ended: bool) -> str:
+def thought(tokens: int, seconds: float, source: TokenSource, *, ended: bool) -> Sentence:
     """Return the title of what a model thought: `Thought for 3.1 s (120 tokens)`."""
-    about = "about " if source == "estimate" else ""
-    count = f" ({about}{format_count(tokens, 'token')})" if tokens else ""
-    return f"Thought for {format_duration(seconds)}{count}" if ended else f"Thinking{count}"
+    values = {"time": seconds, "tokens": count_tokens(tokens, source)}
+    if not tokens:
+        return Sentence("Thought for {time:duration}", **values) if ended else Sentence("Thinking")
+    code = "Thought for {time:duration} ({tokens})" if ended else "Thinking ({tokens})"
+    return Sentence(code, **values)
 
 
 def _spans(pieces: Iterable[str]) -> str:
-    return "".join(f"<span{_title_attribute(piece)}>{escape(piece)}</span>" for piece in pieces)
+    return "".join(f"<span{_title_attribute(piece)}>{told(piece)}</span>" for piece in pieces)
 
 
 def _title_attribute(piece: str) -> str:
     """Return a `title` attribute that explains a number, or nothing."""
     meaning = _meaning(piece)
-    return f' title="{meaning}"' if meaning else ""
+    return f' title="{escape(meaning)}" data-say-title="{code_of(meaning)}"' if meaning else ""
 
 
 def _meaning(piece: str) -> str:
@@ -119,9 +127,8 @@ def _waiting_html(progress: Progress | None, waited: float) -> str:
     bar = ""
     if (percent := progress_percent(progress)) is not None:
         bar = f'<progress max="100" value="{percent}" aria-hidden="true"></progress>'
-    return f"<span>{escape(describe_progress(progress))}…</span>{bar}" + (
-        f"<span>{waited:.0f} s</span>" if waited >= 1 else ""
-    )
+    seconds = Sentence("{time:seconds}", time=waited) if waited >= 1 else ""
+    return told(Sentence("{text}…", text=describe_progress(progress))) + bar + told(seconds)
 
 
 def _context_used(record: AnswerRecord) -> str:
@@ -129,4 +136,4 @@ def _context_used(record: AnswerRecord) -> str:
     if record.input_tokens is None or not record.context:
         return ""
     used = record.input_tokens + record.output_tokens
-    return f"{used:,} of {record.context:,} tokens of context used"
+    return Sentence("{used} of {context} tokens of context used", used=used, context=record.context)

@@ -1,7 +1,11 @@
 // The pickers: what cannot work can be read, not chosen; and nothing is asked while they change.
 {
-  const CANNOT = /— (retired|unreachable|too large)$|^No models listed$/;
-  const cannot = (option) => option && CANNOT.test(option.getAttribute("aria-label") || "");
+  const STATES = ["Retired", "Unreachable", "Too large"], NONE = "No models listed";
+  const cannot = (option) => {
+    const label = option?.getAttribute("aria-label") || "";
+    return [NONE, phi.say(NONE)].includes(label)
+      || STATES.some((state) => [state, phi.say(state)].some((word) => label.endsWith(`— ${word.toLowerCase()}`)));
+  };
   const markOptions = () => document.querySelectorAll(".pickers [role=option]").forEach((option) => {
     const disabled = String(Boolean(cannot(option)));
     if (option.getAttribute("aria-disabled") !== disabled) option.setAttribute("aria-disabled", disabled);

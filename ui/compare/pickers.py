@@ -9,14 +9,14 @@ from weakref import WeakKeyDictionary
 
 import gradio as gr
 
-from backends import REGISTRY, BackendError, Modality, Progress, capacity
+from backends import REGISTRY, BackendError, Modality, Progress, Sentence, capacity
 from playground.downloads import Download
 from playground.health import BackendHealth
 from playground.keyring import Keyring
-from playground.numbers import format_bytes
 from playground.services import Services
 
 from ..events import PRIVATE, Updates
+from ..texts import say, told
 from .pane import Pane
 from .status import backend_choices, find_offer, health_of, model_choices, offer_of, state_html
 
@@ -122,7 +122,7 @@ class Pickers:
         typed = bool(health and health.backend.accepts_custom_models)
         # A name that another backend offers is that one's, not typed.
         keeps = typed and not self.monitor.offered_elsewhere(model, backend, keyring)
-        choices = _choices(health, model if keeps else "")
+        choices = _choices(health, model if keeps else "", keyring.locale)
         if model not in [value for _, value in choices]:
             model = choices[0][1] if choices else ""
         self._came.pop(keyring, None)
@@ -131,7 +131,7 @@ class Pickers:
     async def show_selection(self, keyring: Keyring, backend: str, model: str) -> Updates:
         """Show the backend and the model that a view opens with, even if its check is late."""
         health = await self._health(keyring, backend)
-        return self._model_updates(keyring, health, _choices(health, model), model)
+        return self._model_updates(keyring, health, _choices(health, model, keyring.locale), model)
 
     def _model_updates(
         self,
@@ -143,7 +143,11 @@ class Pickers:
         typed = bool(health and health.backend.accepts_custom_models)
         return {
             self.pane.model: _dropdown(
-                choices, value=model or None, allow_custom_value=typed, filterable=typed
+                choices,
+                keyring.locale,
+                value=model or None,
+                allow_custom_value=typed,
+                filterable=typed,
             ),
             **self._row_updates(keyring, health, model),
         }
@@ -218,7 +222,7 @@ class Pickers:
     def _draw(self, keyring: Keyring, row: _Row) -> Updates:
         """Show a question, a download or why that failed."""
         if row.download is None:
-            html = f'<p class="state" data-state="ask"><b>{escape(row.sentence)}</b></p>'
+            html = f'<p class="state" data-state="ask"><b>{told(row.sentence)}</b></p>'
             return self._show(keyring, html, self.pane.confirm, self.pane.cancel)
         label = row.download.backend.spec_of(row.download.model).label
         if row.busy:
@@ -258,15 +262,17 @@ class Pickers:
         known = next((one for one in every if one.backend.id == backend), None)
         health = self._filter_modality(known)
         matching = [one for one in every if one.backend.id == backend or self._may_have_models(one)]
-        choices, selected = _choices(health, model or ""), {}
+        choices, selected = _choices(health, model or "", keyring.locale), {}
         if choices and not model and health and not health.backend.accepts_custom_models:
             model = choices[0][1]  # nothing could be chosen while the check was late
             selected = {"value": model}
         # A server that was removed is not chosen any more.
         place = {} if keyring.backend(backend or "") else {"value": None}
         updates: Updates = {
-            self.pane.backend: _dropdown(backend_choices(matching), **place),
-            self.pane.model: _dropdown(choices, **selected),
+            self.pane.backend: _dropdown(
+                backend_choices(matching, keyring.locale), keyring.locale, **place
+            ),
+            self.pane.model: _dropdown(choices, keyring.locale, **selected),
         }
         state = self._state_updates(keyring, health, model or "")
         if keyring in self._rows or state[self.pane.state] == shown_state:
@@ -288,7 +294,9 @@ class Pickers:
         health = await self._health(keyring, backend)
         return {
             self.pane.backend: gr.Dropdown(interactive=True),
-            self.pane.model: _dropdown(_choices(health, model), interactive=True),
+            self.pane.model: _dropdown(
+                _choices(health, model, keyring.locale), keyring.locale, interactive=True
+            ),
             **self._row_updates(keyring, health, model or ""),
         }
 
@@ -298,12 +306,15 @@ class Pickers:
         if offer is None or not offer.download_size or self.limits.public:
             return gr.skip()
         chosen, typed = REGISTRY[backend], keyring.connection(backend)
-        where = f", onto the machine at {typed.base_url}" if typed and typed.base_url else ""
-        room = ""
+        code, room = "Download {label}? {size:bytes} from {source}.", ""
+        values = {"source": Sentence.of(chosen.downloads_from), "size": offer.download_size}
+        if typed and typed.base_url:
+            code = "Download {label}? {size:bytes} from {source}, onto the machine at {url}."
+            values["url"] = typed.base_url
         if chosen.kind == "local":
-            room = f" {format_bytes((await capacity()).free_disk)} is free on this disk."
-        size = format_bytes(offer.download_size)
-        question = f"Download {offer.spec.label}? {size} from {chosen.downloads_from}{where}.{room}"
+            free = (await capacity()).free_disk
+            room = Sentence("{free:bytes} is free on this disk.", free=free)
+        question = Sentence.chain(Sentence(code, label=offer.spec.label, **values), room)
         row = _Row(model, sentence=question)
         self._set_row(keyring, row)
         return self._draw(keyring, row)
@@ -378,44 +389,55 @@ class Pickers:
         health = await self._health(keyring, backend)
         return {
             pane.backend: gr.Dropdown(value=backend, interactive=True),
-            pane.model: _dropdown(_choices(health, model), value=model, interactive=True),
+            pane.model: _dropdown(
+                _choices(health, model, keyring.locale),
+                keyring.locale,
+                value=model,
+                interactive=True,
+            ),
             **self._row_updates(keyring, health, model),
         }
 
 
-def _choices(health: BackendHealth | None, model: str) -> list[tuple[str, str]]:
+def _choices(health: BackendHealth | None, model: str, locale: str) -> list[tuple[str, str]]:
     """Return a backend's models as choices, and the selected one even if it is not listed."""
-    choices = model_choices(health) if health else []
+    choices = model_choices(health, locale) if health else []
     if model and model not in [value for _, value in choices]:
         late = health and not health.offers and not health.backend.accepts_custom_models
         choices.append((health.backend.spec_of(model).label if health and late else model, model))
     return choices
 
 
-def _dropdown(choices: list[tuple[str, str]], **rest: Any) -> gr.Dropdown:
+def _dropdown(choices: list[tuple[str, str]], locale: str, **rest: Any) -> gr.Dropdown:
     """Update a dropdown's choices, even while its list is open.
 
     Gradio's open list fails if it becomes shorter: it renders its old rows once more, with choices
     that no longer exist. Properties reach the page one after the other, in the order of these
     arguments: so the number of rows, at least one, comes before the choices.
     """
-    rows: list[Any] = choices or [(NONE_LISTED, None)]
+    rows: list[Any] = choices or [(say(NONE_LISTED, locale=locale), None)]
     return gr.Dropdown(num_choices_shown=len(rows), choices=rows, **rest)
 
 
 def _progress_html(label: str, step: Progress) -> str:
     percent = round((step.fraction or 0) * 100)
-    text = f"Downloading {label}: {percent} %" + (f" · {step.detail}" if step.detail else "")
+    text = Sentence(
+        "Downloading {label}: {done:percent}", label=label, done=min(1.0, step.fraction or 0)
+    )
+    if step.detail:
+        text = Sentence("{text} · {detail}", text=text, detail=Sentence.of(step.detail))
     bar = (
         f'<span class="bar" role="progressbar" aria-label="{escape(label)}" aria-valuemin="0" '
         f'aria-valuemax="100" aria-valuenow="{percent}"><i style="width:{percent}%"></i></span>'
     )
-    return f'<p class="state" data-state="busy">{escape(text)}{bar}</p>'
+    return f'<p class="state" data-state="busy">{told(text)}{bar}</p>'
 
 
 def _failure_html(label: str, why: str) -> str:
-    named = why if label in why else f"{label}: {why}"
+    named = Sentence.of(why)
+    if label not in why:
+        named = Sentence("{label}: {why}", label=label, why=named)
     return (
         f'<p class="state" data-state="failed" role="alert">'
-        f'<b><i aria-hidden="true"></i>Not downloaded</b> <span>{escape(named)}</span></p>'
+        f'<b><i aria-hidden="true"></i>{told("Not downloaded")}</b> {told(named)}</p>'
     )

@@ -28,7 +28,8 @@
       if (!wanted) return;
       queued = document.createElement("p");
       queued.className = "notice hint";
-      queued.textContent = "Asked next, when the answers have ended. Escape takes it back.";
+      queued.dataset.say = '["Asked next, when the answers have ended. Escape takes it back."]';
+      phi.sayIn(queued);
       part("composer").prepend(queued);
       phi.announce(queued.textContent);
     };
@@ -92,7 +93,8 @@
       const notice = document.createElement("p"), box = promptBox(), stop = part("stop");
       notice.id = `${name}-away`;
       notice.className = "notice";
-      notice.textContent = phi.AWAY;
+      notice.dataset.say = JSON.stringify([phi.AWAY]);
+      phi.sayIn(notice);
       part("composer").prepend(notice);
       part("transcript").querySelector(".transcript").dispatchEvent(new Event("transcript:away"));
       if (stop) {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backends import Capacity, Offer
+from backends import Capacity, Offer, Sentence
 from playground.health import BackendHealth
 from playground.numbers import format_bytes
 
@@ -131,20 +131,29 @@ def _why_not(models: Sequence[RealModel], has: Capacity) -> str:
     """Why not all of some models can be had here, in a sentence with numbers."""
     if not models:
         return ""
-    names = " and ".join(one.name for one in models)
-    need = "need" if len(models) > 1 else "needs"
-    together = " together" if len(models) > 1 else ""
+    names = _names(models)
+    values = {"names": names, "memory": _memory([one.offer for one in models])}
     if not fit_memory([one.offer for one in models], has):
-        memory = _memory([one.offer for one in models])
-        return (
-            f"{names}{together} {need} {format_bytes(memory)} of memory beside "
-            f"{format_bytes(_SYSTEM)} for the system; this computer has {format_bytes(has.memory)}."
+        return Sentence(
+            "{names} together need {memory:bytes} of memory beside {system:bytes} for the system; "
+            "this computer has {total:bytes}.",
+            one="{names} needs {memory:bytes} of memory beside {system:bytes} for the system; this "
+            "computer has {total:bytes}.",
+            n=len(models),
+            system=_SYSTEM,
+            total=has.memory,
+            **values,
         )
     if not _fits_disk(models, has):
-        missing = sum(one.missing_size for one in models)
-        return (
-            f"{names} {need} {format_bytes(missing)} on the disk; {format_bytes(has.free_disk)} "
-            "is free. Make room, or point HF_HOME to a larger disk."
+        return Sentence(
+            "{names} need {size:bytes} on the disk; {free:bytes} is free. Make room, or point "
+            "HF_HOME to a larger disk.",
+            one="{names} needs {size:bytes} on the disk; {free:bytes} is free. Make room, or point "
+            "HF_HOME to a larger disk.",
+            n=len(models),
+            names=names,
+            size=sum(one.missing_size for one in models),
+            free=has.free_disk,
         )
     return ""
 
@@ -152,57 +161,76 @@ def _why_not(models: Sequence[RealModel], has: Capacity) -> str:
 def _why_no_backend(onnx: BackendHealth | None) -> str:
     """Why no model in int4 is offered at all, if packages are missing."""
     missing = onnx is not None and onnx.status.code == "missing_packages"
-    return f"Real Phi models: {onnx.status.message}" if onnx and missing else ""
+    if not onnx or not missing:
+        return ""
+    return Sentence("Real Phi models: {message}", message=Sentence.of(onnx.status.message))
 
 
 # ── In words ────────────────────────────────────────────────────────────────────────────────────
 
 
-def button_label(proposal: Proposal, has: Capacity) -> str:
+def button_label(proposal: Proposal, has: Capacity) -> Sentence:
     """`Get Phi-3-mini and Phi-3.5-mini (2.7 + 2.8 GB, about 13 tokens/s here)`."""
-    names = " and ".join(model.name for model in proposal.missing or proposal.models)
-    if not proposal.missing:
-        return f"Compare {' with '.join(model.name for model in proposal.models)}"
-    facts = [_sizes(proposal.missing)]
-    if speed := speed_of(proposal.missing, has):
-        facts.append(f"{speed} here")
-    return f"Get {names} ({', '.join(facts)})"
+    missing = proposal.missing
+    if not missing:
+        return Sentence("Compare {names}", names=_names(proposal.models))
+    values = {"names": _names(missing), "sizes": _sizes(missing)}
+    if speed := speed_of(missing, has):
+        return Sentence("Get {names} ({sizes}, {speed} here)", speed=speed, **values)
+    return Sentence("Get {names} ({sizes})", **values)
 
 
 def question(proposal: Proposal, has: Capacity) -> tuple[str, str]:
     """What is asked before anything is fetched, and what to know: disk, speed, memory."""
-    missing = proposal.missing
-    named = " and ".join(
-        f"{one.name} ({format_bytes(one.offer.download_size or 0)})" for one in missing
+    missing, both = proposal.missing, len(proposal.models) > 1
+    named = _both(
+        *(f"{one.name} ({format_bytes(one.offer.download_size or 0)})" for one in missing)
     )
-    source = missing[0].backend.backend.downloads_from
+    source = Sentence.of(missing[0].backend.backend.downloads_from)
     kept = sum(one.offer.kept_size for one in missing)
     parts: list[str] = []
     if kept >= 5e7:
-        parts.append(f"{format_bytes(kept)} of it came before.")
-    parts.append(f"{format_bytes(has.free_disk)} is free on this disk.")
+        parts.append(Sentence("{kept:bytes} of it came before.", kept=kept))
+    parts.append(Sentence("{free:bytes} is free on this disk.", free=has.free_disk))
     if speed := speed_of(missing, has):
-        halves = ", half of that while both do" if len(proposal.models) > 1 else ""
-        parts.append(f"One writes {speed} here{halves}.")
+        code = "One writes {speed} here, half of that while both do."
+        parts.append(Sentence(code if both else "One writes {speed} here.", speed=speed))
     memory = sum(one.offer.memory or 0 for one in proposal.models)
     if memory > has.free_memory:
         parts.append(
-            f"{'Together they need' if len(proposal.models) > 1 else 'It needs'} "
-            f"{format_bytes(memory)} of memory; {format_bytes(has.free_memory)} is free now: close "
-            "other programs before you ask."
+            Sentence(
+                "Together they need {memory:bytes} of memory; {free:bytes} is free now: close "
+                "other programs before you ask.",
+                one="It needs {memory:bytes} of memory; {free:bytes} is free now: close other "
+                "programs before you ask.",
+                n=len(proposal.models),
+                memory=memory,
+                free=has.free_memory,
+            )
         )
     if proposal.reason:
         parts.append(proposal.reason)
-    return f"Download {named} from {source}?", " ".join(parts)
+    what = Sentence("Download {named} from {source}?", named=named, source=source)
+    return what, Sentence.chain(*parts)
 
 
-def speed_of(models: Sequence[RealModel], has: Capacity) -> str:
+def speed_of(models: Sequence[RealModel], has: Capacity) -> Sentence:
     """`about 13 tokens/s`: an estimate of the slowest one alone; empty where none can be made."""
     read = [one.offer.bytes_per_token for one in models]
     if not read or None in read:
-        return ""
+        return Sentence("")
     speed = has.tokens_per_second(max(one or 0 for one in read))
-    return f"about {_rounded(speed)} tokens/s" if speed else ""
+    if not speed:
+        return Sentence("")
+    return Sentence("about {speed} tokens/s", speed=_rounded(speed))
+
+
+def _names(models: Sequence[RealModel]) -> Sentence:
+    return _both(*(one.name for one in models))
+
+
+def _both(first: str, *second: str) -> Sentence:
+    return Sentence("{a} and {b}", a=first, b=second[0]) if second else Sentence("{a}", a=first)
 
 
 def _sizes(models: Sequence[RealModel]) -> str:
@@ -213,8 +241,6 @@ def _sizes(models: Sequence[RealModel]) -> str:
     return " + ".join([*(size.removesuffix(" GB") for size in sizes[:-1]), sizes[-1]])
 
 
-def _rounded(speed: float) -> str:
+def _rounded(speed: float) -> float:
     """At most two digits: an estimate knows no more. Below three, halves matter."""
-    if speed < 3:
-        return f"{speed:.1f}"
-    return f"{float(f'{speed:.2g}'):.0f}"
+    return round(speed, 1) if speed < 3 else round(float(f"{speed:.2g}"))

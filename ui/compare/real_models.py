@@ -1,18 +1,17 @@
 """The way from the built-in demonstrations to real Phi models: a button, a question, downloads."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import gradio as gr
 
-from backends import REGISTRY, Capacity, capacity
+from backends import REGISTRY, Capacity, Sentence, capacity
 from playground.downloads import Download
 from playground.health import BackendHealth
 from playground.keyring import Keyring
 from playground.services import Services
 
 from ..events import PRIVATE, SHARED, Updates
-from ..texts import t, words
+from ..texts import say, t, told, words
 from .default_pair import chosen_side, is_demonstration, text_sentence
 from .pickers import Pickers
 from .proposal import Proposal, RealModel, button_label, propose, question
@@ -107,12 +106,13 @@ class RealModels:
             return self._show(sentence)
         proposal, has = await self._proposal(keyring, measure)
         if running := self._running(keyring, proposal):
-            names = " and ".join(model.name for model in proposal.missing if model.side in running)
-            return self._show(f"Getting <b>{escape(names)}</b>. Until then: {_lower(sentence)}")
+            names = ", ".join(model.name for model in proposal.missing if model.side in running)
+            getting = told(Sentence("Getting {names}. Until then:", names=names))
+            return self._show(f"{getting} {sentence}")
         chosen = {(side[0].backend.id, side[1].model) for side in sides}
         if proposal.missing or not {_choice(model) for model in proposal.models} <= chosen:
-            return self._show(sentence, button_label(proposal, has))
-        return self._show(f"{sentence}{escape(proposal.reason)}", ways=True)
+            return self._show(sentence, say(button_label(proposal, has), locale=keyring.locale))
+        return self._show(sentence + told(proposal.reason), ways=True)
 
     def _show(self, sentence: str, label: str = "", *, ways: bool = False) -> Updates:
         return {
@@ -167,7 +167,7 @@ class RealModels:
                 updates |= await self._choose(keyring, model)
             return updates | await self.render(keyring, *choices)
         what, facts = question(proposal, has)
-        return self._question(f"<b>{escape(what)}</b> {escape(facts)}")
+        return self._question(f"<b>{told(what)}</b> {told(facts)}")
 
     async def _choose(self, keyring: Keyring, model: RealModel) -> Updates:
         picker, (backend, name) = self.pickers[model.side], _choice(model)
@@ -223,7 +223,3 @@ def _pairs(chosen: Sequence[object]) -> list[Choice]:
 
 def _choice(model: RealModel) -> Choice:
     return model.backend.backend.id, model.offer.model
-
-
-def _lower(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]

@@ -170,7 +170,7 @@ class Session:
         else:
             cell.fields.set(message, **growing_fields(snapshot, side.model, side.backend))
         if line and not snapshot.ended:
-            cell.fields.set(message, line=live_line(snapshot), pace=live_pace(snapshot))
+            cell.fields.set(message, line=live_line(snapshot), pace=live_pace(snapshot).dump())
         request = self.sides[number].request
         text = request.whole(snapshot.text) if request else snapshot.text
         cell.write(message, text, snapshot.thinking)

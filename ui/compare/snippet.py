@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from html import escape
 
 from backends import BackendError, BadRequestError
 from playground.answer import Request
@@ -10,6 +9,7 @@ from playground.conversation import Turn
 from playground.limits import Limits
 
 from ..markdown import render
+from ..texts import told
 from .form import Form
 from .session import Session
 
@@ -25,7 +25,7 @@ async def snippet_html(
     try:
         request = session.last_request(side) or _asking(session, side, form, limits)
     except BackendError as error:
-        return f"<p>{escape(str(error))}</p>"
+        return f"<p>{told(str(error))}</p>"
     snippet = await asyncio.to_thread(
         request.backend.snippet,
         request.model,
@@ -33,7 +33,7 @@ async def snippet_html(
         request.params,
         request.connection,
     )
-    return render(fenced(snippet)) if snippet else f"<p>{NO_PROGRAM}</p>"
+    return render(fenced(snippet)) if snippet else f"<p>{told(NO_PROGRAM)}</p>"
 
 
 def _asking(session: Session, side: int, form: Form | BackendError, limits: Limits) -> Request:

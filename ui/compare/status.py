@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from backends import MODELS, Offer, Status, clean_name
+from backends import MODELS, Offer, Sentence, Status, clean_name
 from playground.health import BackendHealth, HealthMonitor, backends_for
 from playground.keyring import Keyring
 from playground.limits import Limits
+
+from ..texts import code_of, say, told
 
 _STATE_LABELS = {
     "ready": "Ready",
@@ -25,6 +27,11 @@ _STATE_LABELS = {
 }
 
 
+MODELS_TAB = (
+    ' <a href="#models" onclick="phi.tab(\'models\'); return false">' + told("Models tab") + "</a>"
+)
+
+
 def state_label(status: Status) -> str:
     """Return the label of a state, more specific for some codes."""
     return _STATE_LABELS.get(status.code, _STATE_LABELS[status.state])
@@ -38,12 +45,12 @@ def state_class(status: Status) -> str:
 
 def badge_html(status: Status) -> str:
     """Return a state's label with its coloured shape."""
-    return f'<b><i aria-hidden="true"></i>{state_label(status)}</b>'
+    return f'<b><i aria-hidden="true"></i>{told(state_label(status))}</b>'
 
 
-def _choice_label(label: str, status: Status) -> str:
+def _choice_label(label: str, status: Status, locale: str) -> str:
     plain = status.ready and status.code != "untried"
-    return label if plain else f"{label} — {state_label(status).lower()}"
+    return label if plain else f"{label} — {say(state_label(status), locale=locale).lower()}"
 
 
 def allowed_backends(limits: Limits, keyring: Keyring | None = None) -> list[tuple[str, str]]:
@@ -60,13 +67,18 @@ def is_usable(limits: Limits, health: BackendHealth) -> bool:
     return not (never_usable or health.status.state == "retired")
 
 
-def backend_choices(health: Sequence[BackendHealth]) -> list[tuple[str, str]]:
-    """Return backends as choices of a dropdown: ready ones first, others with their state."""
+def backend_choices(health: Sequence[BackendHealth], locale: str = "en") -> list[tuple[str, str]]:
+    """Return backends as choices of a dropdown: ready ones first, others with their state.
+
+    Gradio's lists are drawn as they are given: so here, and in `model_choices`, in a language.
+    """
     ranked = sorted(health, key=lambda one: not one.status.ready)
-    return [(_choice_label(one.backend.label, one.status), one.backend.id) for one in ranked]
+    return [
+        (_choice_label(one.backend.label, one.status, locale), one.backend.id) for one in ranked
+    ]
 
 
-def model_choices(health: BackendHealth) -> list[tuple[str, str]]:
+def model_choices(health: BackendHealth, locale: str = "en") -> list[tuple[str, str]]:
     """Return a backend's models as choices of a dropdown, with their state if not ready."""
     labels = Counter(offer.spec.label for offer in health.offers)
     retired = {
@@ -80,8 +92,9 @@ def model_choices(health: BackendHealth) -> list[tuple[str, str]]:
         if labels[label] > 1:  # copies of one model: their own names tell them apart
             label = f"{label} ({offer.model})"
         if offer.spec.key in retired and offer.status.ready:
-            label = f"{label} (replaces {retired[offer.spec.key]})"
-        choices.append((_choice_label(label, offer.status), offer.model))
+            named = {"label": label, "old": retired[offer.spec.key]}
+            label = say("{label} (replaces {old})", named, locale)
+        choices.append((_choice_label(label, offer.status, locale), offer.model))
     return choices
 
 
@@ -130,11 +143,12 @@ def state_html(health: BackendHealth | None, offer: Offer | None) -> str:
     if status is None or (offer is None and status.ready):
         what = "Type the name of a model." if health and not health.offers else "Choose a model."
         what = what if health else "It is not here any more. Choose another one."
-        return f'<p class="state" data-state="none">{what}</p>'
-    sentence = escape(_offer_sentence(offer) if offer else status.message)
+        return f'<p class="state" data-state="none">{told(what)}</p>'
+    sentence = _offer_sentence(offer) if offer else status.message
     return (
         f'<p class="state" data-state="{state_class(status)}">{badge_html(status)} '
-        f'<span title="{sentence}">{sentence}</span>{_next_step_html(health, offer, status)}</p>'
+        f'<span title="{escape(sentence)}" data-say-title="{code_of(sentence)}">{told(sentence)}'
+        f"</span>{_next_step_html(health, offer, status)}</p>"
     )
 
 
@@ -144,16 +158,19 @@ def _next_step_html(health: BackendHealth | None, offer: Offer | None, status: S
         return ""
     successor = MODELS.get(offer.spec.successor or "") if offer else None
     if status.state == "retired" and successor:
-        return f" <span>Its successor is {escape(successor.label)}.</span>"
-    return ' <a href="#models" onclick="phi.tab(\'models\'); return false">Models tab</a>'
+        return " " + told(Sentence("Its successor is {name}.", name=successor.label))
+    return MODELS_TAB
 
 
 def _offer_sentence(offer: Offer) -> str:
-    parameters = f"{format_parameters(offer.spec.parameters)} parameters"
+    values = {"parameters": format_parameters(offer.spec.parameters)}
     if offer.spec.lifecycle == "demonstration":  # the view's first sentence calls it so
-        knows = "shapes, colours, digits" if "image" in offer.spec.modalities else "this lesson"
-        return f"{parameters}: {knows} and little else."
-    return (f"{parameters}. " if offer.spec.parameters else "") + offer.status.message
+        if "image" in offer.spec.modalities:
+            code = "{parameters} parameters: shapes, colours, digits and little else."
+            return Sentence(code, **values)
+        return Sentence("{parameters} parameters: this lesson and little else.", **values)
+    size = Sentence("{parameters} parameters.", **values) if offer.spec.parameters else ""
+    return Sentence.chain(size, offer.status.message)
 
 
 def format_parameters(parameters: float) -> str:

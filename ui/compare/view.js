@@ -37,8 +37,8 @@
     root.addEventListener("click", (event) => {
       const button = event.target.closest("button");
       if (!button) return;
-      if (button.id === `${name}-undo`) phi.announce("Taken back");
-      if (button.id === `${name}-clear`) phi.announce("Cleared");
+      if (button.id === `${name}-undo`) phi.announce(phi.say("Taken back"));
+      if (button.id === `${name}-clear`) phi.announce(phi.say("Cleared"));
       if (button.id === `${name}-get`) { // the keyboard goes along to the question
         phi.when(() => part("get-confirm") || !part("get"), () => part("get-confirm")?.focus());
       }
@@ -49,7 +49,8 @@
     const less = part("less-used");
     less.popover = "auto";
     less.role = "group";
-    less.ariaLabel = "More";
+    less.dataset.sayLabel = '["More"]';
+    less.ariaLabel = phi.say("More");
     less.addEventListener("click", (event) => {
       if (event.target.closest("button") && less.matches(":popover-open")) less.hidePopover();
     });

@@ -6,13 +6,12 @@ from typing import Any, Generic, TypeVar
 
 import gradio as gr
 
-from backends import BackendError, Modality
+from backends import BackendError, Modality, Sentence
 from playground.conversation import LETTERS, MAX_SIDES, Turn
 from playground.export import to_json, to_markdown
 from playground.services import Services
 
 from ..events import PRIVATE, Updates, told
-from ..texts import t
 from .code_panel import CodePanel
 from .composer import build_composer, hint_html, notice_html
 from .default_pair import DefaultPair
@@ -33,6 +32,10 @@ S = TypeVar("S", bound=Session)
 """The session type of a view."""
 Values = Mapping[Any, Any]
 """What an event was given: values by component."""
+OFFER_TURNS = (
+    "Both models ran on the same processor and slowed each other down. For the true speed of each, "
+    "tick “One after the other”."
+)
 FIRST_SIDES = 2
 """Sides that a view opens with."""
 
@@ -295,8 +298,13 @@ class CompareView(Generic[S]):
         chosen = self.side_values(session, values)[side]
         if (chosen["backend"], chosen["model"]) != (record.backend_id, record.model_id):
             return self._refuse(
-                f"{record.model} ({record.backend}) wrote this answer. Choose it on side "
-                f"{LETTERS[side]} again to continue."
+                Sentence(
+                    "{model} ({backend}) wrote this answer. Choose it on side {letter} again to "
+                    "continue.",
+                    model=record.model,
+                    backend=record.backend,
+                    letter=LETTERS[side],
+                )
             )
         prompt = session.conversation.turns[index].prompt
         return await self._begin(
@@ -411,9 +419,9 @@ class CompareView(Generic[S]):
         said = " ".join(record.error for record in last.answers if record) if last else ""
         unsaid = [failure for failure in failures if failure not in said]
         if unsaid:
-            updates[self.composer.notice] = notice_html(" ".join(unsaid))
+            updates[self.composer.notice] = notice_html(Sentence.chain(*unsaid))
         elif session.should_offer_turns():
-            updates[self.composer.notice] = hint_html(t("offer_turns"))
+            updates[self.composer.notice] = hint_html(OFFER_TURNS)
         return updates
 
     async def stop(self, session: S) -> None:

@@ -21,6 +21,7 @@ from .log import use_short_log
 from .origins import OriginCheck
 from .response_headers import ResponseHeaders
 from .routes import RouteAllowList
+from .sentences import Sentences, address_of
 from .upload_folder import UploadFolder, own_folder
 from .uploads import UploadLimit
 from .visits import HeartbeatTracker, Visits
@@ -45,7 +46,8 @@ def with_middleware(
     doors: Doors = ALL_CLOSED,
 ) -> ASGIApp:
     """Wrap the page's app in all middleware. Requests pass it from the last line to the first."""
-    app = GZipMiddleware(Document(app), COMPRESSED_FROM, COMPRESSION)
+    app = Sentences(Document(app))
+    app = GZipMiddleware(app, COMPRESSED_FROM, COMPRESSION)
     app = HeartbeatTracker(app, visits)
     app = UploadLimit(app, limits, files)
     app = EventCheck(app, limits, visits)
@@ -93,6 +95,7 @@ __all__ = [
     "Doors",
     "Hosts",
     "UploadFolder",
+    "address_of",
     "lifespan",
     "own_folder",
     "use_short_log",

@@ -17,6 +17,7 @@ _ALLOWED = re.compile(
     /?                                                  # the page
   | /(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)/?
   | /(assets|static|svelte)/.+                          # Gradio's scripts and styles
+  | /texts/[a-z]{{2}}\.json                               # sentences in a language
   | /gradio_api/({_API})/?
   | /gradio_api/(app_id|startup-events|theme\.css|heartbeat/[A-Za-z0-9-]{{1,64}})/?
     """,

@@ -1,4 +1,9 @@
-"""The page's fixed texts by key: English, and a file for each language it is translated into.
+"""The page's words: its fixed texts by key, its sentences by their English, and translations.
+
+A fixed text stands in `english.py`, and Gradio's components take it (`t`, `words`). Every other
+sentence stands where it is said, in English: `Sentence("{label} needs a key.", label=…)`, in the
+backends too. It travels whole, and is said in the visitor's language where it is shown: by `say`
+for a list, by the page's script (`assets/say.js`) in HTML that `told` made.
 
 A translation names the English it was made from: once that has changed, English stands in its place
 until it is translated anew. `python -m ui.texts`, which `make lint` runs, says where.
@@ -9,10 +14,8 @@ from collections.abc import Mapping
 import gradio as gr
 
 from .english import EN
+from .say import TRANSLATIONS, code_of, say, told
 from .translation import Translation, read_translations, source_of
-
-TRANSLATIONS = read_translations()
-"""The translations in the order of the list, by code of `playground.languages`."""
 
 LOCALES = {"zh": "zh-CN"}
 """Where Gradio's name for a language is another: under it stand Gradio's own words, too."""
@@ -43,6 +46,6 @@ def words(key: str) -> str:
 
 
 __all__ = [
-    "EN", "I18N", "LOCALES", "TRANSLATIONS", "Translation", "marked", "read_translations",
-    "source_of", "t", "words",
+    "EN", "I18N", "LOCALES", "TRANSLATIONS", "Translation", "code_of", "marked",
+    "read_translations", "say", "source_of", "t", "told", "words",
 ]  # fmt: skip

@@ -82,8 +82,6 @@ EN = {
     "stop_texts": "Stop at",
     "stop_texts_info": "Up to four texts, one per line",
     "in_turn": "One after the other",
-    "offer_turns": "Both models ran on the same processor and slowed each other down. For the true "
-    "speed of each, tick “One after the other”.",
     "plays_recorded": "This is a recording: nobody is asked now. “Regenerate all” asks the models "
     "that are chosen above.",
     "examples": "Examples",

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ORDER = ("es", "zh", "ar", "sk", "cs", "pl", "ro", "sr")
@@ -21,6 +21,8 @@ class Translation:
     texts: Mapping[str, str]
     sources: Mapping[str, str]
     """For each text the `source_of` the English it was made from."""
+    sentences: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict[str, str])
+    """By their English, which is their code (see `say`): a text, or one for each plural."""
 
     @property
     def unread(self) -> bool:
@@ -55,4 +57,4 @@ def _read(path: Path) -> Translation:
     held = json.loads(path.read_text("utf-8"))
     texts = {key: one["text"] for key, one in held["texts"].items()}
     sources = {key: one["source"] for key, one in held["texts"].items()}
-    return Translation(held["by"], held["reviewed"], texts, sources)
+    return Translation(held["by"], held["reviewed"], texts, sources, held["sentences"])

@@ -7,7 +7,7 @@ const edit = (row) => {
   const submit = () => { const text = area.value; close(); trigger("submit", { act: "edit", turn: row.id, text }); };
   area.value = row.text;
   area.dir = "auto";
-  area.setAttribute("aria-label", "Edit the prompt");
+  label(area, "Edit the prompt");
   area.addEventListener("keydown", (event) => {
     if (event.key === "Escape") close();
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
@@ -35,7 +35,7 @@ root.addEventListener("click", (event) => {
     unfold: () => {
       const open = row.typed.classList.toggle("folded") === false;
       pressed.setAttribute("aria-expanded", open);
-      put(pressed, open ? "Show less" : "Show all");
+      say(pressed, open ? "Show less" : "Show all");
     },
     edit: () => edit(row),
     "copy-prompt": () => phi.copy(row.text),

@@ -23,7 +23,7 @@ def growing_fields(snapshot: AnswerSnapshot, model: str, backend: str) -> dict[s
         ended = bool(snapshot.text) or snapshot.ended
         fields["thought"] = thought(
             clock.thinking_tokens, clock.thinking, clock.token_source, ended=ended
-        )
+        ).dump()
     return fields
 
 
@@ -34,12 +34,12 @@ def waiting_fields(model: str, backend: str) -> dict[str, Any]:
         "name": model,
         "place": backend,
         "line": live_line(AnswerSnapshot()),
-        "pace": "",
+        "pace": None,
         "more": "",
-        "words": "",
+        "words": None,
         "lang": "",
         "dir": "ltr",
-        "thought": "",
+        "thought": None,
         "version": None,
         "cut": False,
     }
@@ -54,16 +54,16 @@ def ended_fields(record: AnswerRecord, turn: Turn, side: int) -> dict[str, Any]:
         "name": record.model,
         "place": record.backend,
         "line": final_line(record, turn),
-        "pace": "",
+        "pace": None,
         "more": all_numbers(record),
-        "words": record.error or length_in_words(record.text),
+        "words": (record.failure or length_in_words(record.text)).dump(),
         "lang": record.language or "",
         "dir": direction(record.text) or "ltr",
         "thought": thought(
             record.thinking_tokens, record.thinking_seconds, record.token_source, ended=True
-        )
+        ).dump()
         if record.thinking
-        else "",
+        else None,
         "version": [index + 1, len(versions)] if len(versions) > 1 else None,
         "cut": record.may_go_on,
     }

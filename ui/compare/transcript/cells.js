@@ -2,13 +2,13 @@
 // of it; its text goes through `setBlocks` to `morph`, where a token becomes pixels.
 const addCell = (row, letter) => {
   const node = make("div", "cell"), head = node.appendChild(make("div", "head")), who = head.appendChild(make("h2", "who"));
-  const name = `side ${letter.toUpperCase()}`;
+  const named = { letter: letter.toUpperCase() };
   const cell = { row, letter, node, html: [], thought: "", state: "" };
   cell.only = button("only", "");
   cell.only.append(make("i", "letter", letter.toUpperCase()), cell.name = make("span", "name"));
   who.append(cell.only, cell.place = make("small"), make("span", "pulse"));
   who.id = `${view}-who-${row.id}-${letter}`;
-  head.append(cell.pace = make("span", "pace"), button("stop", "Stop", `Stop ${name}`));
+  head.append(cell.pace = make("span", "pace"), button("stop", "Stop", "Stop side {letter}", named));
   node.role = "group";
   node.setAttribute("aria-labelledby", who.id);
   node.dataset.side = letter;
@@ -22,7 +22,7 @@ const addCell = (row, letter) => {
   cell.text.translate = false;
   cell.line = node.appendChild(make("div", "line"));
   cell.numbers = cell.line.appendChild(make("div", "numbers"));
-  cell.details = button("more", "Details", `Details of ${letter.toUpperCase()}`);
+  cell.details = button("more", "Details", "Details of {letter}", named);
   cell.more = cell.line.appendChild(make("div", "more"));
   cell.more.popover = "auto";
   cell.details.popoverTargetElement = cell.more;
@@ -30,15 +30,15 @@ const addCell = (row, letter) => {
   cell.tools = cell.line.appendChild(make("div", "cell-tools"));
   cell.versions = make("span", "versions");
   // On a phone what is used less stands in a sheet of its own; elsewhere in the line.
-  const less = make("div", "less-used"), open = button("less", "⋯", `More for ${name}`);
+  const less = make("div", "less-used"), open = button("less", "⋯", "More for side {letter}", named);
   less.popover = "auto";
   less.role = "group";
-  less.setAttribute("aria-label", `More for ${name}`);
+  label(less, "More for side {letter}", named);
   open.className = "less-used-open";
   open.popoverTargetElement = less;
   less.append(button("copy-plain", "Copy text", "Copy as plain text"), button("use", "Use in all", "Use this answer in all sides"), cell.details);
   cell.tools.append(
-    button("continue", "Continue", `Let ${name} go on where it was cut off`), button("regenerate", "Regenerate", `Regenerate ${name}`),
+    button("continue", "Continue", "Let side {letter} go on where it was cut off", named), button("regenerate", "Regenerate", "Regenerate side {letter}", named),
     button("copy", "Copy", "Copy as Markdown"), less, open, cell.versions);
   row.cells[letter] = cell;
   offerOnly(cell);
@@ -57,14 +57,14 @@ const setCell = (row, letter, fields) => {
   if (fields.lang !== undefined) cell.text.lang = fields.lang;
   if (fields.dir !== undefined) cell.text.dir = fields.dir;
   if (fields.line !== undefined) cell.numbers.innerHTML = fields.line;
-  if (fields.pace !== undefined) put(cell.pace, fields.pace);
+  if (fields.pace !== undefined) say(cell.pace, ...fields.pace || [""]);
   if (fields.more !== undefined) { cell.more.innerHTML = fields.more; cell.details.hidden = !fields.more; }
-  if (fields.words !== undefined) cell.words = cell.numbers.dataset.words = fields.words;
+  if (fields.words !== undefined) cell.words = fields.words;
   if (fields.source) {
     const [keep, tail] = fields.source;
     cell.source = (cell.source || "").slice(0, keep) + tail;
   }
-  if (fields.thought !== undefined) { cell.thinking.hidden = !fields.thought; put(cell.summary, fields.thought); }
+  if (fields.thought !== undefined) { cell.thinking.hidden = !fields.thought; say(cell.summary, ...fields.thought || [""]); }
   if (fields.thinking) {
     const [keep, tail] = fields.thinking;
     grow(cell.thoughts.firstChild || cell.thoughts.appendChild(document.createTextNode("")), cell.thought = cell.thought.slice(0, keep) + tail);
@@ -101,10 +101,10 @@ const setState = (cell, state) => {
   const before = cell.state;
   cell.state = cell.node.dataset.state = cell.numbers.dataset.state = state;
   if (!settled || state === before) return;
-  const who = `${cell.letter.toUpperCase()}, ${cell.name.textContent}`;
-  if (state === "waiting") window.phi?.announce(`${who}: thinking`);
+  const now = { who: `${cell.letter.toUpperCase()}, ${cell.name.textContent}`, words: cell.words || [""] };
+  const heard = { waiting: "{who}: thinking", done: "{who}: done, {words}", stopped: "{who}: stopped, {words}", failed: "{who}: {words}" }[state];
+  if (heard) window.phi?.announce(english(heard, now));
   if (["done", "stopped", "failed"].includes(state)) {
-    window.phi?.announce(state === "failed" ? `${who}: ${cell.words}` : `${who}: ${state}, ${cell.words}`);
     tellNews(cell.letter);
   }
   if (state === "failed") setTimeout(() => document.querySelector("#recheck")?.click(), 300);

@@ -7,11 +7,26 @@ const make = (tag, name, text) => {
   if (text !== undefined) node.textContent = text;
   return node;
 };
-const button = (act, text, label) => {
-  const node = make("button", "", text);
+// What is said is English first, and the page's script says it in the visitor's language (`say.js`).
+const english = (code, values = {}, one = "") => window.phi?.say?.(code, values, one) ?? code.replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
+const say = (node, ...sentence) => {
+  node.dataset.say = JSON.stringify(sentence);
+  put(node, sentence[0] && english(...sentence));
+};
+const label = (node, ...sentence) => {
+  node.dataset.sayLabel = JSON.stringify(sentence);
+  node.setAttribute("aria-label", english(...sentence));
+};
+const title = (node, ...sentence) => {
+  node.dataset.sayTitle = JSON.stringify(sentence);
+  node.title = english(...sentence);
+};
+const button = (act, text, labelled, values) => {
+  const node = make("button");
   node.type = "button";
   node.dataset.act = act;
-  if (label) { node.title = label; node.setAttribute("aria-label", label); }
+  if (text) say(node, text);
+  if (labelled) { title(node, labelled, values); label(node, labelled, values); }
   return node;
 };
 const put = (node, text) => { if (node.textContent !== text) node.textContent = text; };
@@ -26,4 +41,4 @@ const latest = root.appendChild(button("latest", "↓ Latest"));
 latest.className = "latest";
 latest.hidden = true;
 chooser.setAttribute("role", "group");
-chooser.setAttribute("aria-label", "Which side to show");
+label(chooser, "Which side to show");

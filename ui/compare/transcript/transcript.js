@@ -77,13 +77,13 @@ const offerOnly = (cell) => { // its name shows it alone, and all again
   const only = root.dataset.shown === cell.letter;
   cell.only.disabled = alone.matches || sides.length < 2;
   cell.only.setAttribute("aria-pressed", only);
-  cell.only.title = cell.only.disabled ? "" : only ? "Show all" : `Show only ${cell.letter.toUpperCase()}`;
+  title(cell.only, cell.only.disabled ? "" : only ? "Show all" : "Show only {letter}", { letter: cell.letter.toUpperCase() });
 };
 const tellNews = (letter) => {
   const only = root.dataset.shown, one = [...chooser.children].find((each) => each.dataset.side === letter);
   if (!only || only === letter || !one) return;
   one.dataset.news = "";
-  put(one.querySelector(".news"), " has answered");
+  say(one.querySelector(".news"), " has answered");
 };
 
 // ── Rows ────────────────────────────────────────────────────────────────────────────────────────
@@ -92,7 +92,7 @@ const setRows = (order) => {
   order.forEach((id, index) => {
     if (!rows.has(id)) rows.set(id, addRow(id));
     const row = rows.get(id), last = index === order.length - 1;
-    row.node.setAttribute("aria-label", `Turn ${index + 1}`);
+    label(row.node, "Turn {number}", { number: index + 1 });
     row.node.toggleAttribute("data-last", last);
     if (turns.children[index] !== row.node) turns.insertBefore(row.node, turns.children[index] || null);
   });
@@ -131,7 +131,7 @@ const setPrompt = (row, fields) => {
     const long = fields.prompt.length > 900 || fields.prompt.split("\n").length > 9;
     row.fold.hidden = !long;
     row.typed.classList.toggle("folded", long);
-    put(row.fold, "Show all");
+    say(row.fold, "Show all");
     row.fold.setAttribute("aria-expanded", false);
   }
   if (fields.lang !== undefined) row.typed.lang = fields.lang;
@@ -147,7 +147,7 @@ const setProgram = (letter, html) => {
     panel.role = "group";
     panel.translate = false;
     panel.dataset.side = letter;
-    panel.setAttribute("aria-label", `Code of side ${letter.toUpperCase()}`);
+    label(panel, "Code of side {letter}", { letter: letter.toUpperCase() });
     panel.toggleAttribute("data-away", Boolean(root.dataset.shown) && root.dataset.shown !== letter);
   }
   panel.style.gridColumn = root.dataset.shown ? 1 : letters().indexOf(letter) + 1;
@@ -170,8 +170,10 @@ window.addEventListener("pagehide", () => {
 root.addEventListener("transcript:away", () => {
   for (const row of rows.values()) for (const cell of Object.values(row.cells)) {
     if (!RUNNING.includes(cell.state)) continue;
-    put(cell.pace, "");
-    cell.numbers.replaceChildren(make("span", "", cell.text.innerText.trim() ? "cut off" : "Cut off before the first token."));
+    say(cell.pace, "");
+    const cut = make("span");
+    say(cut, cell.text.innerText.trim() ? "cut off" : "Cut off before the first token.");
+    cell.numbers.replaceChildren(cut);
     cell.state = cell.node.dataset.state = cell.numbers.dataset.state = "cut";
   }
   setBusy(false);

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from backends import BadRequestError
+from backends import BadRequestError, Sentence
 from playground.keyring import Keyring
 from playground.languages.table import LANGUAGES
 from playground.matrix.asking import ASKED, OWN, items_of, shipped
@@ -65,10 +65,14 @@ class AskForm(BaseModel):
             name = str(error.errors()[0]["loc"][0])
             if name == "items":
                 raise BadRequestError(
-                    f"There can be 1 to {MAX_ITEMS} items of each task.", "Choose another number."
+                    Sentence(
+                        "There can be 1 to {max_items} items of each task.", max_items=MAX_ITEMS
+                    ),
+                    "Choose another number.",
                 ) from error
             raise BadRequestError(
-                f"The {name} cannot be used as they are.", "Correct them, or reload the page."
+                Sentence("The {name} cannot be used as they are.", name=name),
+                "Correct them, or reload the page.",
             ) from error
 
 
@@ -128,7 +132,12 @@ def _wanted(form: AskForm, most: int) -> Wanted:
             )  # fmt: skip
         if len(form.question) > most:
             raise BadRequestError(
-                f"This question has {len(form.question):,} characters; at most {most:,} fit here.",
+                Sentence(
+                    "This {what} has {n} characters; at most {limit} fit here.",
+                    what=Sentence("question"),
+                    n=len(form.question),
+                    limit=most,
+                ),
                 "Shorten it.",
             )
         return Wanted((ASKED,), languages, {"en": form.question.strip()})
@@ -160,11 +169,16 @@ def _own(table: str, most: int) -> Wanted:
 
 async def _models(names: Sequence[str], services: Services, keyring: Keyring) -> tuple[Asked, ...]:
     if not names:
-        raise BadRequestError("No model is chosen.", f"Choose one to {MAX_MODELS}.")
+        raise BadRequestError(
+            "No model is chosen.", Sentence("Choose one to {max_models}.", max_models=MAX_MODELS)
+        )
     if len(names) > MAX_MODELS or len(set(names)) < len(names):
         raise BadRequestError(
-            f"These are more than {MAX_MODELS} models, or one of them twice.",
-            f"Choose one to {MAX_MODELS} different ones.",
+            Sentence(
+                "These are more than {max_models} models, or one of them twice.",
+                max_models=MAX_MODELS,
+            ),
+            Sentence("Choose one to {max_models} different ones.", max_models=MAX_MODELS),
         )
     return tuple(
         [
@@ -180,11 +194,17 @@ async def _model(side: str, name: str, services: Services, keyring: Keyring) -> 
     offer = await find_offer(services.health, place, model, keyring)
     if backend is None or offer is None or not services.limits.allows(backend):
         raise BadRequestError(
-            f"“{name[:80]}” is not there any more.", "Choose another model from the list."
+            Sentence("“{name}” is not there any more.", name=name[:80]),
+            "Choose another model from the list.",
         )
     if not offer.status.ready:
         raise BadRequestError(
-            f"{offer.spec.label} cannot be asked: {offer.status.message}", "Choose another model."
+            Sentence(
+                "{label} cannot be asked: {message}",
+                label=offer.spec.label,
+                message=Sentence.of(offer.status.message),
+            ),
+            "Choose another model.",
         )
     await services.health.check_offered(backend, offer.model, keyring)
     connection = keyring.connection(place)

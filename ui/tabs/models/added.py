@@ -12,6 +12,7 @@ from playground.health import BackendHealth
 from playground.keyring import MAX_SERVER_NAME, MAX_SERVERS, Keyring
 from playground.limits import Limits
 
+from ...compare.composer import notice_html
 from ...compare.servers import SERVER, to_browser
 from ...events import PRIVATE, Updates
 from ...texts import t, words
@@ -80,7 +81,7 @@ class AddedServers:
         except BackendError as error:
             return {
                 self.key: "",
-                self.notice: f'<p class="notice" role="alert">{escape(str(error))}</p>',
+                self.notice: notice_html(str(error)),
             }
         return {
             self.name: "",

@@ -2,7 +2,7 @@
 phi.when(() => phi.$("#board"), () => {
   const board = phi.$("#board");
   const local = () => board.querySelectorAll("time[datetime]").forEach((node) => {
-    const text = `checked ${new Date(node.dateTime).toLocaleTimeString()}`;
+    const text = phi.say("checked {time}", { time: new Date(node.dateTime).toLocaleTimeString(document.documentElement.lang) });
     if (node.textContent !== text) node.textContent = text;
   });
   const folds = {}; // by card: as the reader left it, since each check draws the card anew

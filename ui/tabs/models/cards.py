@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from backends import MODELS, Backend, ModelSpec, Offer, Status
+from backends import MODELS, Backend, ModelSpec, Offer, Sentence, Status
 from playground.health import BackendHealth
 from playground.languages import LANGUAGES
 from playground.numbers import format_bytes
 
 from ...compare.status import badge_html, format_parameters, state_class
+from ...texts import code_of, told
 
 _KINDS = {
     "local": "Runs beside this page: no server, no key.",
@@ -29,16 +30,20 @@ def card_html(backend: Backend, health: BackendHealth | None, public: bool = Fal
     """
     status = health.status if health else _CHECKING
     when = health.checked_at.isoformat(timespec="seconds") if health else ""
-    sentence = status.message.replace("on the Models tab", "below")  # this is that tab
     checked_at = f'<time datetime="{when}">{when}</time>' if when else ""
     return (
         f'<header class="state" data-state="{state_class(status)}"><h3>{escape(backend.label)}</h3>'
         f"{badge_html(status)}{checked_at}</header>"
-        f"<p>{_with_links(sentence)}{_retirement(backend, status)}</p>"
+        f"<p>{_sentence(status)}{_retirement(backend, status)}</p>"
         f"{_ready_models(health)}{_loaded_models(backend)}"
-        f'<p class="kind">{_KINDS[backend.kind]}</p>'
+        f'<p class="kind">{told(_KINDS[backend.kind])}</p>'
         f"{_setup_details(backend, status, public)}"
     )
+
+
+def _sentence(status: Status) -> str:
+    """Return what a status says, with links."""
+    return f'<span data-say="{code_of(status.message)}">{_with_links(status.message)}</span>'
 
 
 def _ready_models(health: BackendHealth | None) -> str:
@@ -47,14 +52,17 @@ def _ready_models(health: BackendHealth | None) -> str:
     if not ready:
         return ""
     labels = list(dict.fromkeys(offer.spec.label for offer in ready))
-    more = f" and {len(labels) - _MAX_NAMES} more" if len(labels) > _MAX_NAMES else ""
-    return f'<p class="names">Can answer: {escape(", ".join(labels[:_MAX_NAMES]))}{more}</p>'
+    code, named = "Can answer: {names}", ", ".join(labels[:_MAX_NAMES])
+    code += " and {n} more" if len(labels) > _MAX_NAMES else ""
+    sentence = Sentence(code, names=named, n=len(labels) - _MAX_NAMES)
+    return f'<p class="names">{told(sentence)}</p>'
 
 
 def _loaded_models(backend: Backend) -> str:
     """Return the models that a backend holds in this machine's memory, with their size."""
     held = [f"{label} ({format_bytes(size)})" for label, size in backend.in_memory()]
-    return f'<p class="names">In memory: {escape(", ".join(held))}</p>' if held else ""
+    sentence = Sentence("In memory: {names}", names=", ".join(held))
+    return f'<p class="names">{told(sentence)}</p>' if held else ""
 
 
 def _is_ready(offer: Offer) -> bool:
@@ -67,8 +75,10 @@ def _retirement(backend: Backend, status: Status) -> str:
     gone = backend.retired
     if gone is None:
         return ""
-    said = f" Retired on {gone.on.isoformat()}: use {escape(gone.successor)}."
-    source = f' <a href="{escape(gone.source)}" target="_blank" rel="noreferrer">Source</a>.'
+    values = {"date": gone.on.isoformat(), "name": gone.successor}
+    said = " " + told(Sentence("Retired on {date}: use {name}.", **values))
+    link = f'<a href="{escape(gone.source)}" target="_blank" rel="noreferrer">'
+    source = f" {link}{told('Source')}</a>."
     # Its own sentence tells the same, as long as it is the retirement that keeps it from working.
     return ("" if status.state == "retired" else said) + source
 
@@ -77,24 +87,25 @@ def _setup_details(backend: Backend, status: Status, public: bool) -> str:
     """Return how to enable a backend: packages, variables, where to get it."""
     lines: list[str] = []
     if backend.missing_packages() and status.code != "no_build":
-        lines.append(f"Install: <code>{escape(backend.install)}</code>")
+        lines.append(f"{told('Install:')} <code>{escape(backend.install)}</code>")
     if backend.help:
         lines.append(_with_links(backend.help))
     variables = [name for name in (backend.address_env, backend.key_env) if name]
     if variables and not public:
-        named = " and ".join(f"<code>{escape(name)}</code>" for name in variables)
-        lines.append(f"Set {named} before the page starts, or type below.")
+        named = ", ".join(variables)
+        code = "Set {variables} before the page starts, or type below."
+        lines.append(told(Sentence(code, variables=named)))
     if not lines:
         return ""
     state = "" if status.ready else " open"
     rows = "".join(f"<li>{line}</li>" for line in lines)
-    return f"<details{state}><summary>How to enable it</summary><ul>{rows}</ul></details>"
+    return f"<details{state}><summary>{told('How to enable it')}</summary><ul>{rows}</ul></details>"
 
 
 def table_html(every: Sequence[BackendHealth], downloads: bool = True) -> str:
     """Return the table of models; `downloads` adds where one can run after a download."""
     heads = ("Model", "Parameters", "Context", "Languages", "Reads", "Licence", "State", "Runs now")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    head = "".join(f'<th scope="col">{told(name)}</th>' for name in heads)
     rows = "".join(_row(spec, every, downloads) for spec in MODELS.values())
     return (
         '<div class="table" tabindex="0" role="region" aria-label="Models"><table>'
@@ -108,12 +119,13 @@ def _row(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bool) -> st
         name = f'<a href="{escape(spec.source)}" target="_blank" rel="noreferrer">{name}</a>'
     parameters = format_parameters(spec.parameters)
     if spec.active_parameters != spec.parameters:
-        parameters += f" ({format_parameters(spec.active_parameters)} active)"
+        active = format_parameters(spec.active_parameters)
+        parameters += told(Sentence(" ({parameters} active)", parameters=active))
     cells = (
         parameters,
         f"{spec.context // 1024} k" if spec.context >= 1024 else str(spec.context),
         _languages(spec),
-        ", ".join(spec.modalities),
+        ", ".join(map(told, spec.modalities)),
         escape(spec.licence),
         _lifecycle(spec),
         _availability(spec, every, downloads),
@@ -125,7 +137,8 @@ def _languages(spec: ModelSpec) -> str:
     named = [LANGUAGES[code].english_name for code in spec.languages if code in LANGUAGES]
     if len(named) <= 4:
         return escape(", ".join(named))
-    return f'<span title="{escape(", ".join(named))}">{len(named)} languages</span>'
+    count = told(Sentence("{n} languages", n=len(named)))
+    return f'<span title="{escape(", ".join(named))}">{count}</span>'
 
 
 def _lifecycle(spec: ModelSpec) -> str:
@@ -144,10 +157,12 @@ def _availability(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bo
         if any(map(_is_ready, offers)):
             now.append(escape(one.backend.label))
         elif downloads and any(offer.download_size for offer in offers):
-            later.append(escape(one.backend.label))
+            later.append(one.backend.label)
     if now:
         return f'<b class="now">{", ".join(now)}</b>'
-    return f"after a download: {', '.join(later)}" if later else "not available here"
+    if not later:
+        return told("not available here")
+    return told(Sentence("after a download: {names}", names=", ".join(later)))
 
 
 def _with_links(text: str) -> str:

@@ -13,6 +13,7 @@ from playground.services import Services
 from ...compare.pickers import Pickers
 from ...compare.status import is_usable
 from ...events import PRIVATE, Updates
+from ...texts import TRANSLATIONS
 from . import ModelsTab
 from .added import server_id
 
@@ -39,6 +40,14 @@ class HealthWatch:
         self._check_on(gr.Timer(CACHE_TTL).tick)
         # Clicked by the page's script when a side has failed, which invalidated its health.
         self._check_on(gr.Button(visible="hidden", elem_id="recheck").click)
+        # Written by the page's script when another language was chosen: lists are made here.
+        language = gr.Textbox(visible="hidden", elem_id="locale")
+        spoken = language.input(self.speak, [self.keyring, language], queue=False, **PRIVATE)
+        self._check_on(spoken.then)
+        follow = (
+            "() => document.getElementById('text-follow')?.click()"  # its button has words, too
+        )
+        spoken.then(None, js=follow, api_visibility="private")
         self._check_on(self.models.check.click, everything)
         for backend, entered in self.models.connection_events():
             self._check_on(entered.then, frozenset({backend}))
@@ -64,6 +73,10 @@ class HealthWatch:
             self.update_pickers, [self.keyring, *watched], outputs, queue=False, preprocess=False,
             **PRIVATE,
         )  # fmt: skip
+
+    async def speak(self, keyring: Keyring, locale: str) -> None:
+        """Remember in which language a visitor reads the page."""
+        keyring.locale = locale if locale in TRANSLATIONS else "en"
 
     async def check(self, keyring: Keyring, refresh: frozenset[str] | int = frozenset()) -> Updates:
         """Check the backends, without the cache for those in `refresh`; update the Models tab."""

@@ -49,7 +49,7 @@ phi.parts.push(({ name, part, root, isShown }) => {
       const fold = strip.querySelector("details");
       if (fold && unfolded && !fold.open) fold.open = true;
       const names = [...strip.querySelectorAll("li")].map((card) => card.querySelector("p span").textContent);
-      const said = names.map((name, n) => `picture ${n + 1}: ${name}`).join(", ") || "no pictures";
+      const said = names.map((name, n) => phi.say("picture {number}: {name}", { number: n + 1, name })).join(", ") || phi.say("no pictures");
       const now = strip.querySelector(".reading")?.textContent.replace(/ \d+ s$/, "") || said;
       if (now === heard) return;
       if (heard || names.length) phi.announce(now);

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 
-from backends import BackendError, BadRequestError
+from backends import BackendError, BadRequestError, Sentence
 from playground.media.pictures import Picture
 from playground.threads import MEDIA
 
@@ -110,4 +110,6 @@ def _result(task: asyncio.Future[Sequence[Picture]], name: str) -> Sequence[Pict
         return error
     except Exception:  # a bug of ours, not a faulty file
         _LOG.exception("a file that a visitor added could not be read")
-        return BadRequestError(f"“{name}” could not be read.", "Add it again, or another one.")
+        return BadRequestError(
+            Sentence("“{name}” could not be read.", name=name), "Add it again, or another one."
+        )

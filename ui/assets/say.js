@@ -1,0 +1,89 @@
+// Sentences in the visitor's language: `phi.say(code, values, one)` is what `ui/texts/say.py` is on the
+// server. A code is the sentence's English with names of values in braces; `one` its form for one.
+{
+  let language = "en", sentences = {};
+  const PLACE = /\{(\w+)(?::(\w+))?\}/g;
+  const made = {}; // Intl's writers are slow to make
+  const once = (name, make) => made[`${language} ${name}`] ??= make();
+  const tag = () => language === "ar" ? "ar-u-nu-latn" : language; // the digits that names of models have
+  const number = (value, decimals) => once(`number ${decimals}`, () => new Intl.NumberFormat(tag(), { minimumFractionDigits: decimals, maximumFractionDigits: decimals })).format(value);
+  const plain = (value) => once("plain", () => new Intl.NumberFormat(tag(), { maximumFractionDigits: 6 })).format(value);
+  const KINDS = { // as in `backends/_core/sentence.py`
+    bytes: (n) => n < 1e9 ? `${number(n / 1e6, 0)} MB` : `${number(n / 1e9, n >= 2e10 ? 0 : 1)} GB`,
+    duration: (s) => s < 1 ? `${number(s * 1000, 0)} ms` : s < 60 ? `${number(s, 2)} s` : `${number(Math.floor(s / 60), 0)} min ${number(Math.floor(s % 60), 0)} s`,
+    seconds: (s) => `${number(s, 0)} s`,
+    tenths: (n) => number(n, 1),
+    percent: (n) => `${number(n * 100, 0)} %`,
+  };
+  const OURS = "ar cs da de en es fi fr he hu it ja ko nl no pl pt ro ru sk sr sv th tr uk zh".split(" ");
+  const codes = {}; // of languages, by their English names
+  const languageName = (name) => {
+    const english = new Intl.DisplayNames("en", { type: "language" });
+    if (!codes.English) for (const code of OURS) codes[english.of(code)] = code;
+    return codes[name] ? once(`name ${name}`, () => new Intl.DisplayNames(language, { type: "language" }).of(codes[name])) : name;
+  };
+
+  // A sentence in pieces: texts, and somebody else's own words, which are in a language of their own.
+  const translated = (code, values) => {
+    const forms = sentences[code];
+    return typeof forms !== "object" ? forms : forms[once("plural", () => new Intl.PluralRules(language)).select(values.n)] ?? forms.other;
+  };
+  const isFrame = (code) => !/\p{L}/u.test(code.replace(PLACE, ""));
+  const pieces = (code, values = {}, one = "") => {
+    const text = translated(code, values) ?? (one && values.n === 1 ? one : code), found = [];
+    let end = 0;
+    for (const place of text.matchAll(PLACE)) {
+      const [whole, name, kind] = place, value = values[name];
+      found.push(text.slice(end, place.index));
+      end = place.index + whole.length;
+      if (value === undefined) found.push(whole);
+      else if (Array.isArray(value)) found.push(...pieces(...value));
+      else if (kind === "language") found.push(languageName(value));
+      else if (typeof value === "number") found.push(KINDS[kind]?.(value) ?? plain(value));
+      else found.push({ words: String(value), theirs: name === "said" });
+    }
+    found.push(text.slice(end));
+    return found;
+  };
+  phi.say = (code, values, one) => pieces(code, values, one).map((piece) => piece.words ?? piece).join("");
+
+  // ── In the page: `data-say` has code, values and form for one as JSON ────────────────────────
+  const foreign = (code, values) => language !== "en" && !isFrame(code) && translated(code, values) === undefined;
+  const write = (node) => {
+    const [code, values, one] = JSON.parse(node.dataset.say), now = pieces(code, values, one);
+    const english = foreign(code, values || {});
+    node.lang = english ? "en" : document.documentElement.lang;
+    node.dir = language === "ar" && !english ? "rtl" : "ltr";
+    if (node.textContent === now.map((piece) => piece.words ?? piece).join("")) return;
+    node.replaceChildren(...now.filter((piece) => piece !== "").map((piece) => {
+      if (typeof piece === "string") return piece;
+      const address = !piece.theirs && /^https?:\/\/\S+$/.test(piece.words), name = document.createElement(address ? "a" : "bdi");
+      name.textContent = piece.words;
+      if (address) Object.assign(name, { href: piece.words, target: "_blank", rel: "noreferrer" });
+      if (piece.theirs) { name.lang = ""; name.translate = false; }
+      return name;
+    }));
+  };
+  const each = (root, selector, then) => {
+    if (root.matches?.(selector)) then(root);
+    root.querySelectorAll(selector).forEach(then);
+  };
+  phi.sayIn = (root) => {
+    each(root, "[data-say]", write);
+    each(root, "[data-say-title]", (node) => { node.title = phi.say(...JSON.parse(node.dataset.sayTitle)); });
+    each(root, "[data-say-label]", (node) => node.setAttribute("aria-label", phi.say(...JSON.parse(node.dataset.sayLabel))));
+  };
+  // What Gradio's page draws anew keeps its nodes: another text, or another code.
+  phi.sayAgain = ({ target }) => {
+    const node = target.nodeType === Node.TEXT_NODE ? target.parentElement : target, said = node?.closest?.("[data-say]");
+    if (said) write(said);
+  };
+
+  // The sentences of a language are fetched when it is chosen; until then, and if they cannot be, they
+  // are English.
+  phi.learn = async (tag, address) => {
+    let found = {};
+    try { found = address ? await (await fetch(address)).json() : {}; } catch { /* English */ }
+    [language, sentences] = [tag, found];
+  };
+}

@@ -1,0 +1,70 @@
+"""Says a sentence in a language, with numbers and plurals; `say.js` does the same in the page."""
+
+from collections.abc import Mapping
+from functools import cache, partial
+from html import escape
+from json import dumps
+
+from backends import Sentence
+from playground.languages import LANGUAGES
+
+from .translation import Translation, read_translations
+
+TRANSLATIONS: Mapping[str, Translation] = read_translations()
+"""The translations in the order of the list, by code of `playground.languages`."""
+
+
+def say(code: str, values: Mapping[str, object] | None = None, locale: str = "en") -> str:
+    """Return a sentence in the language of a page; in English where it has no translation.
+
+    `code` is its English with `values` by name in braces, or a `Sentence`, which has both;
+    `locale` is a code of `TRANSLATIONS`, or `en`.
+    """
+    sentence = Sentence.of(code) if values is None else Sentence.load([code, dict(values)])
+    translation = TRANSLATIONS.get(locale)
+    text = translation.sentences.get(sentence.code) if translation else None
+    if isinstance(text, Mapping):
+        text = text[_plural(locale, sentence.values["n"])]
+    if text is None and not sentence.is_frame:
+        return str(sentence)
+    return sentence.filled(text or sentence.code, partial(_show, locale))
+
+
+def told(text: str) -> str:
+    """Return a sentence as HTML: English, until the page's script says it in another language."""
+    return f'<span data-say="{code_of(text)}">{escape(text)}</span>' if text else ""
+
+
+def code_of(text: str) -> str:
+    """Return a sentence's code and values for `data-say`, `data-say-title` or `data-say-label`."""
+    return escape(dumps(Sentence.of(text).dump(), ensure_ascii=False, separators=(",", ":")))
+
+
+def _show(locale: str, value: object, kind: str) -> str:
+    if isinstance(value, Sentence):
+        return say(value, locale=locale)
+    if kind == "language":
+        return _language(locale, str(value))
+    return Sentence.show(value, kind, partial(_number, locale))
+
+
+def _number(locale: str, value: float, decimals: int) -> str:
+    from babel.numbers import format_decimal  # not before somebody reads another language
+
+    pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
+    return format_decimal(value, pattern, locale=locale)
+
+
+def _plural(locale: str, number: object) -> str:
+    from babel import Locale
+
+    return Locale.parse(locale).plural_form(number if isinstance(number, (int, float)) else 0)
+
+
+@cache
+def _language(locale: str, english_name: str) -> str:
+    """Return what a language is called in another one; as it is if it is none of ours."""
+    from babel import Locale
+
+    code = next((code for code, one in LANGUAGES.items() if one.english_name == english_name), "")
+    return Locale.parse(locale).languages.get(code, english_name)
