@@ -2,7 +2,6 @@
 
 import asyncio
 import atexit
-import itertools
 import logging
 import os
 import subprocess
@@ -22,6 +21,7 @@ from .._core.sentence import Sentence
 from .._core.types import Chunk, GenerationParams, Message, Progress, TextPart
 from .._core.unicode import clean
 from . import messages
+from .job import Job
 from .machine import LOOKS
 from .memory_errors import HINT, tells_of_memory
 from .messages import (
@@ -61,7 +61,6 @@ _DEFAULTS = {"ORT_DISABLE_TELEMETRY": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 sends telemetry by default. PyTorch's threads wait for each other by spinning: beside another model
 that took three quarters of the speed of both (six of Phi-3.5-mini's layers in bfloat16 on two busy
 cores: 1.7 and 1.8 tokens/s, without it 6.2 and 6.3; alone 11.0 and 9.8)."""
-_job_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -81,32 +80,6 @@ class LocalModel:
     """Which models would fit into so many bytes, in a sentence."""
 
 
-_Item = Chunk | Progress | Lent | Exception | None
-"""What comes of an answer: steps, the error that ended it, `None` at its end."""
-
-
-class _Job:
-    """One answer on its way from a worker to whoever asked for it."""
-
-    def __init__(self) -> None:
-        self.number = next(_job_numbers)
-        self.items: asyncio.Queue[_Item] = asyncio.Queue()
-        self.ended = False
-        self._loop = asyncio.get_running_loop()
-
-    def put(self, *items: _Item) -> None:
-        """Hand over steps, the error that ended the answer, or `None` at its end."""
-        self.ended = self.ended or any(
-            item is None or isinstance(item, Exception) for item in items
-        )
-        with suppress(RuntimeError):  # its loop has closed: nobody listens any more
-            self._loop.call_soon_threadsafe(self._take, items)
-
-    def _take(self, items: Sequence[_Item]) -> None:
-        for item in items:
-            self.items.put_nowait(item)
-
-
 class _Model:
     """A model that is loaded, or being loaded, and who waits for its answers."""
 
@@ -119,7 +92,7 @@ class _Model:
         self.wants_room = False
         """Whether it waits for others to have taken theirs, or to give it back."""
         self.used = time.monotonic()
-        self.jobs: dict[int, _Job] = {}
+        self.jobs: dict[int, Job] = {}
 
     @property
     def idle(self) -> bool:
@@ -204,7 +177,7 @@ class Host:
 
         Closing it stops the work. Raises `BackendError`.
         """
-        job = _Job()
+        job = Job()
         talk = tuple(map(_clean, conversation))
         answer = Answer(job.number, model.key, talk, params, time.monotonic())
         async with self._asking(model, job, answer):
@@ -220,7 +193,7 @@ class Host:
         It is kept for this caller until the iterator is closed. After `Lent` only the end of its
         process comes, as the error that it is to an answer. Raises `BackendError`.
         """
-        job = _Job()
+        job = Job()
         borrow = Borrow(job.number, model.key, time.monotonic())
         async with self._asking(model, job, borrow):
             while (item := await job.items.get()) is not None:
@@ -231,7 +204,7 @@ class Host:
 
     @asynccontextmanager
     async def _asking(
-        self, model: LocalModel, job: _Job, command: Answer | Borrow
+        self, model: LocalModel, job: Job, command: Answer | Borrow
     ) -> AsyncGenerator[None, None]:
         """Have a worker begin, and stop at the end."""
         # In a thread: to start a process takes some milliseconds, and so do large pictures.
@@ -298,7 +271,7 @@ class Host:
             for worker in (*workers, *([self._spare] if self._spare else [])):
                 worker.end()
 
-    def _begin(self, model: LocalModel, job: _Job, command: Answer | Borrow) -> _Model:
+    def _begin(self, model: LocalModel, job: Job, command: Answer | Borrow) -> _Model:
         with self._lock:
             state = self._models.get(model.key)
             if state is None:
@@ -320,7 +293,7 @@ class Host:
                 self._shared[model.process] = worker
         return worker
 
-    def _leave(self, state: _Model, job: _Job) -> None:
+    def _leave(self, state: _Model, job: Job) -> None:
         """Nobody listens to an answer any more: it is stopped, unless it has ended."""
         with self._lock:
             state.used = time.monotonic()
@@ -337,7 +310,7 @@ class Host:
         deadline.daemon = True
         deadline.start()
 
-    def _give_up(self, state: _Model, job: _Job) -> None:
+    def _give_up(self, state: _Model, job: Job) -> None:
         """End a worker that has not heard that an answer was stopped."""
         with self._lock:
             if job.number in state.jobs:

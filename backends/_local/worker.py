@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from .._core.types import Chunk, Progress
 from . import messages
+from .bundle import Bundle
 from .decode import answer
 from .machine import release_memory
 from .messages import (
@@ -30,10 +31,8 @@ from .messages import (
     Unload,
     Unloaded,
 )
-from .seam import Loaded, Plan, Serving, Steps
+from .seam import Loaded, Plan, Serving, Step, Steps
 
-BUNDLE = 0.005
-"""Seconds for which the steps of an answer are gathered before they cross the pipe."""
 MAX_ACTIVE = 4
 """Answers that one model makes at once; the next ones wait in line."""
 
@@ -49,10 +48,7 @@ class _Job:
         """Seconds that it waited in line."""
         self.cancelled = False
         self.steps: Steps | None = None
-        self.news: list[Chunk | Progress] = []
-        self.sent = 0.0
-        self.begun = False
-        """Whether some of its text has been sent."""
+        self.bundle = Bundle()
 
 
 class _Abandoned(Exception):
@@ -236,8 +232,8 @@ class Worker:
 
     def _tell(self, job: _Job, progress: Progress) -> None:
         """Send progress at once, if it is news."""
-        if job.news[-1:] != [progress]:
-            job.news = [progress]
+        if job.bundle.news[-1:] != [progress]:
+            job.bundle.news = [progress]
             self._send(messages.Steps(job.asked.job, [progress]))
 
     def _step(self, job: _Job) -> None:
@@ -249,7 +245,7 @@ class Worker:
         began = time.monotonic()
         try:
             if job.steps is None:
-                job.news.clear()
+                job.bundle.news.clear()
                 loaded = self._models[asked.model]
                 if isinstance(loaded, Serving):
                     raise TypeError(f"{self._labels[asked.model]} is asked at its server")
@@ -260,20 +256,13 @@ class Worker:
         except BaseException as error:
             self._end(job, Failure.of(error))
         else:
-            if step is not None:
-                job.news.append(_timed(step, job))
-            # A step that takes as long as this one did would come too late to send it after that.
-            now = time.monotonic()
-            first = not job.begun and isinstance(step, Chunk)
-            if first or now - job.sent + (now - began) * len(self._active) >= BUNDLE:
+            if job.bundle.add(_timed(step, job), began, len(self._active)):
                 self._flush(job)
 
     def _flush(self, job: _Job) -> None:
         """Send what is new of an answer."""
-        if job.news:
-            self._send(messages.Steps(job.asked.job, job.news))
-            job.begun = job.begun or isinstance(job.news[-1], Chunk)
-            job.news, job.sent = [], time.monotonic()
+        if news := job.bundle.take():
+            self._send(messages.Steps(job.asked.job, news))
 
     def _end(self, job: _Job, failure: Failure | None = None) -> None:
         self._active.remove(job)
@@ -290,7 +279,7 @@ class Worker:
             os._exit(0)
 
 
-def _timed(step: Chunk | Progress, job: _Job) -> Chunk | Progress:
+def _timed(step: Step, job: _Job) -> Step:
     """A step with the times that its answer waited."""
     if not isinstance(step, Chunk) or step.timings is None:
         return step
