@@ -81,7 +81,11 @@ def main() -> None:
     # Before Gradio is imported: nothing is sent anywhere that the visitor did not ask for.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from backends import REGISTRY
     from playground.limits import LOCAL, PUBLIC
+
+    for backend in REGISTRY.values():
+        backend.start()
     from ui.api import mcp_missing
     from ui.page import serve
 

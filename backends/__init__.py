@@ -14,6 +14,7 @@ from ._core.backend import (
     base_id,
     register,
 )
+from ._core.batch import BATCH, Batch
 from ._core.catalog import MODELS, Modality, ModelSpec
 from ._core.errors import (
     AuthenticationError,
@@ -58,6 +59,7 @@ from ._local.phi3_vision.crops import CROP, Layout
 from ._remote.public_address import check_public_url
 
 __all__ = [
+    "BATCH",
     "CONTEXT_CAP",
     "CROP",
     "MODELS",
@@ -68,6 +70,7 @@ __all__ = [
     "BackendError",
     "BackendTimeoutError",
     "BadRequestError",
+    "Batch",
     "Capacity",
     "Chunk",
     "Connection",

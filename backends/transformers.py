@@ -21,6 +21,7 @@ from ._local.checkpoints import CheckpointBackend
 from ._local.host import LocalModel
 from ._local.machine import gigabytes, has_gpu, total_memory
 from ._local.placement import ACCELERATE, ModelSize, Placement, gpu_memory, place
+from ._local.zerogpu import on_zerogpu
 
 _NATIVE = tuple(
     spec for spec in MODELS.values() if spec.hub_id and spec.architecture in torch_engine.CLASSES
@@ -54,6 +55,9 @@ class Transformers(CheckpointBackend):
     @classmethod
     def without_packages(cls) -> Status | None:
         """See `Backend.without_packages`; for some machines there are none to install."""
+        if on_zerogpu():
+            sentence = "Its models answer on this Space's GPU: choose ZeroGPU."
+            return Status("not installed", sentence, "on_zerogpu")
         status = super().without_packages()
         if status is None or (sys.platform, platform.machine()) not in _NO_BUILD:
             return status

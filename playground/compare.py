@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, contextmanager
+from contextvars import copy_context
 
-from backends import BackendError, Progress, ServerError
+from backends import BATCH, Backend, BackendError, Batch, Progress, ServerError
 
 from .answer import AnswerBuilder, AnswerSnapshot, Request
 from .clock import estimate_tokens
@@ -162,12 +164,25 @@ class Run:
 
     def start(self) -> None:
         """Ask every side that was not asked, or stopped, before."""
-        for side, answer in enumerate(self._answers):
-            if answer and not answer.ended and side not in self._tasks:
-                self.restart(side)
+        sides = [
+            side
+            for side, answer in enumerate(self._answers)
+            if answer and not answer.ended and side not in self._tasks
+        ]
+        batch = self._batch(sides)
+        for side in sides:
+            self._ask(side, batch)
 
     def restart(self, side: int) -> None:
         """Ask one side again, from the start. The other sides go on."""
+        self._ask(side, self._batch([side]))
+
+    def _batch(self, sides: Sequence[int]) -> Batch:
+        """The requests of some sides, as backends see that they belong together."""
+        requests = [request for side in sides if (request := self.requests[side])]
+        return Batch(Counter(one.backend.id for one in requests), self.in_turn)
+
+    def _ask(self, side: int, batch: Batch) -> None:
         request = self.requests[side]
         if request is None:
             raise ValueError(f"side {side} takes no part in this run")
@@ -176,10 +191,20 @@ class Run:
             self._leaving.add(old)
             old.add_done_callback(self._leaving.discard)
         answer = self._answers[side] = AnswerBuilder(self._signal)
-        others = [task for one, task in self._tasks.items() if one != side and not task.done()]
-        before = others if self.in_turn else []
+        others = [one for one, task in self._tasks.items() if one != side and not task.done()]
+        before: list[asyncio.Task[AnswerSnapshot]] = []
+        if self.in_turn and others:
+            answer.notes += ("one after the other",)
+            by_itself = batch.sizes[request.backend.id] > 1 and request.backend.takes_turns
+            before = [
+                self._tasks[one]
+                for one in others
+                if not (by_itself and self._is_asked_of(one, request.backend))
+            ]
+        context = copy_context()
+        context.run(BATCH.set, batch)
         task = self._tasks[side] = asyncio.create_task(
-            _complete_after(before, request, answer, self.services)
+            _complete_after(before, request, answer, self.services), context=context
         )
         # A task that is cancelled before its first step never runs, and could not say so itself.
         task.add_done_callback(lambda _: answer.ended or answer.end("stopped"))
@@ -242,6 +267,10 @@ class Run:
         await _wait(self._changed, HEARTBEAT)
         await _wait(self._at_once, drawn + tick - time.monotonic())
 
+    def _is_asked_of(self, side: int, backend: Backend) -> bool:
+        request = self.requests[side]
+        return request is not None and request.backend is backend
+
     def _shares_device(self, answer: AnswerBuilder) -> bool:
         device = answer.timings.device if answer.timings else None
         if device is None:
@@ -266,7 +295,6 @@ async def _complete_after(
     """`complete`, once some other answers have ended."""
     if before:
         answer.wait_for(Progress("queued", detail="for the other side"))
-        answer.notes += ("one after the other",)
         try:
             await asyncio.wait(before)
         except asyncio.CancelledError:

@@ -124,6 +124,8 @@ class Backend(ABC):
     """At most so many requests go out with `probe`."""
     max_concurrent: ClassVar[int] = 8
     """Answers it gives at once; more wait in line."""
+    takes_turns: ClassVar[bool] = False
+    """Whether it answers those of a `Batch` one after the other itself, if that is wanted."""
 
     @classmethod
     def missing_packages(cls) -> tuple[str, ...]:
@@ -199,6 +201,13 @@ class Backend(ABC):
     def spec_of(self, model: str) -> ModelSpec:
         """What is known about a model by this backend's name for it."""
         return known_model(model)
+
+    def start(self) -> None:
+        """Get ready before the page is built: called once, in the process's main thread. Optional.
+
+        Whatever else a backend loads, it loads later.
+        """
+        return
 
     async def load(self, connection: Connection | None = None) -> None:
         """Load what asking takes, as packages and clients. Optional.

@@ -18,8 +18,7 @@ from typing import Any
 
 from .._core.errors import MissingDependencyError, OutOfMemoryError, ServerError
 from .._core.sentence import Sentence
-from .._core.types import Chunk, GenerationParams, Message, Progress, TextPart
-from .._core.unicode import clean
+from .._core.types import Chunk, GenerationParams, Message, Progress
 from . import messages
 from .job import Job
 from .machine import LOOKS
@@ -40,6 +39,7 @@ from .messages import (
     Steps,
     Unload,
     Unloaded,
+    clean_message,
 )
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class Host:
         Closing it stops the work. Raises `BackendError`.
         """
         job = Job()
-        talk = tuple(map(_clean, conversation))
+        talk = tuple(map(clean_message, conversation))
         answer = Answer(job.number, model.key, talk, params, time.monotonic())
         async with self._asking(model, job, answer):
             while (item := await job.items.get()) is not None:
@@ -437,14 +437,6 @@ def _tell(state: _Model, progress: Progress) -> None:
     """Hand progress to all who wait for a model."""
     for job in tuple(state.jobs.values()):
         job.put(progress)
-
-
-def _clean(message: Message) -> Message:
-    """The same without what is no text: half a surrogate pair cannot cross the pipe."""
-    parts = (
-        TextPart(clean(one.text)) if isinstance(one, TextPart) else one for one in message.parts
-    )
-    return Message(message.role, tuple(parts))
 
 
 def _ended(label: str, code: int, said: str) -> Exception:

@@ -9,7 +9,8 @@ from pydantic.dataclasses import dataclass
 from .._core import errors
 from .._core.errors import BackendError
 from .._core.sentence import Sentence
-from .._core.types import Chunk, GenerationParams, Message, Progress
+from .._core.types import Chunk, GenerationParams, Message, Progress, TextPart
+from .._core.unicode import clean
 from .seam import Served
 
 # Pictures are bytes: in JSON they stand as base64.
@@ -210,6 +211,14 @@ _EVENTS: "TypeAdapter[Event]" = TypeAdapter(Event)
 _LENGTH = struct.Struct(">I")
 
 T = TypeVar("T")
+
+
+def clean_message(message: Message) -> Message:
+    """The same without what is no text: half a surrogate pair cannot cross the pipe."""
+    parts = (
+        TextPart(clean(one.text)) if isinstance(one, TextPart) else one for one in message.parts
+    )
+    return Message(message.role, tuple(parts))
 
 
 def command_bytes(command: "Command") -> bytes:

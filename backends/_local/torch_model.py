@@ -236,6 +236,12 @@ class TorchModel(TextReader):
             return {"dtype": dtype, "device_map": {"": device}}
         return {"dtype": dtype, "device_map": "auto", "max_memory": _room(placement)}
 
+    def move_to(self, device: str) -> None:
+        """Have its weights on another device; no conversation is kept over that."""
+        self.close()
+        self.model.to(device)
+        self.device = str(self.model.device)
+
     def close(self) -> None:
         """Give its conversations' memory back; its own goes with the last reference."""
         self.sessions.close()

@@ -47,8 +47,8 @@ def places(hub_id: str) -> Iterator[Path]:
     repo = hub_cache() / f"models--{hub_id.replace('/', '--')}"
     try:
         yield repo / "snapshots" / (repo / "refs" / "main").read_text().strip()
-    except OSError:  # never downloaded, or only at other revisions
-        return
+    except OSError:  # never downloaded, or by the number of a commit, as a Space preloads it
+        yield from sorted((repo / "snapshots").glob("*"), key=os.path.getmtime, reverse=True)
 
 
 def revision_of(folder: Path | None) -> str | None:
