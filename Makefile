@@ -4,6 +4,8 @@ HOST   = 127.0.0.1
 PORT   = 7860
 PYTHON = python3
 SPACE  = build/space
+KIND   = zerogpu
+OWNER  =
 VENV   = .venv
 PY     = $(VENV)/bin/python
 
@@ -67,11 +69,16 @@ bench: $(TEST_READY) ## measure again what the README claims
 	  name=$$(basename $$file .py); echo "== $$name"; $(PY) -m benchmarks.$$name || exit 1; \
 	done
 
-space: ## assemble the folder of a Hugging Face Space in build/space
+space: ## assemble a Hugging Face Space in build/space: KIND=zerogpu (the usual one), cpu or gpu; OWNER=your name
+	@test -e 'spaces/$(KIND).yaml' || { echo 'KIND is zerogpu, cpu or gpu, not $(KIND)'; exit 1; }
 	@rm -rf '$(SPACE)' && mkdir -p '$(SPACE)'
-	@cp -R app.py LICENSE backends playground recordings ui spaces/README.md spaces/requirements.txt '$(SPACE)'
+	@cp -R app.py LICENSE backends playground recordings ui '$(SPACE)'
 	@find '$(SPACE)' -name __pycache__ -prune -exec rm -rf {} +
-	@echo '$(SPACE) is ready: hf upload YOUR_NAME/phi-playground $(SPACE) . --repo-type space'
+	@cat spaces/common.txt 'spaces/$(KIND).txt' >'$(SPACE)/requirements.txt'
+	@{ echo ---; cat spaces/common.yaml 'spaces/$(KIND).yaml'; \
+	  test -z '$(OWNER)' || echo 'thumbnail: https://huggingface.co/spaces/$(OWNER)/phi-playground/resolve/main/ui/assets/screenshot.png'; \
+	  echo ---; echo; cat 'spaces/$(KIND).md' spaces/common.md; } >'$(SPACE)/README.md'
+	@echo '$(SPACE) is ready: hf upload $(or $(OWNER),YOUR_NAME)/phi-playground $(SPACE) . --repo-type space'
 
 # -- what the targets stand on ------------------------------------------------------------
 

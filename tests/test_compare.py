@@ -6,7 +6,17 @@ from contextlib import aclosing
 
 import pytest
 
-from backends import Chunk, Message, Progress, RateLimitError, ServerError, Timings, Usage
+from backends import (
+    BATCH,
+    Batch,
+    Chunk,
+    Message,
+    Progress,
+    RateLimitError,
+    ServerError,
+    Timings,
+    Usage,
+)
 from playground import compare
 from playground.answer import AnswerBuilder, Request
 from playground.compare import Run, complete
@@ -154,6 +164,53 @@ async def test_one_after_the_other(stopped: bool) -> None:
     assert (left.state, left.text) == ("stopped" if stopped else "done", "first")
     assert (right.text, right.notes) == ("second", ("one after the other",))
     assert right.clock.queued > 0 and not right.clock.shared
+
+
+class Joining(Scripted):
+    """Takes turns by itself, and remembers what it was asked together with."""
+
+    id = "joining"
+    takes_turns = True
+
+    def __init__(self) -> None:
+        super().__init__(said("a"), last())
+        self.batches: list[Batch | None] = []
+
+    async def stream(self, *asked, **more):
+        self.batches.append(BATCH.get())
+        async for step in super().stream(*asked, **more):
+            yield step
+
+
+async def test_the_sides_of_a_run_know_that_they_are_asked_together() -> None:
+    both = Joining()
+    run = Run([ask(both), ask(Scripted(said("x"), last())), ask(both)])
+    async for _ in run.snapshots():
+        pass
+    one, two = both.batches
+    assert one is two and one and one.sizes["joining"] == 2 and not one.in_turn
+    run.restart(0)
+    async for _ in run.snapshots():
+        pass
+    alone = both.batches[-1]
+    assert alone is not one and alone and alone.sizes["joining"] == 1
+    assert BATCH.get() is None
+
+
+async def test_a_backend_that_takes_turns_is_asked_at_once() -> None:
+    both, other = Joining(), Scripted(said("c"), last())
+    run = Run([ask(both), ask(both), ask(other)], in_turn=True)
+    run.start()
+    while len(both.batches) < 2:
+        await asyncio.sleep(0)
+        assert not other.asked, "it waits for both"
+    async for _ in run.snapshots():
+        pass
+    assert [batch and batch.in_turn for batch in both.batches] == [True, True]
+    assert other.asked
+    first, second, third = run.snapshot()
+    assert first and second and third
+    assert not first.notes and second.notes == third.notes == ("one after the other",)
 
 
 async def test_symmetry() -> None:

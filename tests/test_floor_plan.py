@@ -19,6 +19,7 @@ ENGINES = {
     "accelerate",
     "mlx",
     "mlx_lm",
+    "spaces",
 }
 PHI3_VISION = ROOT / "backends" / "_local" / "phi3_vision"
 TRANSPORT = ROOT / "backends" / "_remote" / "transport.py"

@@ -24,7 +24,7 @@ SERVERS = tuple(f"tests/servers/requirements/{path.name}" for path in PINS.glob(
 """What `make test-servers` installs, each for a server of its own."""
 MAY_TAKE = {
     "app.py": LIGHT,
-    "backends": EVERYTHING,
+    "backends": (*EVERYTHING, "spaces/zerogpu.txt"),
     "playground": LIGHT,
     "ui": LIGHT,
     "examples": LIGHT,
@@ -76,7 +76,7 @@ def test_only_what_runs_on_pytorch_imports_what_make_run_leaves_out() -> None:
     heavy = [p for p in paths if any(not distributions(name) & light for name in foreign(p))]
     names = [path.relative_to(ROOT / "backends").as_posix() for path in heavy]
     assert names
-    on_pytorch = ("_local/torch_", "_local/phi3_vision/")
+    on_pytorch = ("_local/torch_", "_local/phi3_vision/", "_local/zerogpu")
     assert [name for name in names if not name.startswith(on_pytorch)] == []
 
 

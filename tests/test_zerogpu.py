@@ -167,6 +167,7 @@ def test_what_a_call_asks_for_is_in_seconds_of_its_answers(played) -> None:
 # ── With PyTorch as `spaces` changes it ────────────────────────────────────────────────────────
 
 PRETENDED = """
+import asyncio
 import gradio, spaces
 from backends.zerogpu import ZeroGPU
 from backends import GenerationParams, Message

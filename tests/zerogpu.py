@@ -101,6 +101,8 @@ def environment(api: str, folder: Path) -> dict[str, str]:
     for repository, key in LAID_OUT.items():
         if not (cache / f"models--{repository.replace('/', '--')}").exists():
             lay_out(cache, repository, MODELS / key)
+            # As it is preloaded by the number of a commit: no name leads there.
+            (cache / f"models--{repository.replace('/', '--')}" / "refs" / "main").unlink()
     (folder / "cgroup").write_text("0::/space\n")
     return {
         "SYSTEM": "spaces",

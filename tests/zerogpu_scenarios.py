@@ -291,6 +291,9 @@ async def play(scenes: Sequence[Callable[[], Any]]) -> None:
         async with asyncio.timeout(240):
             came = await asyncio.create_task(scene())
         print("\n" + json.dumps({"scene": scene.__name__, "came": came}), flush=True)
+    async with asyncio.timeout(240):
+        while len(FLAGS._free) < FLAGS.CALLS:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     told = {"asked": API.asked, "free": len(FLAGS._free), "calls": FLAGS.CALLS}
     print("\n" + json.dumps({"scene": "end", "came": told}), flush=True)
 

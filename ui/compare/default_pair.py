@@ -40,23 +40,23 @@ PairChooser = Callable[[Services, Keyring], Awaitable[DefaultPair]]
 async def default_text_pair(services: Services, keyring: Keyring) -> DefaultPair:
     """Choose Phi-3-mini and Phi-3.5-mini if they are ready, else the built-in pair.
 
-    In this order: ONNX Runtime, Ollama, Transformers on a GPU, Transformers on a processor if main
-    memory holds both (slow, but somebody fetched them). If ONNX Runtime has one of them, that is
-    compared with a built-in model.
+    In this order: a ZeroGPU Space's GPU, ONNX Runtime, Ollama, Transformers on a GPU, Transformers
+    on a processor if main memory holds both (slow, but somebody fetched them). If ONNX Runtime has
+    one of them, that is compared with a built-in model.
     """
     every, has = await asyncio.gather(
         services.health.check_all(keyring, within=OPENING_TIMEOUT), _capacity()
     )
     known = {one.backend.id: one for one in every}
     families = [family for family, _ in FAMILIES]
-    onnx, ollama, torch = (
+    gpu, onnx, ollama, torch = (
         _ready_sides(known.get(backend), families)
-        for backend in ("onnx_genai", "ollama", "transformers")
+        for backend in ("zerogpu", "onnx_genai", "ollama", "transformers")
     )
     in_bf16 = [offer for _, offer in torch]
     on_gpu = torch if has is None or fit_gpus(in_bf16, has) else []
     on_processor = torch if has and fit_memory(in_bf16, has) else []
-    for sides in (onnx, ollama, on_gpu, on_processor):
+    for sides in (gpu, onnx, ollama, on_gpu, on_processor):
         if len(sides) == 2:
             left, right = sides
             return DefaultPair(left, right, text_sentence(sides, services.limits))
@@ -135,7 +135,7 @@ async def default_vision_pair(services: Services, keyring: Keyring) -> DefaultPa
     families = ("phi-3-vision", "phi-3.5-vision")
     found = [
         _ready_sides(await services.health.check(REGISTRY[backend], keyring), families)
-        for backend in ("onnx_genai", "transformers")
+        for backend in ("onnx_genai", "zerogpu" if "zerogpu" in REGISTRY else "transformers")
     ]
     if both := next((sides for sides in found if len(sides) == 2), None):
         left, right = both
