@@ -91,7 +91,7 @@ class ZeroGPU(Backend):
                 "no_weights",
             )
         else:
-            status = _status(await self._quota(connection))
+            status = quota_status(await self._quota(connection))
         offers = [
             Offer(spec.hub_id, spec, status if spec.hub_id in self._here() else _missing(status))
             for spec in map(MODELS.__getitem__, (*AT_START, *WHEN_ASKED))
@@ -124,7 +124,7 @@ class ZeroGPU(Backend):
         params = replace(params, num_crops=self.crops(model, params, count_pictures(messages)))
         quota = await self._quota(connection)
         if quota and not quota.left:
-            status = _status(quota)
+            status = quota_status(quota)
             raise RateLimitError(status.message, reason="gpu_quota")
         if model not in zerogpu.MODELS.loaded:
             yield Progress("loading")
@@ -175,7 +175,7 @@ class ZeroGPU(Backend):
         await asyncio.shield(task)
 
 
-def _status(quota: Quota | None) -> Status:
+def quota_status(quota: Quota | None) -> Status:
     """How it is for a visitor, and what they have left."""
     if quota is None:
         sentence = (

@@ -11,6 +11,8 @@ import gradio as gr
 import pytest
 
 from backends import MODELS, REGISTRY, Capacity, Health, Offer, Status
+from backends._remote.gpu_quota import Quota
+from backends.zerogpu import ZeroGPU, quota_status
 from playground import health
 from playground.examples import load_examples
 from playground.keyring import Keyring
@@ -273,3 +275,31 @@ async def test_other_peoples_work_holds_up_no_look_at_the_disk(backend: str) -> 
     finally:
         go_on.set()
     assert health.offers
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_on_zerogpu_the_real_models_are_chosen_and_what_is_left_is_told(
+    gone: bool, monkeypatch
+) -> None:
+    """When the visitor's time is gone, the next best stands there, and where to get more."""
+    gpu = ZeroGPU()
+    quota = Quota(300, 0 if gone else 200)
+
+    async def check(connection=None) -> Health:
+        status = quota_status(quota)
+        keys = ("phi-3-mini-128k", "phi-3.5-mini")
+        offers = [Offer(MODELS[key].hub_id or "", MODELS[key], status) for key in keys]
+        return Health(status, offers)
+
+    monkeypatch.setattr(gpu, "check", check)
+    monkeypatch.setitem(REGISTRY, "zerogpu", gpu)
+    monkeypatch.setenv("SPACE_ID", "someone/phi-playground")
+    pair = await default_text_pair(Services(PUBLIC), Keyring())
+    chosen = {side[0].backend.id for side in (pair.left, pair.right)}
+    if not gone:
+        assert chosen == {"zerogpu"} and "3 min 20 s of 5 min left" in pair.sentence
+        return
+    assert "zerogpu" not in chosen and "is used up" in pair.sentence
+    ways = ["choose ONNX Runtime", "Signing in", "spaces/someone/phi-playground?duplicate=true"]
+    places = [pair.sentence.index(way) for way in ways]
+    assert places == sorted(places)

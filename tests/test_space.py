@@ -260,7 +260,7 @@ async def test_two_models_are_compared_on_a_gpu_that_is_lent(
     visitor = Visitor(await context.new_page(), zerogpu)
     await visitor.open("?temperature=0")
     for side, name in (("a", "Phi-3-mini-128k"), ("b", "Phi-3.5-mini")):
-        await visitor.sees(f"#text-state-{side}", "On this Space's GPU: 2 minutes a day")
+        await visitor.sees("#text-opening", "On this Space's GPU: 2 minutes a day")
         assert await visitor.page.locator(f"#text-model-{side} input").input_value() == name
     before = len(api.of("/schedule"))
     await answered(visitor)
@@ -268,6 +268,7 @@ async def test_two_models_are_compared_on_a_gpu_that_is_lent(
     for side in ("a", "b"):
         await visitor.sees(line_of(side), "shared")
     import os as o
+
     if o.environ.get("SHOT"):
         await visitor.page.screenshot(path="/tmp/z1.png")
     assert [f for f in visitor.faults if not any(own in f for own in GRADIOS_OWN)] == []
@@ -287,6 +288,7 @@ async def test_a_visitor_without_quota_reads_the_ways_out(
             await visitor.sees(column_of(side), "choose ONNX Runtime")
         await visitor.finished()
         import os as o
+
         if o.environ.get("SHOT"):
             await visitor.page.screenshot(path="/tmp/z2.png")
     finally:

@@ -1,10 +1,12 @@
 """The two models that a view opens with, and the sentence that explains the choice."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
-from backends import MODELS, REGISTRY, Capacity, Offer, Sentence, capacity
+from backends import MODELS, REGISTRY, Capacity, Offer, Sentence, Status, capacity
 from playground.health import BackendHealth, HealthMonitor
 from playground.keyring import Keyring
 from playground.limits import Limits
@@ -53,27 +55,31 @@ async def default_text_pair(services: Services, keyring: Keyring) -> DefaultPair
         _ready_sides(known.get(backend), families)
         for backend in ("zerogpu", "onnx_genai", "ollama", "transformers")
     )
+    lent = known.get("zerogpu")
+    spent = _lent_sentence(lent.status) if lent and lent.status.code == "gpu_quota" else ""
     in_bf16 = [offer for _, offer in torch]
     on_gpu = torch if has is None or fit_gpus(in_bf16, has) else []
     on_processor = torch if has and fit_memory(in_bf16, has) else []
     for sides in (gpu, onnx, ollama, on_gpu, on_processor):
         if len(sides) == 2:
             left, right = sides
-            return DefaultPair(left, right, text_sentence(sides, services.limits))
+            return DefaultPair(left, right, spent + text_sentence(sides, services.limits))
     left, right = await _pocket(services, "pocket-3"), await _pocket(services, "pocket-3.5")
     for real in onnx:  # one of them
         if real[1].spec.key.startswith(families[0]):
             left = real
         else:
             right = real
-    return DefaultPair(left, right, text_sentence((left, right), services.limits))
+    return DefaultPair(left, right, spent + text_sentence((left, right), services.limits))
 
 
 def text_sentence(sides: Sequence[Side], limits: Limits) -> str:
     """What the chosen models are, as HTML: demonstrations are called so, of others nothing is said.
 
-    Empty if all are real models.
+    Empty if all are real models, but for those on a GPU that is lent: how long it still is.
     """
+    if lent := [offer.status for _, offer in sides if offer.status.code in _LENT]:
+        return _lent_sentence(lent[0])
     demonstrations = [side for side in sides if is_demonstration(side)]
     if not demonstrations:
         return ""
@@ -92,6 +98,22 @@ def text_sentence(sides: Sequence[Side], limits: Limits) -> str:
             "{name} is a tiny built-in demonstration, not a Microsoft model.", name=names[0]
         )
     return told(what) + " " + _why_not_ready(*demonstrations)
+
+
+_LENT = ("gpu_free", "gpu_left", "gpu_quota")
+
+
+def _lent_sentence(status: Status) -> str:
+    """What is left of the time on a GPU that is lent, as HTML; and where to get more."""
+    sentence = told(status.message)
+    if status.code != "gpu_quota":
+        return sentence
+    space = quote(os.environ.get("SPACE_ID", ""))
+    return (
+        f'{sentence} <a href="#models" onclick="phi.tab(\'models\'); return false">Models tab</a>'
+        f' · <a href="https://huggingface.co/spaces/{space}?duplicate=true" target="_blank" '
+        'rel="noopener">Duplicate this Space</a> '
+    )
 
 
 _COUNTS = {
