@@ -1,7 +1,8 @@
-"""What happens on a ZeroGPU Space, scene by scene: `python -m tests.zerogpu_scenarios`.
+"""What happens on a ZeroGPU Space, scene by scene: `python -m tests.zerogpu_scenarios FILE`.
 
-Prints what came of each scene as a line of JSON. In a process of its own, since `spaces` reads the
-environment when it is imported, and forks the process in which the models are.
+Writes what came of each scene as a line of JSON: standard output is full of what `spaces` prints.
+In a process of its own, since that reads the environment when it is imported, and forks the process
+in which the models are. Further arguments name scenes.
 """
 # ruff: noqa: E402
 
@@ -285,20 +286,25 @@ def start() -> None:
     page.launch(prevent_thread_lock=True, quiet=True)
 
 
+def told(scene: str, came: Any) -> None:
+    """Write down what came of a scene."""
+    with Path(sys.argv[1]).open("a") as file:
+        file.write(json.dumps({"scene": scene, "came": came}) + "\n")
+
+
 async def play(scenes: Sequence[Callable[[], Any]]) -> None:
     for scene in scenes:
         # A context of its own: a scene that sets no batch has none.
         async with asyncio.timeout(240):
             came = await asyncio.create_task(scene())
-        print("\n" + json.dumps({"scene": scene.__name__, "came": came}), flush=True)
+        told(scene.__name__, came)
     async with asyncio.timeout(240):
         while len(FLAGS._free) < FLAGS.CALLS:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    told = {"asked": API.asked, "free": len(FLAGS._free), "calls": FLAGS.CALLS}
-    print("\n" + json.dumps({"scene": "end", "came": told}), flush=True)
+    told("end", {"asked": API.asked})
 
 
 if __name__ == "__main__":
     start()
-    asyncio.run(play([one for one in SCENES if not sys.argv[1:] or one.__name__ in sys.argv[1:]]))
+    asyncio.run(play([one for one in SCENES if not sys.argv[2:] or one.__name__ in sys.argv[2:]]))
     end()
