@@ -19,6 +19,8 @@ from backends import (
 
 HUGGING_FACE = "huggingface"
 """The backend that a sign-in with Hugging Face is the key of."""
+ZEROGPU = "zerogpu"
+"""The backend that asks what is left of a visitor's time on a lent GPU, with the same token."""
 INFERENCE_SCOPE = "inference-api"
 """What a visitor must have agreed to for that."""
 MAX_CHARACTERS = 4000
@@ -76,6 +78,8 @@ class Keyring:
         known = self._sign_in
         if backend == HUGGING_FACE and not typed and known and self.signed_in and known.infers:
             return Connection(None, known.token, self.public)
+        if backend == ZEROGPU and (token := self.hugging_face_token()):
+            return Connection(None, token, self.public)
         return typed or (Connection(public=True) if self.public else None)
 
     def has_typed(self, backend: str) -> bool:

@@ -365,6 +365,7 @@ def test_a_sign_in_without_the_scope_is_no_key_for_answers() -> None:
     ring = Keyring(public=True)
     ring.sign_in("hf_oauth_1", "ada", expires_at=1e12, scopes="openid profile")
     assert ring.hugging_face_token() == "hf_oauth_1", "a quota may still be read with it"
+    assert ring.connection("zerogpu") == Connection(None, "hf_oauth_1", public=True)
     assert ring.connection(HF.id) == Connection(public=True)
 
 
