@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import sys
+from ipaddress import ip_network
 
 from playground.commands.__main__ import COMMANDS, summary
 from playground.commands.__main__ import main as run_command
@@ -46,6 +47,31 @@ def arguments() -> argparse.Namespace:
         help="also serve the page's public endpoints as tools of the Model Context Protocol "
         "(needs an extra package, and says which)",
     )
+    parser.add_argument(
+        "--behind-proxy",
+        action="append",
+        type=network,
+        metavar="ADDRESS",
+        help="the address (or network, 172.18.0.0/16) of a proxy that tells who a visitor is, in "
+        "X-Forwarded-For; nobody else is believed (may be given more than once)",
+    )
+    parser.add_argument(
+        "--root-path",
+        default="",
+        metavar="PATH",
+        help="where a proxy shows this page: /phi for https://school.example/phi/",
+    )
+    parser.add_argument(
+        "--metrics",
+        type=listener,
+        metavar="[HOST:]PORT",
+        help="numbers for Prometheus, at a port of their own (HOST: 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--json-log",
+        action="store_true",
+        help="the log in lines of JSON, with one for each answer: never a prompt or a key",
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     return parser.parse_args()
 
@@ -55,6 +81,17 @@ def port(text: str) -> int:
     if not 0 < (number := int(text)) < 65_536:
         raise ValueError
     return number
+
+
+def network(text: str) -> str:
+    """An address, or a network of addresses. Raises `ValueError`."""
+    return str(ip_network(text, strict=False))
+
+
+def listener(text: str) -> tuple[str, int]:
+    """A host to listen at, this computer's own if none is told, and a port. Raises `ValueError`."""
+    host, _, number = text.rpartition(":")
+    return host.strip("[]") or "127.0.0.1", port(number)
 
 
 def can_open_browser() -> bool:
@@ -81,6 +118,8 @@ def main() -> None:
     # Before Gradio is imported: nothing is sent anywhere that the visitor did not ask for.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if asked.behind_proxy:  # Uvicorn reads it
+        os.environ["FORWARDED_ALLOW_IPS"] = ",".join(asked.behind_proxy)
     from backends import REGISTRY
     from playground.limits import LOCAL, PUBLIC
 
@@ -107,6 +146,9 @@ def main() -> None:
             open_browser=not asked.no_browser and can_open_browser(),
             allow=asked.allow_host,
             mcp=asked.mcp,
+            root_path=asked.root_path,
+            json_log=asked.json_log,
+            metrics=asked.metrics,
         )
     except (OSError, ValueError) as error:  # no such address here, or no name
         sys.exit(f"Phi Playground cannot be served at {asked.host}: {error}")

@@ -155,6 +155,11 @@ class AnswerBuilder:
         return self._answer.characters + self._thoughts.characters
 
     @property
+    def in_line(self) -> bool:
+        """True while it waits in a queue: the page's own, or its backend's."""
+        return self.state == "waiting" and self._stage == "queued"
+
+    @property
     def busy(self) -> tuple[float, float]:
         """Start and end (or now) of the time its backend worked on it, in `time.monotonic()`."""
         start = self._asked + self._stages["queued"]

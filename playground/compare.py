@@ -13,6 +13,7 @@ from backends import BATCH, Backend, BackendError, Batch, Progress, ServerError
 from .answer import AnswerBuilder, AnswerSnapshot, Request
 from .clock import estimate_tokens
 from .conversation import MAX_TEXT
+from .in_flight import RestartingError
 from .services import Services
 
 logger = logging.getLogger(__name__)
@@ -52,16 +53,20 @@ async def complete(
     `answer` may be watched while it grows. With the `services` of a page it waits in line behind
     other visitors. Cancelling keeps what came and closes the stream.
     """
-    answer = answer or AnswerBuilder()
+    answer, services = answer or AnswerBuilder(), services or Services()
+    with services.in_flight.making(request, answer):
+        await _complete(request, answer, services)
+    return answer.snapshot()
+
+
+async def _complete(request: Request, answer: AnswerBuilder, services: Services) -> None:
     visitor = request.visitor
-    place = (
-        (services or Services())
-        .queue(request.backend, request.connection, visitor.address)
-        .place(
-            lambda place: answer.wait_for(Progress.in_line(place)), visitor.address, visitor.places
-        )
+    queue = services.queue(request.backend, request.connection, visitor.address)
+    place = queue.place(
+        lambda place: answer.wait_for(Progress.in_line(place)), visitor.address, visitor.places
     )
     try:
+        services.in_flight.check_open()
         async with place:
             with _paid_for(request, answer):
                 answer.start(anew=request.backend.replays)
@@ -69,7 +74,7 @@ async def complete(
         await _count_tokens(request, answer)
         answer.end("done")
     except asyncio.CancelledError:
-        answer.end("stopped")
+        _end_cancelled(answer, services)
         raise
     except BackendError as error:
         answer.end("failed", error)
@@ -82,7 +87,14 @@ async def complete(
                 "Something broke inside Phi Playground.", "It is not your fault. Please try again."
             ),
         )
-    return answer.snapshot()
+
+
+def _end_cancelled(answer: AnswerBuilder, services: Services) -> None:
+    """End an answer that was stopped: by its visitor, or because the page itself ends."""
+    if services.in_flight.cut:
+        answer.end("failed", RestartingError())
+    else:
+        answer.end("stopped")
 
 
 @contextmanager
@@ -249,6 +261,7 @@ class Run:
                 ended = self.ended  # what comes while the reader is busy is still to be shown
                 yield self.snapshot()
                 if ended:
+                    self.services.unfinished.add(self)
                     return
                 await self._tick(drawn)
         finally:
@@ -298,7 +311,7 @@ async def _complete_after(
         try:
             await asyncio.wait(before)
         except asyncio.CancelledError:
-            answer.end("stopped")
+            _end_cancelled(answer, services)
             raise
     return await complete(request, answer, services)
 

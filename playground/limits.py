@@ -59,22 +59,27 @@ class Limits:
     """Requests and tokens of hosted services that visitors may use with this page's own keys."""
     cells: int | None = None
     """Answers of one run of the matrix."""
+    server_answers: int | None = None
+    """Answers that one server is asked for at once; `None`: as many as its backend says."""
     matrices: int | None = None
     """Runs of the matrix that a visitor may have going at once."""
     public: bool = False
     """A page that strangers visit: no downloads, no servers of its own network."""
+    shares_servers: bool = False
+    """Whether visitors of a public page may ask the servers that the environment names."""
     addresses: bool = True
     """Whether visitors may type addresses; on a public page those of the internet, by https."""
 
     def allows(self, backend: Backend) -> bool:
         """True if a backend may be used on this page.
 
-        On a public one no server that the environment names: it is its owner's.
+        On a public one a server that the environment names only if its owner shares it.
         """
         if not self.public or backend.kind != "server":
             return True
-        added = base_id(backend) != backend.id
-        return added and self.addresses and backend.guards_addresses
+        if base_id(backend) != backend.id:  # a visitor's own
+            return self.addresses and backend.guards_addresses
+        return self.shares_servers and bool(os.environ.get(backend.address_env or ""))
 
     def takes_address(self, backend: Backend) -> bool:
         """True if a visitor may type the address of a backend."""
@@ -243,7 +248,7 @@ def _env_number(variable: str, default: int) -> int:
     return int(text) if text.isdecimal() else default
 
 
-LOCAL = Limits()
+LOCAL = Limits(server_answers=_env_number("PHI_SERVER_ANSWERS", 0) or None)
 PUBLIC = replace(
     LOCAL,
     prompt_characters=8_000,
@@ -274,5 +279,6 @@ PUBLIC = replace(
         _env_number("PHI_DAILY_REQUESTS", 1000), _env_number("PHI_DAILY_TOKENS", 1_000_000)
     ),
     public=True,
+    shares_servers=os.environ.get("PHI_SHARE_SERVERS", "") == "1",
     addresses=os.environ.get("PHI_TYPED_ADDRESSES", "").strip().lower() not in ("0", "no", "off"),
 )

@@ -19,6 +19,7 @@ import pytest
 
 from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
+from playground.services import Services
 from playground.visitors import VISITOR
 from ui.middleware import Doors, Hosts, UploadFolder, upload_folder, visits, with_middleware
 from ui.middleware.events import READ_TIMEOUT
@@ -43,12 +44,13 @@ class Page:
         self.holder = SimpleNamespace(
             session_data={}, time_last_used={}, delete_state=lambda session: None
         )
+        self.services = Services(limits)
         self.visits = Visits(limits, self.holder)
         self.files = UploadFolder(path, limits.upload_bytes)
         self.answer: Callable[[Any, Any, Any], Awaitable[None]] = self._answer
         self.app = with_middleware(
-            lambda *call: self.answer(*call), limits, hosts or Hosts.of("127.0.0.1"), self.visits,
-            self.files,
+            lambda *call: self.answer(*call), self.services, hosts or Hosts.of("127.0.0.1"),
+            self.visits, self.files,
         )  # fmt: skip
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
@@ -692,7 +694,7 @@ async def test_a_sweep_that_fails_is_not_the_last(tmp_path: Path, monkeypatch) -
             raise ZeroDivisionError
 
     app = SimpleNamespace(middleware_stack=None, state_holder=Page().holder)
-    async with module.lifespan(LOCAL, Hosts(), Broken())(app), asyncio.timeout(20):  # type: ignore[arg-type]
+    async with module.lifespan(Services(), Hosts(), Broken())(app), asyncio.timeout(20):  # type: ignore[arg-type]
         await often.wait()
 
 

@@ -5,11 +5,15 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from html import escape
+from queue import Empty, SimpleQueue
 from typing import Any, NoReturn
 
 import gradio as gr
 
+from playground.answer_log import LOGGER as ANSWER_LOG
+from playground.answer_log import log_answer
 from playground.keyring import Keyring
 from playground.languages import LANGUAGES
 from playground.limits import Limits
@@ -17,7 +21,18 @@ from playground.services import Services
 
 from .api import ENDPOINTS, Api
 from .compare.pickers import Pickers
-from .middleware import Doors, Hosts, UploadFolder, address_of, lifespan, own_folder, use_short_log
+from .middleware import (
+    Doors,
+    Hosts,
+    UploadFolder,
+    address_of,
+    clean_root_path,
+    lifespan,
+    own_folder,
+    use_json_in_uvicorn,
+    use_json_log,
+    use_short_log,
+)
 from .sign_in import SignIn, has_sign_in
 from .tabs import Tab
 from .tabs.languages import LanguagesTab
@@ -32,6 +47,10 @@ from .theme import ASSETS, css, js, theme
 TABS: tuple[type[Tab], ...] = (TextTab, VisionTab, MoeTab, LanguagesTab)
 """The tabs on which models answer, in the order of the page; the Models tab stands behind them."""
 
+PATIENCE = 6.0
+"""Seconds in which answers may end by themselves when the system ends the page (SIGTERM)."""
+TELLING = 1.5
+"""Seconds for the pages of those that were ended then, to show and keep what came."""
 CLOSING = 0.7
 """Seconds for closing open pages' connections before the process exits."""
 MAX_EVENTS = 200
@@ -113,20 +132,23 @@ def launch(
     open_browser: bool = False,
     allow: Sequence[str] = (),
     mcp: bool = False,
+    root_path: str = "",
 ) -> gr.Blocks:
     """Serve the page at `host:port`, also under the names in `allow`, in threads of its own.
 
     With `mcp` its public endpoints are tools for clients of the Model Context Protocol, too.
+    `root_path` is where a proxy shows it.
 
-    Returns once it can be opened; `page.close()` ends it.
+    Returns once it can be opened; `page.close()` ends it. Raises `OSError` and `ValueError`.
     """
-    limits = services.limits
+    limits, root_path = services.limits, clean_root_path(root_path)
     files = UploadFolder(own_folder(), limits.upload_bytes)  # before any component asks for it
     page = build(services)
     doors = Doors(ENDPOINTS, mcp, page.expects_oauth)
     page.launch(
         server_name=host,
         server_port=port,
+        root_path=root_path,
         inbrowser=open_browser,
         prevent_thread_lock=True,
         share=False,
@@ -145,7 +167,9 @@ def launch(
         # `Visits` keeps fewer, and prefers open pages; this is a second limit behind it.
         state_session_capacity=limits.sessions * 2,
         app_kwargs={
-            "lifespan": lifespan(limits, Hosts.of(host, allow, limits.public), files, doors),
+            "lifespan": lifespan(
+                services, Hosts.of(host, allow, limits.public), files, doors, root_path
+            ),
             "docs_url": None,
             "redoc_url": None,
         },
@@ -157,6 +181,7 @@ def launch(
     if mcp and page.mcp_error:
         page.close()
         raise ValueError(page.mcp_error)
+    services.phase = "ready"
     return page
 
 
@@ -167,21 +192,38 @@ def serve(
     open_browser: bool = False,
     allow: Sequence[str] = (),
     mcp: bool = False,
+    root_path: str = "",
+    *,
+    json_log: bool = False,
+    metrics: tuple[str, int] | None = None,
 ) -> NoReturn:
-    """Serve the page until Ctrl+C, or until the system asks this process to end."""
-    if limits.public:
+    """Serve the page until Ctrl+C, or until the system asks this process to end.
+
+    `metrics` is the address at which Prometheus may ask for numbers.
+    """
+    if json_log:
+        use_json_log(ANSWER_LOG)
+    elif limits.public:
         use_short_log()
-    page = launch(Services(limits), host, port, open_browser, allow, mcp)
-    stopping = threading.Event()
+    services = Services(limits)
+    if json_log:
+        services.in_flight.observers.append(log_answer)
+    if metrics:
+        _serve_metrics(services, *metrics)
+    page = launch(services, host, port, open_browser, allow, mcp, root_path)
+    if json_log:
+        use_json_in_uvicorn()
+    stopping: SimpleQueue[int] = SimpleQueue()
     signals = [signal.SIGINT, signal.SIGTERM]
     signals += [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # its terminal was closed
     for name in signals:
-        signal.signal(name, lambda *_: stopping.set())
-    while not stopping.wait(0.2):  # without a limit, Windows would not hear Ctrl+C
-        pass
+        signal.signal(name, lambda number, _: stopping.put(number))
+    why = _wait_for(stopping)
     print("Phi Playground ends.", flush=True)
     for name in signals:
         signal.signal(name, signal.SIG_DFL)  # a second signal ends the process at once
+    if why == signal.SIGTERM:  # it will be started again, most likely, and others use it
+        services.drain_from_outside(PATIENCE, TELLING)
     closing = threading.Thread(target=page.close, args=(False,), daemon=True)
     closing.start()
     closing.join(CLOSING)
@@ -190,6 +232,19 @@ def serve(
     # Open streams and models at work would keep Python waiting for their threads, and then fail in
     # them one by one. Nothing is left to be written: what visitors have is in their browsers.
     os._exit(0)
+
+
+def _wait_for(stopping: "SimpleQueue[int]") -> int:
+    """The number of the first signal."""
+    while True:
+        with suppress(Empty):  # without a limit, Windows would not hear Ctrl+C
+            return stopping.get(timeout=0.2)
+
+
+def _serve_metrics(services: Services, host: str, port: int) -> None:
+    from playground.metrics import Metrics
+
+    Metrics(services).serve(host, port)
 
 
 __all__ = ["TABS", "build", "launch", "serve"]

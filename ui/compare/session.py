@@ -229,6 +229,7 @@ class Session:
             if snapshot.error:
                 failures.append(str(snapshot.error))
         self.run = self._streamed = None
+        run.services.unfinished.discard(run)
         self._recordings.clear()
         await self.prerender(self.conversation)
         return failures

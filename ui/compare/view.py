@@ -363,6 +363,7 @@ class CompareView(Generic[S]):
         begun: Mapping[int, str] | None = None,
     ) -> PreparedTurn:
         """Check a form and make a request of each side that is asked. Raises `BackendError`."""
+        self.services.in_flight.check_open()
         form.checked(self.limits, sides, session.keyring)
         self.limits.check_prompt(form.prompt)
         for side in sides:

@@ -10,16 +10,18 @@ from typing import Any
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
-from playground.limits import Limits
+from playground.services import Services
 
 from .api_info import FreshApiInfo
 from .document import Document
 from .doors import ALL_CLOSED, Doors
 from .events import EventCheck
+from .healthz import Healthz
 from .hosts import Hosts
-from .log import use_short_log
+from .log import use_json_in_uvicorn, use_json_log, use_short_log
 from .origins import OriginCheck
 from .response_headers import ResponseHeaders
+from .root_path import RootPath, clean_root_path
 from .routes import RouteAllowList
 from .sentences import Sentences, address_of
 from .upload_folder import UploadFolder, own_folder
@@ -39,35 +41,46 @@ SWEEP_INTERVAL = 10.0
 
 def with_middleware(
     app: ASGIApp,
-    limits: Limits,
+    services: Services,
     hosts: Hosts,
     visits: Visits,
     files: UploadFolder,
     doors: Doors = ALL_CLOSED,
+    root_path: str = "",
 ) -> ASGIApp:
     """Wrap the page's app in all middleware. Requests pass it from the last line to the first."""
+    limits = services.limits
     app = Sentences(Document(app))
     app = GZipMiddleware(app, COMPRESSED_FROM, COMPRESSION)
     app = HeartbeatTracker(app, visits)
     app = UploadLimit(app, limits, files)
     app = EventCheck(app, limits, visits)
     app = RouteAllowList(app, doors)
+    app = Healthz(app, services)
     app = OriginCheck(app, hosts, doors.sign_in)
+    app = RootPath(app, root_path)
     return ResponseHeaders(app, limits.public)
 
 
 def lifespan(
-    limits: Limits, hosts: Hosts, files: UploadFolder, doors: Doors = ALL_CLOSED
+    services: Services,
+    hosts: Hosts,
+    files: UploadFolder,
+    doors: Doors = ALL_CLOSED,
+    root_path: str = "",
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """Return the lifespan of the served app: installs the middleware and sweeps periodically."""
 
     @asynccontextmanager
     async def lifetime(app: Any) -> AsyncGenerator[None, None]:
-        visits = Visits(limits, app.state_holder)
+        services.loop = asyncio.get_running_loop()
+        visits = Visits(services.limits, app.state_holder)
         # Middleware passed to the app would run inside of Gradio's own, and not see the responses
         # of its CORS middleware. This wraps all of it.
         inner = FreshApiInfo(app.middleware_stack, app)
-        app.middleware_stack = with_middleware(inner, limits, hosts, visits, files, doors)
+        app.middleware_stack = with_middleware(
+            inner, services, hosts, visits, files, doors, root_path
+        )
         sweeping = asyncio.create_task(_sweep(visits, files))
         try:
             yield
@@ -96,8 +109,11 @@ __all__ = [
     "Hosts",
     "UploadFolder",
     "address_of",
+    "clean_root_path",
     "lifespan",
     "own_folder",
+    "use_json_in_uvicorn",
+    "use_json_log",
     "use_short_log",
     "with_middleware",
 ]

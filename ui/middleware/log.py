@@ -1,12 +1,14 @@
 """The log of a public page: each kind of failure once a minute, without what visitors sent."""
 
+import json
 import logging
 import re
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -47,8 +49,15 @@ class QuietErrors:
     has the exception's type and place. Other text passes unchanged.
     """
 
-    def __init__(self, stream: TextIO, throttle: LogThrottle | None = None) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        throttle: LogThrottle | None = None,
+        line: "Callable[[str, int], str] | None" = None,
+    ) -> None:
+        """`line` makes the line of a kind of exception, and of how many there were since."""
         self._stream, self._throttle = stream, throttle or LogThrottle()
+        self._line = line or _line
         self._state = threading.local()
 
     def __getattr__(self, name: str) -> Any:
@@ -91,7 +100,7 @@ class QuietErrors:
     def _write_line(self, name: str, place: str) -> None:
         kind = f"{name} at {place}"
         if (missed := self._throttle.due(kind)) is not None:
-            self._stream.write(_line(kind, missed))
+            self._stream.write(self._line(kind, missed))
             self._stream.flush()
 
 
@@ -107,6 +116,23 @@ class QuietFormatter(logging.Formatter):
         places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(frames)]
         told = f": {kind.__name__} at {' > '.join(places)}" if kind else ""
         return super().format(record) + told
+
+
+class JsonFormatter(QuietFormatter):
+    """Formats a record as one line of JSON, with its `fields` if it has some."""
+
+    def __init__(self) -> None:
+        super().__init__("%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record; the message of its exception is left out."""
+        told = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": super().format(record),
+        }
+        return json.dumps(told | getattr(record, "fields", {}), ensure_ascii=False)
 
 
 class OncePerMinute(logging.Filter):
@@ -129,6 +155,9 @@ class OncePerMinute(logging.Filter):
         return missed is not None
 
 
+_TEXT = QuietFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
 def _line(kind: str, missed: int) -> str:
     more = f" ({missed} more since)" if missed else ""
     return f"{time.strftime('%Y-%m-%d %H:%M:%S')} {kind}{more}\n"
@@ -140,18 +169,45 @@ def _log_unraisable(failure: "sys.UnraisableHookArgs") -> None:
     _LOG.warning("ignored", exc_info=told)
 
 
-def use_short_log() -> None:
+def _json_line(kind: str, missed: int) -> str:
+    """What `JsonFormatter` makes of the same."""
+    more = f" ({missed} more since)" if missed else ""
+    record = logging.makeLogRecord(
+        {"name": "page", "levelno": logging.ERROR, "levelname": "ERROR", "msg": f"{kind}{more}"}
+    )
+    return JsonFormatter().format(record) + "\n"
+
+
+def use_short_log(line: Callable[[str, int], str] = _line, form: logging.Formatter = _TEXT) -> None:
     """Install these handlers and hooks for the whole process."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(QuietFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(form)
     handler.addFilter(OncePerMinute())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     # Uvicorn writes with a handler of its own; it gets it when the page is served.
     logging.getLogger("uvicorn.error").addFilter(OncePerMinute(forget_exception=True))
-    sys.stderr = QuietErrors(sys.stderr)
+    sys.stderr = QuietErrors(sys.stderr, line=line)
     sys.unraisablehook = _log_unraisable
     sys.excepthook = lambda *failure: _LOG.error("it ended", exc_info=failure)
     threading.excepthook = lambda told: _LOG.error(
         "a thread ended",
         exc_info=(told.exc_type, told.exc_value or told.exc_type(), told.exc_traceback),
     )
+
+
+def use_json_log(*every: logging.Logger) -> None:
+    """The short log in lines of JSON; of these loggers it has every line from `INFO` on."""
+    form, handler = JsonFormatter(), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(form)
+    use_short_log(_json_line, form)
+    for logger in every:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+def use_json_in_uvicorn() -> None:
+    """Have the handlers write JSON that Uvicorn has made when it began to serve."""
+    for name in ("uvicorn", "uvicorn.error"):
+        for handler in logging.getLogger(name).handlers:
+            handler.setFormatter(JsonFormatter())
