@@ -58,10 +58,15 @@ class Served:
                 time.sleep(0.01)
         raise TimeoutError(f"no answer within {passed:.0f} s")
 
-    def cpu(self) -> float:
-        """Seconds of processor time that the process has taken so far."""
-        times = psutil.Process(self._process.pid).cpu_times()
-        return times.user + times.system
+    def cpu(self, *, alone: bool = True) -> float:
+        """Seconds of processor time that the process has taken so far, with its children's or not.
+
+        Those of children that have ended are not in it.
+        """
+        process = psutil.Process(self._process.pid)
+        others = [] if alone else process.children(recursive=True)
+        every = [one.cpu_times() for one in (process, *others)]
+        return sum(times.user + times.system for times in every)
 
     def memory(self, *, alone: bool = False) -> float:
         """Megabytes of memory that the process holds, and its children unless `alone`.

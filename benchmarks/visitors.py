@@ -29,11 +29,17 @@ class Visit:
     last: list[float] | None = None
     """Seconds since 1970, for both sides."""
     error: str = ""
+    asked: float = 0.0
+    """When Compare was pressed, in seconds since 1970."""
+    kept: str = ""
+    """The conversation as the page keeps it at the end, in JSON."""
+    in_line: bool = False
+    """Whether the visitor was told a place in line."""
 
     @property
     def whole(self) -> bool:
         """Whether no character is missing, on either side, and none is too many."""
-        said = _text([render(self.script.text)])
+        said = visible_text([render(self.script.text)])
         return self.texts == (said, said)
 
 
@@ -45,7 +51,7 @@ class Visitor:
         self.parts = {part["id"]: part["props"] for part in config["components"]}
         self.events = _events(config["dependencies"], self.parts)
         self.visit = Visit(script)
-        self._blocks: dict[str, list[str]] = {"a": [], "b": []}
+        self.blocks: dict[str, list[str]] = {"a": [], "b": []}
 
     async def open(self) -> None:
         """Open the page."""
@@ -57,10 +63,13 @@ class Visitor:
 
     async def compare(self) -> Visit:
         """Press Compare and read both answers to their end."""
+        self.visit.asked = time.time()
         try:
             await self._run("ask")
             await self._draw()
-            await self._run("finish")
+            shown = await self._run("finish")
+            kept = (one for one in shown if isinstance(one, str) and one.startswith('{"'))
+            self.visit.kept = next((one for one in kept if '"turns"' in one), "")
         except (httpx.HTTPError, RuntimeError) as error:
             self.visit.error = f"{type(error).__name__}: {error}"
         return self.visit
@@ -78,16 +87,16 @@ class Visitor:
         parts = [self.parts[number] for number in self.events[event]["inputs"]]
         return [chosen.get(part.get("elem_id"), part.get("value")) for part in parts]
 
-    async def _run(self, event: str) -> None:
-        await self._post("run/predict", event)
+    async def _run(self, event: str) -> list[Any]:
+        return (await self._post("run/predict", event))["data"]
 
-    async def _post(self, where: str, event: str) -> None:
+    async def _post(self, where: str, event: str) -> dict[str, Any]:
         body = {
             "data": self._data(event),
             "fn_index": self.events[event]["id"],
             "session_hash": self.session,
         }
-        (await self.client.post(where, json=body)).raise_for_status()
+        return (await self.client.post(where, json=body)).raise_for_status().json()
 
     async def _draw(self) -> None:
         await self._post("queue/join", "draw")
@@ -110,10 +119,11 @@ class Visitor:
     def _apply(self, drawn: list[Any], data: list[Any]) -> list[Any]:
         new = list(map(apply_diff, drawn, data)) if drawn else data
         now, visit = time.time(), self.visit
+        visit.in_line = visit.in_line or "in line" in new[0]
         cells = [*json.loads(new[0]).get("cells", {}).values()]
-        for side, blocks in self._blocks.items():
+        for side, blocks in self.blocks.items():
             _patch(blocks, (cells[-1].get(side) if cells else None) or {})
-        visit.texts = (_text(self._blocks["a"]), _text(self._blocks["b"]))
+        visit.texts = (visible_text(self.blocks["a"]), visible_text(self.blocks["b"]))
         visit.first, visit.last = visit.first or [0.0, 0.0], visit.last or [0.0, 0.0]
         for side, text in enumerate(visit.texts):
             if text and not visit.first[side]:
@@ -154,7 +164,7 @@ def _patch(blocks: list[str], cell: dict[str, Any]) -> None:
         blocks[index] = blocks[index][:keep] + tail  # all of it is ASCII
 
 
-def _text(blocks: list[str]) -> str:
+def visible_text(blocks: list[str]) -> str:
     return " ".join(unescape(_TAG.sub("", "".join(blocks))).split())
 
 

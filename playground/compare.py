@@ -277,6 +277,8 @@ class Run:
         crowded = TICK * max(1.0, self.services.runs / CALM_RUNS)
         length = sum(len(answer.text) for answer in self._answers if answer)
         tick = min(SLOWEST_TICK, max(crowded, TICK_PER_CHARACTER * length))
+        if self.services.runs > CALM_RUNS and all(one.in_line for one in self._answers if one):
+            tick = HEARTBEAT  # a place in line changes with every answer of anybody's that ends
         await _wait(self._changed, HEARTBEAT)
         await _wait(self._at_once, drawn + tick - time.monotonic())
 
