@@ -21,7 +21,15 @@ from playground.keyring import Keyring
 from playground.limits import LOCAL, PUBLIC
 from playground.services import Services
 from playground.visitors import VISITOR
-from ui.middleware import Doors, Hosts, UploadFolder, upload_folder, visits, with_middleware
+from ui.middleware import (
+    Doors,
+    Hosts,
+    UploadFolder,
+    clean_root_path,
+    upload_folder,
+    visits,
+    with_middleware,
+)
 from ui.middleware.events import READ_TIMEOUT
 from ui.middleware.log import LogThrottle, OncePerMinute, QuietErrors, QuietFormatter
 from ui.middleware.visits import Visits
@@ -36,7 +44,11 @@ class Page:
     """Stands for Gradio behind the middleware: reads every body, and records what reached it."""
 
     def __init__(
-        self, limits: Any = LOCAL, hosts: Hosts | None = None, path: Path = Path(".")
+        self,
+        limits: Any = LOCAL,
+        hosts: Hosts | None = None,
+        path: Path = Path("."),
+        root_path: str = "",
     ) -> None:
         self.reached: list[tuple[str, bytes]] = []
         self.visitors: list[str] = []
@@ -50,7 +62,7 @@ class Page:
         self.answer: Callable[[Any, Any, Any], Awaitable[None]] = self._answer
         self.app = with_middleware(
             lambda *call: self.answer(*call), self.services, hosts or Hosts.of("127.0.0.1"),
-            self.visits, self.files,
+            self.visits, self.files, root_path,
         )  # fmt: skip
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
@@ -846,7 +858,7 @@ async def test_who_calls_by_mcp_is_not_believed_where_it_comes_from(tmp_path: Pa
     served = Page(LOCAL, path=tmp_path)
     served.app = with_middleware(
         lambda *call: served.answer(*call),
-        LOCAL,
+        served.services,
         Hosts.of("127.0.0.1"),
         served.visits,
         served.files,
@@ -866,7 +878,7 @@ async def test_a_call_without_a_session_keeps_none(tmp_path: Path) -> None:
     served = Page(LOCAL, path=tmp_path)
     served.app = with_middleware(
         lambda *call: served.answer(*call),
-        LOCAL,
+        served.services,
         Hosts.of("127.0.0.1"),
         served.visits,
         served.files,
@@ -877,3 +889,29 @@ async def test_a_call_without_a_session_keeps_none(tmp_path: Path) -> None:
     assert (await served.ask("POST", f"{url}draw", json={})).status_code == 404
     told = {"prompt": "x", "session_hash": "/../"}
     assert (await served.ask("POST", f"{url}compare", json=told)).status_code == 400
+
+
+async def test_health_is_told_by_phase_and_to_nobody_by_a_foreign_name() -> None:
+    page = Page()
+    for phase, status in (("starting", 503), ("ready", 200), ("stopping", 503)):
+        page.services.phase = phase  # type: ignore[assignment]
+        answer = await page.ask("GET", f"{HERE}/healthz")
+        assert (answer.status_code, answer.json()) == (status, {"status": phase})
+    assert (await page.ask("GET", "http://evil.example:7860/healthz")).status_code == 403
+    assert not page.reached
+
+
+@pytest.mark.parametrize("path", ["/", "/phi", "/phi/", "/phi/config", "/config"])
+async def test_a_root_path_is_taken_off_or_was(path: str) -> None:
+    page = Page(root_path="/phi")
+    assert (await page.ask("GET", HERE + path)).status_code == 200
+    assert page.reached == [(path.removeprefix("/phi") or "/", b"")]
+    assert (await page.ask("GET", f"{HERE}/philosophy")).status_code == 404
+
+
+def test_a_root_path_that_is_none_is_said() -> None:
+    assert clean_root_path("/phi/") == clean_root_path(" /phi") == "/phi"
+    assert clean_root_path("/") == clean_root_path("") == ""
+    for wrong in ("phi", "/a b", "//evil.example", "https://evil.example", "/../x?y"):
+        with pytest.raises(ValueError, match="looks like /phi"):
+            clean_root_path(wrong)
