@@ -4,14 +4,14 @@ One session, then thirty at once, each with a question of its own for two models
 the page's own protocol: tokens per second of all together beside one session's, the time to the
 first token, and whether every character came that the model said, by what the page keeps of it at
 the end and by what the same question was answered alone. On the two built-in Pocket models, and
-with `--model` on a folder of ONNX Runtime GenAI below `PHI_MODELS_DIR`, on both sides.
+with `--model` on any other on both sides, as `onnx_genai/FOLDER` below `PHI_MODELS_DIR`, or
+`openai_compatible/NAME` of the server at `OPENAI_COMPATIBLE_BASE_URL`.
 With `--processes 2` two pages share the sessions, each with models of its own.
 """
 
 import argparse
 import asyncio
 import json
-import os
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
@@ -211,15 +211,15 @@ def figures_of(name: str, alone: Asked, together: Asked, same: int) -> list[Figu
 def main() -> None:
     """Measure, print the figures, write the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", help="a folder's name below PHI_MODELS_DIR, asked on both sides")
+    parser.add_argument("--model", metavar="BACKEND/MODEL", help="asked too, on both sides")
     parser.add_argument("--processes", type=int, default=1, help="pages (%(default)s)")
     parser.add_argument("--tokens", type=int, default=40, help="of an answer (%(default)s)")
     asked = parser.parse_args()
     before = machine("gradio", "onnxruntime", "onnxruntime-genai")
     ways: dict[str, Sides] = {"Pocket": POCKET}
     if asked.model:
-        assert os.environ.get("PHI_MODELS_DIR"), "PHI_MODELS_DIR names the folder of models"
-        ways[asked.model] = dict.fromkeys("ab", ("onnx_genai", asked.model))
+        backend, _, model = asked.model.partition("/")
+        ways[asked.model] = dict.fromkeys("ab", (backend, model))
     figures: list[Figure] = []
     measured: dict[str, Any] = {}
     for name, sides in ways.items():

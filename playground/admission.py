@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 from backends import RateLimitError, Sentence
 
-LONGEST = 64
-"""More than so many do not wait: they are told so at once."""
+LONGEST = 600
+"""More than so many do not wait: they are told so at once. It is three hundred students, with two
+sides each."""
 
 Tell = Callable[[int], None]
 _Place = tuple[asyncio.Future[None], Tell]
@@ -111,12 +112,16 @@ class AdmissionQueue:
 
     def _in_order(self) -> Iterator[_Place]:
         """Those in line as they would come next, if every place were free in turn."""
-        held = Counter(self._held)
-        lines = OrderedDict((visitor, deque(line)) for visitor, line in self._waiting.items())
-        while lines:
-            visitor = min(lines, key=lambda one: held[one])
-            held[visitor] += 1
-            yield lines[visitor].popleft()
-            lines.move_to_end(visitor)
-            if not lines[visitor]:
-                del lines[visitor]
+        held: dict[int, list[deque[_Place]]] = {}
+        for visitor, line in self._waiting.items():
+            held.setdefault(self._held[visitor], []).append(deque(line))
+        came: list[deque[_Place]] = []
+        places = min(held, default=0)
+        while came or held:
+            # Who holds as many from the start stands before who was given one in the last turn.
+            turn, came = held.pop(places, []) + came, []
+            for line in turn:
+                yield line.popleft()
+                if line:
+                    came.append(line)
+            places = places + 1 if came else min(held, default=0)

@@ -204,6 +204,16 @@ async def test_a_public_page_asks_no_server_of_the_house(far: Far) -> None:
     assert far.connections == [] and {c.backend.kind for c in found} <= {"local", "hosted"}
 
 
+def test_a_public_page_has_the_servers_that_its_owner_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = REGISTRY["openai_compatible"]
+    assert server.address_env and server not in backends_for(PUBLIC)
+    monkeypatch.setenv(server.address_env, "http://vllm:8000/v1")
+    assert server in backends_for(PUBLIC) and REGISTRY["ollama"] not in backends_for(PUBLIC)
+    assert not PUBLIC.takes_address(server)
+
+
 def test_a_keyring_shows_nothing() -> None:
     ring = Keyring()
     ring.put("far", key=" sk-secret\n", address="http://host")
