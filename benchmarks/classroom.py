@@ -62,6 +62,12 @@ class Student(Visitor):
             chosen |= {f"text-backend-{side}": backend, f"text-model-{side}": model}
         return chosen
 
+    async def stay(self) -> None:
+        """Keep the page open, until cancelled: the server forgets a session that has no page."""
+        async with self.client.stream("GET", f"heartbeat/{self.session}") as beats:
+            async for _ in beats.aiter_raw():
+                pass
+
     async def ask(self, question: str) -> Visit:
         """Ask it in a conversation of its own."""
         self.question, self.visit = question, Visit(self.visit.script)
@@ -146,6 +152,8 @@ async def measure(servers: Sequence[Served], sides: Sides, tokens: int) -> tuple
             where = number % len(urls)
             students.append(Student(clients[where], configs[where], sides, tokens))
             await students[-1].open()
+            staying = asyncio.create_task(students[-1].stay())
+            stack.push_async_callback(_ended, staying)
         for student in students[: len(urls)]:
             await student.ask("Hello")
         alone, together = Asked(), Asked()
@@ -169,6 +177,11 @@ async def measure(servers: Sequence[Served], sides: Sides, tokens: int) -> tuple
         together.seconds = max(ends) - begun
         same = sum(together.texts.get(one) == said for one, said in alone.texts.items())
     return alone, together, same
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def run(sides: Sides, tokens: int, processes: int) -> tuple[Asked, Asked, int]:
