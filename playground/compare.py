@@ -25,6 +25,9 @@ HEARTBEAT = 1.0
 CALM_RUNS = 8
 """With more Runs than this at once, each one's tick is stretched in proportion."""
 SLOWEST_TICK = 0.25
+LINE_TICK = 2.0
+"""The tick of a Run that only stands in line, among so many: a place there changes with every
+answer of anybody's that ends, and to say so to all at once would take the processor from models."""
 TICK_PER_CHARACTER = 4e-6
 """The least seconds of a tick for each character of all answers: a page redraws an answer at every
 tick, at about 1 µs a character, and falls behind if it is given more than it can draw."""
@@ -278,7 +281,7 @@ class Run:
         length = sum(len(answer.text) for answer in self._answers if answer)
         tick = min(SLOWEST_TICK, max(crowded, TICK_PER_CHARACTER * length))
         if self.services.runs > CALM_RUNS and all(one.in_line for one in self._answers if one):
-            tick = HEARTBEAT  # a place in line changes with every answer of anybody's that ends
+            tick = LINE_TICK
         await _wait(self._changed, HEARTBEAT)
         await _wait(self._at_once, drawn + tick - time.monotonic())
 
