@@ -76,7 +76,7 @@ def caddy(folder: Path, port: int, *to: int) -> list[str]:
     lines = block("caddyfile").replace(":8080", f"http://127.0.0.1:{port}")
     lines = lines.replace("127.0.0.1:7861 127.0.0.1:7862", " ".join(f"127.0.0.1:{n}" for n in to))
     conf = folder / "Caddyfile"
-    conf.write_text(f"{{\n\tadmin off\n}}\n{lines}")
+    conf.write_text(f"{{\n\tadmin off\n\tgrace_period 1s\n}}\n{lines}")
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(conf)]
 
 
