@@ -62,7 +62,7 @@ class Page:
         self.answer: Callable[[Any, Any, Any], Awaitable[None]] = self._answer
         self.app = with_middleware(
             lambda *call: self.answer(*call), self.services, hosts or Hosts.of("127.0.0.1"),
-            self.visits, self.files, root_path,
+            self.visits, self.files, root_path=root_path,
         )  # fmt: skip
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
