@@ -28,7 +28,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 USER 10001:10001
 VOLUME /data
 EXPOSE 7860
-# Running answers have six seconds to end: give it ten before it is killed, which is Docker's own rule.
+# Running answers have five seconds to end: give it ten before it is killed, which is Docker's own rule.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:7860/healthz', timeout=4)"]

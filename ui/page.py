@@ -47,9 +47,9 @@ from .theme import ASSETS, css, js, theme
 TABS: tuple[type[Tab], ...] = (TextTab, VisionTab, MoeTab, LanguagesTab)
 """The tabs on which models answer, in the order of the page; the Models tab stands behind them."""
 
-PATIENCE = 6.0
+PATIENCE = 5.0
 """Seconds in which answers may end by themselves when the system ends the page (SIGTERM)."""
-TELLING = 1.5
+TELLING = 3.5
 """Seconds for the pages of those that were ended then, to show and keep what came."""
 CLOSING = 0.7
 """Seconds for closing open pages' connections before the process exits."""
