@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -204,14 +205,14 @@ async def test_a_public_page_asks_no_server_of_the_house(far: Far) -> None:
     assert far.connections == [] and {c.backend.kind for c in found} <= {"local", "hosted"}
 
 
-def test_a_public_page_has_the_servers_that_its_owner_named(
+def test_a_public_page_has_the_servers_that_its_owner_shares(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    server = REGISTRY["openai_compatible"]
-    assert server.address_env and server not in backends_for(PUBLIC)
+    server, shared = REGISTRY["openai_compatible"], replace(PUBLIC, shares_servers=True)
+    assert server.address_env and server not in backends_for(shared)
     monkeypatch.setenv(server.address_env, "http://vllm:8000/v1")
-    assert server in backends_for(PUBLIC) and REGISTRY["ollama"] not in backends_for(PUBLIC)
-    assert not PUBLIC.takes_address(server)
+    assert server in backends_for(shared) and REGISTRY["ollama"] not in backends_for(shared)
+    assert server not in backends_for(PUBLIC)
 
 
 def test_a_keyring_shows_nothing() -> None:
