@@ -16,6 +16,7 @@ from ._core.backend import (
 )
 from ._core.batch import BATCH, Batch
 from ._core.catalog import MODELS, Modality, ModelSpec
+from ._core.environment import env_flag
 from ._core.errors import (
     AuthenticationError,
     BackendConnectionError,
@@ -112,6 +113,7 @@ __all__ = [
     "clean_name",
     "clean_pasted",
     "count_catalog_tokens",
+    "env_flag",
     "fetch_dataset",
     "known_model",
     "register",

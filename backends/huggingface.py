@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ._core.backend import Health, Kind, Offer, Status, register
 from ._core.catalog import MODELS
+from ._core.environment import env_flag
 from ._core.errors import (
     AuthenticationError,
     BackendError,
@@ -96,7 +97,7 @@ class HuggingFace(ChatCompletions):
 
     def shares_env_key(self) -> bool:
         """See `RemoteBackend.shares_env_key`; only if its owner says so."""
-        return os.environ.get(SHARE_ENV, "").strip().lower() in ("1", "yes", "on", "true")
+        return env_flag(SHARE_ENV)
 
     def missing_key(self, public: bool) -> MissingKeyError:
         """See `RemoteBackend.missing_key`; a public page may have a sign-in instead."""

@@ -61,8 +61,9 @@ async def prepare(
     `services` are those of the page, whose limits, lines and budget apply. A model that cannot be
     asked now fails at its side alone. Raises `BackendError` for what is refused as a whole.
     """
-    services, keyring = services or Services(), keyring or Keyring()
+    services = services or Services()
     limits = services.limits
+    keyring = keyring or Keyring(limits.public)
     question = replace(
         question, prompt=strip_controls(question.prompt), system=strip_controls(question.system)
     )

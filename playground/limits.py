@@ -12,6 +12,7 @@ from backends import (
     Message,
     Sentence,
     base_id,
+    env_flag,
 )
 
 from .budget import Budget
@@ -60,7 +61,8 @@ class Limits:
     cells: int | None = None
     """Answers of one run of the matrix."""
     server_answers: int | None = None
-    """Answers that one server is asked for at once; `None`: as many as its backend says."""
+    """Answers that all servers of a kind are asked for at once; `None`: as many as their backend
+    says."""
     matrices: int | None = None
     """Runs of the matrix that a visitor may have going at once."""
     public: bool = False
@@ -279,6 +281,6 @@ PUBLIC = replace(
         _env_number("PHI_DAILY_REQUESTS", 1000), _env_number("PHI_DAILY_TOKENS", 1_000_000)
     ),
     public=True,
-    shares_servers=os.environ.get("PHI_SHARE_SERVERS", "") == "1",
-    addresses=os.environ.get("PHI_TYPED_ADDRESSES", "").strip().lower() not in ("0", "no", "off"),
+    shares_servers=env_flag("PHI_SHARE_SERVERS"),
+    addresses=env_flag("PHI_TYPED_ADDRESSES", True),
 )

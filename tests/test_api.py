@@ -19,6 +19,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from backends import REGISTRY
+from backends.huggingface import HuggingFace
 from playground.limits import PUBLIC, Budget, Limits
 from playground.services import Services
 from tests.fakes import Scripted, last, said
@@ -26,7 +27,7 @@ from tests.pages import free_port
 from tests.stub import Reply, Stub, delta, sse
 from tests.test_app import run, started
 from ui import page
-from ui.api import ENDPOINTS, mcp_missing
+from ui.api import ENDPOINTS, Api, mcp_missing
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 NAMES = [f"/{name}" for name in ENDPOINTS]
@@ -195,6 +196,24 @@ def test_one_that_fails_leaves_the_other_alone(
 
 
 # ── No more than a visitor ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("shared", ["", "1"])
+async def test_programs_spend_no_token_of_the_owner_that_is_not_shared(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch, shared: str
+) -> None:
+    served = {"id": "ms/phi", "providers": [{"provider": "one", "status": "live"}]}
+    stub.on("/v1/models", Reply.of({"data": [served]}))
+    stub.on("/v1/chat/completions", Reply((sse(delta("Here I am.")),)))
+    monkeypatch.setattr(HuggingFace, "default_address", f"{stub.url}/v1")
+    monkeypatch.setenv("HF_TOKEN", "hf_owners")
+    monkeypatch.setenv("PHI_SHARE_HF_TOKEN", shared)
+    *_, last = [one async for one in Api(Services(PUBLIC)).compare("Hi", ["huggingface/ms/phi"])]
+    [answer] = last["answers"]
+    sent = [header for one in stub.seen for header in one.headers.values()]
+    assert any("hf_owners" in header for header in sent) == bool(shared)
+    assert answer["text"] == ("Here I am." if shared else "")
+    assert ("needs a key" in (answer["error"] or "")) != bool(shared)
 
 
 async def test_a_public_page_gives_programs_what_it_gives_visitors(

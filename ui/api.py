@@ -12,7 +12,7 @@ from gradio.events import api
 
 from backends import BackendError, GenerationParams
 from playground.comparison import Comparison, Question, prepare
-from playground.conversation import MAX_SIDES
+from playground.conversation import MAX_NAME, MAX_SIDES
 from playground.export import to_json
 from playground.keyring import Keyring
 from playground.languages import LANGUAGES
@@ -25,7 +25,6 @@ from playground.visitors import VISITOR
 ENDPOINTS = ("compare", "models", "count_tokens", "detect_language")
 INTERVAL = 0.25
 """Seconds between two steps of an answer: each has the whole text so far."""
-MAX_KEY = 4000
 MCP_INSTALL = 'pip install "mcp==1.30.0" "pydantic==2.12.5"'
 """What Gradio 6.31 wants for MCP: not the newest of either, so that nobody has it by chance."""
 BUILT_IN = ("pocket/pocket-3", "pocket/pocket-3.5")
@@ -86,7 +85,7 @@ class Api:
                 ),
             ),
             _names(models),
-            _keyring(keys),
+            _keyring(keys, self.services.limits.public),
         )
         told = 0.0
         async with aclosing(comparison.run.snapshots()) as ticks:
@@ -216,12 +215,12 @@ def _names(value: object) -> Sequence[str]:
     return value
 
 
-def _keyring(value: object) -> Keyring:
-    keyring = Keyring()
+def _keyring(value: object, public: bool) -> Keyring:
+    keyring = Keyring(public)
     if value is None:
         return keyring
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value.values()):
         raise _wrong("keys", "an object with a key for each backend")
     for backend, key in value.items():
-        keyring.put(str(backend)[:MAX_KEY], key=key[:MAX_KEY])
+        keyring.put(str(backend)[:MAX_NAME], key=key)  # which bounds it
     return keyring

@@ -1,6 +1,7 @@
 """How much time on ZeroGPU a visitor has left, as Hugging Face says with their token."""
 
 import asyncio
+import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -27,26 +28,29 @@ class Quota:
 
 
 class Quotas:
-    """Those of visitors, by token; each is asked for once in `KEPT` seconds."""
+    """Those of visitors; each is asked for once in `KEPT` seconds. No token is kept."""
 
     def __init__(self, url: str = URL) -> None:
         self._url = url
-        self._known: dict[str, tuple[float, Quota | None]] = {}
+        self._known: dict[bytes, tuple[float, Quota | None]] = {}
+        """By a hash of the token."""
 
     async def of(self, token: str) -> Quota | None:
         """A visitor's; `None` if it could not be read."""
-        asked, quota = self._known.get(token, (-KEPT, None))
-        if time.monotonic() - asked < KEPT:
+        whose, now = _hash(token), time.monotonic()
+        asked, quota = self._known.get(whose, (-KEPT, None))
+        if now - asked < KEPT:
             return quota
         quota = await self._read(token)
+        self._known = {key: one for key, one in self._known.items() if now - one[0] < KEPT}
         while len(self._known) >= _MOST:
             del self._known[next(iter(self._known))]
-        self._known[token] = time.monotonic(), quota
+        self._known[whose] = time.monotonic(), quota
         return quota
 
     def forget(self, token: str) -> None:
         """Something of it was used: ask again the next time."""
-        self._known.pop(token, None)
+        self._known.pop(_hash(token), None)
 
     async def _read(self, token: str) -> Quota | None:
         import httpx2
@@ -66,6 +70,10 @@ class Quotas:
                         return parse_quota(json.loads(await read_bounded(response)))
         except (httpx2.HTTPError, ValueError, TimeoutError, OSError):
             return None
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def parse_quota(told: Any) -> Quota | None:

@@ -104,11 +104,12 @@ async def _ask(options: argparse.Namespace, question: "Question", names: tuple[s
         closed = error
     await comparison.run.close()
     recorded = await comparison.record()
+    if not closed:
+        _show(options, recorded, shows)  # first: whatever becomes of the file, it was seen
     if options.out:
         _write(options.out, recorded)
     if closed:
         raise closed
-    _show(options, recorded, shows)
     if stopped:
         print("Stopped.", file=sys.stderr)
         return INTERRUPTED
