@@ -30,8 +30,8 @@ def arguments() -> argparse.Namespace:
         "--public",
         action="store_true",
         default=on_space,
-        help="for a page that strangers visit: no downloads, no local servers, smaller limits "
-        "(always so on a Hugging Face Space)",
+        help="for a page that strangers visit: no downloads, none of your own servers, smaller "
+        "limits (always so on a Hugging Face Space)",
     )
     parser.add_argument(
         "--allow-host",

@@ -55,8 +55,8 @@ _RULES = (
     ),
     Rule(
         ModelNotFoundError,
-        "Nobody serves “{model}” for Hugging Face, or the account of this token has switched those "
-        "who do off.",
+        "Nobody serves “{model}” for Hugging Face, or the account of this token has switched off "
+        "those who do.",
         "Choose another model, or look at https://huggingface.co/settings/inference-providers.",
         status={400, 404, 422},
         text=words(

@@ -21,6 +21,7 @@ from ._core.backend import (
 )
 from ._core.catalog import MODELS
 from ._core.errors import BackendError, ModelNotFoundError, RateLimitError
+from ._core.sentence import Sentence
 from ._core.types import Chunk, Connection, GenerationParams, Message, Progress
 from ._local import vision, weights, zerogpu
 from ._local.zerogpu_worker import Checkpoint
@@ -178,16 +179,18 @@ class ZeroGPU(Backend):
 def quota_status(quota: Quota | None) -> Status:
     """How it is for a visitor, and what they have left."""
     if quota is None:
-        sentence = (
-            f"On this Space's GPU: {FREE_MINUTES} minutes a day for everybody, more once you sign "
-            "in with Hugging Face."
+        sentence = Sentence(
+            "On this Space's GPU: {minutes} minutes a day for everybody, more once you sign in "
+            "with Hugging Face.",
+            minutes=FREE_MINUTES,
         )
         return Status("ready", sentence, "gpu_free", {"minutes": FREE_MINUTES})
     values: dict[str, object] = {"left": quota.left, "base": quota.base}
     if quota.left:
-        sentence = (
-            f"On this Space's GPU. You have {_duration(quota.left)} of "
-            f"{_duration(quota.base)} left today."
+        sentence = Sentence(
+            "On this Space's GPU. You have {left} of {base} left today.",
+            left=_duration(quota.left),
+            base=_duration(quota.base),
         )
         return Status("ready", sentence, "gpu_left", values)
     back = f" It is back at {_time(quota.resets_at)}." if quota.resets_at else ""

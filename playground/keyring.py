@@ -22,7 +22,7 @@ HUGGING_FACE = "huggingface"
 ZEROGPU = "zerogpu"
 """The backend that asks what is left of a visitor's time on a lent GPU, with the same token."""
 INFERENCE_SCOPE = "inference-api"
-"""What a visitor must have agreed to for that."""
+"""What a visitor must have agreed to, so that a router's answers are on their credit."""
 MAX_CHARACTERS = 4000
 """Length of a key or an address; real ones are far shorter."""
 MAX_SERVERS = 6

@@ -274,7 +274,11 @@ class Refusal(Exception):
 @pytest.mark.parametrize(
     ("title", "message", "said"),
     [
-        ("ZeroGPU quota exceeded", "Space app has reached its GPU limit.", "does not reach"),
+        (
+            "ZeroGPU quota exceeded",
+            "Space app has reached its GPU limit.",
+            "Not enough",
+        ),
         ("ZeroGPU quota exceeded", "No GPU was available after 60s. Retry.", "No GPU was free"),
         ("ZeroGPU queue timeout", "No GPU was available after 60s", "No GPU was free"),
         ("ZeroGPU client error", "No GPU was available", "No GPU was free"),

@@ -209,7 +209,7 @@ def _error_of(error: Exception, began: bool) -> BackendError:
         )
     if title in ("ZeroGPU quota exceeded", "ZeroGPU pending credits exceeded"):
         return RateLimitError(
-            "Your GPU time of today does not reach for this.", QUOTA_HINT, reason="gpu_quota"
+            "Not enough of your GPU time is left today for this.", QUOTA_HINT, reason="gpu_quota"
         )
     if title == "ZeroGPU illegal duration":
         return BadRequestError(
@@ -218,7 +218,7 @@ def _error_of(error: Exception, began: bool) -> BackendError:
         )
     if said == "Expired ZeroGPU proxy token":
         return AuthenticationError(
-            "Hugging Face no longer knows who asks.", "Reload the page, and ask again."
+            "Your visit has expired at Hugging Face.", "Reload the page, and ask again."
         )
     if said == "GPU task aborted":
         return ServerError(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._core.errors import BackendTimeoutError, ModelNotFoundError
+from .._core.sentence import Sentence
 from .._core.types import Progress
 from . import messages, weights
 from .bundle import Bundle
@@ -193,7 +194,9 @@ def _read(record: bytes) -> Answer:
 
 def _time_is_up(seconds: float) -> BackendTimeoutError:
     return BackendTimeoutError(
-        f"The {seconds:.0f} s of GPU time that this answer had are over.",
+        Sentence(
+            "The {seconds} s of GPU time for this answer are used up.", seconds=round(seconds)
+        ),
         "What came is kept. Ask for fewer tokens, for one side alone, or press Continue.",
         seconds=seconds,
     )

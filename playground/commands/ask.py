@@ -31,8 +31,8 @@ environment, as for the page.
   python app.py ask "Which colour?" --image photo.jpg --json --out run.json
 """
 _CODES = """\
-exit codes: 0 all have answered; 1 some have not; 2 nothing was asked, as it was asked in a way that
-cannot be; 130 stopped with Ctrl+C, and what came until then is shown and kept"""
+exit codes: 0 all have answered; 1 some have not; 2 the command was wrong, and nothing was
+asked; 130 stopped with Ctrl+C, and what came until then is shown and kept"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

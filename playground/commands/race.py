@@ -18,8 +18,8 @@ MAX_MODELS = 4
 PROMPT = "What is a small language model? Answer in three sentences."
 _DESCRIPTION = """\
 Asks each model alone, one after the other, in several rounds, with the order turned round from one
-to the next. An answer of each before that loads it and is not counted. What is told are medians,
-with the least and the most, of greedy answers. The prompt is the same in every round: an engine
+to the next. One more answer of each comes first, to load it, and does not count. Prints medians of
+greedy answers, with the least and the most. The prompt is the same in every round: an engine
 that keeps what it has read reads it faster from the second time on.
 """
 

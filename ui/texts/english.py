@@ -28,8 +28,8 @@ EN = {
     "a name, and compare. Its name and address stay in this browser, its key does not.",
     "sign_in": "Sign in with Hugging Face",
     "sign_out": "Sign out",
-    "sign_in_note": "Opens in a new tab, and goes on there. What its services cost is paid from "
-    "your own credit.",
+    "sign_in_note": "Opens in a new tab. What Hugging Face's services cost is paid from your own "
+    "credit there.",
     "server_name": "Name",
     "server_name_example": "Second server",
     "key_if_wanted": "If it wants one",
