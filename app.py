@@ -119,7 +119,9 @@ def main() -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if asked.behind_proxy:  # Uvicorn reads it
-        os.environ["FORWARDED_ALLOW_IPS"] = ",".join(asked.behind_proxy)
+        # For clients of MCP, Gradio asks its own page, and says who they are.
+        believed = [*asked.behind_proxy, *(["127.0.0.1"] if asked.mcp else [])]
+        os.environ["FORWARDED_ALLOW_IPS"] = ",".join(believed)
     from backends import REGISTRY
     from playground.limits import LOCAL, PUBLIC
 

@@ -70,6 +70,7 @@ async def prepare(
     limits.check_prompt(question.prompt)
     limits.check_system(question.system)
     limits.check_params(question.params)
+    question = replace(question, params=limits.bounded(question.params))
     limits.check_attached_pictures(question.pictures)
     turn = Turn(prompt=question.prompt, pictures=question.pictures)
     asked = Conversation(system=question.system, params=question.params).with_turn(turn)

@@ -63,6 +63,8 @@ class Limits:
     server_answers: int | None = None
     """Answers that all servers of a kind are asked for at once; `None`: as many as their backend
     says."""
+    calls_per_minute: int | None = None
+    """Calls of the public endpoints by one visitor."""
     matrices: int | None = None
     """Runs of the matrix that a visitor may have going at once."""
     public: bool = False
@@ -217,6 +219,12 @@ class Limits:
         system = strip_controls(conversation.system)[:most]
         return conversation.model_copy(update={"turns": turns, "system": system})
 
+    def bounded(self, params: GenerationParams) -> GenerationParams:
+        """Parameters as they are sent: on a public page an answer always has a greatest length."""
+        if self.public and params.max_tokens is None:
+            return replace(params, max_tokens=self.max_tokens)
+        return params
+
     def check_params(self, params: GenerationParams) -> None:
         """Raise `BadRequestError` for a parameter out of its range."""
         for name, value, low, high in (
@@ -276,6 +284,7 @@ PUBLIC = replace(
     sessions_per_visitor=100,
     places=3,
     cells=23,
+    calls_per_minute=30,
     matrices=1,
     budget=Budget(
         _env_number("PHI_DAILY_REQUESTS", 1000), _env_number("PHI_DAILY_TOKENS", 1_000_000)

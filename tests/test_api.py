@@ -214,6 +214,8 @@ async def test_programs_spend_no_token_of_the_owner_that_is_not_shared(
     assert any("hf_owners" in header for header in sent) == bool(shared)
     assert answer["text"] == ("Here I am." if shared else "")
     assert ("needs a key" in (answer["error"] or "")) != bool(shared)
+    lengths = [one.json["max_tokens"] for one in stub.seen if one.path.endswith("completions")]
+    assert lengths == [PUBLIC.max_tokens] * bool(shared), "no answer without an end"
 
 
 async def test_a_public_page_gives_programs_what_it_gives_visitors(

@@ -77,6 +77,33 @@ async def test_the_next_visitor_is_told_what_the_last_one_had_to_ask_for(
     assert told.count("<link") == 2 and told.index("<link") < told.index("</head>")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        '/assets/a.js"><script>alert(1)</script>/../../b.js',
+        '/assets/a.css"onload="x/../b.css',
+        "/assets/a.js/x",
+        "/assets/a.js\n",
+    ],
+)
+async def test_nobody_writes_into_the_document_of_others(path: str) -> None:
+    document = Document(gradio)
+
+    async def ask(path: str) -> bytes:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": path, "headers": []}
+        await document(scope, None, send)  # type: ignore[arg-type]  # nothing is received
+        return b"".join(one.get("body", b"") for one in sent)
+
+    plain = await ask("/")
+    assert await ask(path) == b"let x;"
+    assert await ask("/") == plain
+
+
 async def test_everything_else_passes_as_it_is(client: httpx.AsyncClient) -> None:
     assert (await client.get("/assets/a.js")).text == "let x;"
     assert (await client.head("/")).headers["content-length"] == str(len(HTML))

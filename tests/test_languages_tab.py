@@ -122,6 +122,7 @@ def test_items_are_made_again_from_a_header() -> None:
     assert [item.id for item in made] == ["copy/de/0", "digits/de/0", "copy/de/1", "digits/de/1"]
     assert english_of(tasks, "digits/de/1", made[3].prompt) == made[3].english != ""
     assert english_of(tasks, "digits/de/1", "another wording") == ""
+    assert english_of(tasks, "price/de/300000000", "a file may say so") == ""
     own = header(kinds=(OWN,), languages=("de", "en"), texts={"de": "Warum?", "en": "Why?"})
     assert english_of(own, "stays/de/0", "Warum?") == "Why?"
     assert len(items_of((ASKED,), ("de", "fr"), 1, 1, {"en": "Why?"})) == 2

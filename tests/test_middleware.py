@@ -874,7 +874,43 @@ async def test_who_calls_by_mcp_is_not_believed_where_it_comes_from(tmp_path: Pa
     assert (await served.ask("POST", url, content=large, headers=kind)).status_code == 413
 
 
-async def test_a_call_without_a_session_keeps_none(tmp_path: Path) -> None:
+async def test_a_call_is_a_session_until_it_was_read(tmp_path: Path, monkeypatch) -> None:
+    served, url = programs(PUBLIC, tmp_path), "http://127.0.0.1/gradio_api/call/compare"
+    served.answer = answering("application/json", b'{"event_', b'id": "ab12"}')
+    for read in (True, False):
+        kept(served, "ab12")
+        assert (await served.ask("POST", url, json={"data": ["x"]})).status_code == 200
+        served.visits.sweep()
+        assert "ab12" in served.holder.session_data
+        if read:
+            assert (await served.ask("GET", f"{url}/ab12")).status_code == 200
+        else:
+            monkeypatch.setattr(visits, "UNCONFIRMED_AFTER", -1.0)
+            served.visits.sweep()
+        assert served.holder.session_data == {}
+
+
+async def test_a_program_calls_so_often_in_a_minute(tmp_path: Path) -> None:
+    served, url = programs(PUBLIC, tmp_path), "http://127.0.0.1/gradio_api/call/compare"
+    served.answer = answering("application/json", b"{}")
+    most = PUBLIC.calls_per_minute or 0
+    asked = [await served.ask("POST", url, json={"data": []}) for _ in range(most + 1)]
+    assert [one.status_code for one in asked] == [200] * most + [429]
+    other = await served.ask("POST", url, json={"data": []}, client="198.51.100.7")
+    assert other.status_code == 200
+
+
+def programs(limits: Any, path: Path) -> Page:
+    """A page with one public endpoint."""
+    served = Page(limits, Hosts.of("0.0.0.0", public=True), path)
+    served.app = with_middleware(
+        lambda *call: served.answer(*call), Services(limits), Hosts.of("0.0.0.0", public=True),
+        served.visits, served.files, Doors(("compare",)),
+    )  # fmt: skip
+    return served
+
+
+async def test_a_call_names_a_proper_session_or_none(tmp_path: Path) -> None:
     served = Page(LOCAL, path=tmp_path)
     served.app = with_middleware(
         lambda *call: served.answer(*call),

@@ -273,7 +273,10 @@ class PublicTransport(httpx2.AsyncBaseTransport):
         check_public_url(str(url))
         host = url.host
         addresses = await resolve_public(host, url.port or 443)
-        inner = self._by_host.setdefault(host, _open_transport())
+        if host not in self._by_host:  # in a thread: to read certificates takes a while
+            made = await asyncio.to_thread(_open_transport)
+            self._by_host.setdefault(host, made)
+        inner = self._by_host[host]
         for address in addresses:
             try:
                 return await inner.handle_async_request(_sent_to(request, address))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ..text import strip_controls
 from .items import KINDS, PROMPTS, SHIPPED, Item
 from .run_file import Header
-from .tasks import items, own_prompts, shipped_prompts, told_prompts
+from .tasks import item_at, items, own_prompts, shipped_prompts, told_prompts
 
 OWN = "own"
 """A text for each language, which a visitor wrote."""
@@ -62,7 +62,8 @@ def english_of(header: Header, item: str, prompt: str) -> str:
     if shipped_names(header.kinds):
         made = items_of(header.kinds, [language], 1, header.seed)
     elif kind in KINDS:
-        made = items_of([kind], [language], int(index) + 1, header.seed)
+        one = item_at(kind, language, int(index), header.seed)
+        made = (one,) if one else ()
     else:
         return ""
     found = next((one for one in made if one.id == item and one.prompt == prompt), None)

@@ -182,7 +182,7 @@ class Form(BaseModel):
         messages, rest = (
             conversation.messages(side, self.own_system(side)),
             {
-                "params": self.params_of(side),
+                "params": limits.bounded(self.params_of(side)),
                 "connection": connection,
                 "visitor": limits.visitor(backend, connection),
             },

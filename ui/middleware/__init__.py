@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from playground.services import Services
 
 from .api_info import FreshApiInfo
+from .calls import Calls
 from .document import Document
 from .doors import ALL_CLOSED, Doors
 from .events import EventCheck
@@ -50,7 +51,7 @@ def with_middleware(
 ) -> ASGIApp:
     """Wrap the page's app in all middleware. Requests pass it from the last line to the first."""
     limits = services.limits
-    app = Sentences(Document(app))
+    app = Calls(Sentences(Document(app)), limits, visits)  # it reads what is not packed yet
     app = GZipMiddleware(app, COMPRESSED_FROM, COMPRESSION)
     app = HeartbeatTracker(app, visits)
     app = UploadLimit(app, limits, files)

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import re
 from functools import lru_cache
+from html import escape
 from typing import Literal
 
 import brotli
@@ -42,7 +43,8 @@ class FilesAsked:
 
     def add(self, path: str) -> None:
         """Note that a file was sent."""
-        if self._opening and len(self._files) < _MOST and (_SCRIPTS.match(path) or _is_style(path)):
+        known = _SCRIPTS.fullmatch(path) or _is_style(path)
+        if self._opening and len(self._files) < _MOST and known:
             self._files[path] = None
 
     @property
@@ -58,7 +60,7 @@ def _is_style(path: str) -> bool:
 def _link(path: str) -> str:
     # `crossorigin` as Gradio asks for them, else they would be fetched twice.
     kind = 'rel="preload" as="style"' if _is_style(path) else 'rel="modulepreload"'
-    return f'<link {kind} crossorigin href=".{path}">'
+    return f'<link {kind} crossorigin href=".{escape(path)}">'
 
 
 class Document:

@@ -26,7 +26,7 @@ _SESSION_HASH = re.compile("[A-Za-z0-9-]{1,64}")
 _CANCEL_PATHS = re.compile(r"/gradio_api/(cancel|reset)/?")
 """Paths that end an event: they create no session, and Gradio's page does not always name one."""
 _WITHOUT_SESSION = re.compile(r"/gradio_api/(call|mcp)(/.*)?")
-"""Paths that programs call: without a session, none is kept."""
+"""Paths that programs call: a call without a session gets one of its own (`Calls`)."""
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 

@@ -109,7 +109,7 @@ class Visits:
         for session in [session for session, visit in self._visits.items() if visit.is_closed]:
             visit = self._visits[session]
             if not visit.confirmed or time.monotonic() - visit.since > SESSION_TTL:
-                self._drop(session)
+                self.drop(session)
             elif not visit.left:
                 visit.left = True
                 self._leave(session)
@@ -122,7 +122,7 @@ class Visits:
             if visit.is_closed and visitor in (None, visit.visitor)
         ]
         if left:
-            self._drop(min(left)[1])
+            self.drop(min(left)[1])
         return bool(left)
 
     def _leave(self, session: str) -> None:
@@ -133,8 +133,11 @@ class Visits:
             elif isinstance(value, _Stoppable):
                 value.stop()
 
-    def _drop(self, session: str) -> None:
-        visit = self._visits.pop(session)
+    def drop(self, session: str) -> None:
+        """Delete a session, and stop what runs for it."""
+        visit = self._visits.pop(session, None)
+        if visit is None:
+            return
         self._per_visitor[visit.visitor] -= 1
         if not self._per_visitor[visit.visitor]:
             del self._per_visitor[visit.visitor]

@@ -77,7 +77,7 @@ class Header(_Line):
     settings: Settings = Settings()
     kinds: Annotated[tuple[_Name, ...], Field(max_length=100)]
     languages: Annotated[tuple[_Name, ...], Field(max_length=100)]
-    items: _Count
+    items: Annotated[int, Field(ge=0, le=10_000)]
     """At most so many of each kind in each language."""
     seed: int
     source: Source | None = None

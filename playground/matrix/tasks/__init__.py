@@ -57,7 +57,7 @@ def items(kinds: Sequence[Kind], languages: Sequence[str], count: int, seed: int
     for index in range(count):
         for kind in kinds:
             for code in languages:
-                if item := _item(kind, code, index, seed):
+                if item := item_at(kind, code, index, seed):
                     yield item
 
 
@@ -111,7 +111,8 @@ def told_prompts(languages: Sequence[str], prompts: Sequence[str]) -> tuple[Item
     )
 
 
-def _item(kind: Kind, code: str, index: int, seed: int) -> Item | None:
+def item_at(kind: Kind, code: str, index: int, seed: int) -> Item | None:
+    """The item of a kind and a language at a place; `None` if that kind has no more there."""
     make, answered_in = _MAKERS[kind]
     made = make(texts(code), Place(kind, code, index, seed))
     if made is None:
