@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -27,7 +28,8 @@ class Ended:
 
 
 def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    others = ("NO_COLOR", "COLUMNS", "LINES")  # the terminal itself says how large it is
+    kept = {name: value for name, value in os.environ.items() if name not in others}
     return {**kept, "HF_HUB_OFFLINE": "1", "PYTHONUTF8": "1", **more}
 
 
@@ -56,6 +58,10 @@ async def run_on_terminal(
     import pty
     import termios
 
+    def prepare() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests in the background ignore it
+
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = await asyncio.create_subprocess_exec(
@@ -68,7 +74,7 @@ async def run_on_terminal(
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=prepare,
     )
     os.close(theirs)
     drawn, typed = b"", False

@@ -153,7 +153,7 @@ async def test_the_sentence_above_follows_what_is_chosen(view) -> None:
 
     assert await sentence(*pockets) == "<p>Two of ours.</p>"
     assert await sentence(FAKE, FAKE) == "<p></p>", "of real models nothing is said"
-    assert "<b>Pocket-3</b> is a tiny built-in demonstration" in await sentence(FAKE, pockets[0])
+    assert "Pocket-3 is a tiny built-in demonstration" in await sentence(FAKE, pockets[0])
     assert "Two tiny built-in demonstrations" in await sentence(pockets[1], pockets[0])
     assert await sentence(("pocket", "pocket-3"), ("nowhere", "x")) == "<p></p>"
 

@@ -104,7 +104,8 @@ def test_it_has_a_row_in_the_readme(backend: Backend) -> None:
 
 async def test_the_backend_that_the_readme_adds_in_ten_lines_works() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    code = readme.split("```python\n")[1].split("```")[0]
+    section = readme.split("## Add a backend in ten lines")[1]
+    code = section.split("```python\n")[1].split("```")[0]
     exec(code, {"__name__": "backends.echo", "__package__": "backends"})
     try:
         messages = (Message.of("user", "Say this back"),)

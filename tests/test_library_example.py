@@ -31,8 +31,8 @@ def test_two_models_answer_side_by_side_without_the_page(tmp_path: Path) -> None
     assert left.startswith("Pocket-3: 我听过“长沙”这个名字")
     assert right.startswith("Pocket-3.5: 我听过“长沙”这个名字")
     for answer in (left, right):
-        figures = re.search(r"\n  .*first token .* · ([\d.]+) tokens/s · (\d+) tokens · ", answer)
-        assert figures and float(figures[1]) > 0 and int(figures[2]) > 10, answer
+        figures = re.search(r"\n  .*first token .* · ([\d.,]+) tokens/s · (\d+) tokens · ", answer)
+        assert figures and float(figures[1].replace(",", "")) > 0 and int(figures[2]) > 10, answer
 
 
 def test_the_example_is_short_and_needs_no_page() -> None:

@@ -192,7 +192,7 @@ async def test_what_is_too_large_is_said_in_numbers(places: Path, monkeypatch) -
     monkeypatch.setattr(local, "total_memory", lambda: 100_000_000)
     write(places / "a.gguf")
     for offer in (await BACKEND.check()).offers:
-        assert offer.status.code == "too_large" and "it has 0.1 GB" in offer.status.message
+        assert offer.status.code == "too_large" and "it has 100 MB" in offer.status.message
 
 
 @pytest.mark.usefixtures("installed")

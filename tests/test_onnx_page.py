@@ -125,13 +125,13 @@ async def test_one_press_gets_both_real_models(
     for side, name in (("a", "Phi-3-mini-128k"), ("b", "Phi-3.5-mini")):
         await visitor.sees(f"#text-state-{side}", f"Downloading {name}: ")
         await visitor.sees(f"#text-state-{side}", " · 10 of ")
-    await visitor.sees("#text-opening", "Getting Phi-3-mini and Phi-3.5-mini.")
+    await visitor.sees("#text-opening", "Getting Phi-3-mini, Phi-3.5-mini.")
     assert await findings(visitor) <= KNOWN
 
     again = await open_page(context, served)  # as after a reload
     for side in ("a", "b"):
         await again.sees(f"#text-state-{side}", " · 10 of ")
-    await again.sees("#text-opening", "Getting Phi-3-mini and Phi-3.5-mini.")
+    await again.sees("#text-opening", "Getting Phi-3-mini, Phi-3.5-mini.")
 
     hub.hold_at = None
     hub.go_on.set()

@@ -435,7 +435,7 @@ def test_what_is_no_picture_is_named(data: bytes, said: str, hint: str) -> None:
 
 def test_too_many_bytes() -> None:
     error = refused(bytes(2_000_001), "big.png", PictureLimits(file_bytes=2_000_000))
-    assert error.message == "“big.png” has 2.0 MB; at most 2 MB fit here."
+    assert error.message == "“big.png” has 2.0 MB; at most 2.0 MB fit here."
     assert error.values["limit"] == 2_000_000
 
 

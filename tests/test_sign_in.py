@@ -259,7 +259,7 @@ async def test_a_visitor_signs_in_and_pays_for_themself(
     await page.wait_for_selector("#text-prompt textarea", state="visible")
     await on_models(page)
     await page.wait_for_selector("#sign-in >> text=Sign in with Hugging Face")
-    await page.wait_for_selector("#card-huggingface >> text=Sign in below")
+    await page.wait_for_selector("#card-huggingface >> text=Sign in on the Models tab")
     sent = [one.headers.get("authorization", "") for one in space.router.seen]
     assert not any(secret in value for secret in SECRETS for value in sent)
 
@@ -301,7 +301,7 @@ async def test_a_sign_in_without_the_scope_says_so(
     monkeypatch.setattr(space.hub, "scope", "openid profile", raising=False)
     page = await signed_in(context)
     await page.wait_for_selector("#sign-in-note >> text=You did not let this page")
-    await page.wait_for_selector("#card-huggingface >> text=Sign in below")
+    await page.wait_for_selector("#card-huggingface >> text=Sign in on the Models tab")
 
 
 async def test_nobody_is_signed_in_by_a_link_of_another(

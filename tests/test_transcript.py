@@ -12,6 +12,7 @@ from ui.compare.transcript import HERE, SCRIPTS
 from ui.compare.transcript.growing import WINDOW, Growing, common_prefix
 from ui.compare.transcript.rows import Cell, Rows
 from ui.markdown import render
+from ui.texts import say
 
 
 class Page:
@@ -173,9 +174,10 @@ def test_what_a_model_thought_and_what_failed() -> None:
     page = Page()
     page.take(session.rows.message(whole=True))
     a, b = page.cells["1", "a"], page.cells["1", "b"]
-    assert a["thinking"] == "Hm <b>" and a["thought"] == "Thought for 3.10 s (12 tokens)"
+    assert a["thinking"] == "Hm <b>"
+    assert say(*a["thought"]) == "Thought for 3.10 s (12 tokens)"
     assert a["source"] == "Yes." and "Hm" not in "".join(a["html"])
-    assert "No &lt;server&gt;." in b["line"] and b["words"] == "No <server>."
+    assert "No &lt;server&gt;." in b["line"] and say(*b["words"]) == "No <server>."
 
 
 def test_every_part_of_the_script_runs_once() -> None:

@@ -103,9 +103,14 @@ def _header() -> str:
         LOCALES.get(code, code): f' data-code="{code}" data-sentences="{address_of(code)}"'
         for code in TRANSLATIONS
     }
+    directions = {
+        LOCALES.get(code, code): ' dir="rtl"'
+        for code in TRANSLATIONS
+        if LANGUAGES[code].direction == "rtl"
+    }
     options = "".join(
         f'<option value="{code}" lang="{code}"{" data-machine" * (code in machine)}'
-        f"{files.get(code, '')}>{name}</option>"
+        f"{files.get(code, '')}{directions.get(code, '')}>{name}</option>"
         for code, name in names.items()
     )
     issues = ISSUES if ISSUES.startswith("https://") else ""

@@ -37,7 +37,7 @@ def shell_html(language: str) -> str:
     told = language if hint else "en"
     style = "".join((ASSETS / f"{name}.css").read_text("utf-8") for name in ("colors", "shell"))
     return f"""{_THEME}<style>{style}</style>
-<div id="shell" aria-busy="true"><div>
+<div id="shell"><div>
   <h1><span aria-hidden="true">φ</span> {escape(EN["title"])}</h1>
   <p lang="{told}" dir="{LANGUAGES[told].direction}">{escape(hint or EN["transcript_hint"])}</p>
 </div></div>"""

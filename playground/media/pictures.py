@@ -272,10 +272,10 @@ def check_size(size: int, limit: int, name: str) -> None:
     if size > limit:
         raise BadRequestError(
             Sentence(
-                "“{name}” has {size:bytes}; at most {limit:bytes} fit here.",
+                "“{name}” has {size:tenths} MB; at most {limit:tenths} MB fit here.",
                 name=name,
-                size=size,
-                limit=limit,
+                size=size / 1e6,
+                limit=limit / 1e6,
             ),
             "Make it smaller and add it again.",
             reason="too_many_bytes",

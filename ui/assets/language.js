@@ -56,6 +56,7 @@
   });
   const show = () => {
     html.lang = now;
+    html.dir = $(`#language option[value="${now}"]`)?.dir || "ltr";
     translate(document);
     added.disconnect();
     if (now !== "en" || began !== "en") added.observe(document.body, {

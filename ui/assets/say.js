@@ -6,8 +6,8 @@
   const made = {}; // Intl's writers are slow to make
   const once = (name, make) => made[`${language} ${name}`] ??= make();
   const tag = () => language === "ar" ? "ar-u-nu-latn" : language; // the digits that names of models have
-  const number = (value, decimals) => once(`number ${decimals}`, () => new Intl.NumberFormat(tag(), { minimumFractionDigits: decimals, maximumFractionDigits: decimals })).format(value);
-  const plain = (value) => once("plain", () => new Intl.NumberFormat(tag(), { maximumFractionDigits: 6 })).format(value);
+  const number = (value, decimals) => once(`number ${decimals}`, () => new Intl.NumberFormat(tag(), { minimumFractionDigits: decimals, maximumFractionDigits: decimals, useGrouping: "always" })).format(value);
+  const plain = (value) => once("plain", () => new Intl.NumberFormat(tag(), { maximumFractionDigits: 6, useGrouping: "always" })).format(value);
   const KINDS = { // as in `backends/_core/sentence.py`
     bytes: (n) => n < 1e9 ? `${number(n / 1e6, 0)} MB` : `${number(n / 1e9, n >= 2e10 ? 0 : 1)} GB`,
     duration: (s) => s < 1 ? `${number(s * 1000, 0)} ms` : s < 60 ? `${number(s, 2)} s` : `${number(Math.floor(s / 60), 0)} min ${number(Math.floor(s % 60), 0)} s`,

@@ -15,7 +15,6 @@ from playground.matrix.shelf import read_listed
 from playground.threads import in_media_thread
 
 from ..events import Updates
-from ..texts import t
 from .composer import hint_html, notice_html
 from .session import PreparedTurn, Session
 from .side import letter_of
@@ -24,6 +23,11 @@ if TYPE_CHECKING:
     from .view import CompareView
 
 GONE = "This link names a recorded answer that is not in its file: open the recording again."
+
+PLAYS = (
+    "This is a recording: nobody is asked now. “Regenerate all” asks the models that are chosen "
+    "above."
+)
 
 
 class RecordedAnswers:
@@ -50,7 +54,7 @@ class RecordedAnswers:
         session.begin(prepared, session.form, view.services)
         session.cleared = kept  # it can be had back
         updates = view.render(session)
-        updates[view.composer.notice] = hint_html(t("plays_recorded"))
+        updates[view.composer.notice] = hint_html(PLAYS)
         if view.examples:
             updates[view.examples.box] = gr.Accordion(open=False)
         return updates

@@ -82,8 +82,6 @@ EN = {
     "stop_texts": "Stop at",
     "stop_texts_info": "Up to four texts, one per line",
     "in_turn": "One after the other",
-    "plays_recorded": "This is a recording: nobody is asked now. “Regenerate all” asks the models "
-    "that are chosen above.",
     "examples": "Examples",
     "examples_language": "Language of the examples",
     "transcript_hint": "Microsoft’s small language models, side by side. Ask something: each "

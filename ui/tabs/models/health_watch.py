@@ -42,7 +42,7 @@ class HealthWatch:
         self._check_on(gr.Button(visible="hidden", elem_id="recheck").click)
         # Written by the page's script when another language was chosen: lists are made here.
         language = gr.Textbox(visible="hidden", elem_id="locale")
-        spoken = language.input(self.speak, [self.keyring, language], queue=False, **PRIVATE)
+        spoken = language.change(self.speak, [self.keyring, language], queue=False, **PRIVATE)
         self._check_on(spoken.then)
         follow = (
             "() => document.getElementById('text-follow')?.click()"  # its button has words, too
