@@ -16,7 +16,7 @@
     percent: (n) => `${number(n * 100, 0)} %`,
   };
   const OURS = "ar cs da de en es fi fr he hu it ja ko nl no pl pt ro ru sk sr sv th tr uk zh".split(" ");
-  const codes = {}; // of languages, by their English names
+  const codes = Object.create(null); // of languages, by their English names
   const languageName = (name) => {
     const english = new Intl.DisplayNames("en", { type: "language" });
     if (!codes.English) for (const code of OURS) codes[english.of(code)] = code;
@@ -25,7 +25,7 @@
 
   // A sentence in pieces: texts, and somebody else's own words, which are in a language of their own.
   const translated = (code, values) => {
-    const forms = sentences[code];
+    const forms = Object.hasOwn(sentences, code) ? sentences[code] : undefined;
     return typeof forms !== "object" ? forms : forms[once("plural", () => new Intl.PluralRules(language)).select(values.n)] ?? forms.other;
   };
   const isFrame = (code) => !/\p{L}/u.test(code.replace(PLACE, ""));
