@@ -126,7 +126,10 @@ class _OpenElements(HTMLParser):
             self.names.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """Forget an element, and those that were opened in it."""
+        """Forget an element.
+
+        What was opened after it stays: the element may have ended before, with the quote or the
+        list that it stood in, and to close once too often does nothing.
+        """
         if tag in self.names:
-            while self.names.pop() != tag:
-                pass
+            del self.names[len(self.names) - 1 - self.names[::-1].index(tag)]

@@ -264,7 +264,11 @@ class Visitor:
 
     async def finished(self) -> None:
         """Wait until the run has ended and been written down."""
-        await self.page.wait_for_selector(f"#{self.view}-compare", state="visible")
+        try:
+            await self.page.wait_for_selector(f"#{self.view}-compare", state="visible")
+        except TimeoutError as error:
+            shown = await self.page.locator(f"#{self.view}-transcript").inner_text()
+            raise AssertionError(f"it has not ended: {shown!r}, {self.faults}") from error
 
     async def text(self, selector: str) -> str:
         """What the elements say, one after the other."""

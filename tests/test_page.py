@@ -868,10 +868,12 @@ async def test_on_paper_nothing_is_cut_off(visitor: Visitor, puppet: Puppet) -> 
 async def test_four_sides_stand_two_by_two_where_it_is_narrow(
     context: BrowserContext, served: str, puppet: Puppet, width: int, across: int
 ) -> None:
-    visitor = await Visitor(await context.new_page(), served).open(FOUR)
-    await visitor.page.set_viewport_size({"width": width, "height": 800})
+    page = await context.new_page()
+    await page.set_viewport_size({"width": width, "height": 800})
+    visitor = await Visitor(page, served).open(FOUR)
     await visitor.ask("Hello")
     for model in ("one", "two"):
+        assert await asyncio.to_thread(puppet.wait_open, model, 2)
         puppet.answer(model, "Yes.")
         puppet.answer(model, "No.")
     await visitor.finished()
