@@ -35,6 +35,7 @@ from ui.middleware.log import LogThrottle, OncePerMinute, QuietErrors, QuietForm
 from ui.middleware.visits import Visits
 
 HERE = "http://127.0.0.1:7860"
+COMPARE = Doors(("compare",))
 PREDICT = f"{HERE}/gradio_api/run/predict"
 UPLOAD = f"{HERE}/gradio_api/upload"
 EVENT = {"fn_index": 0, "data": [], "session_hash": "abc"}
@@ -855,15 +856,7 @@ def test_our_own_records_tell_where_but_not_what() -> None:
 
 
 async def test_who_calls_by_mcp_is_not_believed_where_it_comes_from(tmp_path: Path) -> None:
-    served = Page(LOCAL, path=tmp_path)
-    served.app = with_middleware(
-        lambda *call: served.answer(*call),
-        served.services,
-        Hosts.of("127.0.0.1"),
-        served.visits,
-        served.files,
-        Doors(mcp=True),
-    )
+    served = programs(LOCAL, tmp_path, Doors(mcp=True))
     forged = {"X-Forwarded-For": "203.0.113.9"}
     url = "http://127.0.0.1/gradio_api/mcp/"
     found = await served.ask("POST", url, json={}, headers=forged, client="198.51.100.7")
@@ -900,26 +893,19 @@ async def test_a_program_calls_so_often_in_a_minute(tmp_path: Path) -> None:
     assert other.status_code == 200
 
 
-def programs(limits: Any, path: Path) -> Page:
-    """A page with one public endpoint."""
-    served = Page(limits, Hosts.of("0.0.0.0", public=True), path)
+def programs(limits: Any, path: Path, doors: Doors = COMPARE) -> Page:
+    """A page with doors for programs."""
+    hosts = Hosts.of("0.0.0.0", public=True) if limits.public else Hosts.of("127.0.0.1")
+    served = Page(limits, hosts, path)
     served.app = with_middleware(
-        lambda *call: served.answer(*call), Services(limits), Hosts.of("0.0.0.0", public=True),
-        served.visits, served.files, Doors(("compare",)),
+        lambda *call: served.answer(*call), Services(limits), hosts, served.visits, served.files,
+        doors,
     )  # fmt: skip
     return served
 
 
 async def test_a_call_names_a_proper_session_or_none(tmp_path: Path) -> None:
-    served = Page(LOCAL, path=tmp_path)
-    served.app = with_middleware(
-        lambda *call: served.answer(*call),
-        served.services,
-        Hosts.of("127.0.0.1"),
-        served.visits,
-        served.files,
-        Doors(("compare",)),
-    )
+    served = programs(LOCAL, tmp_path)
     url = "http://127.0.0.1/gradio_api/call/v2/"
     assert (await served.ask("POST", f"{url}compare", json={"prompt": "x"})).status_code == 200
     assert (await served.ask("POST", f"{url}draw", json={})).status_code == 404

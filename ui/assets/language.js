@@ -47,12 +47,14 @@
     });
     phi.sayIn(root);
   };
+  const isOfTabs = ({ target }) => target.id === "tabs"
+    || (target.nodeType === Node.TEXT_NODE ? target.parentElement : target)?.closest("#tabs > .tab-wrapper");
   const added = new MutationObserver((changes) => {
     for (const change of changes) {
       if (change.type !== "childList" || change.target.dataset?.say) phi.sayAgain(change);
       for (const node of change.addedNodes) if (node.nodeType === Node.ELEMENT_NODE) translate(node);
     }
-    relabel();
+    if (changes.some(isOfTabs)) relabel(); // not at each word of an answer
   });
   const show = () => {
     html.lang = now;
