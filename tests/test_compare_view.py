@@ -75,7 +75,7 @@ async def test_the_side_that_is_asked_needs_a_model(view) -> None:
 async def test_what_no_button_says_does_nothing(view, told: dict[str, Any]) -> None:
     session = session_of(Turn(prompt="Hi").with_answer(0, ANSWER))
     before = session.conversation
-    for handler in (view.ask_again, view.on_select):
+    for handler in (view.ask_again, view.editing.on_select):
         await handler(pressed(**told), given(view, session, FAKE, FAKE))
     assert session.conversation is before and not session.answering
 
@@ -108,7 +108,9 @@ async def test_an_earlier_version_is_shown_and_told_to_the_model(view) -> None:
     turn = session.conversation.turns[0]
     assert [one.text for one in turn.versions_of(1)] == ["Hi.", "Ho."]
     assert turn.answers[1].text == "Ho." and len(turn.versions_of(0)) == 1  # type: ignore[union-attr]
-    updates = await view.on_select(pressed(act="version", turn=row, side="b", index=0), values)
+    updates = await view.editing.on_select(
+        pressed(act="version", turn=row, side="b", index=0), values
+    )
     assert session.conversation.turns[0].answers[1].text == "Hi."  # type: ignore[union-attr]
     cell = json.loads(updates[view.transcript])["cells"][str(row)]["b"]
     assert cell["version"] == [1, 2] and cell["source"][1].endswith("i.")
@@ -138,9 +140,9 @@ async def test_two_sides_that_are_the_same_say_so(view) -> None:
 async def test_what_was_cleared_can_be_had_back(view) -> None:
     session = session_of(Turn(prompt="Hi").with_answer(0, ANSWER))
     kept = session.conversation
-    updates = await view.clear(session)
+    updates = await view.editing.clear(session)
     assert updates[view.composer.restore].visible and not session.conversation.turns
-    updates = await view.restore(session)
+    updates = await view.editing.restore(session)
     assert session.conversation is kept and not updates[view.composer.restore].visible
 
 

@@ -71,7 +71,7 @@ async def test_nothing_heavy_runs_on_the_event_loop_nor_twice(heavy: Calls, view
     for _ in range(2):
         view.render(session)
     assert [name for name, _ in heavy].count("full_figure") == 2
-    await view.undo(session, "")
+    await view.editing.undo(session, "")
     assert [name for name, _ in heavy].count("full_figure") == 4  # of the turn before
     assert '"Pocket-MoE"' in await view_module._export_routing(0)(session)
     assert {name for name, _ in heavy} == {"full_figure", "to_file", "read_steps"}

@@ -17,6 +17,7 @@ from playground.services import Services
 from ..texts import EN
 from .form import Form
 from .numbers import live_line, live_pace
+from .prepared_turn import PreparedTurn
 from .side import Side, letter_of
 from .transcript import Rows
 from .transcript.answers import ended_fields, growing_fields, waiting_fields
@@ -24,19 +25,6 @@ from .transcript.prompts import prompt_fields
 
 STATUS_INTERVAL = 0.25
 """Seconds between two updates of the line of a growing answer, so that it can be read."""
-
-
-@dataclass(frozen=True)
-class PreparedTurn:
-    """A turn that may be asked: its place, its prompt, and a request of each side that is asked."""
-
-    index: int
-    conversation: Conversation
-    """With the turn as its last one, without the answers that are asked for."""
-    requests: Sequence[Request | None]
-    labels: Sequence[tuple[str, str]]
-    """Of each side: model and backend."""
-    in_turn: bool = False
 
 
 @dataclass

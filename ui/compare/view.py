@@ -7,25 +7,27 @@ from typing import Any, Generic, TypeVar
 import gradio as gr
 
 from backends import BackendError, Modality, Sentence
-from playground.conversation import LETTERS, MAX_SIDES, Turn
+from playground.conversation import LETTERS, MAX_SIDES
 from playground.export import to_json, to_markdown
 from playground.services import Services
 
-from ..events import PRIVATE, Updates, told
+from ..events import PRIVATE, Updates
 from .code_panel import CodePanel
 from .composer import build_composer, hint_html, notice_html
 from .default_pair import DefaultPair
+from .editing import Editing
 from .examples import Examples
 from .form import Form
 from .intro import Intro
 from .pane import build_pane
 from .params import build_params
 from .pickers import Pickers
+from .prepared_turn import prepare_turn
+from .press import Press
 from .servers import servers_storage
-from .session import PreparedTurn, Session
-from .side import letter_of
+from .session import Session
 from .sides import STILL_ANSWERING, SideEditor
-from .status import allowed_backends, model_label
+from .status import allowed_backends
 from .transcript import build_transcript
 
 S = TypeVar("S", bound=Session)
@@ -73,6 +75,7 @@ class CompareView(Generic[S]):
         self.pickers = [Pickers(pane, services, keyring, self.modality) for pane in self.panes]
         self.side_editor = SideEditor(self)
         self.code = CodePanel(self)
+        self.editing = Editing(self)
         self._connect()
 
     # ── What is on the page ────────────────────────────────────────────────────────────────────
@@ -192,16 +195,9 @@ class CompareView(Generic[S]):
         self._wire_generation(c.compare.click, self.ask)
         self._wire_generation(c.regenerate.click, self.regenerate)
         self._wire_generation(self.transcript.submit, self.ask_again)
-        self.transcript.select(
-            self.on_select, self.inputs, [self.transcript, self.storage], queue=False,
-            preprocess=False, trigger_mode="multiple", **PRIVATE,
-        )  # fmt: skip
+        self.editing.connect()
         self.code.connect()
         c.stop.click(self.stop, self.session, queue=False, **PRIVATE)
-        state = [self.session, c.prompt]
-        c.undo.click(self.undo, state, self.view_outputs, queue=False, **PRIVATE)
-        c.clear.click(self.clear, self.session, self.view_outputs, queue=False, **PRIVATE)
-        c.restore.click(self.restore, self.session, self.view_outputs, queue=False, **PRIVATE)
         for picker in self.pickers:
             c.typing.click(picker.prepare, picker.selection, queue=False, **PRIVATE)
         if self.examples:
@@ -275,20 +271,17 @@ class CompareView(Generic[S]):
 
     async def ask_again(self, event: gr.EventData, values: Values) -> Updates:
         """Regenerate an answer, or ask an edited prompt: what a row's buttons do."""
-        session, told = values[self.session], _told(event)
-        index = session.rows.index_of(told.get("turn"))
-        if index is None:
-            return gr.skip()
-        if told.get("act") == "edit" and isinstance(text := told.get("text"), str):
-            return await self._begin(session, values, index, prompt=text)
-        side, last = self._side(session, told), len(session.conversation.turns) - 1
-        if side is None or index != last:
-            return gr.skip()
-        if told.get("act") == "continue":
-            return await self._go_on(session, values, index, side)
-        if told.get("act") != "regenerate":
-            return gr.skip()
-        return await self._regenerate(session, values, {side})
+        session = values[self.session]
+        last = len(session.conversation.turns) - 1
+        match Press.read(event, session):
+            case Press("edit", int(turn), text=str(text)):
+                return await self._begin(session, values, turn, prompt=text)
+            case Press("continue", int(turn), int(side)) if turn == last:
+                return await self._go_on(session, values, turn, side)
+            case Press("regenerate", int(turn), int(side)) if turn == last:
+                return await self._regenerate(session, values, {side})
+            case _:
+                return gr.skip()
 
     async def _go_on(self, session: S, values: Values, index: int, side: int) -> Updates:
         """Have the model that wrote an answer go on where it was cut off; a new version has all."""
@@ -341,7 +334,7 @@ class CompareView(Generic[S]):
         sides = range(len(session.sides)) if sides is None else sides
         try:
             form = self.read_form(session, values, prompt)
-            prepared = await self.prepare_turn(session, form, index, sides, begun)
+            prepared = await prepare_turn(session, form, self.services, index, sides, begun or {})
         except BackendError as error:
             return self._refuse(error)
         if session.answering:
@@ -353,55 +346,6 @@ class CompareView(Generic[S]):
         if first and self.examples:
             updates[self.examples.box] = gr.Accordion(open=False)
         return updates
-
-    async def prepare_turn(
-        self,
-        session: S,
-        form: Form,
-        index: int,
-        sides: Collection[int],
-        begun: Mapping[int, str] | None = None,
-    ) -> PreparedTurn:
-        """Check a form and make a request of each side that is asked. Raises `BackendError`."""
-        self.services.in_flight.check_open()
-        form.checked(self.limits, sides, session.keyring)
-        self.limits.check_prompt(form.prompt)
-        for side in sides:
-            chosen = form.sides[side]
-            if backend := session.keyring.backend(chosen.backend):
-                await self.services.health.check_offered(backend, chosen.model, session.keyring)
-        turn = self.turn(session, form, index)
-        earlier = session.conversation.before(index)
-        pictures = (*earlier.pictures(), *turn.pictures)
-        self.limits.check_attached_pictures(pictures)
-        for side in sides:
-            turn = turn.asked_again(side)
-        settings = {"system": form.system, "params": form.params}
-        conversation = earlier.model_copy(update=settings).with_turn(turn).without_old_routing()
-        requests = [
-            form.request(
-                side, conversation, session.keyring, self.limits, (begun or {}).get(side, "")
-            )
-            if side in sides
-            else None
-            for side in range(len(session.sides))
-        ]
-        for request in filter(None, requests):
-            self.limits.check_history(request.messages)
-        monitor = self.services.health
-        labels = [
-            model_label(monitor, side.backend, side.model, session.keyring) for side in form.sides
-        ]
-        return PreparedTurn(index, conversation, requests, labels, form.in_turn)
-
-    def turn(self, session: S, form: Form, index: int) -> Turn:
-        """Return the turn for a form: the existing one if its prompt is the same, else a new."""
-        turns = session.conversation.turns
-        if index >= len(turns):
-            return Turn(prompt=form.prompt, pictures=session.pictures)
-        old = turns[index]
-        same = old.prompt == form.prompt
-        return old if same else Turn(prompt=form.prompt, pictures=old.pictures)
 
     async def finish(self, session: S, prompt: str) -> Updates:
         """Add the answers of an ended run to the conversation, and render it."""
@@ -428,87 +372,6 @@ class CompareView(Generic[S]):
     async def stop(self, session: S) -> None:
         """Stop all sides."""
         session.stop()
-
-    # ── The conversation ───────────────────────────────────────────────────────────────────────
-
-    async def on_select(self, event: gr.EventData, values: Values) -> Updates:
-        """Do what was pressed in the transcript and asks no model."""
-        session, told = values[self.session], _told(event)
-        act, side = told.get("act"), self._side(session, told)
-        index = session.rows.index_of(told.get("turn"))
-        if act == "resync":
-            return {self.transcript: session.rows.message(whole=True)}
-        if act == "stop" and side is not None:
-            session.stop({side})
-        elif act == "code" and side is not None:
-            updates = await self.code.toggle(side, values)
-            return {self.transcript: updates[self.transcript]}
-        elif (
-            act in ("version", "use")
-            and side is not None
-            and index is not None
-            and not session.answering
-            and self._show_other(session, index, side, told)
-        ):
-            return self._render_rows(session, index)
-        return gr.skip()
-
-    def _show_other(self, session: S, index: int, side: int, told: Mapping[str, Any]) -> bool:
-        """Show another version of an answer, or one side's answer in all; true if it was done."""
-        conversation = session.conversation
-        if told.get("act") == "use":
-            count = len(session.sides)
-            session.conversation = conversation.with_answer_everywhere(index, side, count)
-            return True
-        version, most = told.get("index"), len(conversation.turns[index].versions_of(side))
-        if not isinstance(version, int) or not 0 <= version < most:
-            return False
-        session.conversation = conversation.with_version(index, side, version)
-        return True
-
-    def _render_rows(self, session: S, first: int) -> Updates:
-        session.show_rows(first)
-        return {
-            self.transcript: session.rows.message(),
-            self.storage: session.conversation.model_dump_json(),
-        }
-
-    @staticmethod
-    def _side(session: S, told: Mapping[str, Any]) -> int | None:
-        letters = [letter_of(side) for side in range(len(session.sides))]
-        side = told.get("side")
-        return letters.index(side) if side in letters else None
-
-    async def undo(self, session: S, prompt: str) -> Updates:
-        """Remove the last turn; its prompt returns to the box."""
-        last = session.conversation.last
-        if session.answering or last is None:
-            return gr.skip()
-        await session.prerender(session.conversation.before(-1))
-        if session.answering or last is not session.conversation.last:  # another click meanwhile
-            return gr.skip()
-        session.conversation = session.conversation.before(-1)
-        session.restore_pictures(last)
-        self.code.hide(session)
-        return self.render(session) | {self.composer.prompt: prompt or last.prompt}
-
-    async def clear(self, session: S) -> Updates:
-        """Clear the conversation; an unsent prompt stays, and all of it can be had back."""
-        session.reset()
-        self.code.hide(session)
-        updates = self.render(session)
-        if self.examples:
-            updates[self.examples.box] = gr.Accordion(open=True)
-        return updates
-
-    async def restore(self, session: S) -> Updates:
-        """Bring back the conversation that was cleared."""
-        cleared = session.cleared
-        if cleared is None or session.conversation.turns:
-            return gr.skip()
-        session.conversation, session.cleared = cleared, None
-        await session.prerender(cleared)
-        return self.render(session)
 
     # ── Examples ───────────────────────────────────────────────────────────────────────────────
 
@@ -554,11 +417,6 @@ class CompareView(Generic[S]):
     def _refuse(self, why: BackendError | str) -> Updates:
         """Show why nothing was asked; everything else stays as it is, the prompt too."""
         return {self.composer.notice: notice_html(str(why))}
-
-
-def _told(event: gr.EventData) -> Mapping[str, Any]:
-    """Return what an event of the transcript tells; not trusted."""
-    return told(event, "act", "turn", "side", "text", "index")
 
 
 def _export(convert: Any) -> Any:
