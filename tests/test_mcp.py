@@ -1,7 +1,6 @@
 """The endpoints as tools, by a real MCP client; only where `--mcp` has what it needs.
 
-It needs an older Pydantic than the page's own, so `make test` leaves it out. In an environment of
-its own: `pip install -r tests/requirements-mcp.txt`, then `pytest tests/test_mcp.py`.
+It needs an older Pydantic than the page has, so `make test` leaves it out: `make test-mcp` runs it.
 """
 
 from collections.abc import AsyncIterator
