@@ -14,7 +14,7 @@ from gradio.data_classes import FileDataMeta
 from gradio.events import api
 
 from backends import BackendError, BadRequestError, GenerationParams, Sentence
-from playground.comparison import Comparison, Question, prepare
+from playground.commands.choices import BUILT_IN, SEEING
 from playground.conversation import MAX_NAME, MAX_SIDES
 from playground.export import to_json
 from playground.keyring import Keyring
@@ -23,6 +23,7 @@ from playground.languages.detection import language_of
 from playground.media.pictures import Picture, check_size, display_name, read_picture_unless
 from playground.model_list import rows
 from playground.model_names import find_model
+from playground.question import Comparison, Question, prepare
 from playground.services import Services
 from playground.visitors import VISITOR
 
@@ -34,8 +35,6 @@ INTERVAL = 0.25
 """Seconds between two steps of an answer: each has the whole text so far."""
 MCP_INSTALL = 'pip install "mcp==1.30.0" "pydantic==2.12.5"'
 """What Gradio 6.31 wants for MCP: not the newest of either, so that nobody has it by chance."""
-BUILT_IN = ("pocket/pocket-3", "pocket/pocket-3.5")
-SEEING = ("pocket/pocket-vision",)
 
 
 class UploadedFile(TypedDict):
