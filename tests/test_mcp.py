@@ -53,6 +53,9 @@ async def test_four_tools_answer(way: str, tmp_path: Path) -> None:
             assert not found.isError and "family of small models" in found.content[0].text
             found = await session.call_tool("compare", {"prompt": ""})
             assert found.isError and "There is no prompt yet." in found.content[0].text
+            pictures = ["https://a.example/x.png"]  # as its schema asks for a file
+            found = await session.call_tool("compare", {"prompt": "Hi", "pictures": pictures})
+            assert found.isError and "files that were sent to this page" in found.content[0].text
 
 
 @pytest.mark.parametrize(("trusted", "spent"), [("127.0.0.1", False), ("192.0.2.1", True)])
