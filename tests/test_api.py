@@ -39,7 +39,7 @@ def serving(limits: Limits | None = None) -> Iterator[str]:
     """A page in this process; its address."""
     port = free_port()
     services = Services(limits) if limits else Services()
-    served = page.launch(services, "127.0.0.1", port)
+    served = page.launch(services, page.Serving(port=port))
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
