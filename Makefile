@@ -20,13 +20,23 @@ PAGE_READY = $(VENV)/page-$(call checksum,$(LIGHT) tools/install.py)
 FULL_READY = $(VENV)/full-$(call checksum,$(FULL) tools/install.py)$(nvidia)
 TEST_READY = $(VENV)/test-$(call checksum,$(TESTS))
 
-# Engines that nobody needs: in a folder of their own, so that all else is tested without them.
+# Packages beside all the others, in folders of their own, so that all else is tested without them:
+# engines that nobody needs, and what --mcp wants, which is older than what the page has.
 ENGINES       = build/engines
 ENGINE_PINS   = tests/requirements-engines.txt
 ENGINES_READY = $(ENGINES)/ready-$(call checksum,$(ENGINE_PINS))
 ENGINE_TESTS  = $(wildcard $(addprefix tests/test_,engines.py gguf.py llama_cpp*.py openvino*.py mlx*.py))
+MCP           = build/mcp
+MCP_PINS      = tests/requirements-mcp.txt
+MCP_READY     = $(MCP)/ready-$(call checksum,$(MCP_PINS))
 
-.PHONY: help run full dev test test-quick test-engines test-servers lint bench space
+define install_beside
+	@rm -rf $(1) && mkdir -p $(1)
+	@$(PY) -m pip --disable-pip-version-check install --quiet --no-compile --no-deps --target $(1) -r $(2)
+	@touch $@
+endef
+
+.PHONY: help run full dev test test-quick test-engines test-mcp test-servers lint bench space
 
 help: ## say what can be made
 	@echo 'make TARGET, for example: make run PORT=8000 HOST=0.0.0.0'
@@ -52,6 +62,9 @@ test-quick: $(TEST_READY) ## run the tests that need no browser and no PyTorch, 
 
 test-engines: $(TEST_READY) $(ENGINES_READY) ## run the tests of engines that the page can do without
 	PYTHONPATH='$(CURDIR)/$(ENGINES)' $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ENGINE_TESTS) $(ARGS)
+
+test-mcp: $(TEST_READY) $(MCP_READY) ## run the tests of --mcp, on the older packages that it wants
+	PYTHONPATH='$(CURDIR)/$(MCP)' $(PY) -m pytest tests/test_mcp.py $(ARGS)
 
 test-servers: $(TEST_READY) $(ENGINES_READY) ## drive real servers: vLLM, llama.cpp, Ray Serve … (an hour the first time, 3 GB)
 	@$(PY) -m tests.browser
@@ -103,10 +116,10 @@ $(FULL_READY): $(PAGE_READY)
 	@test ! -e $@ || rm -f $(VENV)/full-before
 
 $(ENGINES_READY): $(TEST_READY)
-	@rm -rf $(ENGINES) && mkdir -p $(ENGINES)
-	@$(PY) -m pip --disable-pip-version-check install --quiet --no-compile --no-deps \
-	  --target $(ENGINES) -r $(ENGINE_PINS)
-	@touch $@
+	$(call install_beside,$(ENGINES),$(ENGINE_PINS))
+
+$(MCP_READY): $(TEST_READY)
+	$(call install_beside,$(MCP),$(MCP_PINS))
 
 $(TEST_READY): $(FULL_READY)
 	@rm -f $(VENV)/test-*

@@ -13,12 +13,21 @@ from playground.commands.__main__ import main as run_command
 
 def arguments() -> argparse.Namespace:
     """What was asked for on the command line."""
-    on_space = "SPACE_ID" in os.environ
     parser = argparse.ArgumentParser(
         description="Phi Playground: compare Microsoft's small language models side by side.",
         epilog=summary(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_visitors(parser)
+    add_proxy(parser)
+    add_log(parser)
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    return parser.parse_args()
+
+
+def add_visitors(parser: argparse.ArgumentParser) -> None:
+    """Who may come, by which address."""
+    on_space = "SPACE_ID" in os.environ
     parser.add_argument(
         "--host",
         default="0.0.0.0" if on_space else "127.0.0.1",
@@ -47,6 +56,10 @@ def arguments() -> argparse.Namespace:
         help="also serve the page's public endpoints as tools of the Model Context Protocol "
         "(needs an extra package, and says which)",
     )
+
+
+def add_proxy(parser: argparse.ArgumentParser) -> None:
+    """What stands before the page."""
     parser.add_argument(
         "--behind-proxy",
         action="append",
@@ -61,6 +74,10 @@ def arguments() -> argparse.Namespace:
         metavar="PATH",
         help="where a proxy shows this page: /phi for https://school.example/phi/",
     )
+
+
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """What is told of how it is doing."""
     parser.add_argument(
         "--metrics",
         type=listener,
@@ -72,8 +89,6 @@ def arguments() -> argparse.Namespace:
         action="store_true",
         help="the log in lines of JSON, with one for each answer: never a prompt or a key",
     )
-    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
-    return parser.parse_args()
 
 
 def port(text: str) -> int:
@@ -128,7 +143,7 @@ def main() -> None:
     for backend in REGISTRY.values():
         backend.start()
     from ui.api import mcp_missing
-    from ui.page import serve
+    from ui.page import Serving, serve
 
     if asked.mcp and (missing := mcp_missing()):
         sys.exit(missing)
@@ -143,14 +158,16 @@ def main() -> None:
     try:
         serve(
             PUBLIC if asked.public else LOCAL,
-            asked.host,
-            asked.port,
-            open_browser=not asked.no_browser and can_open_browser(),
-            allow=asked.allow_host,
-            mcp=asked.mcp,
-            root_path=asked.root_path,
-            json_log=asked.json_log,
-            metrics=asked.metrics,
+            Serving(
+                asked.host,
+                asked.port,
+                open_browser=not asked.no_browser and can_open_browser(),
+                allow=asked.allow_host,
+                mcp=asked.mcp,
+                root_path=asked.root_path,
+                json_log=asked.json_log,
+                metrics=asked.metrics,
+            ),
         )
     except (OSError, ValueError) as error:  # no such address here, or no name
         sys.exit(f"Phi Playground cannot be served at {asked.host}: {error}")

@@ -54,7 +54,7 @@ class GitHubModels(ChatCompletions):
     accepts_custom_models: ClassVar[bool] = True
     help: ClassVar[str] = (
         "Gone since 2026-07-30. For hosted Phi-4, see https://ai.azure.com. A gateway that still "
-        "speaks its protocol goes into GITHUB_MODELS_BASE_URL."
+        "speaks its protocol can be asked at its address."
     )
 
     def resolve_endpoint(self, connection: Connection | None) -> Endpoint:

@@ -75,8 +75,7 @@ class NvidiaNIM(ChatCompletions):
     accepts_custom_models: ClassVar[bool] = True
     probe_requests: ClassVar[int] = 12
     help: ClassVar[str] = (
-        "Get a key at https://build.nvidia.com, or start a NIM container and set NIM_BASE_URL to "
-        "its address."
+        "Get a key at https://build.nvidia.com, or start a NIM container and give its address."
     )
 
     def __init__(self) -> None:

@@ -146,8 +146,7 @@ class ZeroGPU(Backend):
 
     def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
         """See `Backend.crops`."""
-        sees = self.spec_of(model).architecture == "phi3_v"
-        return vision.crops_of(params, pictures) if sees else None
+        return vision.crops_by(self.spec_of(model), params, pictures)
 
     def snippet(
         self,

@@ -3,16 +3,18 @@
 One session, then thirty at once, each with a question of its own for two models, greedily, through
 the page's own protocol: tokens per second of all together beside one session's, the time to the
 first token, and whether every character came that the model said, by what the page keeps of it at
-the end and by what the same question was answered alone. On the two built-in Pocket models, and
+the end and by what the same question was answered alone. On the two built-in Pocket models, or
 with `--model` on any other on both sides, as `onnx_genai/FOLDER` below `PHI_MODELS_DIR`, or
-`openai_compatible/NAME` of the server at `OPENAI_COMPATIBLE_BASE_URL`.
-With `--processes 2` two pages share the sessions, each with models of its own.
+`openai_compatible/NAME` of the server at `OPENAI_COMPATIBLE_BASE_URL` (and `--server vLLM`, which
+tells the results what that is). With `--processes 2` two pages share the sessions, each with models
+of its own. Each of these is an entry of the results: a run replaces its own alone.
 """
 
 import argparse
 import asyncio
 import json
 import statistics
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -197,51 +199,54 @@ def run(sides: Sides, tokens: int, processes: int) -> tuple[Asked, Asked, int]:
         return asyncio.run(measure(servers, sides, tokens))
 
 
-def figures_of(name: str, alone: Asked, together: Asked, same: int) -> list[Figure]:
+def figures_of(alone: Asked, together: Asked, same: int) -> list[Figure]:
     """What the class saw."""
     first = sorted(together.first)
     p95 = first[min(len(first) - 1, round(0.95 * len(first)))]
     ratio = together.speed / alone.speed
     waiting = max(0, together.waited - together.told)
     return [
-        Figure(f"{name}: errors", len(alone.errors) + len(together.errors), at_most=0),
-        Figure(f"{name}: answers with a lost character", alone.lost + together.lost, at_most=0),
-        Figure(f"{name}: answered as alone, of {ALONE}", same, at_least=ALONE),
-        Figure(f"{name}: tokens/s of all, {SESSIONS} sessions / one", ratio, "x", at_least=0.9),
-        Figure(f"{name}: tokens/s of all, one session", alone.speed),
-        Figure(f"{name}: first token, one session, median", statistics.median(alone.first), "s"),
-        Figure(f"{name}: first token, {SESSIONS} sessions, median", statistics.median(first), "s"),
-        Figure(f"{name}: first token, {SESSIONS} sessions, p95", p95, "s"),
-        Figure(f"{name}: first token, {SESSIONS} sessions, last", first[-1], "s"),
-        Figure(f"{name}: all answers were there after", together.seconds, "s"),
-        Figure(f"{name}: processor time per token, one session / {SESSIONS}",
+        Figure("errors", len(alone.errors) + len(together.errors), at_most=0),
+        Figure("answers with a lost character", alone.lost + together.lost, at_most=0),
+        Figure(f"answered as alone, of {ALONE}", same, at_least=ALONE),
+        Figure(f"tokens/s of all, {SESSIONS} sessions / one", ratio, "x", at_least=0.9),
+        Figure("tokens/s of all, one session", alone.speed),
+        Figure("first token, one session, median", statistics.median(alone.first), "s"),
+        Figure(f"first token, {SESSIONS} sessions, median", statistics.median(first), "s"),
+        Figure(f"first token, {SESSIONS} sessions, p95", p95, "s"),
+        Figure(f"first token, {SESSIONS} sessions, last", first[-1], "s"),
+        Figure("all answers were there after", together.seconds, "s"),
+        Figure(f"processor time per token, one session / {SESSIONS}",
                alone.all_cpu / alone.tokens / (together.all_cpu / together.tokens), "x"),
-        Figure(f"{name}: the page's part of it", together.cpu / together.all_cpu, "x"),
-        Figure(f"{name}: waited a second and were not told a place", waiting, at_most=0),
+        Figure("the page's part of it", together.cpu / together.all_cpu, "x"),
+        Figure("waited a second and were not told a place", waiting, at_most=0),
     ]  # fmt: skip
+
+
+def entry_of(asked: argparse.Namespace) -> str:
+    """The name of what is measured among the results: `Pocket`, `… by vLLM`, `…, 2 pages`."""
+    server = f" by {asked.server}" if asked.server else ""
+    pages = f", {asked.processes} pages" if asked.processes > 1 else ""
+    return f"{asked.model or 'Pocket'}{server}{pages}"
 
 
 def main() -> None:
     """Measure, print the figures, write the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", metavar="BACKEND/MODEL", help="asked too, on both sides")
+    parser.add_argument("--model", metavar="BACKEND/MODEL", help="asked instead, on both sides")
+    parser.add_argument("--server", metavar="NAME", help="what serves it, for the results")
     parser.add_argument("--processes", type=int, default=1, help="pages (%(default)s)")
     parser.add_argument("--tokens", type=int, default=40, help="of an answer (%(default)s)")
     asked = parser.parse_args()
     before = machine("gradio", "onnxruntime", "onnxruntime-genai")
-    ways: dict[str, Sides] = {"Pocket": POCKET}
-    if asked.model:
-        backend, _, model = asked.model.partition("/")
-        ways[asked.model] = dict.fromkeys("ab", (backend, model))
-    figures: list[Figure] = []
-    measured: dict[str, Any] = {}
-    for name, sides in ways.items():
-        alone, together, same = run(sides, asked.tokens, asked.processes)
-        figures += figures_of(name, alone, together, same)
-        measured[name] = {"alone": alone.first, "together": together.first,
-                          "errors": (alone.errors + together.errors)[:5]}  # fmt: skip
-    print(*figures, sep="\n")
-    write("classroom", before, figures, measured)
+    backend, _, model = (asked.model or "").partition("/")
+    sides = dict.fromkeys("ab", (backend, model)) if asked.model else POCKET
+    alone, together, same = run(sides, asked.tokens, asked.processes)
+    figures = figures_of(alone, together, same)
+    measured = {"alone": alone.first, "together": together.first,
+                "errors": (alone.errors + together.errors)[:5]}  # fmt: skip
+    print(entry_of(asked), *figures, sep="\n")
+    write("classroom", before, figures, measured, entry=entry_of(asked), arguments=sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -84,14 +85,25 @@ def write(
     machine_before: Mapping[str, object],
     figures: Sequence[Figure],
     measured: Mapping[str, object],
+    *,
+    entry: str = "",
+    arguments: Sequence[str] = (),
 ) -> None:
-    """Keep the figures, and everything they were made from, in `results/<name>.json`."""
+    """Keep the figures, and everything they were made from, in `results/<name>.json`.
+
+    With an `entry` the file has several, each by its name, and the others stay as they are.
+    `arguments` are those of the command that chose what was measured.
+    """
     result = {
-        "command": f"python -m benchmarks.{name}",
+        "command": shlex.join(["python", "-m", f"benchmarks.{name}", *arguments]),
         "date": time.strftime("%Y-%m-%d"),
         "machine": dict(machine_before),
         "figures": [figure.to_json() for figure in figures],
         "measured": dict(measured),
     }
+    path = RESULTS / f"{name}.json"
+    if entry:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        result = kept | {entry: result}
     text = json.dumps(result, ensure_ascii=False, indent=1)
-    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8")

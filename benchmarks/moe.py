@@ -179,7 +179,7 @@ def served() -> Iterator[str]:
 
     REGISTRY["routed"], REGISTRY["scripted"] = Routed(), Scripted(said("Yes."), last(1, 1))
     port = free_port()
-    blocks = page.launch(Services(), "127.0.0.1", port)
+    blocks = page.launch(Services(), page.Serving(port=port))
     yield f"http://127.0.0.1:{port}/"
     blocks.close()
 

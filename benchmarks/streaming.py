@@ -47,10 +47,11 @@ def serve(way: str, port: int) -> None:
     """Be the server of one of the pages."""
     if way == "page":
         from playground.limits import LOCAL
+        from ui.page import Serving
         from ui.page import serve as serve_page
 
         register_paced()
-        serve_page(LOCAL, "127.0.0.1", port)
+        serve_page(LOCAL, Serving(port=port))
     else:
         from benchmarks import naive
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # it is not installed as a package
 
-from playground.comparison import Question, prepare
 from playground.numbers import describe_numbers
+from playground.question import Question, prepare
 
 
 async def main(question: str) -> None:

@@ -169,22 +169,24 @@ class Limits:
 
     def check_attached_pictures(self, pictures: Sequence[Picture]) -> None:
         """Raise `BadRequestError` for too many pictures, or for any that a reload has lost."""
-        if len(pictures) > self.pictures:
-            raise BadRequestError(
-                Sentence(
-                    "There are {n} pictures; at most {limit} fit here.",
-                    n=len(pictures),
-                    limit=self.pictures,
-                ),
-                "Remove some, or clear the conversation and start a new one.",
-                pictures=len(pictures),
-                limit=self.pictures,
-            )
+        self.check_picture_count(len(pictures))
         if not all(picture.available for picture in pictures):
             raise BadRequestError(
                 "The pictures of this conversation are no longer here: they are kept in memory "
                 "only, until the page is closed or reloaded.",
                 "Clear the conversation and add them again.",
+            )
+
+    def check_picture_count(self, n: int) -> None:
+        """Raise `BadRequestError` for too many pictures."""
+        if n > self.pictures:
+            raise BadRequestError(
+                Sentence(
+                    "There are {n} pictures; at most {limit} fit here.", n=n, limit=self.pictures
+                ),
+                "Remove some, or clear the conversation and start a new one.",
+                pictures=n,
+                limit=self.pictures,
             )
 
     def check_picture_memory(self) -> None:

@@ -183,7 +183,7 @@ def served() -> str:
 
     REGISTRY["puppet"] = PUPPET
     port = free_port()
-    page.launch(SERVICES, "127.0.0.1", port)
+    page.launch(SERVICES, page.Serving(port=port))
     return f"http://127.0.0.1:{port}"
 
 

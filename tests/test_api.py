@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from backends import REGISTRY
@@ -28,6 +28,7 @@ from tests.stub import Reply, Stub, delta, sse
 from tests.test_app import run, started
 from ui import page
 from ui.api import ENDPOINTS, Api, mcp_missing
+from ui.middleware import own_folder
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 NAMES = [f"/{name}" for name in ENDPOINTS]
@@ -38,7 +39,7 @@ def serving(limits: Limits | None = None) -> Iterator[str]:
     """A page in this process; its address."""
     port = free_port()
     services = Services(limits) if limits else Services()
-    served = page.launch(services, "127.0.0.1", port)
+    served = page.launch(services, page.Serving(port=port))
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -193,6 +194,75 @@ def test_one_that_fails_leaves_the_other_alone(
     left, right = program.predict("Hi", names, api_name="/compare")["answers"]
     assert left["state"] == "failed" and left["error"] and not left["text"]
     assert right["text"] == "Yes."
+
+
+# ── Pictures ───────────────────────────────────────────────────────────────────────────────────
+
+PICTURES = Path(__file__).parent.parent / "playground" / "examples" / "pictures"
+CIRCLE = PICTURES / "circle.png"
+COLOUR = {"prompt": "What colour is the circle?", "temperature": 0}
+
+
+def held() -> list[Path]:
+    """The uploaded files that still lie there."""
+    return [path for path in own_folder().rglob("*") if path.is_file()]
+
+
+@pytest.mark.engine
+def test_a_program_asks_about_a_picture(program: Client) -> None:
+    names = ["pocket/pocket-vision", "pocket/pocket-3"]
+    given = {**COLOUR, "pictures": [handle_file(CIRCLE)]}
+    seeing, blind = program.predict(**given, models=names, api_name="/compare")["answers"]
+    assert "red" in seeing["text"] and not seeing["error"]
+    assert "reads text only, not pictures" in blind["error"] and not blind["text"]
+    [alone] = program.predict(**given, api_name="/compare")["answers"]
+    assert (alone["name"], alone["text"]) == ("pocket/pocket-vision", seeing["text"])
+    assert not held(), "what was read is deleted"
+
+
+@pytest.mark.engine
+def test_curl_asks_about_a_picture_twice_in_one_question(local: str) -> None:
+    with httpx.Client(base_url=f"{local}/gradio_api/", timeout=120) as client:
+        [path] = client.post("upload", files={"files": CIRCLE.open("rb")}).json()
+        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        asked = {**COLOUR, "pictures": [file, file]}
+        event = client.post("call/v2/compare", json=asked).json()["event_id"]
+        told = client.get(f"call/v2/compare/{event}").text
+        [answer] = json.loads(told.rpartition("data: ")[2])[0]["answers"]
+        assert answer["text"] and answer["notes"] == ["4 crops"], "as it sees several"
+        again = client.post("call/v2/compare", json=asked).json()["event_id"]
+        assert "no longer here" in client.get(f"call/v2/compare/{again}").text
+
+
+@pytest.mark.parametrize(
+    ("pictures", "said_"),
+    [
+        ("x", "“pictures” must be a list of files"),
+        ([str(CIRCLE)], "“pictures” must be a list of files"),
+        ([{"path": str(CIRCLE)}], "“pictures” must be a list of files"),
+        ([{"path": 7, "meta": {"_type": "gradio.FileData"}}], "“pictures” must be a list of"),
+        ([handle_file(PICTURES / "README.md")], "“README.md” is a text file, not a picture"),
+        ([handle_file(PICTURES / "clip.mp4")], "“clip.mp4” is a video"),
+        ([handle_file(CIRCLE)] * 33, "There are 33 pictures; at most 32 fit here."),
+    ],
+)
+def test_what_is_no_picture(program: Client, pictures: Any, said_: str) -> None:
+    with pytest.raises(AppError, match=re.escape(said_)):
+        program.predict("Hi", pictures=pictures, api_name="/compare")
+
+
+def test_only_what_was_sent_here_is_read(local: str) -> None:
+    with httpx.Client(base_url=f"{local}/gradio_api/", timeout=60) as client:
+        file = {"path": str(CIRCLE), "meta": {"_type": "gradio.FileData"}}
+        event = client.post("call/v2/compare", json={"prompt": "Hi", "pictures": [file]}).json()
+        told = client.get(f"call/v2/compare/{event['event_id']}").text
+        assert "event: error" in told and "answers" not in told
+        for way, body in (
+            ("call/v2/compare", {"prompt": "Hi", "pictures": [handle_file("https://a.example/x")]}),
+            ("run/predict", {"data": [[handle_file("http://a.example/x")]], "session_hash": "s"}),
+        ):
+            found = client.post(way, json=body)
+            assert found.status_code == 400 and "fetches no file from an address" in found.text
 
 
 # ── No more than a visitor ─────────────────────────────────────────────────────────────────────

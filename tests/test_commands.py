@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from playground.commands.__main__ import COMMANDS, main
+from playground.commands.choices import MAX_MODELS
+from playground.conversation import MAX_SIDES
 from playground.limits import LOCAL
 from tests.hub import Hub
 from tests.pages import free_port
@@ -41,6 +43,10 @@ def test_help_loads_no_page_no_engine_and_no_backend() -> None:
     assert done.returncode == 0, done.stderr
     for word in ("--models", "--image", "--out", "exit codes", "130", "--rounds", "Ctrl+C stops"):
         assert word in done.stdout
+
+
+def test_as_many_models_are_asked_as_a_comparison_has_sides() -> None:
+    assert MAX_MODELS == MAX_SIDES
 
 
 def test_the_pages_own_help_names_the_commands() -> None:

@@ -1,5 +1,6 @@
 """What every backend owes: facts, imports without its packages, ids in the catalog, clear words."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,8 @@ def test_its_facts_are_filled_in(backend: Backend) -> None:
     assert backend.max_concurrent >= 1
     assert not backend.requires or backend.install.startswith(("pip install", "make full"))
     assert type(backend).__doc__
+    # A visitor of a public page sets no variable; its card names them where somebody can.
+    assert not re.search(r"[A-Z]+_[A-Z]+", backend.help)
 
 
 @every_backend

@@ -1,7 +1,9 @@
 """The page's document: what can be read and fetched before any script runs."""
 
 import gzip
+import re
 from typing import Any
+from urllib.parse import urljoin
 
 import brotli
 import httpx
@@ -74,7 +76,17 @@ async def test_the_next_visitor_is_told_what_the_last_one_had_to_ask_for(
     told = (await client.get("/")).text
     assert '<link rel="modulepreload" crossorigin href="./assets/a-1.js">' in told
     assert '<link rel="preload" as="style" crossorigin href="./assets/a-1.css">' in told
-    assert told.count("<link") == 2 and told.index("<link") < told.index("</head>")
+    assert told.count("<link") == 3 and told.index("<link") < told.index("</head>")
+
+
+async def test_its_icon_lies_beside_it_wherever_a_proxy_shows_it(
+    client: httpx.AsyncClient, served: str
+) -> None:
+    [link] = re.findall('<link rel="icon"[^>]* href="([^"]*)">', (await client.get("/")).text)
+    assert urljoin("https://school.example/phi/", link).startswith("https://school.example/phi/")
+    async with httpx.AsyncClient() as asked:
+        icon = await asked.get(urljoin(f"{served}/", link))
+    assert icon.status_code == 200 and icon.headers["content-type"].startswith("image/svg+xml")
 
 
 @pytest.mark.parametrize(

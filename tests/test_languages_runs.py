@@ -32,9 +32,9 @@ import sys
 from pathlib import Path
 from playground.limits import LOCAL
 from playground.matrix import shelf
-from ui.page import serve
+from ui.page import Serving, serve
 shelf.RUNS = Path(sys.argv[1])
-serve(LOCAL, "127.0.0.1", int(sys.argv[2]))
+serve(LOCAL, Serving(port=int(sys.argv[2])))
 """
 ROOT = Path(__file__).parents[1]
 STREAM = {"content-type": "text/event-stream"}
@@ -178,7 +178,7 @@ async def test_a_run_of_the_pockets_outlives_its_page(
 async def public() -> AsyncGenerator[str, None]:
     """A public page, with puppets to ask; its address."""
     port = free_port()
-    page = served_page.launch(Services(PUBLIC), "127.0.0.1", port)
+    page = served_page.launch(Services(PUBLIC), served_page.Serving(port=port))
     yield f"http://127.0.0.1:{port}"
     page.close(verbose=False)
 

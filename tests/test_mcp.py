@@ -1,7 +1,6 @@
 """The endpoints as tools, by a real MCP client; only where `--mcp` has what it needs.
 
-It needs an older Pydantic than the page's own, so `make test` leaves it out. In an environment of
-its own: `pip install -r tests/requirements-mcp.txt`, then `pytest tests/test_mcp.py`.
+It needs an older Pydantic than the page has, so `make test` leaves it out: `make test-mcp` runs it.
 """
 
 from collections.abc import AsyncIterator
@@ -54,6 +53,9 @@ async def test_four_tools_answer(way: str, tmp_path: Path) -> None:
             assert not found.isError and "family of small models" in found.content[0].text
             found = await session.call_tool("compare", {"prompt": ""})
             assert found.isError and "There is no prompt yet." in found.content[0].text
+            pictures = ["https://a.example/x.png"]  # as its schema asks for a file
+            found = await session.call_tool("compare", {"prompt": "Hi", "pictures": pictures})
+            assert found.isError and "files that were sent to this page" in found.content[0].text
 
 
 @pytest.mark.parametrize(("trusted", "spent"), [("127.0.0.1", False), ("192.0.2.1", True)])

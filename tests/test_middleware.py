@@ -893,6 +893,21 @@ async def test_a_program_calls_so_often_in_a_minute(tmp_path: Path) -> None:
     assert other.status_code == 200
 
 
+async def test_a_client_of_mcp_sends_so_many_messages_in_a_minute(tmp_path: Path) -> None:
+    served = programs(PUBLIC, tmp_path, Doors(mcp=True))
+    served.answer = answering("application/json", b"{}")
+    most, url = PUBLIC.calls_per_minute or 0, "http://127.0.0.1/gradio_api/mcp/"
+
+    async def send(path: str = "", client: str = "203.0.113.1") -> int:
+        return (await served.ask("POST", url + path, json={}, client=client)).status_code
+
+    assert [await send() for _ in range(most)] == [200] * most
+    assert [await send(path) for path in ("", "http", "messages")] == [429] * 3
+    assert await send(client="198.51.100.7") == 200
+    listening = await served.ask("GET", url, client="203.0.113.1")
+    assert listening.status_code == 200, "what it hears is no call"
+
+
 def programs(limits: Any, path: Path, doors: Doors = COMPARE) -> Page:
     """A page with doors for programs."""
     hosts = Hosts.of("0.0.0.0", public=True) if limits.public else Hosts.of("127.0.0.1")

@@ -30,6 +30,7 @@ test "$2" = full -a -e no-pytorch || touch "$3"
         "tests/requirements.txt",
         "tests/requirements-alone.txt",
         "tests/requirements-engines.txt",
+        "tests/requirements-mcp.txt",
         "benchmarks/requirements.txt",
     ],
 )
@@ -50,7 +51,8 @@ def test_what_is_installed_alone_lacks_nothing() -> None:
 
 FILES = (
     *("Makefile", "requirements-light.txt", "requirements.txt", "tools/install.py"),
-    *("tests/requirements.txt", "tests/requirements-alone.txt", "tests/requirements-engines.txt"),
+    *("tests/requirements.txt", "tests/requirements-alone.txt"),
+    *("tests/requirements-engines.txt", "tests/requirements-mcp.txt"),
 )
 
 
@@ -97,19 +99,22 @@ def test_make_run_installs_nothing_where_everything_is(checkout: Path) -> None:
     assert make("full", checkout) == []
 
 
-@pytest.mark.parametrize("target", ["test", "test-engines", "lint", "bench", "dev"])
+@pytest.mark.parametrize("target", ["test", "test-engines", "test-mcp", "lint", "bench", "dev"])
 def test_who_works_on_it_gets_everything(target: str, checkout: Path) -> None:
     asked = make(target, checkout)
     assert asked[:2] == ["light", "full"]
     assert set(asked[2:]) == {"-m"}
 
 
-def test_engines_are_installed_once_and_beside_the_rest(checkout: Path) -> None:
-    make("test-engines", checkout)
-    (ready,) = (checkout / "build" / "engines").iterdir()
-    assert make("test-engines", checkout) == ["-m"], "the tests alone"
-    change(checkout, "tests/requirements-engines.txt")
-    assert make("test-engines", checkout) == ["-m", "-m"], "pip, then the tests"
+@pytest.mark.parametrize("name", ["engines", "mcp"])
+def test_what_few_tests_need_is_installed_once_and_beside_the_rest(
+    name: str, checkout: Path
+) -> None:
+    make(f"test-{name}", checkout)
+    (ready,) = (checkout / "build" / name).iterdir()
+    assert make(f"test-{name}", checkout) == ["-m"], "the tests alone"
+    change(checkout, f"tests/requirements-{name}.txt")
+    assert make(f"test-{name}", checkout) == ["-m", "-m"], "pip, then the tests"
     assert not ready.exists()
     assert make("test", checkout) == ["-m", "-m"], "a browser, then the tests"
 

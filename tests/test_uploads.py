@@ -33,8 +33,8 @@ from playground.services import Services
 from tests.forms import given
 from ui.middleware import own_folder
 from ui.tabs.vision.session import VisionSession
-from ui.tabs.vision.uploads import MAX_CONCURRENT_READS, UploadReader
 from ui.tabs.vision.view import VisionView
+from ui.upload_reader import MAX_CONCURRENT_READS, UploadReader
 
 
 def files(folder: Path, count: int) -> dict[Path, str]:

@@ -90,7 +90,7 @@ def _launch(port: int, tries: int = 3) -> None:
     """Start the page. Gradio has one page under construction in a process: what a handler of
     another page makes meanwhile, half made, becomes a part of this one, and it fails."""
     try:
-        page.launch(Services(), "127.0.0.1", port)
+        page.launch(Services(), page.Serving(port=port))
     except AttributeError:
         if tries == 1:
             raise

@@ -1,33 +1,48 @@
 """The page's public endpoints, for programs: the same limits, lines and budget as for visitors."""
 
 import json
+import threading
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypedDict
 
 import gradio as gr
+from gradio.data_classes import FileDataMeta
 from gradio.events import api
 
-from backends import BackendError, GenerationParams
-from playground.comparison import Comparison, Question, prepare
+from backends import BackendError, BadRequestError, GenerationParams, Sentence
+from playground.commands.choices import BUILT_IN, SEEING
 from playground.conversation import MAX_NAME, MAX_SIDES
 from playground.export import to_json
 from playground.keyring import Keyring
 from playground.languages import LANGUAGES
 from playground.languages.detection import language_of
+from playground.media.pictures import Picture, check_size, display_name, read_picture_unless
 from playground.model_list import rows
 from playground.model_names import find_model
+from playground.question import Comparison, Question, prepare
 from playground.services import Services
 from playground.visitors import VISITOR
+
+from .middleware import own_folder
+from .upload_reader import UploadReader
 
 ENDPOINTS = ("compare", "models", "count_tokens", "detect_language")
 INTERVAL = 0.25
 """Seconds between two steps of an answer: each has the whole text so far."""
 MCP_INSTALL = 'pip install "mcp==1.30.0" "pydantic==2.12.5"'
 """What Gradio 6.31 wants for MCP: not the newest of either, so that nobody has it by chance."""
-BUILT_IN = ("pocket/pocket-3", "pocket/pocket-3.5")
+
+
+class UploadedFile(TypedDict):
+    """A file that was uploaded to this page, as `gradio_client.handle_file` makes it."""
+
+    path: str
+    """As the upload told."""
+    meta: FileDataMeta
 
 
 class Api:
@@ -35,6 +50,7 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self.services = services
+        self._uploads = UploadReader(own_folder())
 
     def connect(self) -> None:
         """Add them to the page that is being built."""
@@ -52,6 +68,7 @@ class Api:
         top_k: int | None = None,
         seed: int | None = None,
         keys: dict[str, str] | None = None,
+        pictures: list[UploadedFile] | None = None,
         request: gr.Request | None = None,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Ask one to four models the same prompt at the same time, and stream their answers.
@@ -70,12 +87,15 @@ class Api:
             top_k: 0 (all) to 1000.
             seed: Repeats a sampled answer.
             keys: Your own keys for hosted services, by a name's part before the slash. Never kept.
+            pictures: Files to ask about, sent to this page before; not by MCP, which cannot do so.
         """
+        seen = await self._pictures(pictures)
         comparison = await self._prepared(
             request,
             Question(
                 _text(prompt, "prompt"),
                 _text(system or "", "system"),
+                seen,
                 params=GenerationParams(
                     max_tokens=_number(max_tokens, "max_tokens", whole=True),
                     temperature=_number(temperature, "temperature"),
@@ -84,7 +104,7 @@ class Api:
                     seed=_number(seed, "seed", whole=True),
                 ),
             ),
-            _names(models),
+            _names(models, SEEING if seen else BUILT_IN),
             _keyring(keys, self.services.limits.public),
         )
         told = 0.0
@@ -130,7 +150,7 @@ class Api:
         """
         text = self._checked(_text(text, "text"))
         counted: list[dict[str, Any]] = []
-        for name in _names(models):
+        for name in _names(models, BUILT_IN):
             try:
                 named = await find_model(name, self.services.health)
             except BackendError as error:
@@ -147,6 +167,39 @@ class Api:
         """
         code = await language_of(self._checked(_text(text, "text")))
         return {"language": code, "name": LANGUAGES[code].english_name if code else None}
+
+    async def _pictures(self, value: object) -> tuple[Picture, ...]:
+        """The pictures of uploaded files, which are gone then."""
+        limits, wanted = self.services.limits, _files(value)
+        files = dict(wanted)
+        read: list[Picture] = []
+        try:
+            limits.check_picture_count(len(wanted))
+            limits.check_picture_memory()
+            async with aclosing(self._uploads.read(files, len(files), self._read_file)) as steps:
+                async for step in steps:
+                    if isinstance(step, BackendError):
+                        raise step
+                    if not isinstance(step, str):
+                        read += step
+        except BackendError as error:
+            raise _refusal(error) from error
+        if len(read) < len(files):  # what lies elsewhere is not read
+            raise _wrong("pictures", WANTED_FILES)
+        found = dict(zip(files, read, strict=True))
+        return tuple(found[path] for path, _ in wanted)
+
+    def _read_file(self, path: Path, name: str, cancelled: threading.Event) -> Sequence[Picture]:
+        limits, name = self.services.limits.picture, display_name(name, "picture")
+        try:
+            check_size(path.stat().st_size, limits.file_bytes, name)
+            data = path.read_bytes()
+        except FileNotFoundError:  # swept, after a while in which nobody asked
+            raise BadRequestError(
+                Sentence("“{name}” is no longer here.", name=name),
+                "Send it again, and ask at once.",
+            ) from None
+        return read_picture_unless(cancelled.is_set, data, name, limits)
 
     def _checked(self, text: str) -> str:
         try:
@@ -205,14 +258,33 @@ def _number(value: object, name: str, *, whole: bool = False) -> Any:
     return value
 
 
-def _names(value: object) -> Sequence[str]:
+def _names(value: object, built_in: Sequence[str]) -> Sequence[str]:
     if value is None or value == []:
-        return BUILT_IN
+        return built_in
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise _wrong("models", "a list of names")
     if len(value) > MAX_SIDES or any(len(name) > 400 for name in value):
         raise _wrong("models", f"a list of one to {MAX_SIDES} names")
     return value
+
+
+WANTED_FILES = "a list of files that were sent to this page before"
+
+
+def _files(value: object) -> Sequence[tuple[Path, str]]:
+    """The paths of uploaded files, and their names."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise _wrong("pictures", WANTED_FILES)
+    files: list[tuple[Path, str]] = []
+    for one in value:
+        path = one.get("path") if isinstance(one, dict) else None
+        if not isinstance(path, str):
+            raise _wrong("pictures", WANTED_FILES)
+        name = one.get("orig_name")
+        files.append((Path(path), name if isinstance(name, str) else Path(path).name))
+    return files
 
 
 def _keyring(value: object, public: bool) -> Keyring:

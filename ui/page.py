@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from html import escape
 from queue import Empty, SimpleQueue
 from typing import Any, NoReturn
@@ -130,31 +131,39 @@ def _header() -> str:
 """
 
 
-def launch(
-    services: Services,
-    host: str,
-    port: int,
-    open_browser: bool = False,
-    allow: Sequence[str] = (),
-    mcp: bool = False,
-    root_path: str = "",
-) -> gr.Blocks:
-    """Serve the page at `host:port`, also under the names in `allow`, in threads of its own.
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where a page is served, and how."""
 
-    With `mcp` its public endpoints are tools for clients of the Model Context Protocol, too.
-    `root_path` is where a proxy shows it.
+    host: str = "127.0.0.1"
+    port: int = 7860
+    open_browser: bool = False
+    allow: Sequence[str] = ()
+    """Further names under which browsers reach it."""
+    mcp: bool = False
+    """Whether its endpoints are tools for clients of the Model Context Protocol, too."""
+    root_path: str = ""
+    """Where a proxy shows it."""
+    json_log: bool = False
+    metrics: tuple[str, int] | None = None
+    """The address at which Prometheus may ask for numbers."""
+
+
+def launch(services: Services, serving: Serving) -> gr.Blocks:
+    """Serve the page, in threads of its own.
 
     Returns once it can be opened; `page.close()` ends it. Raises `OSError` and `ValueError`.
     """
-    limits, root_path = services.limits, clean_root_path(root_path)
+    limits, root_path = services.limits, clean_root_path(serving.root_path)
     files = UploadFolder(own_folder(), limits.upload_bytes)  # before any component asks for it
     page = build(services)
-    doors = Doors(ENDPOINTS, mcp, page.expects_oauth)
+    doors = Doors(ENDPOINTS, serving.mcp, page.expects_oauth)
+    hosts = Hosts.of(serving.host, serving.allow, limits.public)
     page.launch(
-        server_name=host,
-        server_port=port,
+        server_name=serving.host,
+        server_port=serving.port,
         root_path=root_path,
-        inbrowser=open_browser,
+        inbrowser=serving.open_browser,
         prevent_thread_lock=True,
         share=False,
         show_error=False,
@@ -164,7 +173,7 @@ def launch(
         max_threads=MAX_EVENTS,
         max_file_size=max(limits.picture.file_bytes, limits.picture.video_bytes),
         strict_cors=True,
-        mcp_server=mcp,
+        mcp_server=serving.mcp,
         pwa=False,
         ssr_mode=False,
         footer_links=[],
@@ -172,9 +181,7 @@ def launch(
         # `Visits` keeps fewer, and prefers open pages; this is a second limit behind it.
         state_session_capacity=limits.sessions * 2,
         app_kwargs={
-            "lifespan": lifespan(
-                services, Hosts.of(host, allow, limits.public), files, doors, root_path
-            ),
+            "lifespan": lifespan(services, hosts, files, doors, root_path),
             "docs_url": None,
             "redoc_url": None,
         },
@@ -183,40 +190,26 @@ def launch(
         js=js(),
         i18n=I18N,
     )
-    if mcp and page.mcp_error:
+    if serving.mcp and page.mcp_error:
         page.close()
         raise ValueError(page.mcp_error)
     services.phase = "ready"
     return page
 
 
-def serve(
-    limits: Limits,
-    host: str,
-    port: int,
-    open_browser: bool = False,
-    allow: Sequence[str] = (),
-    mcp: bool = False,
-    root_path: str = "",
-    *,
-    json_log: bool = False,
-    metrics: tuple[str, int] | None = None,
-) -> NoReturn:
-    """Serve the page until Ctrl+C, or until the system asks this process to end.
-
-    `metrics` is the address at which Prometheus may ask for numbers.
-    """
-    if json_log:
+def serve(limits: Limits, serving: Serving) -> NoReturn:
+    """Serve the page until Ctrl+C, or until the system asks this process to end."""
+    if serving.json_log:
         use_json_log(ANSWER_LOG)
     elif limits.public:
         use_short_log()
     services = Services(limits)
-    if json_log:
+    if serving.json_log:
         services.in_flight.observers.append(log_answer)
-    if metrics:
-        _serve_metrics(services, *metrics)
-    page = launch(services, host, port, open_browser, allow, mcp, root_path)
-    if json_log:
+    if serving.metrics:
+        _serve_metrics(services, *serving.metrics)
+    page = launch(services, serving)
+    if serving.json_log:
         use_json_in_uvicorn()
     stopping: SimpleQueue[int] = SimpleQueue()
     signals = [signal.SIGINT, signal.SIGTERM]
@@ -252,4 +245,4 @@ def _serve_metrics(services: Services, host: str, port: int) -> None:
     Metrics(services).serve(host, port)
 
 
-__all__ = ["TABS", "build", "launch", "serve"]
+__all__ = ["TABS", "Serving", "build", "launch", "serve"]

@@ -78,9 +78,8 @@ class CheckpointBackend(LocalBackend):
         )
 
     def crops(self, model: str, params: GenerationParams, pictures: int) -> int | None:
-        """See `Backend.crops`: as the visitor says, else 16 for one picture and 4 for several."""
-        sees = self.spec(model).architecture == "phi3_v"
-        return vision.crops_of(params, pictures) if sees else None
+        """See `Backend.crops`."""
+        return vision.crops_by(self.spec(model), params, pictures)
 
     def snippet(
         self,

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from .._core.catalog import ModelSpec
 from .._core.errors import BadRequestError
 from .._core.types import GenerationParams, ImagePart, Message, Progress
 from .chat_text import ChatText, ImagePlaceholders
@@ -30,9 +31,15 @@ REMEMBERED = 256e6
 
 
 def crops_of(params: GenerationParams, pictures: int) -> int:
-    """In how many crops at most each of so many pictures is seen: as Microsoft advises, 16 for one
-    picture and 4 for several (model card of Phi-3.5-vision-instruct)."""
+    """In how many crops at most each of so many pictures is seen: as the visitor says, else as
+    Microsoft advises, 16 for one picture and 4 for several (model card of Phi-3.5-vision-instruct).
+    """
     return params.num_crops or (16 if pictures == 1 else 4)
+
+
+def crops_by(spec: ModelSpec, params: GenerationParams, pictures: int) -> int | None:
+    """The same by a model; `None` for one that does not cut pictures. See `Backend.crops`."""
+    return crops_of(params, pictures) if spec.architecture == "phi3_v" else None
 
 
 class PictureMemory:

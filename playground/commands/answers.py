@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol, Self, TextIO
 
 from ..answer import AnswerSnapshot
-from ..comparison import Comparison
 from ..conversation import LETTERS, AnswerRecord, Turn
 from ..model_names import NamedModel
 from ..numbers import describe_empty, describe_numbers, other_language
+from ..question import Comparison
 
 
 class Shows(Protocol):

@@ -6,20 +6,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .choices import model_names
+from .choices import BUILT_IN, MAX_MODELS, SEEING, model_names
 from .failure import DONE, FAILED, INTERRUPTED, Failure, usage
 from .given import add_params, check_new_file, params_of, pictures_of, prompt_of
 from .program import is_closed_pipe
 
 if TYPE_CHECKING:
-    from ..comparison import Comparison, Question
     from ..conversation import Conversation
+    from ..question import Comparison, Question
     from .answers import Shows
 
 HELP = "ask one to four models, and read their answers side by side"
-MAX_MODELS = 4
-PAIR = ("pocket/pocket-3", "pocket/pocket-3.5")
-SEEING = ("pocket/pocket-vision",)
 _DESCRIPTION = """\
 Asks one to four models the same, and shows their answers while they grow: side by side where the
 terminal is wide enough. Where it is no terminal, the answers come one after the other as plain
@@ -43,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--models",
         type=model_names(MAX_MODELS),
         metavar="A,B",
-        help=f"one to four, as backend/model ({','.join(PAIR)}; with --image {SEEING[0]}); "
+        help=f"one to four, as backend/model ({','.join(BUILT_IN)}; with --image {SEEING[0]}); "
         "“python app.py models” lists them",
     )
     parser.add_argument(
@@ -71,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Ask; returns the exit code."""
-    from ..comparison import Question
     from ..limits import LOCAL
+    from ..question import Question
 
     check_new_file(options.out)
     with usage():
@@ -82,12 +79,12 @@ def execute(options: argparse.Namespace) -> int:
             pictures_of(options.image, LOCAL),
             params_of(options),
         )
-    names = options.models or (SEEING if options.image else PAIR)
+    names = options.models or (SEEING if options.image else BUILT_IN)
     return asyncio.run(_ask(options, question, names))
 
 
 async def _ask(options: argparse.Namespace, question: "Question", names: tuple[str, ...]) -> int:
-    from ..comparison import prepare
+    from ..question import prepare
     from .answers import answers_on
 
     with usage():

@@ -3,6 +3,13 @@
 import argparse
 from collections.abc import Callable
 
+BUILT_IN = ("pocket/pocket-3", "pocket/pocket-3.5")
+"""Who is asked where nobody was named: they are on every machine."""
+SEEING = ("pocket/pocket-vision",)
+"""The same about pictures."""
+MAX_MODELS = 4
+"""In one comparison; `MAX_SIDES` of `playground.conversation`, which help does not wait for."""
+
 
 def positive(text: str) -> int:
     """A number that is at least 1."""

@@ -4,6 +4,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import ClassVar
 
+from ..errors import ReaderError
+
 DONE = 0
 FAILED = 1
 """Something could not be done, or not all of it."""
@@ -11,21 +13,9 @@ USAGE = 2
 """It was asked for in a way that cannot be understood, as `argparse` says, too."""
 INTERRUPTED = 130
 """After Ctrl+C."""
-_SENTENCES = frozenset(
-    (
-        "BackendError",
-        "LanguageFileError",
-        "ModelError",
-        "RunFileError",
-        "RunStopped",
-        "SetError",
-        "TokensError",
-    )
-)
-"""Errors that are made for the reader, by name: to import them would load what they come from."""
 
 
-class Failure(Exception):
+class Failure(ReaderError):
     """Something that the command cannot do: one sentence for the reader."""
 
     code: ClassVar[int] = FAILED
@@ -39,8 +29,9 @@ class UsageFailure(Failure):
 
 def is_sentence(error: Exception) -> bool:
     """Whether an error was made for the reader."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return isinstance(error, Failure) or bool(names & _SENTENCES)
+    from backends import BackendError
+
+    return isinstance(error, ReaderError | BackendError)
 
 
 @contextmanager

@@ -5,16 +5,15 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from .choices import model_names, positive
+from .choices import BUILT_IN, MAX_MODELS, model_names, positive
 from .failure import DONE, INTERRUPTED, Failure, usage
 from .given import prompt_of
 
 if TYPE_CHECKING:
-    from ..comparison import Comparison
+    from ..question import Comparison
     from ..race import Race
 
 HELP = "time models, one after the other, in several rounds"
-MAX_MODELS = 4
 PROMPT = "What is a small language model? Answer in three sentences."
 _DESCRIPTION = """\
 Asks each model alone, one after the other, in several rounds, with the order turned round from one
@@ -37,9 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models",
         type=model_names(MAX_MODELS),
-        default=("pocket/pocket-3", "pocket/pocket-3.5"),
+        default=BUILT_IN,
         metavar="A,B",
-        help="one to four, as backend/model (pocket/pocket-3,pocket/pocket-3.5)",
+        help=f"one to four, as backend/model ({','.join(BUILT_IN)})",
     )
     parser.add_argument("--rounds", type=positive, default=5, metavar="N", help="rounds (5)")
     parser.add_argument(
@@ -56,8 +55,8 @@ def execute(options: argparse.Namespace) -> int:
 async def _race(options: argparse.Namespace) -> int:
     from backends import BackendError, GenerationParams
 
-    from ..comparison import Question, prepare
     from ..limits import LOCAL
+    from ..question import Question, prepare
     from ..race import Race
 
     params = GenerationParams(max_tokens=options.max_tokens, temperature=0.0)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from backends import ModelNotFoundError
 
+from ..errors import ReaderError
 from ..health import HealthMonitor
 from ..model_names import find_model
 from .plan import Asked
 
 
-class ModelError(Exception):
+class ModelError(ReaderError):
     """A model cannot be asked: one sentence that says why, and what to do."""
 
 

@@ -21,6 +21,7 @@ from backends import (
 
 from ..answer import AnswerBuilder, AnswerSnapshot, Request
 from ..compare import complete
+from ..errors import ReaderError
 from ..services import Services
 from .chunks import TimedAnswer
 from .header import header
@@ -88,7 +89,7 @@ class Step:
     """The latest answer; `None` at the start."""
 
 
-class RunStopped(Exception):
+class RunStopped(ReaderError):
     """A run cannot go on: one sentence that says why, and what to do. Its file is whole."""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..errors import ReaderError
 from ..languages.table import LANGUAGES
 
 FOLDER = Path(__file__).parent / "languages"
@@ -148,7 +149,7 @@ class Texts(_Table):
     code: Asks | None = None
 
 
-class LanguageFileError(ValueError):
+class LanguageFileError(ReaderError, ValueError):
     """A language has no file, or its file cannot be read."""
 
 

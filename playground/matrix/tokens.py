@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from backends import MODELS, REGISTRY, ModelNotFoundError, ModelSpec, count_catalog_tokens
 
+from ..errors import ReaderError
 from ..languages.table import LANGUAGES
 from .items import PROMPTS
 from .texts import available, texts
 
 
-class TokensError(Exception):
+class TokensError(ReaderError):
     """The tokens of a model cannot be counted: one sentence that says why, and what to do."""
 
 

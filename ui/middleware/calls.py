@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from playground.limits import Limits
 from playground.visitors import VISITOR
 
+from .origins import MCP
 from .refusal import Refusal
 from .visits import Visits
 
@@ -22,6 +23,10 @@ class Calls:
 
     Gradio makes a session of every call, under the id of its event, and by itself keeps it. Who
     never fetches the answer has a session that never had a page: `Visits` drops it within a minute.
+
+    All clients of MCP share one session, that of Gradio's own client of this page (Gradio 6.31 has
+    no way to give each its own): they are told apart by their addresses, and each of their messages
+    counts as a call.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, visits: Visits) -> None:
@@ -31,18 +36,24 @@ class Calls:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a call through, and have its session end with it."""
-        found = _CALL.fullmatch(scope.get("path", ""))
-        if scope["type"] != "http" or not found:
+        path = scope.get("path", "")
+        found = _CALL.fullmatch(path)
+        by_mcp = path.startswith(MCP) and scope.get("method") == "POST"
+        if scope["type"] != "http" or not (found or by_mcp):
             return await self.app(scope, receive, send)
-        visitor, event = VISITOR.get(), found[1]
+        visitor, event = VISITOR.get(), found and found[1]
         try:
-            if event:
+            if by_mcp:
+                self._count(visitor)
+            elif event:
                 self.visits.opened(event, visitor)
             else:
                 self._count(visitor)
                 self.visits.check_room(visitor)
         except Refusal as refusal:
             return await refusal(scope, receive, send)
+        if by_mcp:
+            return await self.app(scope, receive, send)
         if event is None:
             return await self.app(scope, receive, self._admitting(visitor, send))
         try:

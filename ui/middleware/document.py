@@ -19,6 +19,9 @@ _EVENT = "/gradio_api/"
 _MOST = 120
 """Files that are told beforehand; a page asks for about 70."""
 _BODY = re.compile(rb"<body\b[^>]*>")
+_ICON = '<link rel="icon" type="image/svg+xml" href="./favicon.ico">'
+"""Relative to the page: without it a browser asks at the root of the host, which below a path is
+not this page's."""
 
 Encoding = Literal["br", "gzip", ""]
 
@@ -49,8 +52,8 @@ class FilesAsked:
 
     @property
     def links(self) -> bytes:
-        """The elements that have a browser fetch them."""
-        return "".join(map(_link, self._files)).encode()
+        """The elements that have a browser fetch them, and the page's icon."""
+        return "".join([_ICON, *map(_link, self._files)]).encode()
 
 
 def _is_style(path: str) -> bool:

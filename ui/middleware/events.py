@@ -109,8 +109,7 @@ def _event(body: bytes, most: int) -> dict[str, Any]:
         event = None
     if not isinstance(event, dict):
         raise Refusal(400, "This is not JSON that can be read.")
-    if _has_more_values(event, most):
-        raise Refusal(413, f"This is more than this page takes at once: {most:,} values.")
+    _check_values(event, most)
     return event
 
 
@@ -122,18 +121,27 @@ def _session(event: dict[str, Any]) -> str:
     return session
 
 
-def _has_more_values(event: Any, most: int) -> bool:
-    """True if an event holds more than `most` values: Gradio copies each of them several times."""
+def _check_values(event: Any, most: int) -> None:
+    """Raise `Refusal` for more than `most` values: Gradio copies each of them several times.
+
+    And for a file at an address: Gradio would fetch it, of any size, before anybody asks for it.
+    """
     values, count = [event], 0
     while values:
         value = values.pop()
-        inner = value.values() if isinstance(value, dict) else value
-        if isinstance(value, dict | list):
-            count += len(value)
-            if count > most:
-                return True
-            values.extend(inner)
-    return False
+        if not isinstance(value, dict | list):
+            continue
+        count += len(value)
+        if count > most:
+            raise Refusal(413, f"This is more than this page takes at once: {most:,} values.")
+        if isinstance(value, dict) and "meta" in value and _is_address(value.get("path")):
+            sentence = "This page fetches no file from an address. Send it the file itself."
+            raise Refusal(400, sentence)
+        values.extend(value.values() if isinstance(value, dict) else value)
+
+
+def _is_address(path: object) -> bool:
+    return isinstance(path, str) and path.startswith(("http://", "https://"))
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

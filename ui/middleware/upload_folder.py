@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 UNCLAIMED_TTL = 45.0
-"""Seconds until an untouched file is deleted; `ui.tabs.vision.uploads` touches waiting ones."""
+"""Seconds until an untouched file is deleted; `ui.upload_reader` touches waiting ones."""
 PARTIAL_TTL = 600.0
 """The same for a file that is still being received: its first part may wait for the last one."""
 _PREFIX = "phi-playground-"

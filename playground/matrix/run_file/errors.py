@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from ...errors import ReaderError
 
-class RunFileError(Exception):
+
+class RunFileError(ReaderError):
     """A run file cannot be read or written: one sentence that says why, and what to do."""
 
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
+from ...errors import ReaderError
 from ..items import Item
 from .declaration import Row, SetOfOthers
 
 
-class SetError(Exception):
+class SetError(ReaderError):
     """A set cannot be asked: one sentence that says why, and what to do."""
 
 

@@ -29,9 +29,9 @@ from ...compare.view import CompareView, Values
 from ...events import PRIVATE, SHARED, Updates, told
 from ...middleware import own_folder
 from ...texts import t
+from ...upload_reader import UploadReader
 from .session import CROPS, VisionSession
 from .tray import ImageCost, make_crop_previews, tray_html
-from .uploads import UploadReader
 
 DEFAULT_FRAMES = 8
 """Frames that are taken from a video by default."""

@@ -1,4 +1,4 @@
-"""One prompt for several models, as programs ask it: from their names to the record."""
+"""A question to several models by their names, as programs ask it: checked, run and recorded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -17,18 +17,18 @@ from playground.threads import MEDIA
 MAX_CONCURRENT_READS = 2
 """Visitors whose files are read at the same time: decoding is CPU-bound."""
 _LOG = logging.getLogger(__name__)
+_USERS: Counter[Path] = Counter()
+"""How many read a file now: Gradio stores the same one of two visitors at the same path."""
 
 ReadPictures = Callable[[Path, str, threading.Event], Sequence[Picture]]
 """Reads the pictures of a file, given its name; the event is set on cancellation."""
 
 
 class UploadReader:
-    """Reads the uploaded files of all visitors of one view from Gradio's upload folder."""
+    """Reads files of all visitors of one view, or of programs, from Gradio's upload folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        # Gradio stores the same file of two visitors at the same path.
-        self._users: Counter[Path] = Counter()
         self._slots = threading.Semaphore(MAX_CONCURRENT_READS)
 
     async def read(
@@ -68,15 +68,15 @@ class UploadReader:
     def _in_use(self, files: Collection[Path]) -> Generator[threading.Event, None, None]:
         """Keep files until the end, then delete those that no other visitor is using."""
         cancelled = threading.Event()
-        self._users.update(files)
+        _USERS.update(files)
         try:
             yield cancelled
         finally:
             cancelled.set()
-            self._users.subtract(files)
+            _USERS.subtract(files)
             for path in files:
-                if self._users[path] <= 0:
-                    del self._users[path]
+                if _USERS[path] <= 0:
+                    del _USERS[path]
                     with suppress(OSError):
                         path.unlink(missing_ok=True)
 
