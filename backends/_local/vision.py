@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from .._core.errors import BadRequestError
+from .._core.sentence import Sentence
 from .._core.types import GenerationParams, ImagePart, Message, Progress
 from .chat_text import ChatText, ImagePlaceholders
 from .decode import most_tokens, too_long
@@ -33,6 +34,13 @@ def crops_of(params: GenerationParams, pictures: int) -> int:
     """In how many crops at most each of so many pictures is seen: as Microsoft advises, 16 for one
     picture and 4 for several (model card of Phi-3.5-vision-instruct)."""
     return params.num_crops or (16 if pictures == 1 else 4)
+
+
+def looking_at(n: int, pictures: int) -> str:
+    """What is said while a model looks at the `n`th of its pictures."""
+    if pictures == 1:
+        return "looking at picture"
+    return Sentence("looking at picture {n} of {pictures}", n=n, pictures=pictures)
 
 
 class PictureMemory:
@@ -91,10 +99,9 @@ class PictureReader(ABC):
 
         features: list[Any] = []
         for n, (image, picture) in enumerate(zip(tags.images, pictures, strict=True), 1):
-            of = f" {n} of {len(pictures)}" if len(pictures) > 1 else ""
-            seen = yield from self._see(image, picture, crops, f"looking at picture{of}")
+            seen = yield from self._see(image, picture, crops, looking_at(n, len(pictures)))
             features.append(seen)
-        notes = (f"{crops} crop{'s' * (crops > 1)}",) if pictures else ()
+        notes = (Sentence("{n} crops", one="{n} crop", n=crops),) if pictures else ()
         notes += ("long context",) if long else ()
         return Prompt(self._embedded(ids, features), context, None, long, notes)
 
