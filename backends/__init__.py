@@ -36,7 +36,7 @@ from ._core.errors import (
 )
 from ._core.names import known_model
 from ._core.pasted import clean_key, clean_name, clean_pasted
-from ._core.sentence import Sentence
+from ._core.sentence import Said, Sentence
 from ._core.types import (
     Chunk,
     Connection,
@@ -99,6 +99,7 @@ __all__ = [
     "RetiredError",
     "Retirement",
     "Role",
+    "Said",
     "Sentence",
     "ServerError",
     "Stage",

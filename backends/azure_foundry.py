@@ -100,14 +100,14 @@ class AzureFoundry(ChatCompletions):
         spec = self.spec_of(model)
         retired = _RETIRED_PATTERN.search(f"{response.code} {response.server_message}")
         if response.status == 410 or retired or spec.successor:
-            why = f" It retired Phi-3 and Phi-3.5 on {_RETIRED_ON}." if spec.successor else ""
+            gone = Sentence("Azure AI Foundry has no deployment “{model}” any more.", model=model)
+            why = Sentence("It retired Phi-3 and Phi-3.5 on {date}.", date=_RETIRED_ON)
             return RetiredError(
+                Sentence.chain(gone, why if spec.successor else ""),
                 Sentence(
-                    "Azure AI Foundry has no deployment “{model}” any more.{why}",
-                    model=model,
-                    why=why,
+                    "Deploy {model} at https://ai.azure.com and choose it here.",
+                    model=_replacement(spec),
                 ),
-                f"Deploy {_replacement(spec)} at https://ai.azure.com and choose it here.",
                 status=response.status,
                 model=model,
             )
@@ -124,7 +124,11 @@ def _model_status(spec: ModelSpec) -> Status:
     if spec.successor:
         return Status(
             "retired",
-            f"Retired there on {_RETIRED_ON}. Deploy {_replacement(spec)} instead.",
+            Sentence(
+                "Retired there on {date}. Deploy {model} instead.",
+                date=_RETIRED_ON,
+                model=_replacement(spec),
+            ),
             "retired_model",
             {"on": _RETIRED_ON, "successor": spec.successor},
         )
@@ -139,4 +143,6 @@ def _replacement(spec: ModelSpec) -> str:
     """The model to deploy instead: the last of its successors."""
     while spec.successor:
         spec = MODELS[spec.successor]
-    return spec.label if spec.key.startswith("phi-4-mini") else f"{spec.label} or Phi-4-mini"
+    if spec.key.startswith("phi-4-mini"):
+        return spec.label
+    return Sentence("{a} or {b}", a=spec.label, b="Phi-4-mini")

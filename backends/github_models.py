@@ -6,6 +6,7 @@ from typing import ClassVar
 from ._core.backend import Kind, Retirement, register
 from ._core.catalog import MODELS
 from ._core.errors import BackendError, RetiredError
+from ._core.sentence import Sentence
 from ._core.types import Connection
 from ._remote.chat_completions import ChatCompletions
 from ._remote.endpoint import Endpoint
@@ -87,7 +88,7 @@ class GitHubModels(ChatCompletions):
         error = super().map_error(model, response)
         if kind := response.headers.get("x-ratelimit-type"):
             error.values["limit"] = kind
-            error.message += f" {_limit_hint(kind)}"
+            error.message = Sentence.chain(error.message, _limit_hint(kind))
         return error
 
 
@@ -100,4 +101,8 @@ def _retired_error(**values: object) -> RetiredError:
 def _limit_hint(kind: str) -> str:
     """A sentence about a rate limit such as `UserByModelByDay`."""
     span = kind.rpartition("By")[2].lower()
-    return f"This is its limit for one {span}." if span in ("minute", "day") else ""
+    limits = {
+        "minute": "This is its limit for one minute.",
+        "day": "This is its limit for one day.",
+    }
+    return limits.get(span, "")

@@ -15,6 +15,7 @@ from ._core.errors import (
     MissingKeyError,
     ModelNotFoundError,
 )
+from ._core.sentence import Sentence
 from ._core.types import Connection
 from ._remote.chat_completions import ChatCompletions
 from ._remote.endpoint import Endpoint
@@ -104,7 +105,7 @@ class HuggingFace(ChatCompletions):
         if not (public and os.environ.get("OAUTH_CLIENT_ID")):
             return super().missing_key(public)
         return MissingKeyError(
-            f"{self.label} needs a sign-in.",
+            Sentence("{label} needs a sign-in.", label=self.label),
             "Sign in on the Models tab, or type a token of yours there.",
             variable=self.key_env,
         )
@@ -138,11 +139,15 @@ class HuggingFace(ChatCompletions):
         if listed is None:
             return super().reachable_status(listed, url)
         phi = sum(_is_served(one) and self.spec_of(one.id).key in MODELS for one in listed)
-        which = f"{phi} of them Phi" if phi else "none of them Phi"
-        models = "1 model" if len(listed) == 1 else f"{len(listed)} models"
         return Status(
             "ready",
-            f"It lists {models}, {which}. Their answers are paid from your credit.",
+            Sentence.chain(
+                Sentence("It lists {n} models.", one="It lists {n} model.", n=len(listed)),
+                Sentence("Phi models among them: {phi}.", phi=phi)
+                if phi
+                else "None is a Phi model.",
+                "Their answers are paid from your credit.",
+            ),
             "ready_router",
             {"models": len(listed), "phi": phi},
         )
@@ -167,15 +172,20 @@ class HuggingFace(ChatCompletions):
             status = Status("unreachable", "All who serve it fail at the moment.", "unserved")
             return replace(offer, status=status)
         live = [one for one in model.providers if one.live]
-        sentence = f"Served by {_names(live)}.{_price(live)}"
-        sentence += f" Context: {model.context:,} tokens." if model.context else ""
+        sentence = Sentence.chain(
+            _served_by(live),
+            _price(live),
+            Sentence("Context: {n} tokens.", n=model.context) if model.context else "",
+        )
         return replace(offer, status=Status("ready", sentence, "ready_listed"))
 
     def map_error(self, model: str, response: ErrorResponse) -> BackendError:
         """See `ChatCompletions.map_error`; names the provider, where the router tells it."""
         provider = response.headers.get("x-inference-provider", "")
         named = provider.isascii() and provider.replace("-", "").isalnum() and len(provider) < 40
-        label = f"Hugging Face’s provider {provider}" if named else self.label
+        label: str = self.label
+        if named:
+            label = Sentence("Hugging Face’s provider {provider}", provider=provider)
         return map_error(label, model, response, _RULES)
 
 
@@ -184,11 +194,12 @@ def _is_served(model: ListedModel) -> bool:
     return model.providers is None or any(one.live for one in model.providers)
 
 
-def _names(providers: Sequence[Provider]) -> str:
-    names = [one.name for one in providers]
-    if len(names) <= _NAMED:
-        return " and ".join(names)
-    return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+def _served_by(providers: Sequence[Provider]) -> str:
+    names = ", ".join(one.name for one in providers[:_NAMED])
+    if len(providers) <= _NAMED:
+        return Sentence("Served by {names}.", names=names)
+    more = len(providers) - _NAMED
+    return Sentence("Served by {names} and {more} more.", names=names, more=more)
 
 
 def _price(providers: Sequence[Provider]) -> str:
@@ -197,4 +208,6 @@ def _price(providers: Sequence[Provider]) -> str:
     if not prices:
         return ""
     read, written = min(prices, key=sum)
-    return f" From ${read:g} a million tokens read and ${written:g} written."
+    return Sentence(
+        "From ${read} a million tokens read and ${written} written.", read=read, written=written
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ._core.backend import Offer, Status, register
+from ._core.sentence import Sentence
 from ._core.types import Connection, GenerationParams, Message
 from ._local import mlx_text
 from ._local.builds import Build, BuildBackend, closing_helps, program_context
@@ -73,13 +74,14 @@ class Mlx(BuildBackend[MlxBuild]):
             return status
         whom = "MLX is for Macs with Apple's chips."
         if sys.platform != "linux":
-            return Status(
-                "not installed", f"{whom} Other backends run the same models.", "no_build"
-            )
+            sentence = Sentence.chain(whom, "Other backends run the same models.")
+            return Status("not installed", sentence, "no_build")
         if status is None:
             return None
-        slow = f"{whom} Here it would run on the processor, and slowly: “{cls.install}”."
-        return replace(status, message=slow)
+        slow = Sentence(
+            "Here it would run on the processor, and slowly: “{install}”.", install=cls.install
+        )
+        return replace(status, message=Sentence.chain(whom, slow))
 
     def builds(self) -> Sequence[MlxBuild]:
         """See `BuildBackend.builds`."""

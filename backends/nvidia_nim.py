@@ -122,8 +122,12 @@ class NvidiaNIM(ChatCompletions):
         if not left:
             message = "NVIDIA has no Phi model any more. Run them yourself, or in a NIM container."
             return Status("retired", message, "no_phi")
-        models = "1 Phi model" if left == 1 else f"{left} Phi models"
-        message = f"NVIDIA lists {models}. Some listed models no longer answer; Check tries them."
+        message = Sentence(
+            "NVIDIA lists {n} Phi models. Some listed models no longer answer; Check tries them.",
+            one="NVIDIA lists {n} Phi model. Some listed models no longer answer; Check tries "
+            "them.",
+            n=left,
+        )
         return Status("ready", message, "ready_listing", {"models": left})
 
     def offers(self, listed: Sequence[ListedModel] | None, url: str) -> list[Offer]:
@@ -186,17 +190,16 @@ class NvidiaNIM(ChatCompletions):
             async with aclosing(super()._stream_once(endpoint, request)) as chunks:
                 async for chunk in chunks:
                     if unknown:
-                        self._remember(
-                            at, Status("ready", f"It answered on {_now()}.", "ready_tried")
-                        )
+                        answered = Sentence("It answered on {time}.", time=_now())
+                        self._remember(at, Status("ready", answered, "ready_tried"))
                     unknown = False
                     yield chunk
         except RetiredError as error:
             # "Not for your account" may be otherwise with another key: that is asked again.
             if error.values.get("status") == 410:
-                self._remember(
-                    at, Status("retired", f"{error} Tried on {_now()}.", "retired_model")
-                )
+                tried = Sentence("Tried on {time}.", time=_now())
+                gone = Sentence.chain(str(error), tried)
+                self._remember(at, Status("retired", gone, "retired_model"))
             raise
 
     def _model_status(
@@ -206,12 +209,11 @@ class NvidiaNIM(ChatCompletions):
         if result := self.probe_results.get((url, model)):
             return result
         marked = spec is not None and spec.key in _DEPRECATED
-        old = " NVIDIA marked it deprecated on 2026-04-28." if marked else ""
+        old = "NVIDIA marked it deprecated on 2026-04-28." if marked else ""
         if spec and not listed:
-            return Status(
-                "retired", f"NVIDIA no longer lists it.{old} {_replacement_hint(spec)}", "unlisted"
-            )
-        return Status("ready", Sentence("Listed; not tried yet.{old}", old=old), "untried")
+            gone = Sentence.chain("NVIDIA no longer lists it.", old, _replacement_hint(spec))
+            return Status("retired", gone, "unlisted")
+        return Status("ready", Sentence.chain("Listed; not tried yet.", old), "untried")
 
     def _remember(self, at: tuple[str, str], status: Status) -> None:
         """Remember the result of a request to a model at a base URL."""
@@ -256,7 +258,7 @@ class NvidiaNIM(ChatCompletions):
         lost = response.status == 404 and "not found for account" in response.server_message.lower()
         if model and (response.status == 410 or lost):
             # The message of a lost model names the account.
-            quoted = "" if lost else f" It says: “{response.server_message}”"
+            quoted = "" if lost else response.quoted
             return RetiredError(
                 Sentence("NVIDIA no longer serves “{model}”.{quoted}", model=model, quoted=quoted),
                 _replacement_hint(self.spec_of(model)),
@@ -274,8 +276,10 @@ class NvidiaNIM(ChatCompletions):
 def _replacement_hint(spec: ModelSpec) -> str:
     """What to use instead of a model that NVIDIA retired."""
     successor = MODELS.get(spec.successor or "")
-    named = f" Microsoft names {successor.label} as its successor." if successor else ""
-    return f"Run it yourself, with Transformers or Ollama.{named}"
+    named = ""
+    if successor:
+        named = Sentence("Microsoft names {name} as its successor.", name=successor.label)
+    return Sentence.chain("Run it yourself, with Transformers or Ollama.", named)
 
 
 def _now() -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ._core.backend import CONTEXT_CAP, Offer, register
 from ._core.errors import MissingDependencyError
+from ._core.sentence import Sentence
 from ._core.types import Connection, GenerationParams, Message
 from ._local import onnx_pictures, onnx_providers, onnx_text, vision
 from ._local.builds import Build, BuildBackend, closing_helps, program_context
@@ -122,7 +123,7 @@ class OnnxGenAI(BuildBackend[OnnxBuild]):
     def processor(self, build: OnnxBuild) -> str:
         """See `BuildBackend.processor`."""
         gpu = _gpu() if build.gpu else None
-        return f", for {gpu.label}: not tried by us" if gpu else ""
+        return Sentence(gpu.label) if gpu else ""
 
     def offer(self, build: OnnxBuild, folder: Path | None) -> Offer:
         """See `BuildBackend.offer`; nobody knows how fast a GPU reads."""
@@ -136,7 +137,10 @@ class OnnxGenAI(BuildBackend[OnnxBuild]):
         if build and build.gpu:
             if not (gpu := _gpu()):
                 raise MissingDependencyError(
-                    f"{label} is built for a GPU, and ONNX Runtime has no package for one here.",
+                    Sentence(
+                        "{label} is built for a GPU, and ONNX Runtime has no package for one here.",
+                        label=label,
+                    ),
                     "Choose its build for a CPU.",
                 )
             options["provider"] = gpu.name

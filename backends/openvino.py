@@ -78,7 +78,7 @@ class OpenVino(BuildBackend[OpenVinoBuild]):
     def processor(self, build: OpenVinoBuild) -> str:
         """See `BuildBackend.processor`."""
         found = openvino_devices.gpu() if build.device == "GPU" else None
-        return f", for {found[1]}: not tried by us" if found else ""
+        return found[1] if found else ""
 
     async def check(self, connection: Connection | None = None) -> Health:
         """See `Backend.check`; the first time it asks which devices there are."""

@@ -128,11 +128,9 @@ class Transformers(CheckpointBackend):
         placement = self._placement(spec)
         if placement is None:
             need, memory, gpus = self._least_memory(spec), total_memory(), gpu_memory()
-            has = [gigabytes(memory), *(f"a GPU of {gigabytes(gpu)}" for gpu in gpus)]
             status = Status(
                 "unreachable",
-                f"Too large for this machine: needs {gigabytes(need)} of memory, "
-                f"it has {' and '.join(has)}.{_instead(spec)}",
+                Sentence.chain(_too_large(need, memory, gpus), _instead(spec)),
                 "too_large",
                 {"need": need, "total": memory, "gpus": gpus},
             )
@@ -150,15 +148,17 @@ class Transformers(CheckpointBackend):
         elif folder:
             status = Status(
                 "ready",
-                f"On this machine. {placement.description}".strip(),
+                Sentence.chain("On this machine.", placement.description),
                 "ready_local",
                 {"uses_device_map": placement.uses_device_map},
             )
         else:
-            download = f"Not on this machine yet: a download of about {gigabytes(size or 0)}."
+            download = Sentence(
+                "Not on this machine yet: a download of about {size:bytes}.", size=size or 0
+            )
             status = Status(
                 "not installed",
-                f"{download} {placement.description}".strip(),
+                Sentence.chain(download, placement.description),
                 "not_downloaded",
                 {"size": size},
             )
@@ -184,8 +184,31 @@ class Transformers(CheckpointBackend):
         kind = [spec for spec in _NATIVE if spec.modalities == modalities]
         fitting = [spec for spec in kind if self._least_memory(spec) < free]
         largest = sorted(fitting, key=lambda spec: spec.parameters)[-2:]
-        names = [*(spec.label for spec in reversed(largest)), "the built-in Pocket models"]
-        return f"What fits: {' or '.join(names)}. Closing other programs helps too."
+        if not largest:
+            return "What fits: the built-in Pocket models. Closing other programs helps too."
+        return Sentence(
+            "What fits: {names} or the built-in Pocket models. Closing other programs helps too.",
+            names=", ".join(spec.label for spec in reversed(largest)),
+        )
+
+
+def _too_large(need: int, memory: int, gpus: Sequence[float]) -> Sentence:
+    if not gpus:
+        return Sentence(
+            "Too large for this machine: needs {need:bytes} of memory, it has {total:bytes}.",
+            need=need,
+            total=memory,
+        )
+    return Sentence(
+        "Too large for this machine: needs {need:bytes} of memory, it has {total:bytes}, and "
+        "{n} GPUs of {gpus:bytes} together.",
+        one="Too large for this machine: needs {need:bytes} of memory, it has {total:bytes}, and "
+        "a GPU of {gpus:bytes}.",
+        need=need,
+        total=memory,
+        gpus=sum(gpus),
+        n=len(gpus),
+    )
 
 
 def _instead(spec: ModelSpec) -> str:
@@ -193,7 +216,7 @@ def _instead(spec: ModelSpec) -> str:
     if not spec.is_mixture:
         return ""
     return (
-        " Transformers cannot load it in 4 bits: the usual quantisers leave its experts as they "
+        "Transformers cannot load it in 4 bits: the usual quantisers leave its experts as they "
         "are. llama.cpp can run a 4-bit file of it, but does not tell its routing. The "
         "built-in Pocket-MoE is of the same kind, and tells it."
     )

@@ -119,7 +119,9 @@ class ZeroGPU(Backend):
         self.check_packages()
         if self._calls is None or model not in self._here():
             raise ModelNotFoundError(
-                f"{self.label} has no model called {model}.", "Choose another one.", model=model
+                Sentence("{label} has no model called {model}.", label=self.label, model=model),
+                "Choose another one.",
+                model=model,
             )
         check_pictures(self.spec_of(model), messages)
         params = replace(params, num_crops=self.crops(model, params, count_pictures(messages)))
@@ -192,9 +194,11 @@ def quota_status(quota: Quota | None) -> Status:
             base=_duration(quota.base),
         )
         return Status("ready", sentence, "gpu_left", values)
-    back = f" It is back at {_time(quota.resets_at)}." if quota.resets_at else ""
-    sentence = f"Your GPU time of today is used up.{back} {zerogpu.QUOTA_HINT}"
-    return Status("unreachable", sentence, "gpu_quota", values)
+    back = ""
+    if quota.resets_at:
+        back = Sentence("It is back at {time}.", time=_time(quota.resets_at))
+    used_up = Sentence.chain("Your GPU time of today is used up.", back, zerogpu.QUOTA_HINT)
+    return Status("unreachable", used_up, "gpu_quota", values)
 
 
 def _missing(status: Status) -> Status:
@@ -206,7 +210,9 @@ def _missing(status: Status) -> Status:
 def _duration(seconds: float) -> str:
     """A number of seconds for people: `3 min 20 s`."""
     minutes, rest = divmod(round(seconds), 60)
-    return " ".join([f"{minutes} min"] * bool(minutes) + [f"{rest} s"] * bool(rest or not minutes))
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
 def _time(at: datetime) -> str:

@@ -57,13 +57,16 @@ class Budget:
         for most, used in ((self.requests, self._requests), (self.tokens, self._tokens)):
             asked = 1 if used is self._requests else tokens
             if used.total() + asked > most:
-                whose = "All visitors together have"
+                what = (
+                    "All visitors together have used up what this page gives of this service in a "
+                    "day."
+                )
             elif used[visitor] + asked > most // SHARE:
-                whose = "You have"
+                what = "You have used up what this page gives of this service in a day."
             else:
                 continue
             raise RateLimitError(
-                f"{whose} used up what this page gives of this service in a day.",
+                what,
                 "It starts anew at midnight UTC. Until then, type a key of your own on the Models "
                 "tab, or choose a model that runs on this page.",
             )

@@ -13,6 +13,7 @@ from backends import (
     ImagePart,
     Message,
     Part,
+    Said,
     Sentence,
     TextPart,
 )
@@ -35,7 +36,10 @@ MAX_PICTURES = 64
 MAX_NAME = 200
 """Characters of a model's or a backend's name, or of the address that is a server's device."""
 
-Remark = Annotated[str, Field(max_length=400)]
+MAX_REMARK = 1000
+"""Characters of a note or a warning."""
+Remark = Annotated[Said, Field(max_length=MAX_REMARK)]
+
 
 LETTERS = ("A", "B", "C", "D")
 """The sides of a comparison, as they are called on the page and in exports: at most so many."""
@@ -61,6 +65,10 @@ def _only_routing(value: object) -> Routing | None:
 
 def _said(error: BackendError | None) -> tuple[object, ...]:
     return tuple(Sentence.of(str(error)).dump()) if error else ()
+
+
+def _remark(text: str) -> str:
+    return text if isinstance(text, Sentence) else valid_unicode(text)[:MAX_REMARK]
 
 
 def _sentence_or_nothing(value: object) -> tuple[object, ...]:
@@ -206,8 +214,8 @@ class AnswerRecord(_Record):
             came_at_once=clock.came_at_once,
             cold=clock.cold,
             waited_to_load=clock.waited_to_load,
-            notes=tuple(valid_unicode(note)[:400] for note in snapshot.notes[:20]),
-            warnings=tuple(valid_unicode(warning)[:400] for warning in snapshot.warnings[:20]),
+            notes=tuple(map(_remark, snapshot.notes[:20])),
+            warnings=tuple(map(_remark, snapshot.warnings[:20])),
             routing=snapshot.routing,
             backend_id=request.backend.id[:MAX_NAME] if request else "",
             model_id=request.model[:MAX_NAME] if request else "",

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
+from backends import Sentence
+
 from . import VERSION
 from .close_markdown import close_markdown
 from .conversation import LETTERS, AnswerRecord, Conversation, Turn
@@ -30,9 +32,20 @@ def to_json(conversation: Conversation) -> str:
     for turn in told["turns"]:
         for record in (*turn["answers"], *(one for kept in turn["versions"] for one in kept)):
             _round(record)
+            _in_english(record)
     versions = {"phi-playground": VERSION, "python": platform.python_version()}
     head = {"format": FORMAT, "format_version": FORMAT_VERSION, "made_with": versions}
     return json.dumps({**head, **_object(_cleaned(told))}, indent=2, ensure_ascii=False)
+
+
+def _in_english(record: dict[str, Any] | None) -> None:
+    """Have an answer's notes and warnings stand there as plain texts."""
+    for name in ("notes", "warnings"):
+        if record is not None:
+            remarks = cast("list[object]", record[name])
+            record[name] = [
+                one if isinstance(one, str) else str(Sentence.load(one)) for one in remarks
+            ]
 
 
 def _round(record: dict[str, Any] | None) -> None:

@@ -324,10 +324,10 @@ async def test_more_answers_than_a_model_gives_at_once_wait_in_line(host: Host, 
     for steps in busy:
         await first_text(steps)
     third, fourth = host.stream(slow, HELLO, GREEDY), host.stream(slow, HELLO, GREEDY)
-    assert await anext(third) == Progress("queued", detail="1st in line")
-    assert await anext(fourth) == Progress("queued", detail="2nd in line")
+    assert await anext(third) == Progress("queued", detail="number 1 in line")
+    assert await anext(fourth) == Progress("queued", detail="number 2 in line")
     await third.aclose()
-    assert await anext(fourth) == Progress("queued", detail="1st in line")
+    assert await anext(fourth) == Progress("queued", detail="number 1 in line")
     await busy[0].aclose()
     await first_text(fourth)
     for steps in (*busy, fourth):
@@ -350,7 +350,7 @@ async def test_a_second_answer_waits_while_memory_is_short(
     await host.load(slow)
     first, second = host.stream(slow, HELLO, GREEDY), host.stream(slow, HELLO, GREEDY)
     await first_text(first)
-    assert await anext(second) == Progress("queued", detail="1st in line")
+    assert await anext(second) == Progress("queued", detail="number 1 in line")
     write(free, "20")
     await first_text(second)
     await first.aclose()
@@ -378,7 +378,7 @@ async def test_a_server_is_lent_to_as_many_as_it_takes(host: Host, model) -> Non
     for steps in (first, second):
         lent = await anext(steps)
         assert isinstance(lent, Lent) and lent.load is None
-    assert await anext(third) == Progress("queued", detail="1st in line")
+    assert await anext(third) == Progress("queued", detail="number 1 in line")
     await first.aclose()
     async with asyncio.timeout(PATIENCE):
         assert isinstance(await anext(third), Lent)

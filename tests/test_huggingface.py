@@ -141,7 +141,7 @@ async def test_a_provider_has_its_own_name_for_the_model(router: Stub) -> None:
 async def test_who_serves_a_model_is_read(router: Stub) -> None:
     health = await HF.check(own())
     assert health.status.code == "ready_router"
-    assert "1 model, none of them Phi" in health.status.message
+    assert "It lists 1 model. None is a Phi model." in health.status.message
     first = health.offers[0]
     assert first.model == OTHER and first.status.ready and first.context == 512000
     assert first.status.message == (
@@ -156,7 +156,7 @@ async def test_a_phi_that_nobody_serves_says_so(router: Stub) -> None:
     router.on(LIST, Reply.of({"data": [ROW, down, phi]}))
     health = await HF.check(own())
     found = {offer.model: offer for offer in health.offers}
-    assert "3 models, 1 of them Phi" in health.status.message
+    assert "It lists 3 models. Phi models among them: 1." in health.status.message
     assert found[PHI].status.message == "Served by featherless-ai."
     assert "fail" in found["microsoft/phi-4"].status.message
     missing = found["microsoft/Phi-3-mini-4k-instruct"].status

@@ -382,7 +382,7 @@ async def test_more_answers_than_it_gives_at_once_wait_in_line(host: Host) -> No
     for steps in lent:
         assert isinstance(await anext(steps), Lent)
     late = BACKEND.answer(host, mine, QUESTION, GREEDY)
-    assert await anext(late) == Progress("queued", detail="1st in line")
+    assert await anext(late) == Progress("queued", detail="number 1 in line")
     await lent[0].aclose()
     async with asyncio.timeout(PATIENCE):
         rest = [step async for step in late]

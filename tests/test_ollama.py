@@ -552,7 +552,7 @@ async def test_who_waits_in_line_is_told_so_and_need_not_hurry(
     end, go = asyncio.Event(), asyncio.Event()
     ahead = stream(lines(said("First")), end, lines(DONE))
     first, second = await one_after_the_other(stub, ahead, stream(go, lines(said("Hi"), DONE)))
-    assert await anext(second) == Progress("queued", detail="1st in line")
+    assert await anext(second) == Progress("queued", detail="number 1 in line")
     waiting = asyncio.ensure_future(anext(second))
     # Longer than it would wait for a server that is silent without a reason.
     assert await asyncio.wait({waiting}, timeout=0.2) == (set(), {waiting})

@@ -58,10 +58,10 @@ async def test_what_it_waits_for_is_said(visitor: Visitor, puppet: Puppet) -> No
     await visitor.sees(line_of("a"), "Waiting")
     puppet.feed("one", Progress("loading", 0.41))
     await visitor.sees(line_of("a"), "Loading 41 %")
-    puppet.feed("two", Progress("queued", detail="2nd in line"))
+    puppet.feed("two", Progress("queued", detail="number 2 in line"))
     await visitor.sees(
         line_of("b"),
-        "Waiting (2nd in line)",
+        "Waiting (number 2 in line)",
     )
     puppet.answer("one", "Done.")
     puppet.answer("two", "Done.")

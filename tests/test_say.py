@@ -1,6 +1,7 @@
 """Sentences in the languages of the page: the files, what says them, and both in a browser."""
 
 import re
+from pathlib import Path
 
 import pytest
 from babel import Locale
@@ -12,8 +13,8 @@ from playground.conversation import AnswerRecord
 from playground.languages import stays
 from tests.pages import Puppet, Visitor
 from ui.middleware.sentences import address_of
-from ui.texts import TRANSLATIONS, say, told
-from ui.texts.spoken import texts_of_source
+from ui.texts import TRANSLATIONS, say, spoken, told
+from ui.texts.spoken import glued_texts, sentences_of_source, texts_of_source
 from ui.texts.translation import ORDER
 
 every = pytest.mark.parametrize("code", ORDER)
@@ -66,6 +67,37 @@ def test_plurals_are_those_of_the_language(code: str) -> None:
 def test_every_translation_is_of_what_is_said() -> None:
     said = texts_of_source()
     assert [one for one in TRANSLATIONS["cs"].sentences if one not in said] == []
+
+
+MAY_BE_GLUED = {
+    "playground/matrix/recorded.py": "what failed when a run was recorded, in its own words",
+    "playground/model_names.py": "names that programs and the command line ask for",
+    "ui/tabs/languages/asked.py": "what is wrong with a table of prompts, line by line",
+}
+"""Files with texts that are put together, and why they are."""
+
+
+def test_nothing_that_visitors_are_told_is_glued() -> None:
+    assert {place.partition(":")[0] for place in glued_texts()} == MAY_BE_GLUED.keys()
+
+
+def test_glued_texts_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "backends").mkdir()
+    monkeypatch.setattr(spoken, "ROOT", tmp_path)
+    source = tmp_path / "backends" / "one.py"
+    for text in ('f"{label} fell."', '"It fell" + why', '"{} fell".format(label)', "x or f'{y}'"):
+        for line in (
+            f"Status('ready', {text})",
+            f"error.hint = {text}",
+            f"Progress('x', detail={text})",
+        ):
+            source.write_text(line)
+            assert glued_texts() == ["backends/one.py:1"], line
+        source.write_text(f"def fall():\n    what = {text}\n    raise ServerError(what, 'Wait.')")
+        assert glued_texts() == ["backends/one.py:2"]
+    source.write_text("raise ServerError(Sentence('{label} fell.', label=label), 'Wait a minute.')")
+    assert glued_texts() == []
+    assert sentences_of_source() == {"{label} fell.", "Wait a minute."}
 
 
 @every

@@ -1,16 +1,16 @@
 """Sign-in with Hugging Face, on a Space that has it: the token goes into the visitor's keyring."""
 
 import os
-from html import escape
 from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
 
+from backends import Sentence
 from playground.keyring import INFERENCE_SCOPE, Keyring
 
 from .events import PRIVATE, Updates
-from .texts import t, words
+from .texts import t, told, words
 
 _LOGIN = "/login/huggingface?_target_url=/"
 _LOGOUT = "/logout?_target_url=/"
@@ -67,14 +67,15 @@ class SignIn:
             }
         name = profile.username
         keyring.sign_in(token.token, name, scopes=token.scope, expires_at=token.expires_at)
-        told = f"Signed in as {escape(name)}."
+        note: str = Sentence("Signed in as {name}.", name=name)
         if INFERENCE_SCOPE not in token.scope.split():
-            told += (
-                " You did not let this page ask Inference Providers: sign out and in again, and "
-                "agree to it, or type a token."
+            note = Sentence.chain(
+                note,
+                "You did not let this page ask Inference Providers: sign out and in again, and "
+                "agree to it, or type a token.",
             )
         return {
-            self.note: _note(told),
+            self.note: _note(told(note)),
             self.button: gr.Button(t("sign_out"), link=_LOGOUT, link_target="_self"),
         }
 

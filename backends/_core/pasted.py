@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from .sentence import Sentence
+
 _INVISIBLE = dict.fromkeys(
     (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF)
 )
@@ -40,4 +42,4 @@ def unsendable(key: str) -> str:
     if not char:
         return ""
     name = unicodedata.name(char, f"U+{ord(char):04X}").lower()
-    return f"“{char}” ({name})" if char.isprintable() else name
+    return Sentence("“{char}” ({name})", char=char, name=name) if char.isprintable() else name

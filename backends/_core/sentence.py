@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Self, cast
+from typing import Annotated, Any, Self, cast
 
 Number = Callable[[float, int], str]
 """Writes a number with so many decimals, with the marks of a language."""
@@ -140,3 +140,23 @@ class Sentence(str):
                 return cls(code, one="".join(map(str, rest)), **named)
             case _:
                 raise ValueError("no sentence")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        """How Pydantic reads and writes one: as `load` and `dump`, a plain text as itself."""
+        from pydantic_core import core_schema
+
+        written = core_schema.plain_serializer_function_ser_schema(cls._written)
+        return core_schema.no_info_plain_validator_function(cls._read, serialization=written)
+
+    @classmethod
+    def _read(cls, value: object) -> str:
+        return value if isinstance(value, str) else cls.load(value)
+
+    @staticmethod
+    def _written(value: str) -> object:
+        return value.dump() if isinstance(value, Sentence) and value.values else str(value)
+
+
+Said = Annotated[str, Sentence]
+"""A text of a record, which may be a `Sentence` and crosses a pipe or a page as one."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .sentence import Said, Sentence
+
 Role = Literal["system", "user", "assistant"]
 Stage = Literal["queued", "loading", "prefill", "retrying", "downloading"]
 FinishReason = Literal["stop", "length", "content_filter", "cancelled"]
@@ -139,9 +141,9 @@ class Chunk:
     routing: tuple[ExpertRouting, ...] = ()
     """Of tokens that were read in this step, in order. A token that the model wrote is read in the
     step after that, so its routing comes one step later than its text."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Said, ...] = ()
     """What its reader should know about this answer, in a few words: `Q4_0 weights`."""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Said, ...] = ()
     """What its reader must not overlook, in sentences: that something was left out."""
     thinking: str = ""
     """What the model thinks before it answers, new text only: no part of the answer."""
@@ -154,15 +156,13 @@ class Progress:
     stage: Stage
     fraction: float | None = None
     """How much of it is done, 0 to 1; `None` where nobody knows."""
-    detail: str = ""
-    """For what, in a few words: `2nd in line`, `1.2 of 7.6 GB`."""
+    detail: Said = ""
+    """For what, in a few words: `number 2 in line`, `1.2 of 7.6 GB`."""
 
     @classmethod
     def in_line(cls, place: int) -> "Progress":
         """Waiting for others: first, second, third … in line."""
-        ends = {1: "st", 2: "nd", 3: "rd"}
-        end = "th" if place % 100 in (11, 12, 13) else ends.get(place % 10, "th")
-        return cls("queued", detail=f"{place}{end} in line")
+        return cls("queued", detail=Sentence("number {place} in line", place=place))
 
 
 @dataclass(frozen=True, slots=True)

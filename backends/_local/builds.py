@@ -73,7 +73,7 @@ class BuildBackend(LocalBackend, Generic[B]):
         return True
 
     def processor(self, build: B) -> str:
-        """What a status says of the processor of a build, if it is not the usual one."""
+        """The processor that a build is made for, if it is not the usual one."""
         return ""
 
     async def check(self, connection: Connection | None = None) -> Health:
@@ -88,16 +88,16 @@ class BuildBackend(LocalBackend, Generic[B]):
     def offer(self, build: B, folder: Path | None) -> Offer:
         """A build as it stands: here or not, and whether memory can hold it."""
         spec, need = MODELS[build.key], build.size + self.workspace(build)
-        what = f"{self.precision}{self.processor(build)}"
+        what = Sentence(self.precision)
+        if device := self.processor(build):
+            what = Sentence("{what}, for {device}: not tried by us", what=what, device=device)
         if folder:
-            status = Status(
-                "ready", Sentence("On this machine, {what}.", what=Sentence.of(what)), "ready_local"
-            )
+            status = Status("ready", Sentence("On this machine, {what}.", what=what), "ready_local")
         else:
             sentence = Sentence(
                 "Not on this machine yet: a download of about {size:bytes}, {what}.",
                 size=build.size,
-                what=Sentence.of(what),
+                what=what,
             )
             status = Status("not installed", sentence, "not_downloaded", {"size": build.size})
         return Offer(

@@ -27,7 +27,9 @@ def answer(model: Loaded, messages: Sequence[Message], params: GenerationParams)
     Raises `BackendError`: `ContextLengthError` if the prompt leaves no room for an answer.
     """
     with ExitStack() as held:
-        held.enter_context(memory_errors(f"The memory ran out while {model.label} answered."))
+        held.enter_context(
+            memory_errors(Sentence("The memory ran out while {label} answered.", label=model.label))
+        )
         prompt = yield from model.read(messages, params, held)
         length = len(prompt.tokens)
         most = min(most_tokens(params), prompt.context - length)

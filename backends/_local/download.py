@@ -65,26 +65,31 @@ class Rate:
 def progress_detail(done: int, total: int, per_second: float | None) -> str:
     """How far a download is, for people: `1.2 of 2.8 GB · 14 MB/s · 2 min left`."""
     if total and done >= total:
-        return f"{gigabytes_of(done, total)} · checking"
+        return Sentence("{done} · checking", done=gigabytes_of(done, total))
     parts = [gigabytes_of(done, total)]
     if per_second is not None:
-        parts.append(f"{per_second / 1e6:.{0 if per_second >= 1e7 else 1}f} MB/s")
+        slow, megabytes = per_second < 1e7, per_second / 1e6
+        code = "{megabytes:tenths} MB/s" if slow else "{megabytes} MB/s"
+        parts.append(Sentence(code, megabytes=megabytes if slow else round(megabytes)))
     if per_second:
-        parts.append(f"{_duration((total - done) / per_second)} left")
-    return " · ".join(parts)
+        parts.append(_time_left((total - done) / per_second))
+    code = " · ".join(f"{{s{n}}}" for n in range(len(parts)))
+    return Sentence(code, **{f"s{n}": one for n, one in enumerate(parts)})
 
 
-def _duration(seconds: float) -> str:
-    """About how long, no finer than is known: `under 10 s`, `40 s`, `2 min`, `1 h 20 min`."""
+def _time_left(seconds: float) -> Sentence:
+    """About how long, no finer than is known: `under 10 s`, `40 s`, `2 min`, `1 h 20 min` left."""
     if seconds < 10:
-        return "under 10 s"
+        return Sentence("under 10 s left")
     if seconds < 55:
-        return f"{round(seconds, -1):.0f} s"
+        return Sentence("{seconds} s left", seconds=round(seconds, -1))
     minutes = max(1, round(seconds / 60))
     if minutes < 60:
-        return f"{minutes} min"
+        return Sentence("{minutes} min left", minutes=minutes)
     hours, minutes = divmod(round(minutes, -1), 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if not minutes:
+        return Sentence("{hours} h left", hours=hours)
+    return Sentence("{hours} h {minutes} min left", hours=hours, minutes=minutes)
 
 
 def kept_size(hub_id: str) -> int:

@@ -442,7 +442,10 @@ def _tell(state: _Model, progress: Progress) -> None:
 def _ended(label: str, code: int, said: str) -> Exception:
     """The error of an answer whose process has ended, and what it said last."""
     if code == -9:  # SIGKILL, which the system sends when the memory is full
-        what = f"The system ended {label} while it answered; most likely the memory ran out."
+        what = Sentence(
+            "The system ended {label} while it answered; most likely the memory ran out.",
+            label=label,
+        )
         return OutOfMemoryError(what, HINT)
     if code == -4:  # SIGILL: an instruction that this processor does not know
         return MissingDependencyError(

@@ -110,7 +110,7 @@ def _load(
         controls=controls,
         system_slot=_has_system_slot(server.listening_address, key),
         context=context_of(header),
-        notes=(f"{header.file_type} weights",) if header.file_type else (),
+        notes=(Sentence("{kind} weights", kind=header.file_type),) if header.file_type else (),
     )
     report(1.0)
     return Serving(served, answers, server)

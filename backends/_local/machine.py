@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from .._core.sentence import Sentence
+
 LOOKS = ThreadPoolExecutor(2, "looks")
 """Looks at the disk, and starts of processes, have threads of their own: behind other people's work
 they come too late."""
@@ -83,11 +85,12 @@ def gigabytes(count: float) -> str:
     return f"{count / 1e9:.1f} GB"
 
 
-def gigabytes_of(done: int, total: int) -> str:
+def gigabytes_of(done: int, total: int) -> Sentence:
     """How much of a number of bytes is done, for people: `1.2 of 7.6 GB`."""
     if total < 1e8:
-        return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
-    return f"{done / 1e9:.1f} of {total / 1e9:.1f} GB"
+        done, total = round(done / 1e6), round(total / 1e6)
+        return Sentence("{done} of {total} MB", done=done, total=total)
+    return Sentence("{done:tenths} of {total:tenths} GB", done=done / 1e9, total=total / 1e9)
 
 
 def _cgroup(name: str) -> int | None:

@@ -134,7 +134,7 @@ class Failure:
                 Sentence(
                     "{label} cannot run: {library} does not load here ({said}).",
                     label=label,
-                    library=error.name or "a library",
+                    library=error.name or Sentence("a library"),
                     said=str(error).partition("; ")[0],
                 ),
                 "Install the requirements again. If the system or the processor is too old for "

@@ -10,6 +10,7 @@ from typing import Any, TypeGuard, cast
 
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import MissingDependencyError
+from .._core.sentence import Sentence
 from . import weights
 from .chat_text import ChatText
 from .machine import free_memory, release_memory
@@ -254,13 +255,13 @@ def _load(
 ) -> MlxText:
     mx, tree_flatten = _package("mlx.core"), _package("mlx.utils").tree_flatten
     utils = _package("mlx_lm.utils")
-    with memory_errors(f"The memory ran out while {label} was loaded."):
+    with memory_errors(Sentence("The memory ran out while {label} was loaded.", label=label)):
         try:
             text = ChatText(folder)
         except (OSError, ValueError) as error:
             if "no chat template" in str(error):
                 raise MissingDependencyError(
-                    f"{label} has no chat template, so nothing can be asked.",
+                    Sentence("{label} has no chat template, so nothing can be asked.", label=label),
                     "Put its chat_template.jinja beside its tokenizer.json.",
                 ) from error
             raise damaged(label, folder) from error
@@ -342,12 +343,15 @@ def _package(name: str) -> Any:
 
 def _unknown(label: str) -> MissingDependencyError:
     return MissingDependencyError(
-        f"{label} is no text model that this mlx-lm knows.", "Choose another model."
+        Sentence("{label} is no text model that this mlx-lm knows.", label=label),
+        "Choose another model.",
     )
 
 
 def _not_laid_out(label: str) -> MissingDependencyError:
     return MissingDependencyError(
-        f"The weights of {label} are not what mlx-lm takes for this kind of model.",
+        Sentence(
+            "The weights of {label} are not what mlx-lm takes for this kind of model.", label=label
+        ),
         "Take a build that is made for MLX, or choose another backend.",
     )

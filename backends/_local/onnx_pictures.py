@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from .._core.sentence import Sentence
 from .._core.types import GenerationParams, Message, Progress
 from .chat_text import ChatText, ImagePlaceholders
 from .decode import encode, too_long
@@ -13,7 +14,7 @@ from .onnx_text import Facts, OnnxSession, OnnxText, library, plan_of
 from .phi3_vision import placeholders
 from .phi3_vision.crops import Layout
 from .seam import Plan, Prompt, Step
-from .vision import LONG_CONTEXT, decoded, opened
+from .vision import LONG_CONTEXT, decoded, looking_at, opened
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -95,13 +96,12 @@ class OnnxPictures(OnnxText):
 
         files: list[bytes] = []
         for n, picture in enumerate(pictures, 1):
-            of = f" {n} of {len(pictures)}" if len(pictures) > 1 else ""
-            yield Progress("prefill", 0.0, f"looking at picture{of}")
+            yield Progress("prefill", 0.0, looking_at(n, len(pictures)))
             files.append(_png(decoded(picture)))
         images = library().Images.open_bytes(*files)
         inputs = self._processor(text, images=images)
         length = inputs["input_ids"].shape()[-1]
-        notes = (f"{CROPS} crops", *(("long context",) if long else ()))
+        notes = (Sentence("{n} crops", n=CROPS), *(("long context",) if long else ()))
         return Prompt(_Inputs(inputs, length), context, None, long, notes, undivided=True)
 
     def _open(self, room: int) -> OnnxSession:

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from .._core.errors import MissingDependencyError
+from .._core.sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,16 @@ def provider_failed(label: str, name: str, error: Exception) -> MissingDependenc
     provider = next(one for one in (*installed(), *PROVIDERS) if one.name == name)
     said = f"{error}".strip().partition("\n")[0].rstrip(".")
     return MissingDependencyError(
-        f"ONNX Runtime cannot run {label} by {provider.label} on this computer: {said}.",
-        f"Look at its driver and at {provider.package}, or choose the build for a CPU.",
+        Sentence(
+            "ONNX Runtime cannot run {label} by {provider} on this computer: {said}.",
+            label=label,
+            provider=Sentence(provider.label),
+            said=said,
+        ),
+        Sentence(
+            "Look at its driver and at {package}, or choose the build for a CPU.",
+            package=provider.package,
+        ),
         package=provider.package,
     )
 

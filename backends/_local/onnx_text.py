@@ -7,6 +7,7 @@ from typing import Any
 
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import MissingDependencyError, OutOfMemoryError
+from .._core.sentence import Sentence
 from .chat_text import ChatText
 from .machine import free_memory
 from .memory_errors import memory_errors
@@ -187,7 +188,7 @@ def _load(
         config.overlay(json.dumps({"model": {"decoder": {"session_options": options}}}))
         if provider:
             use_provider(og, config, provider)
-        with memory_errors(f"The memory ran out while {label} was loaded."):
+        with memory_errors(Sentence("The memory ran out while {label} was loaded.", label=label)):
             loaded = engine(label, og.Model(config), text, facts, threads)
     except OutOfMemoryError:
         raise
@@ -209,14 +210,18 @@ def library() -> Any:
 def _unreadable(label: str, folder: Path, said: str) -> MissingDependencyError:
     """The error of a folder that cannot be loaded, by what the library said."""
     if "chat template" in said:
-        what = f"{label} has no chat template that can be read, so nothing can be asked."
+        what = Sentence(
+            "{label} has no chat template that can be read, so nothing can be asked.", label=label
+        )
         hint = "Put its chat_template.jinja beside its tokenizer.json."
         return MissingDependencyError(what, hint)
     if "nsupported model_type" in said or "model package" in said:
-        what = f"{label} is no text model that this ONNX Runtime GenAI knows."
+        what = Sentence("{label} is no text model that this ONNX Runtime GenAI knows.", label=label)
         return MissingDependencyError(what, "Choose another model.")
     if "interface not available" in said or "xecution provider" in said:
-        what = f"{label} is built for another kind of processor than is set up here."
+        what = Sentence(
+            "{label} is built for another kind of processor than is set up here.", label=label
+        )
         hint = "Take its folder for a CPU, or install the package of ONNX Runtime GenAI for it."
         return MissingDependencyError(what, hint)
     return damaged(label, folder)

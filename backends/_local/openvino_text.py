@@ -13,6 +13,7 @@ from typing import Any
 
 from .._core.backend import CONTEXT_CAP
 from .._core.errors import BackendError, MissingDependencyError
+from .._core.sentence import Sentence
 from .chat_text import ChatText
 from .machine import free_memory
 from .memory_errors import memory_errors
@@ -184,7 +185,7 @@ def plan(label: str, folder: str, context: int | None = None, device: str = "CPU
 def no_tokenizer(label: str) -> MissingDependencyError:
     """The error of a folder whose only tokenizer is one for OpenVINO's own pipeline."""
     return MissingDependencyError(
-        f"{label} has no tokenizer.json, so nothing can be asked.",
+        Sentence("{label} has no tokenizer.json, so nothing can be asked.", label=label),
         "Put the tokenizer.json and tokenizer_config.json of the original model beside it.",
     )
 
@@ -192,7 +193,7 @@ def no_tokenizer(label: str) -> MissingDependencyError:
 def _load(folder: Path, label: str, facts: Facts, report: Callable[[float], None]) -> OpenVinoText:
     try:
         text = ChatText(folder)
-        with memory_errors(f"The memory ran out while {label} was loaded."):
+        with memory_errors(Sentence("The memory ran out while {label} was loaded.", label=label)):
             core = _library().Core()
             model = core.read_model(folder / MODEL, folder / WEIGHTS)
             axes = _token_axes(label, model)
@@ -203,7 +204,7 @@ def _load(folder: Path, label: str, facts: Facts, report: Callable[[float], None
         raise _unreadable(label, folder, str(error)) from error
     report(0.2)  # to compile it takes longer, and nothing is told meanwhile
     try:
-        with memory_errors(f"The memory ran out while {label} was loaded."):
+        with memory_errors(Sentence("The memory ran out while {label} was loaded.", label=label)):
             compiled = core.compile_model(model, facts.device, facts.options)
     except BackendError:
         raise
@@ -232,7 +233,10 @@ def _token_axes(label: str, model: Any) -> dict[str, int]:
     writes = any("logits" in port.names for port in model.outputs)
     if not (readable and writes and axes and len(axes) == len(model.get_variables())):
         raise MissingDependencyError(
-            f"{label} is no text model that keeps its own cache, as OpenVINO calls stateful.",
+            Sentence(
+                "{label} is no text model that keeps its own cache, as OpenVINO calls stateful.",
+                label=label,
+            ),
             "Export it with “optimum-cli export openvino --task text-generation-with-past”.",
         )
     return axes
@@ -262,7 +266,9 @@ def _library() -> Any:
 def _unreadable(label: str, folder: Path, said: str) -> MissingDependencyError:
     """The error of a folder that cannot be loaded, by what was said."""
     if "chat template" in said:
-        what = f"{label} has no chat template that can be read, so nothing can be asked."
+        what = Sentence(
+            "{label} has no chat template that can be read, so nothing can be asked.", label=label
+        )
         hint = "Put its chat_template.jinja beside its tokenizer.json."
         return MissingDependencyError(what, hint)
     return damaged(label, folder)
@@ -273,7 +279,12 @@ def _device_failed(label: str, device: str, error: Exception) -> MissingDependen
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = next((one for one in lines if not one.startswith("Exception from")), device)
     return MissingDependencyError(
-        f"OpenVINO cannot run {label} on {device} on this computer: {said.rstrip('.')}.",
+        Sentence(
+            "OpenVINO cannot run {label} on {device} on this computer: {said}.",
+            label=label,
+            device=device,
+            said=said.rstrip("."),
+        ),
         "Look at its driver, or choose the same model for the processor.",
         device=device,
     )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .machine import gigabytes, has_gpu
+from .._core.sentence import Sentence
+from .machine import has_gpu
 
 Where = Literal["single_gpu", "multi_gpu", "cpu", "cpu_offload"]
 
@@ -58,16 +59,17 @@ class Placement:
     def description(self) -> str:
         """A sentence for visitors; empty if there is nothing to say."""
         if self.where == "multi_gpu":
-            return f"It is laid over {self.gpus} GPUs."
+            return Sentence("It is laid over {n} GPUs.", n=self.gpus)
         if self.where == "cpu" and self.gpus:
-            return (
-                f"It does not fit into the GPU{'s' * (self.gpus > 1)}, and runs on the processor."
-            )
+            if self.gpus > 1:
+                return "It does not fit into the GPUs, and runs on the processor."
+            return "It does not fit into the GPU, and runs on the processor."
         if self.where == "cpu_offload":
-            return (
-                f"About {gigabytes(self.offloaded)} of it do not fit into the GPU memory and are "
-                "moved there for every token, which takes some "
-                f"{self.offloaded / PCIE_BANDWIDTH:.1f} s."
+            return Sentence(
+                "About {size:bytes} of it do not fit into the GPU memory and are moved there for "
+                "every token, which takes some {seconds:tenths} s.",
+                size=self.offloaded,
+                seconds=self.offloaded / PCIE_BANDWIDTH,
             )
         return ""
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from .._core.sentence import Said
 from .._core.types import Chunk, ExpertRouting, GenerationParams, Message, Progress
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Prompt:
     """The same as token ids, where a session that has read some of them may go on from there."""
     long: bool = False
     """Whether it is read with LongRoPE's long factors, from its first token on."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Said, ...] = ()
     """What a reader of the answer should know about it, in a few words."""
     undivided: bool = False
     """Whether it is read in one forward pass, where an engine cannot read it in several."""
@@ -103,7 +104,7 @@ class Served:
     """Whether its chat template has a place for a system prompt."""
     context: int | None = None
     """Tokens of prompt and answer together that it takes."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Said, ...] = ()
     """Of each answer, as `Chunk.notes`."""
 
 

@@ -191,7 +191,7 @@ class TorchModel(TextReader):
         bound_kernels()
         disable_progress_bar()
         layout = cls._from_pretrained_kwargs(label, device, getattr(torch, dtype), placement)
-        full = f"The memory ran out while {label} was loaded."
+        full = Sentence("The memory ran out while {label} was loaded.", label=label)
         with memory_errors(full):
             try:
                 text = ChatText(folder)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.catalog import ModelSpec
 from .._core.errors import BadRequestError
+from .._core.sentence import Sentence
 from .._core.types import GenerationParams, ImagePart, Message, Progress
 from .chat_text import ChatText, ImagePlaceholders
 from .decode import most_tokens, too_long
@@ -40,6 +41,13 @@ def crops_of(params: GenerationParams, pictures: int) -> int:
 def crops_by(spec: ModelSpec, params: GenerationParams, pictures: int) -> int | None:
     """The same by a model; `None` for one that does not cut pictures. See `Backend.crops`."""
     return crops_of(params, pictures) if spec.architecture == "phi3_v" else None
+
+
+def looking_at(n: int, pictures: int) -> str:
+    """What is said while a model looks at the `n`th of its pictures."""
+    if pictures == 1:
+        return "looking at picture"
+    return Sentence("looking at picture {n} of {pictures}", n=n, pictures=pictures)
 
 
 class PictureMemory:
@@ -98,10 +106,9 @@ class PictureReader(ABC):
 
         features: list[Any] = []
         for n, (image, picture) in enumerate(zip(tags.images, pictures, strict=True), 1):
-            of = f" {n} of {len(pictures)}" if len(pictures) > 1 else ""
-            seen = yield from self._see(image, picture, crops, f"looking at picture{of}")
+            seen = yield from self._see(image, picture, crops, looking_at(n, len(pictures)))
             features.append(seen)
-        notes = (f"{crops} crop{'s' * (crops > 1)}",) if pictures else ()
+        notes = (Sentence("{n} crops", one="{n} crop", n=crops),) if pictures else ()
         notes += ("long context",) if long else ()
         return Prompt(self._embedded(ids, features), context, None, long, notes)
 

@@ -25,6 +25,7 @@ from .._core.errors import (
     RateLimitError,
     ServerError,
 )
+from .._core.sentence import Sentence
 from .._core.types import Chunk, GenerationParams, Message, Progress
 from . import messages
 from .gpu_seconds import START, Pace
@@ -223,9 +224,9 @@ def _error_of(error: Exception, began: bool) -> BackendError:
     if said == "GPU task aborted":
         return ServerError(
             "The GPU was taken away before the answer had ended.",
-            f"{kept} Ask again, or ask for fewer tokens.".strip(),
+            Sentence.chain(kept, "Ask again, or ask for fewer tokens."),
         )
     if said == "OutOfMemoryError":
         return OutOfMemoryError("The GPU's memory ran out.", HINT)
     logger.error("a call of the GPU failed: %s %s", title, said, exc_info=error)
-    return ServerError("The GPU failed.", f"{kept} Ask again; the log says more.".strip())
+    return ServerError("The GPU failed.", Sentence.chain(kept, "Ask again; the log says more."))

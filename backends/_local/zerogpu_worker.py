@@ -113,7 +113,9 @@ class Models:
         if loaded is None:
             if model not in self.checkpoints:
                 raise ModelNotFoundError(
-                    f"This Space has no model called {model}.", "Choose another one.", model=model
+                    Sentence("This Space has no model called {model}.", model=model),
+                    "Choose another one.",
+                    model=model,
                 )
             yield Progress("loading")
             return self.load(model, self.device())

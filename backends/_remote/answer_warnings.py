@@ -4,7 +4,9 @@ import re
 from pathlib import PurePosixPath
 
 from .._core.backend import CONTEXT_CAP
+from .._core.sentence import Sentence
 from .._core.types import Usage
+from .._core.unicode import clean
 
 _SAME_MODEL = re.compile(r"[-_:@/ ]|\.(?!\d)")
 """Before what a longer name of the same model goes on: a date, a quantisation, a tag."""
@@ -17,9 +19,20 @@ def other_model_warnings(asked: str, served: str, listed: bool = True) -> tuple[
     whether the server's list has the model, as far as there is one.
     """
     if asked and served and not is_same_model(asked, served):
-        return (f"“{served[:100]}” answered, by the server's own word, not “{asked[:100]}”.",)
+        return (
+            Sentence(
+                "“{served}” answered, by the server's own word, not “{asked}”.",
+                served=clean(served)[:100],
+                asked=clean(asked)[:100],
+            ),
+        )
     if asked and not listed:
-        return (f"The server does not list “{asked[:100]}”: another model may have answered.",)
+        return (
+            Sentence(
+                "The server does not list “{asked}”: another model may have answered.",
+                asked=clean(asked)[:100],
+            ),
+        )
     return ()
 
 
@@ -60,9 +73,19 @@ def context_warnings(label: str, usage: Usage | None, fewest: int) -> tuple[str,
     read, made = (usage.input_tokens or 0, usage.output_tokens or 0) if usage else (0, 0)
     found: list[str] = []
     if was_cut(fewest, read):
-        found.append(f"{label} read only {read:,} tokens of a prompt that has {fewest:,} at least.")
+        found.append(
+            Sentence(
+                "{label} read only {read} tokens of a prompt that has {fewest} at least.",
+                label=label,
+                read=read,
+                fewest=fewest,
+            )
+        )
     if read + made > CONTEXT_CAP:
         found.append(
-            f"Longer than {CONTEXT_CAP:,} tokens: do not compare it with engines that stop there."
+            Sentence(
+                "Longer than {limit} tokens: do not compare it with engines that stop there.",
+                limit=CONTEXT_CAP,
+            )
         )
     return tuple(found)

@@ -472,7 +472,9 @@ class ChatCompletions(RemoteBackend):
             response = ErrorResponse.parse(error.status_code, sent.text, sent.headers, pictures)
             mapped = self.map_error(model, response.redacted(endpoint.key))
             if isinstance(mapped, ServerError) and not self._lists(endpoint.url, model):
-                mapped.hint = f"It does not list “{model}”: choose a model that it has."
+                mapped.hint = Sentence(
+                    "It does not list “{model}”: choose a model that it has.", model=model
+                )
             asked = "stream_options" in request.body
             if asked and error.status_code in (400, 422) and "stream_options" in sent.text:
                 mapped.values["refuses_usage"] = True

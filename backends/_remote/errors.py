@@ -25,6 +25,8 @@ ErrorMapper = Callable[[ErrorResponse], BackendError]
 
 _PICTURES = frozenset({"pictures"})
 """The request held pictures."""
+_KINDS = frozenset({"kinds"})
+"""The server says which kinds of content it filters."""
 _SUNSET = frozenset({"sunset"})
 """The response has the header of a service that is switched off (RFC 8594)."""
 
@@ -87,7 +89,8 @@ _USED_UP = words(
     "insufficient_quota|exceeded your current quota|insufficient[ _]balance|in arrears"
 )
 _FILTERED = words(r"content[_ ](filter|management)|responsible ?ai")
-_FILTERED_SENTENCE = "A content filter at {label} stopped {what}{kinds}.{quoted}"
+_FILTERED_SENTENCE = "A content filter at {label} stopped {what}.{quoted}"
+_FILTERED_FOR = "A content filter at {label} stopped {what} ({kinds}).{quoted}"
 _FILTERED_HINT = "Say it in other words."
 
 _RULES = (
@@ -136,6 +139,7 @@ _RULES = (
         "Try again in {wait}.",
         status={429},
     ),
+    Rule(ContentFilterError, _FILTERED_FOR, _FILTERED_HINT, text=_FILTERED, traits=_KINDS),
     Rule(ContentFilterError, _FILTERED_SENTENCE, _FILTERED_HINT, text=_FILTERED),
     Rule(
         BadRequestError,
@@ -170,7 +174,7 @@ _RULES = (
     ),
     Rule(
         ContextLengthError,
-        "{pictures_are} too much for {label}, with the text and the answer.{quoted}",
+        "{label} has no room for {which} beside the text and the answer.{quoted}",
         "A picture can take more tokens than a page of text. Send fewer or smaller ones, lower "
         "“Max tokens”, or clear the conversation.",
         text=_TOO_LONG,
@@ -178,7 +182,7 @@ _RULES = (
     ),
     Rule(
         BadRequestError,
-        "{pictures_are} too large for {label}.{quoted}",
+        "The request is too large for {label}, with {which} in it.{quoted}",
         "That is the server's limit for one request, not the page's. Send fewer or smaller "
         "pictures, or clear the conversation: earlier ones are sent again.",
         status={413},
@@ -255,7 +259,11 @@ def map_error(
     """
     status, pictures, wait = response.meant_status, response.pictures, response.retry_after
     categories = filtered_categories(response.body)
-    traits = {"pictures": bool(pictures), "sunset": "sunset" in response.headers}
+    traits = {
+        "pictures": bool(pictures),
+        "kinds": bool(categories),
+        "sunset": "sunset" in response.headers,
+    }
     told = {"retry_after": wait, "categories": categories or None}
     refusal = Refusal(
         status,
@@ -271,7 +279,7 @@ def map_error(
             "wait": _format_duration(wait) if wait else Sentence("a minute"),
             "limit": 1,
             "pictures": pictures,
-            "pictures_are": Sentence("The {n} pictures are", one="The picture is", n=pictures),
+            "which": _which_pictures(pictures),
             "what": Sentence("this"),
             "kinds": _list_kinds(categories),
         },
@@ -296,16 +304,21 @@ def content_filter_error(label: str, what: str, categories: tuple[str, ...]) -> 
 
     `categories` are the kinds of content it names.
     """
+    code = _FILTERED_FOR if categories else _FILTERED_SENTENCE
     kinds = _list_kinds(categories)
     return ContentFilterError(
-        Sentence(_FILTERED_SENTENCE, label=label, what=Sentence(what), kinds=kinds, quoted=""),
+        Sentence(code, label=label, what=Sentence(what), kinds=kinds, quoted=""),
         _FILTERED_HINT,
         categories=categories,
     )
 
 
 def _list_kinds(categories: tuple[str, ...]) -> str:
-    return Sentence(" for {kinds}", kinds=" and ".join(categories)) if categories else ""
+    return ", ".join(categories)
+
+
+def _which_pictures(pictures: int) -> Sentence:
+    return Sentence("{n} pictures", n=pictures) if pictures > 1 else Sentence("a picture")
 
 
 def filtered_categories(body: object, depth: int = 0) -> tuple[str, ...]:

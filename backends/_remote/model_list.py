@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from .._core.catalog import MODELS, Modality, ModelSpec
 from .._core.names import known_model, main_part, unknown_model
+from .._core.sentence import Sentence
 from .json_values import parse_count, parse_mapping
 
 MAX_MODEL_NAME, MAX_LISTED_MODELS = 200, 2_000
@@ -86,12 +87,14 @@ class ListedModel:
         """What the server tells that its reader should know: context, and what it really is."""
         told = ["The server has it."]
         if self.parent:
-            told.append(f"It is an adapter of “{self.parent}”.")
+            told.append(Sentence("It is an adapter of “{parent}”.", parent=self.parent))
         elif self.other_root:
-            told.append(f"Served as “{self.id}”, really “{self.other_root}”.")
+            told.append(
+                Sentence("Served as “{id}”, really “{root}”.", id=self.id, root=self.other_root)
+            )
         if self.context:
-            told.append(f"Context: {self.context:,} tokens.")
-        return " ".join(told)
+            told.append(Sentence("Context: {n} tokens.", n=self.context))
+        return Sentence.chain(*told)
 
 
 def parse_models(listed: Any) -> list[ListedModel] | None:

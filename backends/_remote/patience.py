@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import TypeVar
 
 from .._core.errors import BackendError, BackendTimeoutError
+from .._core.sentence import Sentence
 from .failures import timed_out
 from .timeouts import MAX_ANSWER_SECONDS, first_token_timeout, silence_timeout
 
@@ -106,7 +107,11 @@ class Patience:
     def _timeout_error(self) -> BackendError:
         if self._deadline == self._end:
             return BackendTimeoutError(
-                f"{self._label} has been answering for {MAX_ANSWER_SECONDS / 3600:.0f} hours.",
+                Sentence(
+                    "{label} has been answering for {hours}.",
+                    label=self._label,
+                    hours=Sentence("{n} hours", n=round(MAX_ANSWER_SECONDS / 3600)),
+                ),
                 "What came is kept. Ask for a shorter answer.",
             )
         return timed_out(self._label, False, self._begun, self._limit)

@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from urllib.parse import urlsplit
 
 from .._core.errors import BackendConnectionError, BackendError, BadRequestError
+from .._core.sentence import Sentence
 from .base_url import PRIVATE_DOMAINS
 from .timeouts import CONNECT_TIMEOUT
 
@@ -92,9 +93,11 @@ def check_public_url(url: str) -> None:
     if parts.username is not None or parts.password is not None or not _is_public_host(host):
         raise not_public()
     if port not in PORTS:
-        ports = " and ".join(str(one) for one in sorted(PORTS))
         raise _refused(
-            f"From this public page, only the ports {ports} of a server can be reached.",
+            Sentence(
+                "From this public page, only these ports of a server can be reached: {ports}.",
+                ports=", ".join(str(one) for one in sorted(PORTS)),
+            ),
             "Put the server behind one of them, or run the page on your own computer.",
         )
 
@@ -124,7 +127,7 @@ async def resolve_public(host: str, port: int) -> list[str]:
             found = await resolve(host, port)
     except (OSError, UnicodeError, TimeoutError) as error:
         raise BackendConnectionError(
-            f"There is no server of the name “{host}”.", "Check the address."
+            Sentence("There is no server of the name “{host}”.", host=host), "Check the address."
         ) from error
     if not found or not all(map(is_public, found)):
         raise not_public()

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from .._core.errors import BackendError
+from .._core.sentence import Sentence
 from .._core.types import Chunk, Progress
 
 RETRY_STATUSES = frozenset({429, 502, 503, 504, 529})
@@ -37,7 +38,9 @@ async def retry_once(
         if begun or delay is None:
             raise
     while delay > 0:
-        yield Progress("retrying", detail=f"again in {max(1, round(delay))} s")
+        yield Progress(
+            "retrying", detail=Sentence("again in {wait:seconds}", wait=max(1, round(delay)))
+        )
         second = min(1.0, delay)
         await sleep(second)
         delay -= second

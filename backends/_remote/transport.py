@@ -113,16 +113,13 @@ def transport_error(
             "Look at HTTP_PROXY and HTTPS_PROXY, or name the host in NO_PROXY.",
         )
     if failed := next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None):
-        what, hint = _tls_failure(failed)
-        return BackendConnectionError(
-            Sentence("{label} at {url}: {what}", label=label, url=url, what=Sentence.of(what)),
-            hint,
-            reason="tls",
-        )
+        code, hint = _tls_failure(failed)
+        return BackendConnectionError(Sentence(code, label=label, url=url), hint, reason="tls")
     failed = connection_failed(label, url, error, pictures)
     if proxy_for(url) and not failed.values.get("closed"):
-        failed.hint = "It was asked through the proxy that this machine's environment names " + (
-            "(HTTP_PROXY, HTTPS_PROXY or ALL_PROXY): is that there? Or name the host in NO_PROXY."
+        failed.hint = (
+            "It was asked through the proxy that this machine's environment names (HTTP_PROXY, "
+            "HTTPS_PROXY or ALL_PROXY): is that there? Or name the host in NO_PROXY."
         )
     return failed
 
@@ -184,36 +181,49 @@ _OWN_CERTIFICATE = (
     "If the server is yours, add its certificate to those that this machine trusts (or name it in "
     "SSL_CERT_FILE) and start the page again. In your own network, http:// does without."
 )
+_SIGNED_BY_ITSELF = "{label} at {url}: its certificate is signed by nobody but itself."
+_SIGNED_BY_A_STRANGER = (
+    "{label} at {url}: its certificate is signed by nobody that this machine trusts."
+)
 _CERTIFICATE_FAILURES = {
-    **dict.fromkeys((18, 19), ("is signed by nobody but itself", _OWN_CERTIFICATE)),
-    **dict.fromkeys(
-        (2, 20, 21), ("is signed by nobody that this machine trusts", _OWN_CERTIFICATE)
+    **dict.fromkeys((18, 19), (_SIGNED_BY_ITSELF, _OWN_CERTIFICATE)),
+    **dict.fromkeys((2, 20, 21), (_SIGNED_BY_A_STRANGER, _OWN_CERTIFICATE)),
+    9: (
+        "{label} at {url}: its certificate is not valid yet.",
+        "Is the clock of this machine, or of that one, wrong?",
     ),
-    9: ("is not valid yet", "Is the clock of this machine, or of that one, wrong?"),
     10: (
-        "has expired",
+        "{label} at {url}: its certificate has expired.",
         "Whoever runs the server has to renew it. Or is this machine's clock wrong?",
     ),
     **dict.fromkeys(
         (62, 63, 64),
-        ("is for another name", "Type the name that it was made for, as its owner gives it."),
+        (
+            "{label} at {url}: its certificate is for another name.",
+            "Type the name that it was made for, as its owner gives it.",
+        ),
     ),
 }
-"""What is wrong with a certificate and what to do, by OpenSSL's numbers (`X509_V_ERR_*` in
-`openssl/x509_vfy.h`)."""
+"""The code of a sentence for what is wrong with a certificate, and what to do, by OpenSSL's numbers
+(`X509_V_ERR_*` in `openssl/x509_vfy.h`)."""
 _PLAIN_REPLIES = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 """What OpenSSL calls a reply that is no TLS, by version."""
 
 
 def _tls_failure(error: ssl.SSLError) -> tuple[str, str]:
-    """What failed in encrypting a connection, and what to do."""
+    """The code of a sentence for what failed in encrypting a connection, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        other = ("is not trusted here", _OWN_CERTIFICATE)
-        what, hint = _CERTIFICATE_FAILURES.get(error.verify_code, other)
-        return f"its certificate {what}.", hint
+        other = ("{label} at {url}: its certificate is not trusted here.", _OWN_CERTIFICATE)
+        return _CERTIFICATE_FAILURES.get(error.verify_code, other)
     if error.reason in _PLAIN_REPLIES:
-        return "it speaks plain http.", "Type the address with http:// instead of https://."
-    return "no encrypted connection can be made.", "Check the address and its certificate."
+        return (
+            "{label} at {url}: it speaks plain http.",
+            "Type the address with http:// instead of https://.",
+        )
+    return (
+        "{label} at {url}: no encrypted connection can be made.",
+        "Check the address and its certificate.",
+    )
 
 
 class BoundedTransport(httpx2.AsyncBaseTransport):

@@ -29,7 +29,6 @@ from .._core.errors import (
 from .._core.pasted import clean_pasted
 from .._core.sentence import Sentence
 from .._core.types import Chunk, Connection, GenerationParams, Message, Progress
-from .._local.machine import gigabytes
 from .._remote.answer_warnings import fewest_tokens
 from .._remote.base_url import normalize_url
 from .._remote.endpoint import Endpoint, RemoteBackend
@@ -418,11 +417,15 @@ def _installed_status(found: InstalledModel) -> Status:
             "ready_cloud",
             {"host": found.host},
         )
-    size = gigabytes(found.size) if found.size else ""
-    facts = ", ".join(filter(None, (found.quantisation, size)))
+    code = {
+        (True, True): "Installed in Ollama: {quantisation}, {size:bytes}.",
+        (True, False): "Installed in Ollama: {quantisation}.",
+        (False, True): "Installed in Ollama: {size:bytes}.",
+        (False, False): "Installed in Ollama.",
+    }[bool(found.quantisation), bool(found.size)]
     return Status(
         "ready",
-        Sentence("Installed in Ollama: {facts}.", facts=facts) if facts else "Installed in Ollama.",
+        Sentence(code, quantisation=found.quantisation, size=found.size),
         "ready_installed",
         {"quantisation": found.quantisation, "size": found.size},
     )

@@ -238,11 +238,11 @@ def _engine_died(model: str, response: ErrorResponse) -> BackendError:
     text = parse_mapping(response.body).get("error")
     lines = clean(text).strip().splitlines() if isinstance(text, str) else []
     last = lines[-1] if lines else ""
-    says = "Its log ends"
+    code = " Its log ends: “{said}”"
     if _ENGINE_DIED.search(last):  # the engine's own words follow Ollama's
         ollamas, _, last = last.partition(": ")
         if not last:
-            says, last = "It says", ollamas
+            code, last = " It says: “{said}”", ollamas
     last = replace(response, body=last).server_message
     status = response.status
     if _OUT_OF_MEMORY.search(last):
@@ -257,7 +257,7 @@ def _engine_died(model: str, response: ErrorResponse) -> BackendError:
     refused = isinstance(
         map_error(LABEL, model, ErrorResponse(None, last, pictures=1)), BadRequestError
     )
-    quoted = "" if refused or not last or last.endswith("EOF") else f" {says}: “{last}”"
+    quoted = "" if refused or not last or last.endswith("EOF") else Sentence(code, said=last)
     return ServerError(
         Sentence("Ollama's engine stopped while it answered.{quoted}", quoted=quoted),
         "What came is kept. Press Regenerate: Ollama starts it again.",
@@ -295,7 +295,8 @@ _SIGNIN_URL = re.compile(r"https://(www\.)?ollama\.com/[\x21-\x7e]{1,600}")
 def _signin(response: ErrorResponse) -> str:
     """Where else to sign in, if the server names a page of ollama.com for that."""
     url = parse_mapping(response.body).get("signin_url")
-    return f", or open {url}" if isinstance(url, str) and _SIGNIN_URL.fullmatch(url) else ""
+    found = isinstance(url, str) and _SIGNIN_URL.fullmatch(url)
+    return Sentence(", or open {url}", url=url) if found else ""
 
 
 def _unwrap(response: ErrorResponse) -> ErrorResponse:

@@ -118,8 +118,8 @@ class StreamReader:
         reason = str(last.get("done_reason"))
         if reason in BROKEN_OFF:
             raise broken_off(LABEL, reason)
-        weights = f"{about.quantisation} weights" if about.quantisation else ""
-        answered = f"answered at {self._host}" if self._host else ""
+        weights = Sentence("{kind} weights", kind=about.quantisation) if about.quantisation else ""
+        answered = Sentence("answered at {host}", host=self._host) if self._host else ""
         nothing = _DONE_NOTES.get(reason, "")
         tool = CALLED_TOOL if self._called_tool else ""
         return Chunk(
@@ -183,8 +183,11 @@ class StreamReader:
         together = (usage.input_tokens or 0) + (usage.output_tokens or 0)
         if context and together > context:
             return (
-                f"Prompt and answer are longer than the {context:,} tokens that Ollama keeps: it "
-                "forgot the beginning of the conversation.",
+                Sentence(
+                    "Prompt and answer are longer than the {context} tokens that Ollama keeps: it "
+                    "forgot the beginning of the conversation.",
+                    context=context,
+                ),
             )
         return context_warnings(LABEL, usage, self._about.fewest_tokens)
 

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from backends import Sentence
+
 from .sanitize import DamagedFileError, tiff_entries
 
 HEAD_BYTES = 4096
@@ -19,7 +21,7 @@ class FileType:
 
     id: str
     """`png`; for a video, the name of FFmpeg's demuxer, such as `mov`."""
-    title: str
+    title: Sentence
     """With its article, to stand in a sentence: `a PNG picture`."""
     family: Literal["picture", "video", "other"]
     """What it is, whether it is read here or not."""
@@ -41,54 +43,54 @@ _ORIGINAL = "Add the picture or clip that it stands for."
 _COPY_AGAIN = "Look whether it was saved or copied completely, and add it again."
 
 
-def _picture(id: str, title: str, article: str = "a") -> FileType:
-    return FileType(id, f"{article} {title} picture", "picture", readable=True)
+def _picture(id: str, format: str, title: str = "a {format} picture") -> FileType:
+    return FileType(id, Sentence(title, format=format), "picture", readable=True)
 
 
-def _video(id: str, title: str = "a video") -> FileType:
-    return FileType(id, title, "video", readable=True)
+def _video(id: str, title: str = "a video", format: str = "") -> FileType:
+    return FileType(id, Sentence(title, format=format), "video", readable=True)
 
 
-def _unread(id: str, title: str, advice: str = _AS_PICTURE) -> FileType:
-    return FileType(id, title, "picture", advice=advice)
+def _unread(id: str, title: str, format: str = "", *, advice: str = _AS_PICTURE) -> FileType:
+    return FileType(id, Sentence(title, format=format), "picture", advice=advice)
 
 
 def _raw(format: str) -> FileType:
-    return _unread("raw", f"a raw photo of a camera ({format})", _AS_PHOTO)
+    return _unread("raw", "a raw photo of a camera ({format})", format, advice=_AS_PHOTO)
 
 
-def _unread_video(id: str, title: str) -> FileType:
-    return FileType(id, title, "video", advice=_AS_VIDEO)
+def _unread_video(id: str, title: str, format: str) -> FileType:
+    return FileType(id, Sentence(title, format=format), "video", advice=_AS_VIDEO)
 
 
-def _other(id: str, title: str, advice: str = "") -> FileType:
-    return FileType(id, title, "other", advice=advice)
+def _other(id: str, title: str, format: str = "", *, advice: str = "") -> FileType:
+    return FileType(id, Sentence(title, format=format), "other", advice=advice)
 
 
-EMPTY = _other("empty", "an empty file", _COPY_AGAIN)
-ZEROS = _other("zeros", "a file of nothing but zeros", _COPY_AGAIN)
-TEXT = _other("text", "a text file", "Paste its text into the prompt.")
+EMPTY = _other("empty", "an empty file", advice=_COPY_AGAIN)
+ZEROS = _other("zeros", "a file of nothing but zeros", advice=_COPY_AGAIN)
+TEXT = _other("text", "a text file", advice="Paste its text into the prompt.")
 UNKNOWN = _other("unknown", "a file of a kind that is not known here")
 PNG = _picture("png", "PNG")
 JPEG = _picture("jpeg", "JPEG")
 GIF = _picture("gif", "GIF")
 WEBP = _picture("webp", "WebP")
-AVIF = _picture("avif", "AVIF", "an")
+AVIF = _picture("avif", "AVIF", "an {format} picture")
 HEIF = _picture("heif", "HEIC")
 TIFF = _picture("tiff", "TIFF")
 BMP = _picture("bmp", "BMP")
 
-_JPEG_2000 = _unread("jpeg2000", "a JPEG 2000 picture")
-_JPEG_XL = _unread("jxl", "a JPEG XL picture")
-_BIG_TIFF = _unread("bigtiff", "a BigTIFF picture")
-_EPS = _unread("eps", "an EPS drawing")
+_JPEG_2000 = _unread("jpeg2000", "a {format} picture", "JPEG 2000")
+_JPEG_XL = _unread("jxl", "a {format} picture", "JPEG XL")
+_BIG_TIFF = _unread("bigtiff", "a {format} picture", "BigTIFF")
+_EPS = _unread("eps", "an {format} drawing", "EPS")
 _SVG_ADVICE = "Open it in a browser and take a screenshot: a model needs pixels."
-_SVG = _unread("svg", "an SVG drawing", _SVG_ADVICE)
-_HTML = _other("html", "a web page", "Take a screenshot of the page and add that.")
-_PDF = _other("pdf", "a PDF document", _SCREENSHOT)
-_POSTSCRIPT = _other("ps", "a PostScript document", _SCREENSHOT)
-_ZIP = _other("zip", "a ZIP archive or an Office document", _UNPACK)
-_GZIP = _other("gzip", "a gzip archive", _UNPACK)
+_SVG = _unread("svg", "an {format} drawing", "SVG", advice=_SVG_ADVICE)
+_HTML = _other("html", "a web page", advice="Take a screenshot of the page and add that.")
+_PDF = _other("pdf", "a {format} document", "PDF", advice=_SCREENSHOT)
+_POSTSCRIPT = _other("ps", "a {format} document", "PostScript", advice=_SCREENSHOT)
+_ZIP = _other("zip", "a ZIP archive or an Office document", advice=_UNPACK)
+_GZIP = _other("gzip", "a {format} archive", "gzip", advice=_UNPACK)
 _PROGRAM = _other("program", "a program")
 _SOUND = _other("sound", "a sound file")
 _PLAYLIST = _other("playlist", "a playlist, which only names other files")
@@ -96,12 +98,12 @@ _PLAYLIST = _other("playlist", "a playlist, which only names other files")
 # The first match counts: offset, magic bytes, type.
 _MAGIC: tuple[tuple[int, bytes, FileType], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", PNG),
-    (0, b"\xff\xd8\xff\xf7", _unread("jpegls", "a JPEG-LS picture")),
+    (0, b"\xff\xd8\xff\xf7", _unread("jpegls", "a {format} picture", "JPEG-LS")),
     (0, b"\xff\xd8\xff", JPEG),
     (0, b"GIF87a", GIF),
     (0, b"GIF89a", GIF),
     (0, b"\x1aE\xdf\xa3", _video("matroska")),
-    (0, b"OggS", _video("ogg", "an Ogg file")),
+    (0, b"OggS", _video("ogg", "an {format} file", "Ogg")),
     (0, b"\x00\x00\x01\xba", _video("mpeg")),
     # pictures that are not read here
     (8, b"CR\x02", _raw("CR2")),
@@ -117,40 +119,48 @@ _MAGIC: tuple[tuple[int, bytes, FileType], ...] = (
     (0, b"\xff\x4f\xff\x51", _JPEG_2000),
     (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", _JPEG_XL),
     (0, b"\xff\x0a", _JPEG_XL),
-    (0, b"II\xbc", _unread("jpegxr", "a JPEG XR picture")),
+    (0, b"II\xbc", _unread("jpegxr", "a {format} picture", "JPEG XR")),
     (0, b"II+\0", _BIG_TIFF),
     (0, b"MM\0+", _BIG_TIFF),
-    (0, b"8BPS", _unread("psd", "a Photoshop picture")),
-    (0, b"gimp xcf", _unread("xcf", "a GIMP picture")),
+    (0, b"8BPS", _unread("psd", "a {format} picture", "Photoshop")),
+    (0, b"gimp xcf", _unread("xcf", "a {format} picture", "GIMP")),
     (0, b"\xc5\xd0\xd3\xc6", _EPS),
-    (0, b"\xd7\xcd\xc6\x9a", _unread("wmf", "a WMF drawing")),
-    (0, b"\x01\0\x09\0\0\x03", _unread("wmf", "a WMF drawing")),
-    (40, b" EMF", _unread("emf", "an EMF drawing")),
+    (0, b"\xd7\xcd\xc6\x9a", _unread("wmf", "a {format} drawing", "WMF")),
+    (0, b"\x01\0\x09\0\0\x03", _unread("wmf", "a {format} drawing", "WMF")),
+    (40, b" EMF", _unread("emf", "an {format} drawing", "EMF")),
     (0, b"\x00\x00\x01\x00", _unread("ico", "an icon")),
     (0, b"\x00\x00\x02\x00", _unread("cur", "a mouse pointer")),
     (0, b"icns", _unread("icns", "an icon")),
-    (0, b"\x8aMNG\r\n\x1a\n", _unread("mng", "an MNG animation")),
-    (0, b"v/1\x01", _unread("exr", "an OpenEXR picture")),
-    (0, b"#?RADIANCE", _unread("hdr", "a Radiance HDR picture")),
-    (0, b"DDS ", _unread("dds", "a DDS picture")),
-    (0, b"qoif", _unread("qoi", "a QOI picture")),
-    (0, b"SIMPLE  =", _unread("fits", "a FITS picture")),
-    (128, b"DICM", _unread("dicom", "a DICOM picture")),
+    (0, b"\x8aMNG\r\n\x1a\n", _unread("mng", "an {format} animation", "MNG")),
+    (0, b"v/1\x01", _unread("exr", "an {format} picture", "OpenEXR")),
+    (0, b"#?RADIANCE", _unread("hdr", "a {format} picture", "Radiance HDR")),
+    (0, b"DDS ", _unread("dds", "a {format} picture", "DDS")),
+    (0, b"qoif", _unread("qoi", "a {format} picture", "QOI")),
+    (0, b"SIMPLE  =", _unread("fits", "a {format} picture", "FITS")),
+    (128, b"DICM", _unread("dicom", "a {format} picture", "DICOM")),
     # videos that are not read here
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _unread_video("asf", "a Windows Media file")),
-    (0, b"FLV\x01", _unread_video("flv", "a Flash video")),
-    (0, b".RMF", _unread_video("rm", "a RealMedia file")),
-    (0, b"\x06\x0e\x2b\x34", _unread_video("mxf", "an MXF video")),
+    (
+        0,
+        b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+        _unread_video("asf", "a {format} file", "Windows Media"),
+    ),
+    (0, b"FLV\x01", _unread_video("flv", "a {format} video", "Flash")),
+    (0, b".RMF", _unread_video("rm", "a {format} file", "RealMedia")),
+    (0, b"\x06\x0e\x2b\x34", _unread_video("mxf", "an {format} video", "MXF")),
     # anything else
     (0, b"PK\x03\x04", _ZIP),
     (0, b"PK\x05\x06", _ZIP),
     (0, b"\x1f\x8b", _GZIP),
-    (0, b"Rar!", _other("rar", "a RAR archive", _UNPACK)),
-    (0, b"7z\xbc\xaf\x27\x1c", _other("7z", "a 7-Zip archive", _UNPACK)),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _other("ole", "an old Office document", _SCREENSHOT)),
-    (0, b"AT&TFORM", _other("djvu", "a DjVu document", _SCREENSHOT)),
-    (0, b"L\0\0\0\x01\x14\x02\0", _other("lnk", "a Windows shortcut", _ORIGINAL)),
-    (0, b"\0\x05\x16\x07", _other("appledouble", "a side file of macOS", _ORIGINAL)),
+    (0, b"Rar!", _other("rar", "a {format} archive", "RAR", advice=_UNPACK)),
+    (0, b"7z\xbc\xaf\x27\x1c", _other("7z", "a {format} archive", "7-Zip", advice=_UNPACK)),
+    (
+        0,
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        _other("ole", "an old Office document", advice=_SCREENSHOT),
+    ),
+    (0, b"AT&TFORM", _other("djvu", "a {format} document", "DjVu", advice=_SCREENSHOT)),
+    (0, b"L\0\0\0\x01\x14\x02\0", _other("lnk", "a Windows shortcut", advice=_ORIGINAL)),
+    (0, b"\0\x05\x16\x07", _other("appledouble", "a side file of macOS", advice=_ORIGINAL)),
     (0, b"SQLite format 3\0", _other("sqlite", "a database")),
     (0, b"MZ", _PROGRAM),
     (0, b"\x7fELF", _PROGRAM),
@@ -170,7 +180,7 @@ _CHUNKED = {
     (b"RF64", b"WAVE"): _SOUND,
     (b"FORM", b"AIFF"): _SOUND,
     (b"FORM", b"AIFC"): _SOUND,
-    (b"FORM", b"ILBM"): _unread("ilbm", "an Amiga picture"),
+    (b"FORM", b"ILBM"): _unread("ilbm", "an {format} picture", "Amiga"),
 }
 """By the first four bytes and the four at offset 8."""
 _BRANDS = {
@@ -194,13 +204,16 @@ _RAW_NAMES = {b"NIKON": "NEF", b"SONY": "ARW", b"PENTAX": "PEF", b"SAMSUNG": "SR
 """By the maker of the camera, as it begins."""
 
 _PACKED = (
-    (b"word/", _other("docx", "a Word document", _SCREENSHOT)),
-    (b"xl/", _other("xlsx", "an Excel workbook", _SCREENSHOT)),
-    (b"ppt/", _other("pptx", "a PowerPoint presentation", _SCREENSHOT)),
-    (b"mimetypeapplication/vnd.oasis", _other("odf", "an OpenDocument file", _SCREENSHOT)),
-    (b"mimetypeapplication/epub", _other("epub", "an e-book", _SCREENSHOT)),
-    (b"mimetypeimage/openraster", _unread("ora", "an OpenRaster picture")),
-    (b"mimetypeapplication/x-krita", _unread("kra", "a Krita picture")),
+    (b"word/", _other("docx", "a {format} document", "Word", advice=_SCREENSHOT)),
+    (b"xl/", _other("xlsx", "an Excel workbook", advice=_SCREENSHOT)),
+    (b"ppt/", _other("pptx", "a PowerPoint presentation", advice=_SCREENSHOT)),
+    (
+        b"mimetypeapplication/vnd.oasis",
+        _other("odf", "an {format} file", "OpenDocument", advice=_SCREENSHOT),
+    ),
+    (b"mimetypeapplication/epub", _other("epub", "an e-book", advice=_SCREENSHOT)),
+    (b"mimetypeimage/openraster", _unread("ora", "an {format} picture", "OpenRaster")),
+    (b"mimetypeapplication/x-krita", _unread("kra", "a {format} picture", "Krita")),
 )
 """Names of entries, or the first entry itself, of ZIP archives that are documents."""
 # The size of the second header is known: a text may begin with BM as well.
@@ -208,7 +221,7 @@ _PATTERNS = (
     (re.compile(rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL), BMP),
     (
         re.compile(rb"P[1-7]\s+(#[^\n]*\n\s*)*(\d+\s+\d+\s|WIDTH )"),
-        _unread("pnm", "a PNM picture"),
+        _unread("pnm", "a {format} picture", "PNM"),
     ),
     (re.compile(rb".{0,1019}%PDF-", re.DOTALL), _PDF),
     (re.compile(rb"%!PS-Adobe-[\d.]+ EPSF"), _EPS),
@@ -217,8 +230,8 @@ _PATTERNS = (
 _FIRST_WORDS = (
     (b"#extm3u", _PLAYLIST),
     (b"ffconcat", _PLAYLIST),
-    (b"version https://git-lfs", _other("lfs", "a Git LFS pointer", _ORIGINAL)),
-    (b"/* xpm */", _unread("xpm", "an XPM picture")),
+    (b"version https://git-lfs", _other("lfs", "a Git LFS pointer", advice=_ORIGINAL)),
+    (b"/* xpm */", _unread("xpm", "an {format} picture", "XPM")),
 )
 _ELEMENT = re.compile(rb"<(svg|!doctype html|html|head|body|script)\b")
 _UNPRINTABLE = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
@@ -287,7 +300,7 @@ def _gzip(head: bytes) -> FileType:
     with suppress(zlib.error):
         start = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, HEAD_BYTES)
         if _text(start) is _SVG:
-            return _unread("svgz", "a packed SVG drawing", _SVG_ADVICE)
+            return _unread("svgz", "a packed SVG drawing", advice=_SVG_ADVICE)
     return _GZIP
 
 

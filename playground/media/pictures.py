@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from backends import BadRequestError, ImagePart, Sentence
+from backends import BadRequestError, ImagePart, Said, Sentence
 
 from ..text import strip_controls, valid_unicode
 from .filetypes import GIF, HEAD_BYTES, PICTURES, VIDEOS, FileType, detect_type
@@ -85,7 +85,7 @@ class Picture(BaseModel):
     height: int = Field(ge=1, le=MAX_SIDE)
     digest: str = Field(pattern="^[0-9a-f]{64}$")
     """SHA-256 of `data`, in hexadecimal digits: the picture's name in caches."""
-    notes: tuple[Annotated[str, Field(max_length=400)], ...] = Field(default=(), max_length=20)
+    notes: tuple[Annotated[Said, Field(max_length=400)], ...] = Field(default=(), max_length=20)
     """Remarks for its owner, a few words each: `scaled down from 8,064 x 6,048`."""
     data: bytes = Field(default=b"", exclude=True, repr=False)
     """The encoded picture. Never saved: it is empty after a reload."""
@@ -154,7 +154,7 @@ def read_picture_unless(
     notes = [_frames_note(kind, frames)] if frames > 1 else []
     if size != image.size:
         width, height = image.size[::-1] if turned >= 5 else image.size
-        notes.append(f"scaled down from {width:,} x {height:,}")
+        notes.append(Sentence("scaled down from {width} x {height}", width=width, height=height))
     if cancelled():
         return []
     try:
@@ -320,15 +320,24 @@ def wrong_type_error(
     """The error for a file that is not of the wanted type, or of a type that is not read here."""
     useful = PICTURES if wanted == "picture" else VIDEOS
     unread = kind.family == wanted
-    why = "which is not read here" if unread else f"not a {wanted}"
+    code = "“{name}” is {title}, which is not read here."
+    if not unread:
+        code = {
+            "picture": "“{name}” is {title}, not a picture.",
+            "video": "“{name}” is {title}, not a video.",
+        }[wanted]
     return BadRequestError(
-        Sentence("“{name}” is {title}, {why}.", name=name, title=Sentence(kind.title), why=why),
-        kind.advice or f"Use {useful}.",
+        Sentence(code, name=name, title=kind.title),
+        kind.advice or (_USE_PICTURES if wanted == "picture" else _USE_VIDEOS),
         reason="unusual" if unread else f"not_a_{wanted}",
         name=name,
         kind=kind.id,
         formats=useful,
     )
+
+
+_USE_PICTURES = Sentence("Use {formats}.", formats=PICTURES)
+_USE_VIDEOS = Sentence("Use {formats}.", formats=Sentence(VIDEOS))
 
 
 def damaged_file_error(name: str, kind: FileType) -> BadRequestError:
@@ -337,7 +346,7 @@ def damaged_file_error(name: str, kind: FileType) -> BadRequestError:
         Sentence(
             "“{name}” is {title}, but it is damaged or incomplete.",
             name=name,
-            title=Sentence(kind.title),
+            title=kind.title,
         ),
         "Save or copy it again, and add the new one.",
         reason="damaged",
@@ -356,7 +365,7 @@ def _unsupported_error(name: str, kind: FileType) -> BadRequestError:
         Sentence(
             "“{name}” is {title} of a kind that is not read here.",
             name=name,
-            title=Sentence(kind.title),
+            title=kind.title,
         ),
         "Save it as PNG and add that.",
         reason="unusual",
@@ -429,7 +438,9 @@ def _decode_deep(image: "Image", size: tuple[int, int]) -> "tuple[Image, bool]":
 def _frames_note(kind: FileType, frames: int) -> str:
     if kind.id == "tiff":
         return "first of several pages"
-    return "first frame of an animation" if kind is GIF else f"first of {frames:,} frames"
+    if kind is GIF:
+        return "first frame of an animation"
+    return Sentence("first of {n} frames", n=frames)
 
 
 def encoded(image: "Image", format: str, **options: Any) -> bytes:

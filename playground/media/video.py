@@ -150,7 +150,9 @@ def _read_frames(
         if cancelled():
             return []
         _check_length(index, name, limits)
-        notes = [f"breaks off at {timecode(index.seconds(index.times[-1]))}"] * index.breaks_off
+        notes: list[str] = [
+            Sentence("breaks off at {time}", time=timecode(index.seconds(index.times[-1])))
+        ] * index.breaks_off
         times: Sequence[int] = ()
         if spacing == "scenes":
             times, scene_notes = _scene_changes(clip, index, count)
@@ -191,9 +193,13 @@ def _open_clip(
 def _count_note(spacing: str, taken: int, frames: int, count: int) -> Sequence[str]:
     """Why there are fewer frames than were asked for, if there are."""
     if taken < min(frames, count):
-        return [f"stands still for long: {taken} of {count} frames taken"]
+        return [
+            Sentence(
+                "stands still for long: {taken} of {count} frames taken", taken=taken, count=count
+            )
+        ]
     if frames < count and spacing == "even":
-        return ["it has only one frame" if frames == 1 else f"it has only {frames} frames"]
+        return [Sentence("it has only {n} frames", one="it has only one frame", n=frames)]
     return []
 
 
@@ -246,7 +252,10 @@ def _scene_changes(
     if len(scenes) > count:
         places = [len(scenes) - 1] if count == 1 else range(count)
         chosen = [scenes[round(n * (len(scenes) - 1) / max(1, count - 1))] for n in places]
-        return chosen, [*notes, f"{count} of {len(scenes)} scenes"]
+        return chosen, [
+            *notes,
+            Sentence("{count} of {scenes} scenes", count=count, scenes=len(scenes)),
+        ]
     return scenes, notes
 
 
@@ -326,12 +335,15 @@ class _Clip:
         stream = streams[0]
         context = cast("VideoCodecContext | None", stream.codec_context)
         if context is None or context.name not in CODECS:
-            codec = f" ({context.name})" if context is not None else ""
             raise BadRequestError(
                 Sentence(
-                    "“{name}” is a video in a format that is not read here{codec}.",
+                    "“{name}” is a video in a format that is not read here ({codec}).",
                     name=self._name,
-                    codec=codec,
+                    codec=context.name,
+                )
+                if context
+                else Sentence(
+                    "“{name}” is a video in a format that is not read here.", name=self._name
                 ),
                 "Save it as MP4 (H.264) and add that.",
                 reason="codec",
