@@ -1,15 +1,18 @@
 """Sentences in the languages of the page: the files, what says them, and both in a browser."""
 
+import json
 import re
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from babel import Locale
 from playwright.async_api import Page, expect
 
-from backends import MODELS, AuthenticationError, BackendError, Sentence
-from backends._local.messages import Failure
-from playground.conversation import AnswerRecord
+from backends import MODELS, AuthenticationError, BackendError, Chunk, Progress, Sentence
+from backends._local.messages import Failure, Steps, event_bytes, read_event
+from playground.conversation import AnswerRecord, Conversation, Turn
+from playground.export import to_json
 from playground.languages import stays
 from tests.pages import Puppet, Visitor
 from ui.middleware.sentences import address_of
@@ -152,6 +155,23 @@ def test_an_error_keeps_its_sentences_through_pipes_and_reloads() -> None:
     assert say(back.failure, locale="cs") == czech
     html = told(back.failure)
     assert "no &lt;way&gt;" in html and "<way>" not in html
+
+
+def test_notes_and_progress_keep_their_sentences_through_pipes_and_reloads() -> None:
+    note = Sentence("{n} crops", one="{n} crop", n=4)
+    place = Progress("queued", detail=Sentence("number {place} in line", place=2))
+    crossed = read_event(BytesIO(event_bytes(Steps(1, [Chunk("a", notes=(note, "x")), place]))))
+    assert isinstance(crossed, Steps)
+    chunk, progress = crossed.steps
+    assert isinstance(chunk, Chunk) and isinstance(progress, Progress)
+    assert say(chunk.notes[0], locale="cs") == "výřezy: 4" and chunk.notes[1] == "x"
+    assert say(progress.detail, locale="cs") == "2. ve frontě"
+    record = AnswerRecord(model="m", backend="b", text="", notes=(note,))
+    back = AnswerRecord.model_validate_json(record.model_dump_json())
+    assert say(back.notes[0], locale="cs") == "výřezy: 4"
+    talk = Conversation(turns=(Turn(prompt="p", answers=(record, None)),))
+    (kept,) = json.loads(to_json(talk))["turns"]
+    assert kept["answers"][0]["notes"] == ["4 crops"], "an export has plain texts"
 
 
 @pytest.mark.parametrize("bad", ["x", 7, ["x"], [1, {}], ["x", [], 1], ["{a}", {"a": ["y"]}]])

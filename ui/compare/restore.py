@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from backends import BackendError, GenerationParams
+from backends import BackendError, GenerationParams, Sentence
 from playground.conversation import LETTERS
 from playground.keyring import MAX_SERVER_NAME, Keyring
 from playground.languages import detect, expect
@@ -221,9 +221,16 @@ def _lost_servers(wanted: Sequence[Mapping[str, str]], keyring: Keyring, limits:
     names = [strip_controls(one.partition(":")[2])[:MAX_SERVER_NAME] for one in named]
     if not names:
         return ""
-    which = " and ".join(f"“{name}”" for name in dict.fromkeys(names))
-    what, them = ("a server", "it") if len(set(names)) == 1 else ("servers", "them")
-    sentence = f"This link names {what} that this page does not know: {which}."
+    which = dict.fromkeys(names)
+    sentence = Sentence(
+        "This link names servers that this page does not know: {names}.",
+        one="This link names a server that this page does not know: {names}.",
+        names=", ".join(f"“{name}”" for name in which),
+        n=len(which),
+    )
     if not limits.adds_servers(SERVER):
         return sentence
-    return f"{sentence} Add {them} by that name on the Models tab, then open the link again."
+    hint = "Add it by that name on the Models tab, then open the link again."
+    if len(which) > 1:
+        hint = "Add them by that name on the Models tab, then open the link again."
+    return Sentence.chain(sentence, hint)
