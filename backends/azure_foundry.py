@@ -50,9 +50,9 @@ class AzureFoundry(ChatCompletions):
     """Models without a retirement date on 2026-07-07, by their default deployment names."""
     accepts_custom_models: ClassVar[bool] = True
     compares_names: ClassVar[bool] = False  # a deployment is called as its owner likes
-    help: ClassVar[str] = (
-        "Deploy Phi-4-mini-instruct at https://ai.azure.com, then give the resource's endpoint and "
-        "key."
+    help: ClassVar[str] = Sentence(
+        "Deploy Phi-4-mini-instruct at {url}, then give the resource's endpoint and key.",
+        url="https://ai.azure.com",
     )
 
     def normalize_base_url(self, url: str) -> str:

@@ -53,9 +53,11 @@ class GitHubModels(ChatCompletions):
         source="https://github.com/tidyverse/ellmer/issues/1069",
     )
     accepts_custom_models: ClassVar[bool] = True
-    help: ClassVar[str] = (
-        "Gone since 2026-07-30. For hosted Phi-4, see https://ai.azure.com. A gateway that still "
-        "speaks its protocol can be asked at its address."
+    help: ClassVar[str] = Sentence(
+        "Gone since {date}. For hosted Phi-4, see {url}. A gateway that still speaks its protocol "
+        "can be asked at its address.",
+        date="2026-07-30",
+        url="https://ai.azure.com",
     )
 
     def resolve_endpoint(self, connection: Connection | None) -> Endpoint:

@@ -91,9 +91,10 @@ class HuggingFace(ChatCompletions):
     )
     accepts_custom_models: ClassVar[bool] = True
     compares_names: ClassVar[bool] = False  # each provider has names of its own
-    help: ClassVar[str] = (
-        "Make a token with “Make calls to Inference Providers” at "
-        "https://huggingface.co/settings/tokens. What it costs is paid from your credit there."
+    help: ClassVar[str] = Sentence(
+        "Make a token with “Make calls to Inference Providers” at {url}. What it costs is paid "
+        "from your credit there.",
+        url="https://huggingface.co/settings/tokens",
     )
 
     def shares_env_key(self) -> bool:

@@ -74,8 +74,9 @@ class NvidiaNIM(ChatCompletions):
     )
     accepts_custom_models: ClassVar[bool] = True
     probe_requests: ClassVar[int] = 12
-    help: ClassVar[str] = (
-        "Get a key at https://build.nvidia.com, or start a NIM container and give its address."
+    help: ClassVar[str] = Sentence(
+        "Get a key at {url}, or start a NIM container and give its address.",
+        url="https://build.nvidia.com",
     )
 
     def __init__(self) -> None:

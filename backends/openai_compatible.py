@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from ._core.backend import Backend, Kind, register
+from ._core.sentence import Sentence
 from ._remote.chat_completions import ChatCompletions
 
 
@@ -18,8 +19,9 @@ class OpenAICompatible(ChatCompletions):
     kind: ClassVar[Kind] = "server"
     key_env: ClassVar[str | None] = "OPENAI_COMPATIBLE_API_KEY"
     address_env: ClassVar[str | None] = "OPENAI_COMPATIBLE_BASE_URL"
-    help: ClassVar[str] = (
-        "Start one, for example `vllm serve microsoft/Phi-3.5-mini-instruct`, and type its address."
+    help: ClassVar[str] = Sentence(
+        "Start one, for example {command}, and type its address.",
+        command="`vllm serve microsoft/Phi-3.5-mini-instruct`",
     )
     can_be_named: ClassVar[bool] = True
     accepts_custom_models: ClassVar[bool] = True

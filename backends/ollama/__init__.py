@@ -90,8 +90,10 @@ class Ollama(RemoteBackend):
     accepts_custom_models: ClassVar[bool] = True
     continues: ClassVar[bool] = True
     downloads_from: ClassVar[str] = "Ollama's library"
-    help: ClassVar[str] = (
-        "Install it from https://ollama.com/download, start it, and run `ollama pull phi3.5`."
+    help: ClassVar[str] = Sentence(
+        "Install it from {url}, start it, and run {command}.",
+        url="https://ollama.com/download",
+        command="`ollama pull phi3.5`",
     )
 
     def __init__(self) -> None:

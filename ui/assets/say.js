@@ -49,20 +49,21 @@
 
   // ── In the page: `data-say` has code, values and form for one as JSON ────────────────────────
   const foreign = (code, values) => language !== "en" && !isFrame(code) && translated(code, values) === undefined;
+  const element = (name, textContent, more) => Object.assign(document.createElement(name), { textContent, ...more });
+  const withPrograms = (text) => text.split(/`([^`]+)`/).map((part, n) => (n % 2 ? element("code", part) : part));
+  const drawn = (piece) => {
+    if (typeof piece === "string") return withPrograms(piece);
+    if (piece.theirs) return element("bdi", piece.words, { lang: "", translate: false });
+    if (/^https?:\/\/\S+$/.test(piece.words)) return element("a", piece.words, { href: piece.words, target: "_blank", rel: "noreferrer" });
+    return piece.words.includes("`") ? withPrograms(piece.words) : element("bdi", piece.words);
+  };
   const write = (node) => {
     const [code, values, one] = JSON.parse(node.dataset.say), now = pieces(code, values, one);
     const english = foreign(code, values || {});
     node.lang = english ? "en" : document.documentElement.lang;
     node.dir = language === "ar" && !english ? "rtl" : "ltr";
-    if (node.textContent === now.map((piece) => piece.words ?? piece).join("")) return;
-    node.replaceChildren(...now.filter((piece) => piece !== "").map((piece) => {
-      if (typeof piece === "string") return piece;
-      const address = !piece.theirs && /^https?:\/\/\S+$/.test(piece.words), name = document.createElement(address ? "a" : "bdi");
-      name.textContent = piece.words;
-      if (address) Object.assign(name, { href: piece.words, target: "_blank", rel: "noreferrer" });
-      if (piece.theirs) { name.lang = ""; name.translate = false; }
-      return name;
-    }));
+    const parts = now.flatMap(drawn).filter((part) => part !== "");
+    if (node.textContent !== parts.map((part) => part.textContent ?? part).join("")) node.replaceChildren(...parts);
   };
   const each = (root, selector, then) => {
     if (root.matches?.(selector)) then(root);

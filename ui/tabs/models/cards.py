@@ -34,16 +34,16 @@ def card_html(backend: Backend, health: BackendHealth | None, public: bool = Fal
     return (
         f'<header class="state" data-state="{state_class(status)}"><h3>{escape(backend.label)}</h3>'
         f"{badge_html(status)}{checked_at}</header>"
-        f"<p>{_sentence(status)}{_retirement(backend, status)}</p>"
+        f"<p>{_sentence(status.message)}{_retirement(backend, status)}</p>"
         f"{_ready_models(health)}{_loaded_models(backend)}"
         f'<p class="kind">{told(_KINDS[backend.kind])}</p>'
         f"{_setup_details(backend, status, public)}"
     )
 
 
-def _sentence(status: Status) -> str:
-    """Return what a status says, with links."""
-    return f'<span data-say="{code_of(status.message)}">{_with_links(status.message)}</span>'
+def _sentence(text: str) -> str:
+    """Return a sentence with links."""
+    return f'<span data-say="{code_of(text)}">{_with_links(text)}</span>'
 
 
 def _ready_models(health: BackendHealth | None) -> str:
@@ -89,7 +89,7 @@ def _setup_details(backend: Backend, status: Status, public: bool) -> str:
     if backend.missing_packages() and status.code != "no_build":
         lines.append(f"{told('Install:')} <code>{escape(backend.install)}</code>")
     if backend.help:
-        lines.append(_with_links(backend.help))
+        lines.append(_sentence(backend.help))
     variables = [name for name in (backend.address_env, backend.key_env) if name]
     if variables and not public:
         named = ", ".join(variables)
