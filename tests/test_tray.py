@@ -30,7 +30,7 @@ def test_what_goes_beyond_the_window_is_said_as_the_model_takes_it(context, word
     html = text_of(tray_html(pictures, [ImageCost("A", 4, (), context)], {}))
     assert "4,542 tokens" in html and words in html and never not in html
     few = text_of(tray_html(pictures[:1], [ImageCost("A", 4, (), context)], {}))
-    assert "757 tokens · 18 % of the context of 4,096 tokens" in few
+    assert "757 tokens · 18 % of the 4,096-token context" in few
 
 
 def test_what_cannot_be_told_is_not_made_up() -> None:

@@ -69,7 +69,7 @@ def tray_html(
 
 def _card(picture: Picture, n: int, number: int, last: bool) -> str:
     name = escape(picture.name)
-    notes = "".join(f"<span>{told(note)}</span>" for note in picture.notes)
+    notes = "".join(told(note) for note in picture.notes)
     moves = "".join(
         _button(action, picture, n, sign, number)
         for action, sign in MOVES.items()
@@ -80,7 +80,7 @@ def _card(picture: Picture, n: int, number: int, last: bool) -> str:
     return (
         f'<li><img src="{thumbnail_url(picture)}" alt="{name}" title="{name}">'
         f"<b{is_picture}>{number}</b>"
-        f'<p><span dir="auto">{name}</span><span>{told(size)}</span>{notes}</p>'
+        f'<p><span dir="auto">{name}</span>{told(size)}{notes}</p>'
         f"<div>{moves}{_button('remove', picture, n, '×', number)}</div></li>"
     )
 
@@ -106,17 +106,15 @@ def _cost_line(pictures: Sequence[Picture], cost: ImageCost) -> str:
     new, all_of_them = cost.tokens(pictures), cost.tokens((*cost.earlier, *pictures))
     share = min(100, round(100 * all_of_them / CONTEXT_CAP))
     each = {image_tokens(picture, cost.crops) for picture in pictures}
-    details: list[Sentence] = []
+    per = before = ""
     if len(pictures) > 1 and len(each) == 1:
-        details.append(Sentence("{size} each", size=min(each)))
+        per = f" ({told(Sentence('{size} each', size=min(each)))})"
     elif len(pictures) > 1:
-        details.append(Sentence("{least} to {most} each", least=min(each), most=max(each)))
+        sizes = Sentence("{least} to {most} each", least=min(each), most=max(each))
+        per = f" ({told(sizes)})"
     if cost.earlier:
-        details.append(Sentence("{all} with the earlier ones", all=all_of_them))
-    more = f" ({', '.join(told(one) for one in details)})" if details else ""
-    window = Sentence(
-        "{share} % of the context of {context} tokens", share=share, context=CONTEXT_CAP
-    )
+        before = f", {told(Sentence('{all} with the earlier ones', all=all_of_them))}"
+    window = Sentence("{share} % of the {context}-token context", share=share, context=CONTEXT_CAP)
     gauge = f'<span class="gauge" aria-hidden="true"><i style="width:{max(1, share)}%"></i></span>'
     shown = f"{gauge}{told(window)}"
     if all_of_them >= CONTEXT_CAP:
@@ -130,7 +128,9 @@ def _cost_line(pictures: Sequence[Picture], cost: ImageCost) -> str:
             )
         shown = f'<span class="warning">{told(Sentence(code, context=CONTEXT_CAP))}</span>'
     tokens = told(Sentence("{n} tokens", one="{n} token", n=new))
-    return f"<p>{side}{_crop_limit(cost.crops)}: <strong>{tokens}</strong>{more} · {shown}</p>"
+    return (
+        f"<p>{side}{_crop_limit(cost.crops)}: <strong>{tokens}</strong>{per}{before} · {shown}</p>"
+    )
 
 
 def _details(
