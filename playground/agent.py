@@ -108,8 +108,6 @@ def steps_markdown(trace: AgentTrace) -> str:
             blocks.append(_with_line_breaks(quoted))
     if trace.result:
         blocks += ["**Result**", _with_line_breaks(_lines(trace.result))]
-    if trace.repaired:
-        blocks.append("*The JSON of this answer had faults; it was read all the same.*")
     return "\n\n".join(blocks)
 
 

@@ -13,6 +13,8 @@ from markdown_it import MarkdownIt
 
 from playground import agent
 from playground.agent import AgentStep, AgentTrace, read_steps, steps_markdown
+from playground.conversation import AnswerRecord
+from ui.tabs.moe.agent_steps import steps_of
 
 # What Phi-3.5-MoE answered in the course, shortened: microsoft/generative-ai-for-beginners (MIT),
 # 19-slm/python/phi35_moe_demo.ipynb, the last cell's output. Spacing and words as they stand there.
@@ -391,11 +393,20 @@ def test_steps_for_a_person() -> None:
     )
 
 
-def test_a_repair_is_told_and_a_missing_part_left_out() -> None:
+def test_a_missing_part_is_left_out() -> None:
     markdown = steps_markdown(AgentTrace((AgentStep("step1", "", "", ""),), "", repaired=True))
-    assert markdown == (
-        "1. **step1**\n\n*The JSON of this answer had faults; it was read all the same.*"
-    )
+    assert markdown == "1. **step1**"
+
+
+def test_a_repair_is_told_below_the_steps() -> None:
+    def note(text: str) -> str:
+        record = AnswerRecord(model="m", backend="b", text=text)
+        return re.sub(r"<[^>]*>", "", steps_of(record)[1].partition("<details")[0])
+
+    whole = json.dumps([{"step1": {"tool": "Blog", "input": "x", "output": "y"}}])
+    assert steps_of(AnswerRecord(model="m", backend="b", text=whole))[1].count("<details") == 1
+    assert note(whole).startswith("The model wrote all of this itself")
+    assert note(whole[:-2] + ",]").startswith("The JSON of this answer had faults")
 
 
 def test_long_inputs_are_shortened_and_long_outputs_are_not() -> None:

@@ -172,6 +172,7 @@ def test_every_script_and_sheet_is_on_the_page() -> None:
         "compare/own_settings.js",
         *(f"compare/transcript/{name}" for name in TRANSCRIPT),
         *(f"tabs/languages/{name}" for name in MATRIX),
+        "tabs/languages/own.js",
         "tabs/moe/figure.js",
     }
     found = {str(path.relative_to(UI)) for kind in ("js", "css") for path in UI.rglob(f"*.{kind}")}

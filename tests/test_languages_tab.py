@@ -60,7 +60,7 @@ async def test_a_prompt_of_the_page_is_asked_in_each_language() -> None:
 
 
 async def test_a_visitors_own_prompts_are_asked_as_they_are() -> None:
-    made = await asked(what="own", own="de\tWarum?\nFrench, Pourquoi ?", languages=[])
+    made = await asked(what="own", own="de\tWarum?\nFrench, Pourquoi ?", languages=["fr", "de"])
     assert {item.language: item.prompt for item in made.items} == {
         "fr": "Pourquoi ?",
         "de": "Warum?",
@@ -315,7 +315,7 @@ def test_a_run_says_what_and_when_it_was() -> None:
     assert [one["id"] for one in pictures(a_run())] == ["stayed", "right"]
     assert all(one["demo"] for one in fields["models"])
     nothing = run_fields(RunFile(header(), ()), "Asked")
-    assert nothing["headline"] == "Asking Pocket-3, Pocket-3.5 in 2 languages."
+    assert nothing["headline"] == "Asking Pocket-3 and Pocket-3.5 in 2 languages."
 
 
 # ── Files ───────────────────────────────────────────────────────────────────────────────────────

@@ -95,7 +95,9 @@ async def _read_one(
     waited = 0
     try:
         while not task.done():
-            yield f"Reading {name}…" + (f" {waited} s" if waited else "")
+            reading = Sentence("Reading {name}…", name=name)
+            seconds = Sentence("{waited:seconds}", waited=waited) if waited else ""
+            yield Sentence.chain(reading, seconds)
             await asyncio.wait({task}, timeout=1)
             waited += 1
     finally:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Annotated, Any, Self, cast
 
 Number = Callable[[float, int], str]
@@ -39,7 +40,8 @@ KINDS: dict[str, Callable[[float, Number], str]] = {
     "percent": lambda value, number: f"{number(value * 100, 0)} %",
 }
 """How a number is written after whose name it stands in braces, as in `{size:bytes}`; the page's
-script (`say.js`) has the same. `{name:language}` is the English name of a language."""
+script (`say.js`) has the same. `{name:language}` is the English name of a language, and
+`{name:date}` a day as ISO 8601 writes it."""
 
 
 def names_in(text: str) -> set[str]:
@@ -55,8 +57,19 @@ def fill(text: str, show: Callable[[object, str], str], values: Mapping[str, obj
     )
 
 
+def _english_date(day: str) -> str:
+    """A day as English writes it, `29 November 2026`; any other text as it is."""
+    try:
+        on = date.fromisoformat(day)
+    except ValueError:
+        return day
+    return f"{on.day} {on:%B %Y}"
+
+
 def show_value(value: object, kind: str, number: Number = english_number) -> str:
     """A value of a sentence in words: a number with the marks of a language, a text as it is."""
+    if kind == "date":
+        return _english_date(str(value))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if kind in KINDS:
             return KINDS[kind](value, number)
@@ -108,14 +121,19 @@ class Sentence(str):
         return text if isinstance(text, Sentence) else cls(text)
 
     @classmethod
-    def chain(cls, *texts: str) -> "Sentence":
-        """Sentences one after the other; empty ones are left out."""
+    def chain(cls, *texts: str, between: str = " ") -> "Sentence":
+        """Sentences one after the other, with a mark `between` them; empty ones are left out."""
         some = [cls.of(text) for text in texts if text]
         if len(some) == 1:
             return some[0]
         names = [f"s{n}" for n in range(len(some))]
-        code = " ".join(f"{{{name}}}" for name in names)
+        code = between.join(f"{{{name}}}" for name in names)
         return cls(code, **dict(zip(names, some, strict=True)))
+
+    def renamed(self, was: str, now: str) -> "Sentence":
+        """The same sentence of something that goes by another name."""
+        values = {name: now if one == was else one for name, one in self.values.items()}
+        return Sentence(self.code, one=self.one, **values)
 
     def dump(self) -> list[Any]:
         """Its code, values and form for one, for JSON."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from backends import BadRequestError
+from backends import BadRequestError, Sentence
 
 from ..services import Services
 from .plan import Plan
@@ -128,7 +128,7 @@ class LiveRun:
             if self.state == "running":
                 self.state = "done"
             if missing := task.result():
-                self.sentence = f"{missing:,} answers could not be asked for."
+                self.sentence = Sentence("{n} answers could not be asked for.", n=missing)
         elif isinstance(error, RunFileError | RunStopped):
             self.state, self.sentence = "failed", str(error)
         else:
@@ -141,7 +141,7 @@ def read_named(path: Path, name: str) -> RunFile:
     try:
         return read(path)
     except RunFileError as error:
-        raise RunFileError(str(error).replace(str(path), f"“{name}”")) from error
+        raise RunFileError(error.sentence.renamed(str(path), f"“{name}”")) from error
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

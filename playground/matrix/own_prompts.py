@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from backends import Sentence
+
 from ..languages.table import LANGUAGES
 from ..text import strip_controls
 
@@ -24,7 +26,7 @@ class OwnPrompts:
 
     rows: Mapping[str, str]
     """Prompts by language code, in the order they came in."""
-    problems: tuple[str, ...]
+    problems: tuple[Sentence, ...]
     """A sentence for each line that cannot be used, and what to do about it."""
 
 
@@ -36,11 +38,16 @@ def parse(text: str, most: int = MAX_PROMPT) -> OwnPrompts:
     a line of headings are passed over. A prompt has at most so many characters. Raises nothing.
     """
     if len(text) > MAX_TABLE:
-        much = f"This table has {len(text):,} characters; at most {MAX_TABLE:,} fit here"
-        return OwnPrompts({}, (f"{much}: take fewer or shorter prompts.",))
+        much = Sentence(
+            "This table has {n} characters; at most {limit} fit here: take fewer or shorter "
+            "prompts.",
+            n=len(text),
+            limit=MAX_TABLE,
+        )
+        return OwnPrompts({}, (much,))
     text = strip_controls(text.removeprefix("\ufeff"))
     rows: dict[str, str] = {}
-    problems: list[str] = []
+    problems: list[Sentence] = []
     for place, cells in _records(text):
         code = language_code(cells[0])
         prompt = cells[1].strip() if len(cells) > 1 else ""
@@ -48,7 +55,8 @@ def parse(text: str, most: int = MAX_PROMPT) -> OwnPrompts:
             continue
         problem = _problem(cells, code, prompt, rows, most)
         if problem or code is None:
-            problems.append(f"Line {place}: {problem}")
+            what = Sentence("Line {number}: {what}", number=place, what=problem)
+            problems.append(what)
         else:
             rows[code] = prompt
     return OwnPrompts(rows, tuple(problems))
@@ -67,27 +75,39 @@ def language_code(name: str) -> str | None:
 
 def _problem(
     cells: list[str], code: str | None, prompt: str, rows: Mapping[str, str], most: int
-) -> str:
+) -> Sentence:
     """What is wrong with a line, in a sentence; empty if nothing is."""
     name = cells[0].strip()
     if len(cells) < 2:
-        return (
-            f"“{_short(name)}” has no tab, comma or semicolon between language and prompt: write "
-            "“de, Was ist ein Sprachmodell?”."
+        return Sentence(
+            "“{name}” has no tab, comma or semicolon between language and prompt: write “de, Was "
+            "ist ein Sprachmodell?”.",
+            name=_short(name),
         )
     if code is None:
-        return (
-            f"“{_short(name)}” is no language that is known here: write its code or its name, such "
-            "as de, German or Deutsch."
+        return Sentence(
+            "“{name}” is no language that is known here: write its code or its name, such as de, "
+            "German or Deutsch.",
+            name=_short(name),
         )
     language = LANGUAGES[code].english_name
     if not prompt:
-        return f"The prompt in {language} is empty: write it behind the language."
+        return Sentence(
+            "The prompt in {language:language} is empty: write it behind the language.",
+            language=language,
+        )
     if len(prompt) > most:
-        return f"The prompt in {language} has more than {most:,} characters: shorten it."
+        return Sentence(
+            "The prompt in {language:language} has more than {most} characters: shorten it.",
+            language=language,
+            most=most,
+        )
     if code in rows:
-        return f"There is a prompt in {language} already: take one of them out."
-    return ""
+        return Sentence(
+            "There is a prompt in {language:language} already: take one of them out.",
+            language=language,
+        )
+    return Sentence("")
 
 
 def _records(text: str) -> Iterator[tuple[int, list[str]]]:

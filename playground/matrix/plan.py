@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
-from backends import Backend, Connection, GenerationParams
+from backends import Backend, Connection, GenerationParams, Sentence
 
 from ..clock import estimate_tokens
 from ..visitors import Visitor
@@ -116,13 +116,15 @@ class Cost:
     seconds: float | None = None
     """How long it takes here; `None` before the first answers were timed."""
 
-    def __str__(self) -> str:
+    def __str__(self) -> Sentence:
         """In a few words: `552 answers, about 21,000 tokens, about 2 h 50 min here`."""
-        answers = f"{self.answers:,} answer{'' if self.answers == 1 else 's'}"
-        pieces = [answers, f"about {rounded(self.tokens):,} tokens"]
+        pieces = [
+            Sentence("{n} answers", one="{n} answer", n=self.answers),
+            Sentence("about {tokens} tokens", tokens=rounded(self.tokens)),
+        ]
         if self.seconds is not None:
-            pieces.append(f"about {duration(self.seconds)} here")
-        return ", ".join(pieces)
+            pieces.append(Sentence("about {time} here", time=duration(self.seconds)))
+        return Sentence.chain(*pieces, between=", ")
 
 
 @dataclass(slots=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from backends import Sentence
+
 _FILE = Path(__file__).parent / "published.toml"
 
 
@@ -18,7 +20,6 @@ class Published(BaseModel):
 
     source: str
     address: str
-    note: str
     models: Mapping[str, str]
     """What each model is called, by what its keys in the catalog begin with."""
     benchmarks: Mapping[str, Mapping[str, tuple[float, ...]]]
@@ -55,9 +56,15 @@ class Place:
     among: int
 
     @property
-    def words(self) -> str:
+    def words(self) -> Sentence:
         """It in words: `Multilingual MMLU 62.4 %, rank 3 of 9`."""
-        return f"{self.benchmark} {self.score:g} %, rank {self.rank} of {self.among}"
+        return Sentence(
+            "{benchmark} {score} %, rank {rank} of {among}",
+            benchmark=self.benchmark,
+            score=self.score,
+            rank=self.rank,
+            among=self.among,
+        )
 
 
 @cache

@@ -17,6 +17,7 @@ from backends import (
     Health,
     Message,
     Progress,
+    Sentence,
     Status,
     Usage,
 )
@@ -90,19 +91,16 @@ def recorded_requests(run: RunFile, item: str) -> dict[str, Request]:
     }
 
 
-def where_recorded(run: RunFile) -> str:
+def where_recorded(run: RunFile) -> Sentence:
     """When and on what a run was recorded: `Recorded on 29 November 2026, AMD EPYC`."""
     place = run.header.machine.processor or run.header.machine.platform
-    return f"Recorded on {date_of(run)}" + (f", {place}" if place else "")
+    on = Sentence("Recorded on {day:date}", day=run.header.date[:10])
+    return Sentence.chain(on, Sentence("{place}", place=place) if place else "", between=", ")
 
 
-def date_of(run: RunFile) -> str:
+def date_of(run: RunFile) -> Sentence:
     """The day on which a run began: `29 November 2026`."""
-    try:
-        day = datetime.fromisoformat(run.header.date)
-    except ValueError:
-        return run.header.date[:10]
-    return f"{day.day} {day:%B %Y}"
+    return Sentence("{day:date}", day=run.header.date[:10])
 
 
 def _pieces(cell: Cell) -> list[TimedText]:

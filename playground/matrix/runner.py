@@ -16,6 +16,7 @@ from backends import (
     ContextLengthError,
     Message,
     RateLimitError,
+    Sentence,
     ServerError,
 )
 
@@ -191,7 +192,13 @@ class _Runner:
             answer = await self.ask(replace(request, asked_at=_now()), timed := TimedAnswer())
         error = answer.error
         if error is not None and not isinstance(error, (*_TRANSPORT, *_ANSWERED)):
-            raise RunStopped(f"{asked.label} cannot be asked: {error}")
+            raise RunStopped(
+                Sentence(
+                    "{label} cannot be asked: {message}",
+                    label=asked.label,
+                    message=Sentence.of(str(error)),
+                )
+            )
         return answer, timed
 
     def _scored(self, asked: Asked, item: Item, answer: AnswerSnapshot, timed: TimedAnswer) -> Cell:
@@ -229,8 +236,13 @@ class _Runner:
         failures = self.failures[asked.side] = self.failures[asked.side] + 1 if cell.error else 0
         if failures >= FAILURES:
             raise RunStopped(
-                f"{asked.label} could not be asked {failures} times in a row: {cell.error} "
-                "The same command goes on where this run stopped."
+                Sentence(
+                    "{label} could not be asked {count} times in a row: {error} The same command "
+                    "goes on where this run stopped.",
+                    label=asked.label,
+                    count=failures,
+                    error=cell.error or "",
+                )
             )
 
     def _tell(self, cell: Cell | None) -> None:

@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backends import MODELS, REGISTRY, ModelNotFoundError, ModelSpec, count_catalog_tokens
+from backends import (
+    MODELS,
+    REGISTRY,
+    ModelNotFoundError,
+    ModelSpec,
+    Sentence,
+    count_catalog_tokens,
+)
 
 from ..errors import ReaderError
 from ..languages.table import LANGUAGES
@@ -94,20 +101,36 @@ async def _count(spec: ModelSpec, text: str) -> int:
         else:
             count = await count_catalog_tokens(spec, text)
     except (ModelNotFoundError, ImportError, ValueError) as error:
-        raise TokensError(f"The tokenizer of {spec.label} cannot be read: {error}") from error
+        raise TokensError(
+            Sentence(
+                "The tokenizer of {label} cannot be read: {error}",
+                label=spec.label,
+                error=Sentence.of(str(error)),
+            )
+        ) from error
     if count is None and spec.hub_id is None:
         raise TokensError(
-            f"The files of {spec.label} are missing: fetch Phi Playground again, with "
-            "backends/pocket/models."
+            Sentence(
+                "The files of {label} are missing: fetch Phi Playground again, with "
+                "backends/pocket/models.",
+                label=spec.label,
+            )
         )
     if count is None and spec.architecture == "phi3small":
         raise TokensError(
-            f"{spec.label} has a tokenizer of its own kind, which cannot be read here: choose "
-            "another model."
+            Sentence(
+                "{label} has a tokenizer of its own kind, which cannot be read here: choose "
+                "another model.",
+                label=spec.label,
+            )
         )
     if count is None:
         raise TokensError(
-            f"The tokenizer of {spec.label} is not on this machine: fetch that file alone, about "
-            f"2 MB, with “hf download {spec.hub_id} tokenizer.json”, or download the model."
+            Sentence(
+                "The tokenizer of {label} is not on this machine: fetch that file alone, about "
+                "2 MB, with “{command}”, or download the model.",
+                label=spec.label,
+                command=f"hf download {spec.hub_id} tokenizer.json",
+            )
         )
     return count

@@ -23,6 +23,11 @@
     return codes[name] ? once(`name ${name}`, () => new Intl.DisplayNames(language, { type: "language" }).of(codes[name])) : name;
   };
 
+  const date = (day) => {
+    const on = new Date(day);
+    return isNaN(on) ? day : once("date", () => new Intl.DateTimeFormat(language === "en" ? "en-GB" : tag(), { dateStyle: "long", timeZone: "UTC" })).format(on);
+  };
+
   // A sentence in pieces: texts, and somebody else's own words, which are in a language of their own.
   const translated = (code, values) => {
     const forms = Object.hasOwn(sentences, code) ? sentences[code] : undefined;
@@ -39,7 +44,9 @@
       if (value === undefined) found.push(whole);
       else if (Array.isArray(value)) found.push(...pieces(...value));
       else if (kind === "language") found.push(languageName(value));
-      else if (typeof value === "number") found.push(KINDS[kind]?.(value) ?? plain(value));
+      else if (kind === "date") found.push(date(value));
+      else if (KINDS[kind] && typeof value === "number") found.push(language === "ar" ? { words: KINDS[kind](value) } : KINDS[kind](value));
+      else if (typeof value === "number") found.push(plain(value));
       else found.push({ words: String(value), theirs: name === "said" });
     }
     found.push(text.slice(end));
@@ -58,16 +65,34 @@
     return piece.words.includes("`") ? withPrograms(piece.words) : element("bdi", piece.words);
   };
   const write = (node) => {
-    const [code, values, one] = JSON.parse(node.dataset.say), now = pieces(code, values, one);
+    const [code, values, one] = JSON.parse(node.dataset.say);
     const english = foreign(code, values || {});
     node.lang = english ? "en" : document.documentElement.lang;
     node.dir = language === "ar" && !english ? "rtl" : "ltr";
-    const parts = now.flatMap(drawn).filter((part) => part !== "");
-    if (node.textContent !== parts.map((part) => part.textContent ?? part).join("")) node.replaceChildren(...parts);
+    const parts = pieces(code, values, one).flatMap(drawn).filter((part) => part !== "");
+    const text = parts.map((part) => part.textContent ?? part).join("");
+    if (node.textContent === text) return;
+    if (node instanceof HTMLElement) node.replaceChildren(...parts);
+    else node.textContent = text; // in a drawing
   };
   const each = (root, selector, then) => {
     if (root.matches?.(selector)) then(root);
     root.querySelectorAll(selector).forEach(then);
+  };
+  // What a script draws: a sentence as the server dumps it, an array, or a text that stays as it is.
+  const ATTRIBUTES = { sayTitle: "title", sayLabel: "aria-label" };
+  phi.text = (said) => Array.isArray(said) ? phi.say(...said) : said;
+  phi.put = (node, said, at = "say") => {
+    const dumped = Array.isArray(said) ? JSON.stringify(said) : undefined;
+    if (dumped && node.dataset[at] === dumped) return;
+    if (dumped) node.dataset[at] = dumped;
+    else if (node.dataset[at]) {
+      delete node.dataset[at];
+      if (at === "say") for (const name of ["lang", "dir"]) node.removeAttribute(name);
+    }
+    if (ATTRIBUTES[at]) node.setAttribute(ATTRIBUTES[at], phi.text(said));
+    else if (dumped) write(node);
+    else if (node.textContent !== said) node.textContent = said;
   };
   phi.sayIn = (root) => {
     each(root, "[data-say]", write);

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import gradio as gr
 
 from .english import EN
-from .say import TRANSLATIONS, code_of, say, told
+from .say import TRANSLATIONS, code_of, say, told, told_as
 from .translation import Translation, read_translations, source_of
 
 LOCALES = {"zh": "zh-CN"}
@@ -47,5 +47,5 @@ def words(key: str) -> str:
 
 __all__ = [
     "EN", "I18N", "LOCALES", "TRANSLATIONS", "Translation", "code_of", "marked",
-    "read_translations", "say", "source_of", "t", "told", "words",
+    "read_translations", "say", "source_of", "t", "told", "told_as", "words",
 ]  # fmt: skip

@@ -1,9 +1,11 @@
 """Says a sentence in a language, with numbers and plurals; `say.js` does the same in the page."""
 
 from collections.abc import Mapping
+from datetime import date
 from functools import cache, partial
 from html import escape
 from json import dumps
+from typing import Literal
 
 from backends import Sentence
 from playground.languages import LANGUAGES
@@ -35,6 +37,12 @@ def told(text: str) -> str:
     return f'<span data-say="{code_of(text)}">{escape(text)}</span>' if text else ""
 
 
+def told_as(attribute: Literal["aria-label", "title"], text: str) -> str:
+    """Return an attribute of an element, which the page's script says as it does `told`."""
+    data = {"aria-label": "label", "title": "title"}[attribute]
+    return f' {attribute}="{escape(text)}" data-say-{data}="{code_of(text)}"'
+
+
 def code_of(text: str) -> str:
     """Return a sentence's code and values for `data-say`, `data-say-title` or `data-say-label`."""
     return escape(dumps(Sentence.of(text).dump(), ensure_ascii=False, separators=(",", ":")))
@@ -45,6 +53,8 @@ def _show(locale: str, value: object, kind: str) -> str:
         return say(value, locale=locale)
     if kind == "language":
         return _language(locale, str(value))
+    if kind == "date":
+        return _date(locale, str(value))
     return Sentence.show(value, kind, partial(_number, locale))
 
 
@@ -59,6 +69,15 @@ def _plural(locale: str, number: object) -> str:
     from babel import Locale
 
     return Locale.parse(locale).plural_form(number if isinstance(number, (int, float)) else 0)
+
+
+def _date(locale: str, day: str) -> str:
+    from babel.dates import format_date
+
+    try:
+        return format_date(date.fromisoformat(day), "long", locale=locale)
+    except ValueError:  # somebody else's file says something else
+        return day
 
 
 @cache

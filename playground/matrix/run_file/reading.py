@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from backends import Sentence
+
 from .errors import RunFileError, cannot
 from .lines import FORMAT, VERSION, Cell, Header
 
@@ -50,7 +52,13 @@ def parsed(path: Path, content: bytes) -> tuple[Header, tuple[Cell, ...], int]:
                 raise
             cells[cell.key] = cell
             if len(cells) > MAX_CELLS:
-                raise RunFileError(f"{path} holds more than {MAX_CELLS:,} answers: split it.")
+                raise RunFileError(
+                    Sentence(
+                        "{path} holds more than {most} answers: split it.",
+                        path=str(path),
+                        most=MAX_CELLS,
+                    )
+                )
         end += len(line) + (0 if is_last else 1)
     return header, tuple(cells.values()), end
 
@@ -59,18 +67,26 @@ def content_of(path: Path) -> bytes:
     """The bytes of a run file. Raises `RunFileError`."""
     try:
         if path.is_dir():
-            raise RunFileError(f"{path} is a folder: name a run file in it.")
+            raise RunFileError(
+                Sentence("{path} is a folder: name a run file in it.", path=str(path))
+            )
         size = path.stat().st_size
         if size > MAX_FILE:
             raise RunFileError(
-                f"{path} has {size / 1e6:,.0f} MB, more than any run: it is not a run file, or "
-                "several in one. Choose another one."
+                Sentence(
+                    "{path} has {size:bytes}, more than any run: it is not a run file, or several "
+                    "in one. Choose another one.",
+                    path=str(path),
+                    size=size,
+                )
             )
         content = path.read_bytes()
     except OSError as error:
         raise RunFileError(cannot("read", path, error)) from error
     if not content.strip():
-        raise RunFileError(f"{path} is empty: its run wrote nothing. Run it again.")
+        raise RunFileError(
+            Sentence("{path} is empty: its run wrote nothing. Run it again.", path=str(path))
+        )
     return content
 
 
@@ -89,9 +105,10 @@ def is_half_header(content: bytes) -> bool:
 
 
 def _header(path: Path, line: bytes) -> Header:
-    foreign = (
-        f"{path} is not a run file of Phi Playground: its first line is not the header of one. "
-        "Choose a file that “python -m playground.matrix run” wrote."
+    foreign = Sentence(
+        "{path} is not a run file of Phi Playground: its first line is not the header of one. "
+        "Choose a file that “python -m playground.matrix run” wrote.",
+        path=str(path),
     )
     if len(line) > MAX_LINE:
         raise RunFileError(foreign)
@@ -99,8 +116,11 @@ def _header(path: Path, line: bytes) -> Header:
         tables: Any = json.loads(line.decode())
     except UnicodeDecodeError as error:
         raise RunFileError(
-            f"{path} is not UTF-8: it is no run file, or another program has saved it in another "
-            "encoding. Save it as UTF-8, or fetch it again."
+            Sentence(
+                "{path} is not UTF-8: it is no run file, or another program has saved it in "
+                "another encoding. Save it as UTF-8, or fetch it again.",
+                path=str(path),
+            )
         ) from error
     except (ValueError, RecursionError) as error:
         raise RunFileError(foreign) from error
@@ -109,23 +129,37 @@ def _header(path: Path, line: bytes) -> Header:
     version: object = tables.get("version")  # pyright: ignore
     if isinstance(version, int) and version > VERSION:
         raise RunFileError(
-            f"{path} was written by a newer Phi Playground (version {version} of the format; this "
-            f"one reads up to {VERSION}): update Phi Playground."
+            Sentence(
+                "{path} was written by a newer Phi Playground (version {version} of the format; "
+                "this one reads up to {known}): update Phi Playground.",
+                path=str(path),
+                version=version,
+                known=VERSION,
+            )
         )
     try:
         return Header.model_validate(tables)
     except ValidationError as error:
         raise RunFileError(
-            f"{path} has a damaged header, not written by this program ({_first(error)}): fetch "
-            "the file again."
+            Sentence(
+                "{path} has a damaged header, not written by this program ({said}): fetch the file "
+                "again.",
+                path=str(path),
+                said=_first(error),
+            )
         ) from error
 
 
 def _cell(path: Path, line: bytes, number: int) -> Cell:
     if len(line) > MAX_LINE:
         raise RunFileError(
-            f"Line {number} of {path} has {len(line):,} bytes, more than any answer: the file is "
-            "damaged or not a run. Take the line out, or fetch the file again."
+            Sentence(
+                "Line {number} of {path} has {bytes} bytes, more than any answer: the file is "
+                "damaged or not a run. Take the line out, or fetch the file again.",
+                number=number,
+                path=str(path),
+                bytes=len(line),
+            )
         )
     try:
         line.decode()
@@ -133,18 +167,32 @@ def _cell(path: Path, line: bytes, number: int) -> Cell:
         _ = cell.place
     except UnicodeDecodeError as error:
         raise RunFileError(
-            f"Line {number} of {path} is not UTF-8: another program has saved it in another "
-            "encoding. Save it as UTF-8, or fetch it again."
+            Sentence(
+                "Line {number} of {path} is not UTF-8: another program has saved it in another "
+                "encoding. Save it as UTF-8, or fetch it again.",
+                number=number,
+                path=str(path),
+            )
         ) from error
     except ValidationError as error:
         raise RunFileError(
-            f"Line {number} of {path} is no answer of a run ({_first(error)}): the file was "
-            "changed or damaged. Take the line out, or fetch the file again."
+            Sentence(
+                "Line {number} of {path} is no answer of a run ({said}): the file was changed or "
+                "damaged. Take the line out, or fetch the file again.",
+                number=number,
+                path=str(path),
+                said=_first(error),
+            )
         ) from error
     except ValueError as error:
         raise RunFileError(
-            f"Line {number} of {path} answers no item of a run (“{_item_of(line)}”): the file was "
-            "changed or damaged. Take the line out, or fetch the file again."
+            Sentence(
+                "Line {number} of {path} answers no item of a run (“{item}”): the file was changed "
+                "or damaged. Take the line out, or fetch the file again.",
+                number=number,
+                path=str(path),
+                item=_item_of(line),
+            )
         ) from error
     return cell
 
@@ -154,11 +202,16 @@ def _refuse_foreign_encodings(path: Path, content: bytes) -> None:
     wide = start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start[:2]
     if wide and b"{" in start[:6]:
         raise RunFileError(
-            f"{path} is in UTF-16: another program has saved it so (PowerShell's “>” does). "
-            "Save it as UTF-8, or fetch it again."
+            Sentence(
+                "{path} is in UTF-16: another program has saved it so (PowerShell's “>” does). "
+                "Save it as UTF-8, or fetch it again.",
+                path=str(path),
+            )
         )
     if b"\0" in start.partition(b"\n")[0]:
-        raise RunFileError(f"{path} is a binary file, not a run file. Choose another one.")
+        raise RunFileError(
+            Sentence("{path} is a binary file, not a run file. Choose another one.", path=str(path))
+        )
 
 
 def _first(error: ValidationError) -> str:

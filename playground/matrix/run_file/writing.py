@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from backends import Sentence
+
 from .comparison import differences
 from .errors import RunFileError, cannot
 from .lines import Cell, Header
@@ -91,7 +93,10 @@ def _lock(file: BinaryIO, path: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
         raise RunFileError(
-            f"{path} is being written by another run: wait for it, or write to another file."
+            Sentence(
+                "{path} is being written by another run: wait for it, or write to another file.",
+                path=str(path),
+            )
         ) from error
     except OSError:  # a file system without locks
         return

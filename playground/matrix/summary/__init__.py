@@ -9,6 +9,7 @@ from .words import (
     PAIRED_RULE,
     TITLES,
     language_name,
+    language_words,
     line,
     percent,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Tally",
     "command",
     "language_name",
+    "language_words",
     "line",
     "percent",
 ]

@@ -4,6 +4,8 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from backends import Sentence
+
 from ...languages.table import LANGUAGES
 from ..asking import is_own
 from ..items import KINDS
@@ -60,27 +62,39 @@ def citation(header: Header, names: Sequence[str], languages: Sequence[str]) -> 
     )
 
 
-def facts(run: RunFile) -> list[tuple[str, str]]:
+def facts(run: RunFile) -> list[tuple[Sentence, Sentence]]:
     """What one has to know of a run beside its numbers: names and facts."""
     header = run.header
     answers = sum(cell.error is None for cell in run.cells)
-    found = [
+    found: list[tuple[str, str]] = [
         ("Models", "; ".join(f"{one.side.upper()}: {_named(one)}" for one in header.models)),
         ("Begun", header.date),
         ("Settings", _settings(header)),
-        (
-            "Tasks",
-            f"{', '.join(header.kinds)}; up to {header.items} items each, seed {header.seed}, "
-            f"SHA-256 {header.tasks_hash}",
-        ),
+        ("Tasks", _asked(header)),
         *_source(header),
         ("Versions", ", ".join(f"{name} {one}" for name, one in header.versions.items())),
         ("Machine", _machine(header)),
-        ("Answers", f"{answers:,}"),
+        ("Answers", Sentence("{n}", n=answers)),
     ]
     if failed := len(run.cells) - answers:
-        found.append(("Could not be asked for", f"{failed:,}; the same command asks again"))
-    return [(name, line(fact)) for name, fact in found]
+        again = Sentence("{n}; the same command asks again", n=failed)
+        found.append(("Could not be asked for", again))
+    return [(Sentence(name), _verbatim(fact)) for name, fact in found]
+
+
+def _verbatim(fact: str) -> Sentence:
+    """A fact as a sentence: a text of the file's has no words of ours."""
+    return fact if isinstance(fact, Sentence) else Sentence("{fact}", fact=line(fact))
+
+
+def _asked(header: Header) -> Sentence:
+    return Sentence(
+        "{kinds}; up to {items} items each, seed {seed}, SHA-256 {hash}",
+        kinds=line(", ".join(header.kinds)),
+        items=header.items,
+        seed=str(header.seed),
+        hash=line(header.tasks_hash),
+    )
 
 
 def _source(header: Header) -> list[tuple[str, str]]:
@@ -88,16 +102,27 @@ def _source(header: Header) -> list[tuple[str, str]]:
     if source is None:
         return []
     return [
-        ("Prompts", f"{source.repository} at {source.revision}, under {source.licence}"),
+        (
+            "Prompts",
+            Sentence(
+                "{repository} at {revision}, under {licence}",
+                repository=line(source.repository),
+                revision=line(source.revision),
+                licence=line(source.licence),
+            ),
+        ),
         ("To cite with it", source.citation),
     ]
 
 
-def _settings(header: Header) -> str:
+def _settings(header: Header) -> Sentence:
     settings = header.settings
-    return (
-        f"temperature {settings.temperature:g}, at most {settings.max_tokens} tokens an answer, "
-        f"seed {settings.seed}, {_at_once(header)} at once"
+    return Sentence(
+        "temperature {temperature}, at most {most} tokens an answer, seed {seed}, {count} at once",
+        temperature=settings.temperature,
+        most=str(settings.max_tokens),
+        seed=str(settings.seed),
+        count=line(_at_once(header)),
     )
 
 

@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from backends import Sentence
+
 from ...languages.table import LANGUAGES
 from ..items import KINDS
 from ..run_file import Cell, Header, RunFile
 from ..statistics import holm, mcnemar
 from .provenance import citation, command, facts
 from .tally import Paired, Tally, total_of
-from .words import language_name, line, listing
+from .words import language_words, line, listing
 
 OPEN = ("stays", "told")
 """Kinds that ask an open question: there is no right answer, but a language to answer in."""
@@ -106,23 +108,35 @@ class Summary:
         kinds = [self.open_kind] if self.open_kind else []
         return [code for code in self.languages if self.tally(side, kinds, [code]).answers_in]
 
-    def headline(self) -> str:
+    def headline(self) -> Sentence:
         """The run in a sentence: “Asked in 23 languages: A answered in 2 of them, B in 4.”"""
         if self.open_kind is None:
             return self._headline_of_right()
         asked = {code for _, kind, code in self.tallies if kind == self.open_kind}
         counts = [(self.titles[side], len(self.answers_in(side))) for side in self.sides]
-        told = self.open_kind == "told"
-        how = "Asked in English to answer in" if told else "Asked in"
         if len(asked) == 1:
-            [code] = asked
+            language = language_words(min(asked))
             yes = [name for name, count in counts if count]
-            name = language_name(code)
-            who = listing(yes) if yes else ("neither" if len(counts) == 2 else "no model")
-            return f"{how} {name}: {who} answered in {name}."
-        (first, count), *others = counts
-        rest = "".join(f", {name} in {count}" for name, count in others)
-        return f"{how} {len(asked)} languages: {first} answered in {count} of them{rest}."
+            came = Sentence("neither answered in {language}", language=language)
+            if yes:
+                came = Sentence(
+                    "{names} answered in {language}", names=listing(yes), language=language
+                )
+            elif len(counts) != 2:
+                came = Sentence("no model answered in {language}", language=language)
+        else:
+            language = Sentence("{n} languages", n=len(asked))
+            (first, count), *others = counts
+            came = Sentence.chain(
+                Sentence("{name} answered in {count} of them", name=first, count=count),
+                *(Sentence("{name} in {count}", name=name, count=count) for name, count in others),
+                between=", ",
+            )
+        if self.open_kind == "told":
+            how = Sentence("Asked in English to answer in {language}", language=language)
+        else:
+            how = Sentence("Asked in {language}", language=language)
+        return Sentence("{asked}: {came}.", asked=how, came=came)
 
     def paired(self) -> list[Paired]:
         """Every model against the first, in each language, by what was right of the same items."""
@@ -161,7 +175,7 @@ class Summary:
         """How to cite the run."""
         return citation(self.header, [self.titles[side] for side in self.sides], self.languages)
 
-    def facts(self) -> list[tuple[str, str]]:
+    def facts(self) -> list[tuple[Sentence, Sentence]]:
         """What one has to know of the run beside its numbers."""
         return facts(self.run)
 
@@ -170,17 +184,25 @@ class Summary:
         checked = self.tally(side, self.checked, [language])
         return opened.share_stayed.share + checked.share_right.share / 1000
 
-    def _headline_of_right(self) -> str:
+    def _headline_of_right(self) -> Sentence:
         parts = [
-            f"{self.titles[side]} had {tally.right:,} of {tally.n:,} right"
+            Sentence(
+                "{name} had {right} of {all} right",
+                name=self.titles[side],
+                right=tally.right,
+                all=tally.n,
+            )
             for side in self.sides
             if (tally := self.tally(side, self.checked)).n
         ]
         if len(self.languages) == 1:
-            where = language_name(self.languages[0])
+            where = language_words(self.languages[0])
         else:
-            where = f"{len(self.languages)} languages"
-        return f"Asked in {where}: {', '.join(parts) or 'nothing was answered'}."
+            where = Sentence("{n} languages", n=len(self.languages))
+        came = Sentence.chain(*parts, between=", ") if parts else Sentence("nothing was answered")
+        return Sentence(
+            "{asked}: {came}.", asked=Sentence("Asked in {language}", language=where), came=came
+        )
 
     def _good(
         self, kinds: Sequence[str], is_good: Callable[[Cell], bool]

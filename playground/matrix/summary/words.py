@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from backends import Sentence
+
 from ...languages.table import LANGUAGES
 from ...text import strip_controls
 from ..statistics import Interval
@@ -54,11 +56,19 @@ def language_name(code: str) -> str:
     return known.english_name if known else line(code)
 
 
+def language_words(code: str) -> Sentence:
+    """The name of a language, as a sentence that is said in any."""
+    return Sentence("{language:language}", language=language_name(code))
+
+
 def percent(interval: Interval) -> str:
     """The limits of an interval: `47–91 %`."""
     return f"{100 * interval.low:.0f}–{100 * interval.high:.0f} %"
 
 
-def listing(names: Sequence[str]) -> str:
+def listing(names: Sequence[str]) -> Sentence:
     """Names in a sentence: `A, B and C`."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    if len(names) == 1:
+        return Sentence("{name}", name=names[0])
+    first = Sentence.chain(*names[:-1], between=", ")
+    return Sentence("{a} and {b}", a=first, b=names[-1])

@@ -7,6 +7,7 @@ from playground.answer import AnswerSnapshot
 from playground.conversation import AnswerRecord, Turn
 
 from ...markdown.directions import direction
+from ...texts import told
 from ..numbers import all_numbers, final_line, length_in_words, live_line, thought
 
 
@@ -72,6 +73,6 @@ def ended_fields(record: AnswerRecord, turn: Turn, side: int) -> dict[str, Any]:
 def folded_text(title: str, text: str) -> str:
     """Return a text as it was written, folded away under a title, as HTML."""
     return (
-        f'<details class="own-text"><summary>{escape(title)}</summary>'
+        f'<details class="own-text"><summary>{told(title)}</summary>'
         f'<pre dir="auto">{escape(text)}</pre></details>'
     )

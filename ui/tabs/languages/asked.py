@@ -112,7 +112,10 @@ async def plan_to_go_on(header: Header, services: Services, keyring: Keyring) ->
         )
     if different := differences(header, header_of(plan)):
         raise BadRequestError(
-            f"This run differs from what would be asked now in {' and in '.join(different)}.",
+            Sentence(
+                "This run differs from what would be asked now. {said}",
+                said="; ".join(different),
+            ),
             "Begin another one.",
         )
     return plan
@@ -121,7 +124,7 @@ async def plan_to_go_on(header: Header, services: Services, keyring: Keyring) ->
 def _wanted(form: AskForm, most: int) -> Wanted:
     languages = tuple(code for code in LANGUAGES if code in form.languages)
     if form.what == "own":
-        return _own(form.own, most)
+        return _own(form, most)
     if not languages:
         raise BadRequestError("No language is chosen.", "Choose at least one.")
     if form.what == "told":
@@ -151,19 +154,20 @@ def _wanted(form: AskForm, most: int) -> Wanted:
     return Wanted(kinds, languages)
 
 
-def _own(table: str, most: int) -> Wanted:
-    read = parse(table, most)
+def _own(form: AskForm, most: int) -> Wanted:
+    read = parse(form.own, most)
     if read.problems:
         problems = read.problems[:SHOWN_PROBLEMS]
         rest = len(read.problems) - len(problems)
-        more = f" And {rest} more line{'' if rest == 1 else 's'}." if rest else ""
-        raise BadRequestError(" ".join(problems) + more)
+        more = Sentence("More lines like these: {rest}.", rest=rest) if rest else ""
+        raise BadRequestError(Sentence.chain(*problems, more))
     if not read.rows:
         raise BadRequestError(
-            "There is no prompt of yours yet.", "Write a line for each language: de, then a tab "
-            "or comma, then the text."
+            "There is no prompt of yours yet.", "Write one for each language, or paste a table."
         )  # fmt: skip
-    languages = tuple(code for code in LANGUAGES if code in read.rows)
+    languages = tuple(code for code in LANGUAGES if code in read.rows and code in form.languages)
+    if not languages:
+        raise BadRequestError("No language is chosen.", "Choose at least one.")
     return Wanted((OWN,), languages, {code: read.rows[code] for code in languages})
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from backends import Sentence
 from playground.matrix.run_file import Cell
 
 from ...compare.transcript.growing import WINDOW, Fields
@@ -41,8 +42,8 @@ class Board:
         self.top.set(self.next, key=self._keys)
 
     def set(self, **values: Any) -> None:
-        """Set what stands around the cells."""
-        self.top.set(self.next, **values)
+        """Set what stands around the cells; a `Sentence` in it is said in the page's language."""
+        self.top.set(self.next, **{name: _dumped(value) for name, value in values.items()})
 
     def add(self, cells: Iterable[Cell]) -> None:
         """Show answers."""
@@ -62,6 +63,19 @@ class Board:
         if cells:
             found["cells"] = cells
         return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+
+
+def _dumped(value: Any) -> Any:
+    """A value for JSON, with its sentences whole: as text they would be English for ever."""
+    match value:
+        case Sentence():
+            return value.dump()
+        case dict():
+            return {name: _dumped(one) for name, one in value.items()}  # pyright: ignore
+        case list() | tuple():
+            return [_dumped(one) for one in value]  # pyright: ignore
+        case _:
+            return value
 
 
 def cell_row(cell: Cell, *, snippet: bool) -> list[Any]:

@@ -26,13 +26,13 @@ const drawPictures = () => {
   const place = root.querySelector("[data-of=picture]"), every = told.pictures || [];
   if (!told.pictures) { place.replaceChildren(); return; }
   const one = every.find((each) => each.id === measure) || every[0];
-  if (!one) { place.replaceChildren(make("p", "hint", "There is nothing to draw yet.")); return; }
+  if (!one) { place.replaceChildren(make("p", "hint", ["There is nothing to draw yet."])); return; }
   const wasOpen = place.querySelector("details")?.open;
   const bar = make("div", "picture-bar");
   if (every.length > 1) {
     const chooser = make("div", "views");
     chooser.setAttribute("role", "group");
-    chooser.setAttribute("aria-label", "What is measured");
+    label(chooser, ["What is measured"]);
     for (const each of every) {
       const button = make("button", "", each.title);
       button.type = "button";
@@ -42,7 +42,7 @@ const drawPictures = () => {
     }
     bar.append(chooser);
   } else bar.append(make("h3", "", one.title));
-  for (const [text, save] of [["Save as SVG", saveSvg], ["Save as PNG", savePng]]) {
+  for (const [text, save] of [[["Save as SVG"], saveSvg], [["Save as PNG"], savePng]]) {
     const button = make("button", "save", text);
     button.type = "button";
     button.addEventListener("click", () => save(place.querySelector("svg"), one.id));
@@ -51,16 +51,16 @@ const drawPictures = () => {
   const figure = make("figure"), box = make("div", "drawing");
   box.tabIndex = 0;
   box.setAttribute("role", "group");
-  box.setAttribute("aria-label", one.title);
+  label(box, one.title);
   box.innerHTML = one.svg; // made by the page's own `picture.py`
   if (getComputedStyle(root).direction === "rtl") mirror(box.firstChild);
-  const caption = make("figcaption", "", `Each mark is a share of the answers, its line Wilson's 95 % interval: what as few answers can show. ${one.note}`);
+  const caption = make("figcaption", "", chain(" ", ["Each mark is a share of the answers, its line Wilson's 95 % interval: what as few answers can show."], one.note));
   figure.append(box, caption);
   const fold = make("details"), scroll = make("div", "scroll");
   fold.open = Boolean(wasOpen);
   scroll.tabIndex = 0;
   scroll.append(tableOf(one.title, one.heads, one.rows));
-  fold.append(make("summary", "", "The same as a table"), scroll);
+  fold.append(make("summary", "", ["The same as a table"]), scroll);
   place.replaceChildren(bar, figure, fold);
 };
 
@@ -86,30 +86,30 @@ const savePng = async (svg, name) => {
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
     const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
     phi.save(`languages-${name}.png`, blob, "image/png");
-  } catch { phi.toast("This browser cannot make a PNG of it. Save it as SVG."); }
+  } catch { phi.toast(phi.say("This browser cannot make a PNG of it. Save it as SVG.")); }
   finally { URL.revokeObjectURL(url); }
 };
 
 // ── The token tax ───────────────────────────────────────────────────────────────────────────────
 const drawTax = () => {
   const place = root.querySelector("[data-of=tax]"), tax = told.tax;
-  if (!tax) { place.replaceChildren(make("p", "hint", "The tokens are being counted…")); return; }
-  const nodes = [make("p", "hint", "Tokens that the same seven prompts take, in times of English. Time, cost and room in the context grow with them, before a model has said a word.")];
+  if (!tax) { place.replaceChildren(make("p", "hint", ["The tokens are being counted…"])); return; }
+  const nodes = [make("p", "hint", ["Tokens that the same seven prompts take, in times of English. Time, cost and room in the context grow with them, before a model has said a word."])];
   if (tax.columns.length) {
     const most = Math.max(...tax.columns.flatMap((one) => Object.values(one.taxes).map(([, times]) => times)));
     const node = make("table", "tax"), top = node.createTHead().insertRow();
-    node.prepend(make("caption", "", "Tokens of the same prompts, in times of English"));
-    ["Language", ...tax.columns.map((one) => one.name)].forEach((text) => top.append(head(text, "col")));
+    node.prepend(make("caption", "", ["Tokens of the same prompts, in times of English"]));
+    [["Language"], ...tax.columns.map((one) => one.name)].forEach((text) => top.append(head(text, "col")));
     const body = node.appendChild(make("tbody"));
     for (const code of tax.order) {
       const one = known(code), row = body.insertRow(), name = row.appendChild(head("", "row")), own = name.appendChild(make("span", "own-name", one.name));
       own.lang = code; own.dir = one.dir;
-      name.append(make("span", "english", one.english === one.name ? "" : one.english));
+      name.append(make("span", "english", named(one)));
       for (const column of tax.columns) {
         const cell = row.insertCell(), [tokens, times] = column.taxes[code] || [0, 0];
         const bar = make("i", "length");
         bar.style.inlineSize = `${70 * times / most}%`;
-        cell.append(bar, make("b", "", `${times.toFixed(1)} ×`), make("span", "", ` ${tokens.toLocaleString()} tokens`));
+        cell.append(bar, make("b", "", ["{times:tenths} ×", { times }]), " ", make("span", "", ["{n} tokens", { n: tokens }]));
       }
     }
     const scroll = make("div", "scroll");

@@ -1,28 +1,35 @@
 // The matrix: a row for each language, a column for each model and task. Gradio gives `element`,
 // `props`, `trigger` and `watch`. Its value is a message of `board.py`; what is on the page is
-// patched. What models wrote is put in as text.
+// patched. What models wrote is put in as text; an array is a sentence, which `say.js` says.
 const root = element.querySelector(".matrix"), $ = (selector) => root.querySelector(selector);
 const table = $("table"), thead = $("thead");
+const { put } = phi;
 const make = (tag, name, text) => {
   const node = document.createElement(tag);
   if (name) node.className = name;
-  if (text !== undefined) node.textContent = text;
+  if (text !== undefined) put(node, text);
   return node;
 };
-const put = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+const label = (node, said) => put(node, said, "sayLabel");
+// Sentences one after the other, with a mark between them; a text in them is a name.
+const chain = (between, ...all) => {
+  const some = all.filter((one) => one && one.length);
+  return [some.map((_, n) => `{s${n}}`).join(between), Object.fromEntries(some.map((one, n) => [`s${n}`, one]))];
+};
 const SHAPES = { right: "✓", wrong: "✕", unreadable: "?" };
-const FILLS = { stayed: "in the language", left: "in another language", undecided: "language undecided" };
+const OUTCOMES = { right: ["right"], wrong: ["wrong"], unreadable: ["unreadable"] };
+const FILLS = { stayed: ["in the language"], left: ["in another language"], undecided: ["language undecided"] };
 const MARKS = 6; // more items of a task than these are counted, not drawn
 // Copied: Gradio's own objects are watched, and reading them takes a hundred times as long.
 const languages = new Map(JSON.parse(JSON.stringify(props.languages)).map((one) => [one.code, one]));
-const known = (code) => languages.get(code) || { code, name: code, english: code, script: "", dir: "auto", family: "Others" };
+const known = (code) => languages.get(code) || { code, name: code, english: code, script: "", dir: "auto", family: ["Others"] };
 const narrow = matchMedia("(max-width: 700px)");
 
 let number = 0, key = null, asked = false, told = {}, opened = 0;
 let wasGoing = false, cells = new Map(), only = "a", rows = new Map();
 const models = () => (told.models || []).slice(0, 4);
 const WIDE = 16; // columns; if there were more, a model has one for all tasks together
-const ALL = { id: "*", title: "all tasks", short: "All" };
+const ALL = { id: "*", title: ["all tasks"], short: ["All"] };
 const shownKinds = () => {
   const one = $(".kind").value, every = told.kinds || [];
   if (one) return every.filter((kind) => kind.id === one);
@@ -54,24 +61,15 @@ const apply = (message) => {
   if ("pictures" in rest) drawPictures();
   if ("tax" in rest) drawTax();
 };
-// Names are not broken at their hyphens.
-const drawHeadline = () => {
-  const text = told.headline || "";
-  if ($(".headline").textContent === text) return;
-  const names = models().map((model) => model.name).sort((one, other) => other.length - one.length);
-  const escaped = names.map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  const pieces = names.length ? text.split(new RegExp(`(${escaped.join("|")})`)) : [text];
-  $(".headline").replaceChildren(...pieces.map((piece) => names.includes(piece) ? make("span", "name", piece) : piece));
-};
 const drawHead = (rest) => {
-  drawHeadline();
+  put($(".headline"), told.headline || "");
   put($(".rule"), told.rule || "");
-  put($(".origin"), [told.origin, told.asks].filter(Boolean).join(" · "));
+  put($(".origin"), chain(" · ", told.origin, told.asks));
   if (rest.models) {
     const named = models().map((model) => {
       const node = make("span", "who");
       node.dataset.side = model.side;
-      node.append(make("i", "letter", model.side.toUpperCase()), make("b", "", model.name), make("span", "", ` ${model.demo ? "tiny demonstration" : model.place}`));
+      node.append(make("i", "letter", model.side.toUpperCase()), make("b", "", model.name), " ", make("span", "", model.demo ? ["tiny demonstration"] : model.place));
       return node;
     });
     $(".models").replaceChildren(...named);
@@ -79,13 +77,13 @@ const drawHead = (rest) => {
   $(".going").hidden = !told.going;
   $(".begin").hidden = Boolean(told.going);
   $("[data-act=go-on]").hidden = !told.left;
-  if (told.left) put($("[data-act=go-on]"), `Go on: ${told.left.toLocaleString("en")} ${told.left === 1 ? "answer is" : "answers are"} missing`);
+  if (told.left) put($("[data-act=go-on]"), ["Go on: {n} answers are missing", { n: told.left }, "Go on: {n} answer is missing"]);
   if (rest.going) { // the inputs close, and the keyboard's place with them
     phi.chooseRun(false);
     setTimeout(() => { if (told.going && document.activeElement === document.body) $("[data-act=stop]").focus(); }, 150);
   }
   if (rest.going === false && wasGoing) {
-    phi.announce(told.said || told.ended || told.headline);
+    phi.announce(phi.text(told.said || told.ended || told.headline));
     setTimeout(() => { if (document.activeElement === document.body) $("[data-act=choose]").focus(); }, 150);
   }
   wasGoing = Boolean(told.going);
@@ -103,13 +101,13 @@ document.addEventListener("phi-away", () => { // the page's own server is gone, 
   if (!told.going) return;
   $(".going").hidden = true;
   $(".said").hidden = false;
-  put($(".said"), `The page's own server has stopped answering, and this run with it. ${told.kept
-    ? `What came is in ${told.kept}: once the server is back, open that file here, and go on.`
-    : "What came is shown here until this page opens anew."}`);
+  put($(".said"), chain(" ", ["The page's own server has stopped answering, and this run with it."], told.kept
+    ? ["What came is in {file}: once the server is back, open that file here, and go on.", { file: told.kept }]
+    : ["What came is shown here until this page opens anew."]));
 });
 const fillKinds = () => {
   const every = told.kinds || [], was = $(".kind").value;
-  $(".kind").replaceChildren(...[["", "all"], ...every.map((kind) => [kind.id, kind.title])].map(([value, text]) => {
+  $(".kind").replaceChildren(...[["", ["all"]], ...every.map((kind) => [kind.id, kind.title])].map(([value, text]) => {
     const one = make("option", "", text);
     one.value = value;
     return one;
@@ -124,14 +122,14 @@ const fillKinds = () => {
 const head = (text, scope, title) => {
   const node = make("th", "", text);
   node.scope = scope;
-  if (title) node.title = title;
+  if (title) put(node, title, "sayTitle");
   return node;
 };
 const build = () => {
   const kinds = shownKinds(), top = make("tr"), second = make("tr");
   const alone = kinds.length === 1;
   root.toggleAttribute("data-alone", alone);
-  const corner = head("Language", "col");
+  const corner = head(["Language"], "col");
   if (!alone) corner.rowSpan = 2;
   top.append(corner);
   for (const { side, name } of models()) {
@@ -146,25 +144,27 @@ const build = () => {
       one.dataset.side = side;
       second.append(one);
     }
-    const each = head("each", "col", "Seconds and tokens of an answer, on average");
+    const each = head(["each"], "col", ["Seconds and tokens of an answer, on average"]);
     each.className = "each";
     each.dataset.side = side;
     second.append(each);
   }
   thead.replaceChildren(...(alone ? [top] : [top, second]));
-  put($("caption"), `${told.headline || ""} A row for each language, a column for each model${alone ? "" : " and task"}. Arrow keys move; Enter opens the answers.`);
+  put($("caption"), chain(" ", told.headline, alone ? ["A row for each language, a column for each model."]
+    : ["A row for each language, a column for each model and task."], ["Arrow keys move; Enter opens the answers."]));
   rows = new Map();
   for (const body of table.tBodies.length ? [...table.tBodies] : []) body.remove();
   const byFamily = $(".order").value === "family";
   const groups = new Map();
   for (const code of told.order || []) {
-    const group = byFamily ? known(code).family : "";
+    const [group] = byFamily ? known(code).family : [""];
     groups.set(group, [...(groups.get(group) || []), code]);
   }
-  for (const [group, codes] of [...groups].sort(([one], [other]) => one.localeCompare(other))) {
+  const sorted = [...groups].sort(([one], [other]) => phi.say(one).localeCompare(phi.say(other)));
+  for (const [group, codes] of sorted) {
     const body = table.appendChild(make("tbody"));
     if (group) {
-      const line = body.appendChild(make("tr", "family")), cell = line.appendChild(head(group, "rowgroup"));
+      const line = body.appendChild(make("tr", "family")), cell = line.appendChild(head([group], "rowgroup"));
       cell.colSpan = 1 + models().length * (alone ? 1 : kinds.length + 1);
     }
     for (const code of codes) body.append(addRow(code, kinds, alone));
@@ -172,12 +172,18 @@ const build = () => {
   drawCells(cells.values());
   filter();
 };
+// What a language is called on this page, beside its own name.
+const named = (one) => ["{language:language}", { language: one.english }];
+const SCRIPTS = {
+  Arabic: ["Arabic script, ←"], Cyrillic: ["Cyrillic script"], Han: ["Han script"], Hangul: ["Hangul script"],
+  Hebrew: ["Hebrew script, ←"], Japanese: ["Japanese script"], Thai: ["Thai script"],
+};
 const addRow = (code, kinds, alone) => {
   const one = known(code), line = make("tr"), name = line.appendChild(head("", "row"));
   const own = name.appendChild(make("span", "own-name", one.name));
   own.lang = code; own.dir = one.dir;
-  name.append(make("span", "english", one.english === one.name ? "" : one.english));
-  if (one.script && one.script !== "Latin") name.append(make("span", "script", `${one.script} script${one.dir === "rtl" ? ", ←" : ""}`));
+  name.append(make("span", "english", named(one)));
+  if (one.script && one.script !== "Latin") name.append(make("span", "script", SCRIPTS[one.script] || one.script));
   const row = { code, line, places: new Map(), sides: new Map() };
   for (const { side } of models()) {
     for (const kind of kinds) {
@@ -204,9 +210,12 @@ const parts = (item) => {
 const words = (data) => {
   const [item, side, outcome, stayed, , , , error] = data, { kind, code, index } = parts(item);
   const model = models().find((one) => one.side === side), task = told.kinds.find((one) => one.id === kind);
-  const worth = error ? "could not be asked" : [outcome, FILLS[stayed]].filter(Boolean).join(", ");
-  return `${model?.name || side}, ${known(code).english}, ${task?.title || kind} ${index + 1}: ${worth}`;
+  return ["{model}, {language:language}, {task} {number}: {worth}", {
+    model: model?.name || side, language: known(code).english, task: task?.title || kind, number: index + 1,
+    worth: error ? ["could not be asked"] : worthOf(outcome, stayed),
+  }];
 };
+const worthOf = (outcome, stayed) => chain(", ", OUTCOMES[outcome], FILLS[stayed]);
 // What many answers share is drawn once for all of them.
 const drawCells = (fresh) => {
   const counts = new Set(), marks = [], sides = new Map();
@@ -239,8 +248,8 @@ const drawMark = (place, index, data) => {
   node.dataset.item = item;
   node.className = `mark ${error ? "failed" : stayed || "plain"} ${outcome}`;
   put(node, error ? "!" : SHAPES[outcome] || "");
-  node.setAttribute("aria-label", words(data));
-  node.title = text || words(data);
+  label(node, words(data));
+  put(node, text || words(data), "sayTitle");
   if (!root.hasAttribute("data-alone") && shownKinds().length > 1) return;
   const said = node.nextElementSibling?.className === "said-here" ? node.nextElementSibling : node.insertAdjacentElement("afterend", make("span", "said-here"));
   said.dataset.index = index + .5;
@@ -250,7 +259,9 @@ const drawMark = (place, index, data) => {
   said.replaceChildren(words_, took);
 };
 const code = (item) => parts(item).code;
-const numbers = (seconds, tokens) => [seconds === null ? "" : seconds < .1 ? `${Math.round(1000 * seconds)} ms` : `${seconds.toFixed(seconds < 1 ? 2 : seconds < 10 ? 1 : 0)} s`, tokens === null ? "" : `${tokens} tok`].filter(Boolean).join(" · ");
+const numbers = (seconds, tokens) => chain(" · ",
+  seconds !== null && [seconds < 1 ? "{time:duration}" : seconds < 10 ? "{time:tenths} s" : "{time:seconds}", { time: seconds }],
+  tokens !== null && ["{tokens} tok", { tokens }]);
 const drawCount = (place) => {
   const all = [...place.items.values()], stayed = all.filter((one) => one[3] === "stayed").length, spoken = all.filter((one) => one[3]).length;
   // All tasks together: only those with a right answer count as right or not.
@@ -267,11 +278,14 @@ const drawCount = (place) => {
   put(node.firstChild, `${good}/${every.length}`);
   node.children[1].style.setProperty("--share", `${spoken ? 100 * stayed / spoken : 0}%`);
   node.children[1].hidden = !spoken;
-  put(node.lastChild, root.hasAttribute("data-alone") ? ["right", spoken ? `${stayed} of ${spoken} in ${known(code(node.dataset.item)).english}` : ""].filter(Boolean).join(" · ") : "");
-  const model = models().find((one) => one.side === place.side);
-  const text = `${model?.name}, ${known(code(node.dataset.item)).english}, ${place.kind.title}: ${good} of ${every.length} right${spoken ? `, ${stayed} in the language` : ""}`;
-  node.title = text;
-  node.setAttribute("aria-label", text);
+  const language = known(code(node.dataset.item)).english, inIt = { stayed, all: spoken, language };
+  put(node.lastChild, root.hasAttribute("data-alone") ? chain(" · ", ["right"], spoken && ["{stayed} of {all} in {language:language}", inIt]) : "");
+  const model = models().find((one) => one.side === place.side), right = ["{good} of {all} right", { good, all: every.length }];
+  const text = ["{model}, {language:language}, {task}: {worth}", {
+    model: model?.name, language, task: place.kind.title, worth: chain(", ", right, spoken && ["{stayed} in the language", { stayed }]),
+  }];
+  put(node, text, "sayTitle");
+  label(node, text);
 };
 const drawEach = (row, side) => {
   const cell = row.sides.get(side);

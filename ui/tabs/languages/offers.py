@@ -1,9 +1,8 @@
 """Who can be asked, by whom a run begins, and what it would cost."""
 
 from collections.abc import Collection, Mapping
-from html import escape
 
-from backends import BackendError
+from backends import BackendError, Sentence
 from playground.health import backends_for
 from playground.keyring import Keyring
 from playground.machine import machine
@@ -17,7 +16,7 @@ from playground.threads import in_media_thread
 from ...compare.default_pair import OPENING_TIMEOUT, default_text_pair
 from ...compare.side import letter_of
 from ...compare.status import health_of
-from ...texts import EN
+from ...texts import told
 from .asked import MAX_MODELS, AskForm, plan_of
 from .choices import NAME
 
@@ -64,10 +63,12 @@ class Offers:
             return cost_html(str(error))
         cost = await plan.cost()
         seconds = await in_media_thread(_seconds, plan, shown)
-        words = str(Cost(cost.answers, cost.tokens, seconds))
-        how = "" if seconds is None else " By the pace of the run below."
-        ends = EN["lang_ends_public"] if self.limits.public else EN["lang_ends"]
-        return cost_html(f"{words}.{how} {ends}")
+        words = Sentence("{cost}.", cost=str(Cost(cost.answers, cost.tokens, seconds)))
+        how = "" if seconds is None else "By the pace of the run below."
+        ends = "It ends with this page; from the command line it goes on."
+        if self.limits.public:
+            ends = "It ends with this page."
+        return cost_html(Sentence.chain(words, how, ends))
 
 
 def named_models(query: Mapping[str, str]) -> list[str]:
@@ -80,7 +81,7 @@ def named_models(query: Mapping[str, str]) -> list[str]:
 
 def cost_html(text: str) -> str:
     """A sentence about the cost."""
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{told(text)}</p>"
 
 
 def _seconds(plan: Plan, shown: RunFile | None) -> float | None:

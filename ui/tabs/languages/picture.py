@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from backends import REGISTRY
+from backends import REGISTRY, Sentence
 from playground.languages.table import LANGUAGES
 from playground.matrix.published import Place, published
 from playground.matrix.statistics import Interval
-from playground.matrix.summary import Summary, Tally, language_name, percent
+from playground.matrix.summary import Summary, Tally, language_words, percent
+
+from ...texts import code_of, told_as
 
 Measure = Literal["right", "stayed"]
 MEASURES: dict[Measure, str] = {
@@ -87,11 +89,13 @@ def picture(summary: Summary, measure: Measure) -> str:
     tall = 22 if len(summary.sides) < 3 else 34
     width = _NAMES + _SCALE + 40 + ((_GAP + _RANKS) if ranks else 0)
     height = _TOP + tall * len(every) + _BOTTOM
-    title = f"{MEASURES[measure]}, by language"
+    title = Sentence(
+        "{title}, by language. The table below has the same numbers.",
+        title=Sentence(MEASURES[measure]),
+    )
     pieces = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="lp" viewBox="0 0 {width} {height}" '
-        f'role="img" direction="ltr" '
-        f'aria-label="{escape(title)}. The table below has the same numbers.">'
+        f'role="img" direction="ltr"{told_as("aria-label", title)}>'
         f"<style>{_STYLE}</style>",
         _legend(summary),
         _grid(height),
@@ -104,29 +108,34 @@ def picture(summary: Summary, measure: Measure) -> str:
 
 
 def table(summary: Summary, measure: Measure) -> tuple[list[str], list[list[str]]]:
-    """The same numbers as a table: heads, and a row for each language."""
+    """The same numbers as a table: heads, and a row for each language; sentences among them."""
     every = rows(summary, measure)
-    heads = ["Language", *(summary.titles[side] for side in summary.sides)]
+    heads: list[str] = [Sentence("Language"), *(summary.titles[side] for side in summary.sides)]
     ranked = [side for side in summary.sides if any(dict(row.places).get(side) for row in every)]
-    heads += [f"{summary.titles[side]}, published" for side in ranked]
+    heads += [Sentence("{name}, published", name=summary.titles[side]) for side in ranked]
     lines: list[list[str]] = []
     for row in every:
         dots, places = {dot.side: dot for dot in row.dots}, dict(row.places)
         told = [_words(dots[side]) if side in dots else "–" for side in summary.sides]
-        ranks = [places[side].words if side in places else "not published" for side in ranked]
-        lines.append([language_name(row.code), *told, *ranks])
+        ranks = [
+            places[side].words if side in places else Sentence("not published") for side in ranked
+        ]
+        lines.append([language_words(row.code), *told, *ranks])
     return heads, lines
 
 
-def published_words(summary: Summary) -> str:
+def published_words(summary: Summary) -> Sentence:
     """What the hollow marks are, or why there are none."""
     if not any(_builds(summary).values()):
-        return "Microsoft published no scores by language of these models, so none stand beside."
-    told = published()
-    return (
+        return Sentence(
+            "Microsoft published no scores by language of these models, so none stand beside."
+        )
+    return Sentence(
         "Hollow marks: where the model's published score in a language stands among its scores in "
-        f"the other languages of the same benchmark, first to last. {told.source}. They are other "
-        f"tasks than these, so only ranks can be compared. {told.note}"
+        "the other languages of the same benchmark, first to last. They are other tasks than "
+        "these, so only ranks can be compared. Source: {source}. Phi-3-mini is the 128k build of "
+        "June 2024 there; other builds may do better or worse.",
+        source=published().source,
     )
 
 
@@ -190,12 +199,17 @@ def _rank_head(height: int) -> str:
     left = _NAMES + _SCALE + _GAP
     right = left + _RANKS - 60
     return (
-        f'<g class="s"><text x="{left}" y="20">Published, ranks only</text>'
-        f'<text x="{left}" y="{_TOP - 14}">last</text>'
-        f'<text class="e" x="{right}" y="{_TOP - 14}">first</text></g>'
+        f'<g class="s">{_text("Published, ranks only", left, 20)}'
+        f"{_text('last', left, _TOP - 14)}"
+        f"{_text('first', right, _TOP - 14, 'e')}</g>"
         f'<path class="g" d="M{left} {_TOP - 8}V{height - _BOTTOM}M{right} {_TOP - 8}'
         f'V{height - _BOTTOM}"/>'
     )
+
+
+def _text(words: str, x: int, y: int, name: str = "s") -> str:
+    said = f'data-say="{code_of(words)}"'
+    return f'<text class="{name}" x="{x}" y="{y}" {said}>{escape(words)}</text>'
 
 
 def _row_svg(summary: Summary, row: Row, y: int) -> str:
@@ -207,7 +221,7 @@ def _row_svg(summary: Summary, row: Row, y: int) -> str:
     place = place if not mirrored else f'{place} class="n"'
     words = "; ".join(f"{summary.titles[dot.side]} {_words(dot)}" for dot in row.dots)
     pieces = [
-        f"<g><title>{escape(language_name(row.code))}: {escape(words)}</title>"
+        f"<g><title>{escape(name)}: {escape(words)}</title>"
         f'<text x="{_NAMES - 18}" y="{y + 5}" lang="{escape(row.code)}"{place}>'
         f"{escape(name)}</text>"
     ]

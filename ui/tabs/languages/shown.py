@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from backends import REGISTRY
+from backends import REGISTRY, Sentence
 from playground.languages.table import LANGUAGES
 from playground.matrix.asking import ASKED, OWN, english_of, shipped_names
 from playground.matrix.recorded import has_pace
 from playground.matrix.report import expected_text
 from playground.matrix.run_file import Cell, RunFile, RunModel
-from playground.matrix.summary import APART, LANGUAGE_RULE, TITLES, Summary, language_name
+from playground.matrix.summary import APART, LANGUAGE_RULE, TITLES, Summary, language_words
+from playground.matrix.summary.words import listing
 
 from .picture import MEASURES, has_measure, picture, published_words, table
 
@@ -56,7 +57,7 @@ def language_rows() -> list[dict[str, Any]]:
             "english": one.english_name,
             "script": one.script,
             "dir": one.direction,
-            "family": FAMILIES[one.code],
+            "family": Sentence(FAMILIES[one.code]).dump(),
         }
         for one in LANGUAGES.values()
     ]
@@ -67,8 +68,8 @@ def run_fields(run: RunFile, origin: str) -> dict[str, Any]:
     summary = Summary(run)
     return {
         "headline": headline(summary),
-        "rule": LANGUAGE_RULE if summary.open_kind else "",
-        "origin": origin,
+        "rule": Sentence(LANGUAGE_RULE) if summary.open_kind else "",
+        "origin": Sentence.of(origin),
         "models": [_model(model, summary) for model in run.header.models],
         "kinds": [_kind(kind) for kind in _kinds_of(summary)],
         "order": list(summary.languages) or list(run.header.languages),
@@ -83,17 +84,19 @@ def live_fields(run: RunFile) -> dict[str, Any]:
     summary = Summary(run)
     return {
         "headline": headline(summary),
-        "rule": LANGUAGE_RULE if summary.open_kind else "",
+        "rule": Sentence(LANGUAGE_RULE) if summary.open_kind else "",
     }
 
 
-def headline(summary: Summary) -> str:
+def headline(summary: Summary) -> Sentence:
     """What came out, in a sentence; before anything came, what is asked."""
     if summary.languages:
         return summary.headline()
-    names, codes = summary.titles.values(), summary.header.languages
-    where = language_name(codes[0]) if len(codes) == 1 else f"{len(codes)} languages"
-    return f"Asking {', '.join(names)} in {where}."
+    names, codes = [*summary.titles.values()], summary.header.languages
+    where = Sentence("{n} languages", n=len(codes))
+    if len(codes) == 1:
+        where = language_words(codes[0])
+    return Sentence("Asking {names} in {language}.", names=listing(names), language=where)
 
 
 def pictures(run: RunFile) -> list[dict[str, Any]]:
@@ -106,7 +109,7 @@ def pictures(run: RunFile) -> list[dict[str, Any]]:
             found.append(
                 {
                     "id": measure,
-                    "title": title,
+                    "title": Sentence(title),
                     "svg": svg,
                     "heads": heads,
                     "rows": rows,
@@ -116,17 +119,18 @@ def pictures(run: RunFile) -> list[dict[str, Any]]:
     return found
 
 
-def asks(run: RunFile) -> str:
+def asks(run: RunFile) -> Sentence:
     """What a run asks, in a few words."""
     kinds, count = run.header.kinds, run.header.items
     if kinds == (OWN,):
-        return "own prompts"
+        return Sentence("own prompts")
     if kinds == (ASKED,):
-        return f"asked in English: “{run.header.texts.get('en', '')[:80]}”"
+        return Sentence("asked in English: “{said}”", said=run.header.texts.get("en", "")[:80])
     if names := shipped_names(kinds):
-        return "one prompt" if len(names) == 1 else f"{len(names)} prompts"
-    tasks = f"{len(kinds)} task{'' if len(kinds) == 1 else 's'}"
-    return f"{tasks}, {count} item{'' if count == 1 else 's'} each"
+        return Sentence("{n} prompts", one="one prompt", n=len(names))
+    tasks = Sentence("{n} tasks", one="{n} task", n=len(kinds))
+    each = Sentence("{n} items each", one="{n} item each", n=count)
+    return Sentence.chain(tasks, each, between=", ")
 
 
 def detail(run: RunFile, item: str, file: str = "") -> dict[str, Any] | None:
@@ -146,8 +150,8 @@ def detail(run: RunFile, item: str, file: str = "") -> dict[str, Any] | None:
     answered = {"to_english": "en"}.get(kind, language)
     return {
         "item": item,
-        "language": language_name(language),
-        "kind": TITLES.get(kind, kind),
+        "language": language_words(language),
+        "kind": _title(kind),
         "prompt": first.prompt,
         "lang": "en" if in_english else language,
         "dir": "ltr" if in_english or known is None else known.direction,
@@ -179,7 +183,7 @@ def link(run: RunFile, more: Mapping[str, str]) -> str:
 
 def _answer(side: str, name: str, cell: Cell | None, language: str) -> dict[str, Any]:
     if cell is None:
-        return {"side": side, "name": name, "missing": "It was not asked this yet."}
+        return {"side": side, "name": name, "missing": Sentence("It was not asked this yet.")}
     known = LANGUAGES.get(language) if cell.stayed == "stayed" else None
     return {
         "side": side,
@@ -189,30 +193,33 @@ def _answer(side: str, name: str, cell: Cell | None, language: str) -> dict[str,
         "dir": known.direction if known else "auto",
         "outcome": cell.outcome or "",
         "stayed": cell.stayed or "",
-        "why": cell.why,
-        "missing": f"It could not be asked: {cell.error}" if cell.error else "",
+        "why": Sentence.of(cell.why) if cell.why else "",
+        "missing": Sentence("It could not be asked: {error}", error=cell.error)
+        if cell.error
+        else "",
         "numbers": _numbers(cell),
     }
 
 
-def _numbers(cell: Cell) -> list[str]:
+def _numbers(cell: Cell) -> Sentence:
     """What an answer took, in a few words each."""
-    found: list[str] = []
+    found: list[Sentence] = []
     if cell.seconds is not None:
-        found.append(_seconds(cell.seconds))
+        found.append(Sentence("{time:duration}", time=cell.seconds))
     if cell.first_token is not None:
-        found.append(f"first token after {_seconds(cell.first_token)}")
+        found.append(Sentence("first token after {time:duration}", time=cell.first_token))
     if cell.answer_tokens is not None:
-        found.append(f"{cell.answer_tokens:,} tokens")
+        found.append(Sentence("{n} tokens", one="{n} token", n=cell.answer_tokens))
     if cell.prompt_tokens is not None:
-        found.append(f"{cell.prompt_tokens:,} in the prompt")
+        found.append(Sentence("{tokens} in the prompt", tokens=cell.prompt_tokens))
     if cell.finish == "length":
-        found.append("cut off")
-    return found
+        found.append(Sentence("cut off"))
+    return Sentence.chain(*found, between=" · ")
 
 
-def _seconds(seconds: float) -> str:
-    return f"{1000 * seconds:.0f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
+def _title(kind: str) -> str:
+    """The title of a task; of one that is not ours, its name."""
+    return Sentence(TITLES[kind]) if kind in TITLES else kind
 
 
 def _model(model: RunModel, summary: Summary) -> dict[str, Any]:
@@ -240,7 +247,7 @@ def _kinds_of(summary: Summary) -> list[str]:
 def _kind(kind: str) -> dict[str, Any]:
     return {
         "id": kind,
-        "title": TITLES.get(kind, kind),
-        "short": SHORT.get(kind, kind[:10]),
+        "title": _title(kind),
+        "short": Sentence(SHORT[kind]) if kind in SHORT else kind[:10],
         "checked": kind not in APART,
     }

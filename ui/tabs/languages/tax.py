@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from backends import MODELS, REGISTRY, ModelSpec
+from backends import MODELS, REGISTRY, ModelSpec, Sentence
 from playground.matrix.run_file import RunFile
 from playground.matrix.tokens import TokensError, token_taxes
 
@@ -14,12 +14,12 @@ ALWAYS = ("phi-3-mini-4k", "phi-3.5-mini")
 async def tax_fields(run: RunFile | None) -> dict[str, Any]:
     """Columns, rows and remarks of the tax: of the shown models, and of the Phi models."""
     columns: list[dict[str, Any]] = []
-    notes: list[str] = []
+    notes: list[Sentence] = []
     for spec in _specs(run):
         try:
             taxes = await token_taxes(spec)
         except TokensError as error:
-            notes.append(str(error))
+            notes.append(error.sentence)
             continue
         by_language = {tax.language: (tax.tokens, round(tax.relative, 2)) for tax in taxes}
         same = next((one for one in columns if one["taxes"] == by_language), None)

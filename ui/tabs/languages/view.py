@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from backends import BackendError
+from backends import BackendError, Sentence
 from playground.keyring import Keyring
 from playground.languages.table import LANGUAGES
 from playground.matrix import report
@@ -28,11 +28,18 @@ from ...compare.composer import notice_html
 from ...events import PRIVATE, SHARED, Updates, told
 from ...texts import t
 from .asked import AskForm, plan_of, plan_to_go_on
-from .choices import NAME, build_choices, first_languages
+from .choices import (
+    NAME,
+    build_choices,
+    first_languages,
+    kind_choices,
+    prompt_choices,
+    read_own,
+)
 from .component import build_matrix
 from .files import NONE, first, listed
 from .offers import Offers, cost_html, named_models
-from .progress import ended_words, status_words
+from .progress import LOADING, ended_words, status_words
 from .session import LanguagesSession
 from .shown import detail, live_fields, pictures, run_fields
 from .tax import tax_fields
@@ -83,15 +90,17 @@ class LanguagesView:
         """Open when the tab is selected; returns the event."""
         return tab.select(
             self.open, [self.session, self.keyring],
-            [self.matrix, self.choices.models, self.files, self.choices.cost, self.session],
+            [
+                self.matrix, self.choices.models, self.files, self.choices.cost, self.session,
+                self.choices.prompt, self.choices.kinds,
+            ],
             queue=False,
             js=f"(...given) => {{ window.phi?.shows('{NAME}'); return given; }}", **PRIVATE,
         )  # fmt: skip
 
     def _connect(self) -> None:
         c = self.choices
-        modes = [c.prompt, c.own, c.question, c.kinds, c.items, c.languages]
-        modes += [c.all_languages, c.no_language]
+        modes = [c.prompt, c.own_box, c.question, c.kinds, c.items]
         c.what.change(self.on_what, c.what, modes, queue=False, preprocess=False, **PRIVATE)
         inputs: set[Any] = {self.session, self.keyring, *c.inputs.values()}
         gr.on(
@@ -103,6 +112,16 @@ class LanguagesView:
             button.click(
                 None, None, c.languages, js=f"() => [{json.dumps(codes)}]", api_visibility="private"
             )
+        c.languages.change(None, js="() => phi.drawOwn?.()", api_visibility="private")
+        c.own.change(
+            self.on_own, c.own, c.own_rows, queue=False, preprocess=False, **SHARED, **PRIVATE
+        )
+        # Clicked by the page's script when another language was chosen: lists are made here.
+        follow = gr.Button(visible="hidden", elem_id=f"{NAME}-follow")
+        follow.click(
+            self.say_lists, [self.session, self.keyring], [self.files, c.prompt, c.kinds],
+            queue=False, **PRIVATE,
+        )  # fmt: skip
         outputs = [self.matrix, self.notice, self.files, c.cost]
         started = c.start.click(
             self.start, inputs, outputs, queue=False, preprocess=False, **PRIVATE
@@ -134,17 +153,18 @@ class LanguagesView:
             self.draw, self.session, self.matrix, postprocess=False, concurrency_limit=None,
             **PRIVATE,
         )  # fmt: skip
-        ended.then(self.finish, self.session, [self.matrix, self.files], queue=False, **PRIVATE)
+        ended.then(
+            self.finish, [self.session, self.keyring], [self.matrix, self.files], queue=False,
+            **PRIVATE,
+        )  # fmt: skip
 
     async def open(self, session: LanguagesSession, keyring: Keyring, request: gr.Request) -> Any:
         """Offer the models that are ready; the first time, show the recorded run."""
         named = [] if session.opened else named_models(dict(request.query_params))
         choices = await self.offers.ready(keyring, named)
         if session.opened:
-            return (
-                gr.skip(), gr.Dropdown(choices), gr.Dropdown(listed(self.limits)), gr.skip(),
-                session,
-            )  # fmt: skip
+            files, *lists = await self.say_lists(session, keyring)
+            return gr.skip(), gr.Dropdown(choices), files, gr.skip(), session, *lists
         session.opened = True
         value = await self.offers.first(keyring, {one for _, one in choices}, named)
         file = first()
@@ -153,23 +173,36 @@ class LanguagesView:
                 run = await in_media_thread(read_listed, file, self.limits)
                 await self._show(session, run, where_recorded(run), file)
         if session.run is None:
-            session.board.set(origin="", headline="Nothing was asked yet.")
-        files = gr.Dropdown(listed(self.limits), value=file or NONE)
+            session.board.set(origin="", headline=Sentence("Nothing was asked yet."))
+        files = gr.Dropdown(listed(self.limits, keyring.locale), value=file or NONE)
         form = AskForm(models=value, languages=first_languages(self.limits))
         cost = await self.offers.cost(form, keyring, session.run)
-        return session.board.message(0), gr.Dropdown(choices, value=value), files, cost, session
+        models = gr.Dropdown(choices, value=value)
+        _, *lists = await self.say_lists(session, keyring)
+        return session.board.message(0), models, files, cost, session, *lists
+
+    async def say_lists(self, session: LanguagesSession, keyring: Keyring) -> Any:
+        """Say the lists in the visitor's language."""
+        locale = keyring.locale
+        return (
+            gr.Dropdown(listed(self.limits, locale)),
+            gr.Dropdown(prompt_choices(locale)),
+            gr.CheckboxGroup(kind_choices(locale)),
+        )
+
+    async def on_own(self, text: object) -> str:
+        """Read the visitor's own prompts for the boxes of the languages."""
+        most = self.limits.prompt_characters
+        return await in_media_thread(read_own, text if isinstance(text, str) else "", most)
 
     async def on_what(self, what: object) -> Any:
         """Show the inputs of what is to be asked."""
         return [
             gr.Dropdown(visible=what == "prompt"),
-            gr.Textbox(visible=what == "own"),
+            gr.Column(visible=what == "own"),
             gr.Textbox(visible=what == "told"),
             gr.CheckboxGroup(visible=what == "tasks"),
             gr.Slider(visible=what == "tasks"),
-            gr.CheckboxGroup(visible=what != "own"),
-            gr.Button(visible=what != "own"),
-            gr.Button(visible=what != "own"),
         ]
 
     async def estimate(self, values: Values) -> Any:
@@ -198,7 +231,9 @@ class LanguagesView:
         await self._show(session, session.live.run, "Asked on this page")
         cost = Cost(len(plan.items) * len(plan.models), 0)
         session.board.set(
-            going=True, share=0, status=f"0 of {cost.answers:,} answers. Loading the models…"
+            going=True,
+            share=0,
+            status=Sentence.chain(Sentence("0 of {all} answers.", all=cost.answers), LOADING),
         )
         return {
             self.matrix: session.board.message(),
@@ -218,9 +253,7 @@ class LanguagesView:
         path = path_of(session.file)
         session.live = LiveRun(plan, run.header, path, self.services, run.cells)
         session.board.add(run.cells)
-        session.board.set(
-            going=True, share=0, left=0, status="Loading the models…", said="", ended=""
-        )
+        session.board.set(going=True, share=0, left=0, status=LOADING, said="", ended="")
         return session.board.message(), ""
 
     async def draw(self, session: LanguagesSession) -> AsyncGenerator[Any, None]:
@@ -240,11 +273,11 @@ class LanguagesView:
                             due = await self._tick(session, live, steps, due)
                             yield session.board.message()
                 except BackendError as error:
-                    live.sentence = str(error)
+                    live.sentence = Sentence.of(str(error))
         # At its end Gradio draws what was yielded last once more, and emptiness if nothing was.
         yield gr.skip()
 
-    async def finish(self, session: LanguagesSession) -> Any:
+    async def finish(self, session: LanguagesSession, keyring: Keyring) -> Any:
         """Say how it ended, and summarise all of it."""
         live = session.live
         if live is None or live.state == "running":
@@ -255,7 +288,7 @@ class LanguagesView:
             await self._draw_view(session)
         session.board.set(going=False, **ended_words(live, self.limits))
         session.live = None
-        known = listed(self.limits)
+        known = listed(self.limits, keyring.locale)
         name = f"runs/{live.path.name}" if live.path else NONE
         session.file = name if name in {one for _, one in known} else NONE
         session.board.set(left=await self._left(session))

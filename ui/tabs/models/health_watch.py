@@ -45,7 +45,8 @@ class HealthWatch:
         spoken = language.change(self.speak, [self.keyring, language], queue=False, **PRIVATE)
         self._check_on(spoken.then)
         follow = (
-            "() => document.getElementById('text-follow')?.click()"  # its button has words, too
+            "() => document.querySelectorAll('#text-follow, #languages-follow')"
+            ".forEach((one) => one.click())"  # a button has words, too, and lists have
         )
         spoken.then(None, js=follow, api_visibility="private")
         self._check_on(self.models.check.click, everything)

@@ -1,13 +1,16 @@
 """The answer of an agent with tools, shown as its steps."""
 
-from dataclasses import replace
 from functools import lru_cache
 
 from playground.agent import AgentTrace, read_steps, steps_markdown
 from playground.conversation import AnswerRecord, Conversation
 
 from ...compare.transcript.answers import folded_text
-from ...texts import EN
+from ...texts import told
+
+_NOT_RUN = "The model wrote all of this itself, its tools' answers too: nothing was run."
+_REPAIRED = "The JSON of this answer had faults; it was read all the same."
+_OWN_TEXT = "What the model wrote, word for word"
 
 
 def steps_of(record: AnswerRecord) -> tuple[str, str]:
@@ -15,11 +18,13 @@ def steps_of(record: AnswerRecord) -> tuple[str, str]:
     trace = _agent_steps(record.text)
     if trace is None:
         return record.text, ""
-    note = EN["not_run"]
+    notes = [told(_REPAIRED)] if trace.repaired else []
+    notes.append(told(_NOT_RUN))
     if record.state == "stopped" or record.finish_reason == "length":
-        trace = replace(trace, repaired=False)  # its JSON is incomplete, not faulty
-        note = f"{note} {EN['cut_off']}"
-    return f"{steps_markdown(trace)}\n\n*{note}*", folded_text(EN["own_text"], record.text)
+        # Its JSON is incomplete, not faulty.
+        notes = [told(_NOT_RUN), told("It ends where it was cut off.")]
+    note = f"<p><em>{' '.join(notes)}</em></p>"
+    return steps_markdown(trace), note + folded_text(_OWN_TEXT, record.text)
 
 
 def cache_agent_steps(conversation: Conversation) -> None:

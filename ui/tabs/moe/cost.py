@@ -1,11 +1,10 @@
 """The cost of an answer in one line: a model's parameters, memory, speed and arithmetic."""
 
-from html import escape
-
-from backends import ModelSpec
+from backends import ModelSpec, Sentence
 from playground.conversation import AnswerRecord
 
 from ...compare.status import format_parameters
+from ...texts import told, told_as
 
 _FORMULA = (
     "2 × the parameters at work: a multiplication and an addition for each, for each token. "
@@ -27,20 +26,23 @@ def cost_html(spec: ModelSpec | None, record: AnswerRecord | None) -> str:
     if spec is None or not spec.parameters:
         return ""
     active = format_parameters(spec.active_parameters)
-    at_work = f"{active if spec.is_mixture else 'all'} at work on each token"
+    parameters = format_parameters(spec.parameters)
+    code = "{parameters} parameters, all at work on each token"
+    if spec.is_mixture:
+        code = "{parameters} parameters, {active} at work on each token"
+    flops = _format_flops(flops_per_token(spec))
     pieces = [
-        (f"{format_parameters(spec.parameters)} parameters, {at_work}", ""),
-        (f"{_format_bytes(spec.weights_size)} in bf16", _MEMORY),
-        (
-            f"{_format_flops(flops_per_token(spec))} a token = 2 × {active}",
-            _FORMULA,
-        ),
+        (Sentence(code, parameters=parameters, active=active), ""),
+        (Sentence("{size} in bf16", size=_format_bytes(spec.weights_size)), _MEMORY),
+        (Sentence("{flops} a token = 2 × {active}", flops=flops, active=active), _FORMULA),
     ]
     if record and record.model == spec.label and record.tokens_per_second:
-        pieces.append((f"{record.tokens_per_second:.1f} tokens/s in the last answer", ""))
+        speed = Sentence(
+            "{speed:tenths} tokens/s in the last answer", speed=record.tokens_per_second
+        )
+        pieces.append((speed, ""))
     spans = (
-        f"<span{f' title={chr(34)}{escape(why)}{chr(34)}' if why else ''}>{escape(text)}</span>"
-        for text, why in pieces
+        f"<span{told_as('title', why) if why else ''}>{told(text)}</span>" for text, why in pieces
     )
     return f'<p class="model-cost">{"".join(spans)}</p>'
 

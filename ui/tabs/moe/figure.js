@@ -1,14 +1,15 @@
 // The routing picture of one side. Gradio gives `element`, `props`, `trigger`, `watch` and `server`.
-// Everything is put in as text. A tick costs what is new: the counts of all experts, and new tokens.
+// Everything is put in as text; an array is a sentence, which `say.js` says. A tick costs what is new: the counts of all experts, and new tokens.
 const root = element.querySelector(".routing"), $ = (selector) => root.querySelector(selector);
 const grid = $(".grid"), tokens = $(".tokens"), told = $(".told"), bars = $(".bars"), input = $("input");
 const make = (tag, name, text) => {
   const node = document.createElement(tag);
   if (name) node.className = name;
-  if (text !== undefined) node.textContent = text;
+  if (text !== undefined) phi.put(node, text);
   return node;
 };
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const label = (node, said) => phi.put(node, said, "sayLabel");
+const BUSIEST = ["busiest"], ITS_MULTIPLE = ["The busiest expert, as a multiple of an even spread"];
 const FULL = 3; // a cell has its full colour where an expert takes three times its even share
 const LONG = 200; // tokens of a prompt that would hide what the answer's are like
 const RUN = 90; // tokens of a paragraph at most: the browser lays out the last one anew at each tick
@@ -27,22 +28,22 @@ const build = () => {
   grid.classList.toggle("many", shape.layers > 12);
   const head = grid.appendChild(make("div", "row head"));
   head.setAttribute("role", "row");
-  const heading = (text, label) => {
+  const heading = (text, heard) => {
     const node = head.appendChild(make("span", "number", text));
     node.setAttribute("role", "columnheader");
-    if (label) node.setAttribute("aria-label", label);
+    if (heard) label(node, heard);
   };
   heading("");
-  head.lastElementChild.appendChild(make("span", "heard", "Layer"));
-  for (let e = 1; e <= shape.experts; e++) heading(e, `Expert ${e}`);
-  heading("busiest");
+  head.lastElementChild.appendChild(make("span", "heard", ["Layer"]));
+  for (let e = 1; e <= shape.experts; e++) heading(`${e}`, ["Expert {number}", { number: e }]);
+  heading(BUSIEST);
   column = head.lastElementChild;
-  column.title = "The busiest expert, as a multiple of an even spread";
+  phi.put(column, ITS_MULTIPLE, "sayTitle");
   cells = []; meters = []; strengths = []; columns = [];
   for (let layer = 0; layer < shape.layers; layer++) {
     const row = grid.appendChild(make("div", "row"));
     row.setAttribute("role", "row");
-    row.appendChild(make("span", "number", layer + 1)).setAttribute("role", "rowheader");
+    row.appendChild(make("span", "number", `${layer + 1}`)).setAttribute("role", "rowheader");
     for (let e = 0; e < shape.experts; e++) {
       const cell = row.appendChild(make("span", "cell"));
       cell.setAttribute("role", "gridcell");
@@ -54,7 +55,7 @@ const build = () => {
     meters[layer].setAttribute("role", "gridcell");
   }
   for (let e = 0; e < shape.experts; e++) columns.push(bars.appendChild(make("i")));
-  $(".full").textContent = `${(100 * FULL * even()).toFixed(0)} % of the tokens or more`;
+  phi.put($(".full"), ["{share:percent} of the tokens or more", { share: FULL * even() }]);
 };
 
 const used = () => part === "both" ? [0, 1] : part === "prompt" ? [0] : [1];
@@ -81,7 +82,7 @@ const drawLoads = () => {
   drawBars();
   drawTable();
   if (active.cell >= 0) tellCell();
-  if (live?.ended || opened) cells.forEach((cell, n) => cell.setAttribute("aria-label", percent(taken(n) / total)));
+  if (live?.ended || opened) cells.forEach((cell, n) => label(cell, ["{percent:tenths} %", { percent: 100 * taken(n) / total }]));
 };
 
 // While an answer grows, ten times a second is enough for eyes, and painting 512 cells takes a while.
@@ -99,14 +100,13 @@ const drawLoadsNow = () => {
 };
 
 const drawMeters = () => meters.forEach((meter, layer) => {
-  const text = `${(busiest[layer] || 0).toFixed(1)} ×`;
-  if (meter.textContent !== text) meter.textContent = text;
+  phi.put(meter, ["{times:tenths} ×", { times: Math.round(10 * (busiest[layer] || 0)) / 10 }]);
 });
 
 const drawBars = () => {
   const total = all() || 1, layers = layerShown < 0 ? shape.layers : 1;
-  $(".load p").textContent = layerShown < 0 ? "Load, all layers together; the line is an even spread"
-    : `Load of layer ${layerShown + 1}; the line is an even spread`;
+  phi.put($(".load p"), layerShown < 0 ? ["Load, all layers together; the line is an even spread"]
+    : ["Load of layer {layer}; the line is an even spread", { layer: layerShown + 1 }]);
   for (let e = 0; e < shape.experts; e++) {
     let sum = 0;
     for (let layer = 0; layer < shape.layers; layer++) {
@@ -126,23 +126,19 @@ const drawTable = () => {
     const box = fold.querySelector("div"), body = make("table");
     const caption = body.appendChild(make("caption"));
     const head = body.appendChild(make("thead")).appendChild(make("tr"));
-    const names = ["Layer", ...Array.from({ length: shape.experts }, (_, e) => `Expert ${e + 1}`)];
+    const names = [["Layer"], ...Array.from({ length: shape.experts }, (_, e) => ["Expert {number}", { number: e + 1 }])];
     for (const name of names) head.appendChild(make("th", "", name)).scope = "col";
     const rows = body.appendChild(make("tbody"));
     for (let layer = 0; layer < shape.layers; layer++) {
       const row = rows.appendChild(make("tr"));
-      row.appendChild(make("th", "", layer + 1)).scope = "row";
+      row.appendChild(make("th", "", `${layer + 1}`)).scope = "row";
       for (let e = 0; e < shape.experts; e++) table.push(row.appendChild(make("td")));
     }
     table.caption = caption;
     box.replaceChildren(body);
   }
-  table.caption.textContent = `How many of ${total.toLocaleString()} tokens each expert took; `
-    + `an even spread would be ${(total * even()).toFixed(1)}`;
-  table.forEach((node, n) => {
-    const text = taken(n).toLocaleString();
-    if (node.textContent !== text) node.textContent = text;
-  });
+  phi.put(table.caption, ["How many of {all} tokens each expert took; an even spread would be {even:tenths}", { all: total, even: total * even() }]);
+  table.forEach((node, n) => phi.put(node, ["{n}", { n: taken(n) }]));
 };
 fold.addEventListener("toggle", drawTable);
 
@@ -152,8 +148,9 @@ const begin = (which) => {
   if (which !== runPart) {
     const group = tokens.appendChild(make("div", `group ${which ? "answer" : "prompt"}`));
     group.setAttribute("role", "group");
-    group.setAttribute("aria-label", which ? "Answer" : "Prompt");
-    group.appendChild(make("b", "", which ? "Answer" : "Prompt")).setAttribute("aria-hidden", "true");
+    const name = which ? ["Answer"] : ["Prompt"];
+    label(group, name);
+    group.appendChild(make("b", "", name)).setAttribute("aria-hidden", "true");
     runPart = which;
   }
   run = tokens.lastElementChild.appendChild(make("div", "run"));
@@ -202,9 +199,10 @@ const unmark = () => {
   if (active.token >= 0) spans[active.token]?.setAttribute("aria-selected", "false");
   marked.cells = []; marked.tokens = [];
   active = { token: -1, cell: -1 };
-  if (column.textContent !== "busiest") {
-    column.textContent = "busiest";
-    column.title = "The busiest expert, as a multiple of an even spread";
+  if (column.classList.contains("weights")) {
+    column.classList.remove("weights");
+    phi.put(column, BUSIEST);
+    phi.put(column, ITS_MULTIPLE, "sayTitle");
     drawMeters();
   }
   grid.removeAttribute("aria-activedescendant");
@@ -212,15 +210,18 @@ const unmark = () => {
 };
 // What is seen changes with every token; what is heard only where the reader goes.
 const tell = (seen, heard = "") => {
-  if (told.textContent !== seen) told.textContent = seen;
-  if ($(".spoken").textContent !== heard) $(".spoken").textContent = heard;
+  phi.put(told, seen);
+  phi.put($(".spoken"), heard);
 };
-const quoted = (text) => `“${text === "\n" ? "line break" : text.trim() || "space"}”`;
+const named = (text) => text === "\n" ? ["line break"] : text.trim() || ["space"];
+// A part of a sentence for each of many: with a mark between them.
+const chain = (between, all) => [all.map((_, n) => `{s${n}}`).join(between), Object.fromEntries(all.map((one, n) => [`s${n}`, one]))];
 const pointToken = (n) => {
   if (!known[n]) return;
   unmark();
   active.token = n;
-  const [text, experts, weights] = known[n], where = n < prompt ? `token ${n + 1} of the prompt` : `token ${n - prompt + 1} of the answer`;
+  const [text, experts, weights] = known[n], token = named(text);
+  const where = n < prompt ? ["token {number} of the prompt", { number: n + 1 }] : ["token {number} of the answer", { number: n - prompt + 1 }];
   const layers = [];
   for (let layer = 0; layer < shape.layers; layer++) {
     const each = [], row = [];
@@ -228,20 +229,22 @@ const pointToken = (n) => {
       const at = layer * shape.perToken + k, cell = layer * shape.experts + experts[at];
       cells[cell].dataset.rank = k + 1;
       marked.cells.push(cell);
-      row.push((weights[at] / 1000).toFixed(2));
-      each.push(`${experts[at] + 1} with weight ${row[k]}`);
+      const weight = (weights[at] / 1000).toFixed(2);
+      row.push(weight);
+      each.push(["{expert} with weight {weight}", { expert: experts[at] + 1, weight }]);
     }
-    meters[layer].textContent = row.join(" ");
-    layers.push(`layer ${layer + 1}: ${each.join(" and ")}`);
+    phi.put(meters[layer], row.join(" "));
+    layers.push(["layer {layer}: {experts}", { layer: layer + 1, experts: each.length === 2 ? ["{a} and {b}", { a: each[0], b: each[1] }] : chain(", ", each) }]);
   }
-  column.textContent = "weights";
-  column.title = "Each between 0 and 1 by itself: they need not sum to one";
+  column.classList.add("weights");
+  phi.put(column, ["weights"]);
+  phi.put(column, ["Each between 0 and 1 by itself: they need not sum to one"], "sayTitle");
   spans[n].classList.add("active");
   spans[n].setAttribute("aria-selected", "true");
   marked.tokens.push(n);
   tokens.setAttribute("aria-activedescendant", spans[n].id);
-  tell(`${quoted(text)}, ${where}: its first and second expert in each layer, and their weights.`,
-    `${quoted(text)}, ${where}. ${layers.join("; ")}.`);
+  tell(["“{token}”, {where}: its first and second expert in each layer, and their weights.", { token, where }],
+    ["“{token}”, {where}. {layers}.", { token, where, layers: chain("; ", layers) }]);
   showLayer(-1);
 };
 const markToken = (n) => {
@@ -254,8 +257,8 @@ const markToken = (n) => {
 const tellCell = () => {
   const layer = Math.floor(active.cell / shape.experts), expert = active.cell % shape.experts;
   const total = all(), took = taken(active.cell);
-  const text = `Layer ${layer + 1}, expert ${expert + 1}: took ${took.toLocaleString()} of ${total.toLocaleString()} tokens, `
-    + `${percent(took / (total || 1))}; an even spread would be ${percent(even())}.`;
+  const text = ["Layer {layer}, expert {expert}: took {took} of {all} tokens, {percent:tenths} %; an even spread would be {even:tenths} %.",
+    { layer: layer + 1, expert: expert + 1, took, all: total, percent: 100 * took / (total || 1), even: 100 * even() }];
   tell(text);
   return text;
 };
@@ -267,14 +270,14 @@ const pointCell = (n) => {
   marked.cells.push(n);
   grid.setAttribute("aria-activedescendant", cells[n].id);
   for (let token = 0; token < known.length; token++) markToken(token);
-  cells[n].setAttribute("aria-label", tellCell()); // its name is read out as the keyboard comes to it
+  label(cells[n], tellCell()); // its name is read out as the keyboard comes to it
   showLayer(Math.floor(n / shape.experts));
 };
 const showLayer = (layer) => { layerShown = layer; drawBars(); };
 const rest = () => {
   unmark();
   pinned = false;
-  tell("Point at a token to see its experts, at an expert to see its tokens.");
+  tell(["Point at a token to see its experts, at an expert to see its tokens."]);
   showLayer(-1);
 };
 
@@ -377,7 +380,7 @@ const showLive = () => {
   if (live?.key) return draw(live, live.key);
   key = null;
   clearTokens();
-  $(".says").textContent = live?.placeholder || "";
+  phi.put($(".says"), live?.placeholder || "");
   state("empty");
 };
 const closeFile = () => { opened = null; $(".opened").hidden = $(".close").hidden = $(".failed").hidden = true; };
@@ -392,7 +395,7 @@ watch("value", receive);
 receive();
 
 const say = (where, text) => {
-  $(where).textContent = text;
+  phi.put($(where), text);
   $(where).hidden = !text;
 };
 $(".open").addEventListener("click", () => input.click());
@@ -402,15 +405,16 @@ input.addEventListener("change", async () => {
   if (!file) return;
   let now;
   try {
-    now = file.size > props.largest ? { refused: "This file is too large to be a routing. Open one that this page saved." }
+    now = file.size > props.largest ? { refused: ["This file is too large to be a routing. Open one that this page saved."] }
       : await server.open_routing(await file.text());
   } catch {
-    now = { refused: "The page's server did not answer. Try again in a moment." };
+    now = { refused: ["The page's server did not answer. Try again in a moment."] };
   }
   say(".failed", now.refused || "");
   if (now.refused) return;
   opened = now;
-  say(".opened", `Opened: ${file.name}, ${now.model}, ${now.total.toLocaleString()} tokens.`);
+  const tokens = ["{n} tokens", { n: now.total }];
+  say(".opened", ["Opened: {name}, {model}, {tokens}.", { name: file.name, model: now.model, tokens }]);
   $(".close").hidden = false;
   draw(now, `file ${file.name} ${Date.now()}`);
 });

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from backends import Backend, ModelSpec
+from backends import Backend, ModelSpec, Sentence
 from playground.conversation import MAX_SIDES, AnswerRecord
 from playground.routing import MAX_BYTES, Routing, to_file
 from playground.threads import in_media_thread
@@ -174,14 +174,17 @@ def _placeholder_text(session: MoeSession, side: int, record: AnswerRecord | Non
         return "Choose a model above."
     backend, spec = current[0], current[0].spec_of(current[1])
     if not spec.parameters:
-        return (
-            f"This server does not report routing, and this page does not know whether "
-            f"{spec.label} is a mixture of experts."
+        return Sentence(
+            "This server does not report routing, and this page does not know whether {label} is "
+            "a mixture of experts.",
+            label=spec.label,
         )
     if not spec.is_mixture:
-        return (
-            f"{spec.label} is dense: all its {format_parameters(spec.parameters)} parameters work "
-            "on every token, so there is nothing to route."
+        return Sentence(
+            "{label} is dense: all its {parameters} parameters work on every token, so there is "
+            "nothing to route.",
+            label=spec.label,
+            parameters=format_parameters(spec.parameters),
         )
     if not backend.reports_routing:
         return (

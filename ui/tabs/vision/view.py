@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from backends import CONTEXT_CAP, REGISTRY, BackendError
+from backends import CONTEXT_CAP, REGISTRY, BackendError, Sentence
 from playground.conversation import LETTERS
 from playground.examples.vision import Spacing, VisionExample, picture_bytes
 from playground.media.pictures import (
@@ -125,7 +125,8 @@ class VisionView(CompareView[VisionSession]):
         room = max(1, self.limits.pictures - len(session.pictures))
         failures: list[str] = []
         if len(named) > room:
-            failures.append(f"Only {room} of {len(named)} files were taken: more do not fit.")
+            code = "Only {room} of {all} files were taken: more do not fit."
+            failures.append(Sentence(code, room=room, all=len(named)))
 
         def read_upload(path: Path, name: str, cancelled: threading.Event) -> Sequence[Picture]:
             return self._read_upload(path, name, spacing, frames, cancelled)
@@ -144,7 +145,7 @@ class VisionView(CompareView[VisionSession]):
             session.reading -= 1
         yield {
             self.tray: self._tray_html(session),
-            self.composer.notice: notice_html(" ".join(dict.fromkeys(failures))),
+            self.composer.notice: notice_html(Sentence.chain(*dict.fromkeys(failures))),
             self.add_button: None,
         }
 
