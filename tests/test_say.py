@@ -73,9 +73,7 @@ def test_every_translation_is_of_what_is_said() -> None:
 
 
 MAY_BE_GLUED = {
-    "playground/matrix/recorded.py": "what failed when a run was recorded, in its own words",
     "playground/model_names.py": "names that programs and the command line ask for",
-    "ui/tabs/languages/asked.py": "what is wrong with a table of prompts, line by line",
 }
 """Files with texts that are put together, and why they are."""
 

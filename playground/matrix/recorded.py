@@ -53,7 +53,9 @@ class Recorded(Backend):
         """Play it: every piece comes when it came, and is timed as it was."""
         cell, began = self.cell, time.monotonic()
         if cell.error:
-            raise BackendConnectionError(f"When this was recorded: {cell.error}")
+            raise BackendConnectionError(
+                Sentence("When this was recorded: {said}", said=cell.error)
+            )
         pieces = _pieces(cell)
         counted = sum(piece.tokens for piece in pieces) == cell.answer_tokens
         yield Progress("prefill")
@@ -61,7 +63,9 @@ class Recorded(Backend):
             await asyncio.sleep(max(0.0, began + piece.at - time.monotonic()))
             yield Chunk(piece.text, piece.tokens if counted else None, at=began + piece.at)
         if cell.finish not in (None, *get_args(FinishReason)):
-            raise BadRequestError(f"When this was recorded, it ended with “{cell.finish}”.")
+            raise BadRequestError(
+                Sentence("When this was recorded, it ended with “{finish}”.", finish=cell.finish)
+            )
         yield Chunk(
             finish_reason=cell.finish,  # type: ignore[arg-type]
             usage=Usage(cell.prompt_tokens, cell.answer_tokens),

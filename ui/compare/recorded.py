@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from backends import Sentence
 from playground.conversation import Conversation, Turn
 from playground.limits import Limits
 from playground.matrix.recorded import recorded_requests, where_recorded
@@ -16,13 +17,16 @@ from playground.threads import in_media_thread
 
 from ..events import Updates
 from .composer import hint_html, notice_html
-from .session import PreparedTurn, Session
+from .prepared_turn import PreparedTurn
+from .session import Session
 from .side import letter_of
 
 if TYPE_CHECKING:
     from .view import CompareView
 
-GONE = "This link names a recorded answer that is not in its file: open the recording again."
+GONE = Sentence(
+    "This link names a recorded answer that is not in its file: open the recording again."
+)
 
 PLAYS = (
     "This is a recording: nobody is asked now. “Regenerate all” asks the models that are chosen "
