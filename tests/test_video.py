@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from backends import BadRequestError
+from playground.media import clip as clip_module
 from playground.media import video
 from playground.media.pictures import Picture, PictureLimits
 from playground.media.video import is_clip, read_frames, timecode
@@ -149,15 +150,15 @@ def refused(data: bytes, **options: Any) -> BadRequestError:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How large each packet was that went to a decoder."""
     sizes: list[int] = []
-    packets = video._Clip._packets
+    packets = clip_module.Clip._packets
 
-    def counting(self: video._Clip, flush: bool = False) -> Iterator[Any]:
+    def counting(self: clip_module.Clip, flush: bool = False) -> Iterator[Any]:
         for packet in packets(self, flush):
             if flush and packet.size:
                 sizes.append(packet.size)
             yield packet
 
-    monkeypatch.setattr(video._Clip, "_packets", counting)
+    monkeypatch.setattr(clip_module.Clip, "_packets", counting)
     return sizes
 
 
@@ -251,6 +252,7 @@ def test_a_very_long_clip_is_compared_by_its_keyframes(
     decoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(video, "MAX_DECODED", 100)
+    monkeypatch.setattr(clip_module, "MAX_DECODED", 100)
     frames = [scene(number) for number in range(3) for _ in range(100)]
     pictures = read(clip(frames, gop=10), "scenes", count=8)
     assert scenes(pictures) == [0, 1, 2]
@@ -370,7 +372,7 @@ def test_files_that_name_other_files_are_refused(playlist: str, tmp_path: Path) 
 
 def test_no_other_file_is_ever_opened() -> None:
     with pytest.raises(PermissionError):
-        video._refuse_to_open("file:///etc/passwd", 1, {})
+        clip_module._refuse_to_open("file:///etc/passwd", 1, {})
 
 
 @pytest.mark.parametrize("name", ["../../x\n.mp4", "C:\\clips\\x.mp4", "a" * 500 + ".mp4", ""])
@@ -394,7 +396,7 @@ def test_too_long() -> None:
 
 
 def test_too_many_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video, "MAX_FRAMES", 20)
+    monkeypatch.setattr(clip_module, "MAX_FRAMES", 20)
     assert refused(clip(counted(40))).values["reason"] == "too_long"
 
 
