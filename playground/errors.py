@@ -1,6 +1,11 @@
 """Errors that are made for a reader."""
 
-from backends import Sentence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backends import Sentence
 
 
 class ReaderError(Exception):
@@ -9,6 +14,8 @@ class ReaderError(Exception):
     @property
     def sentence(self) -> Sentence:
         """The sentence, with its values, so that a page can say it in any language."""
+        from backends import Sentence  # not when a command only tells how it is used
+
         return Sentence.of(self.args[0]) if self.args else Sentence("")
 
     def __str__(self) -> str:

@@ -130,8 +130,10 @@ async def test_a_server_without_a_list_is_asked_by_name(
     await page.click("#text-backend-a input")
     await page.get_by_role("option", name="OpenAI-compatible server", exact=True).click()
     await visitor.sees("#text-state-a", "Type the name of a model.")
-    await page.fill("#text-model-a input", "my-own-phi")
-    await page.press("#text-model-a input", "Enter")
+    box = page.locator("#text-model-a input")
+    await expect(box).to_have_value("")  # the other backend's model has gone: it is drawn
+    await box.fill("my-own-phi")
+    await box.press("Enter")
     await visitor.sees("#text-state-a", "A name you typed")
     await visitor.ask("Who is there?")
     puppet.answer("two", "I am.")

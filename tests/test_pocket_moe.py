@@ -27,6 +27,11 @@ async def answer(*messages: Message, most: int = 300) -> tuple[str, list[ExpertR
     return "".join(s.text for s in steps), [one for s in steps for one in s.routing]
 
 
+async def test_the_page_knows_that_it_tells_its_routing() -> None:
+    _, routing = await answer(Message.of("user", "What is a mixture of experts?"), most=5)
+    assert routing and REGISTRY["pocket"].reports_routing
+
+
 def test_it_is_what_it_is_said_to_be() -> None:
     config = AutoConfig.from_pretrained(FOLDER)
     assert config.architectures == ["PhimoeForCausalLM"]

@@ -26,6 +26,7 @@ PLACES = re.compile(r"\{\w+(?::\w+)?\}")
 SAMPLES: list[tuple[str, dict[str, object]]] = [
     ("{n} tokens", {"n": number}) for number in (0, 1, 2, 3, 5, 11, 21, 22, 101, 1234, 1_000_000)
 ] + [
+    ("{a}: {b}, {c}; {d:date}.", {"a": "A", "b": 1.5, "c": "c.d", "d": "2026-11-29"}),
     ("{time:duration} to first token", {"time": 0.085}),
     ("{time:duration} in all", {"time": 1.24}),
     ("{time:duration} in all", {"time": 3725.4}),

@@ -37,6 +37,7 @@ class Pocket(CheckpointBackend):
     label: ClassVar[str] = "Pocket (built in)"
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime_genai", "onnxruntime", "tokenizers")
     install: ClassVar[str] = "pip install onnxruntime-genai onnxruntime tokenizers"
+    reports_routing: ClassVar[bool] = True
     no_weights: ClassVar[Status] = Status(
         "not installed",
         "The files of the built-in models are missing: fetch Phi Playground again, with "

@@ -34,8 +34,11 @@
     return typeof forms !== "object" ? forms : forms[once("plural", () => new Intl.PluralRules(language)).select(values.n)] ?? forms.other;
   };
   const isFrame = (code) => !/\p{L}/u.test(code.replace(PLACE, ""));
+  const MARKS = { zh: { ", ": "，", ": ": "：", "; ": "；", ".": "。" }, ar: { ", ": "، ", "; ": "؛ " } };
+  const withMarks = (frame, marks) => frame.replace(/\{[^}]*\}|[,:;] |\./g, (found) => marks[found] ?? found);
   const pieces = (code, values = {}, one = "") => {
-    const text = translated(code, values) ?? (one && values.n === 1 ? one : code), found = [];
+    const english = one && values.n === 1 ? one : MARKS[language] && isFrame(code) ? withMarks(code, MARKS[language]) : code;
+    const text = translated(code, values) ?? english, found = [];
     let end = 0;
     for (const place of text.matchAll(PLACE)) {
       const [whole, name, kind] = place, value = values[name];

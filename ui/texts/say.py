@@ -1,5 +1,6 @@
 """Says a sentence in a language, with numbers and plurals; `say.js` does the same in the page."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from functools import cache, partial
@@ -15,6 +16,10 @@ from .translation import Translation, read_translations
 TRANSLATIONS: Mapping[str, Translation] = read_translations()
 """The translations in the order of the list, by code of `playground.languages`."""
 
+_MARKS = {"zh": {", ": "，", ": ": "：", "; ": "；", ".": "。"}, "ar": {", ": "، ", "; ": "؛ "}}
+"""Where they are not those of English."""
+_PLACE_OR_MARK = re.compile(r"\{[^}]*\}|[,:;] |\.")
+
 
 def say(code: str, values: Mapping[str, object] | None = None, locale: str = "en") -> str:
     """Return a sentence in the language of a page; in English where it has no translation.
@@ -27,9 +32,15 @@ def say(code: str, values: Mapping[str, object] | None = None, locale: str = "en
     text = translation.sentences.get(sentence.code) if translation else None
     if isinstance(text, Mapping):
         text = text[_plural(locale, sentence.values["n"])]
-    if text is None and not sentence.is_frame:
+    if text is None and not (translation and sentence.is_frame):
         return str(sentence)
-    return sentence.filled(text or sentence.code, partial(_show, locale))
+    return sentence.filled(text or _with_marks(locale, sentence.code), partial(_show, locale))
+
+
+def _with_marks(locale: str, frame: str) -> str:
+    """Return a frame, which has no words to translate, with the marks of a language."""
+    marks = _MARKS.get(locale, {})
+    return _PLACE_OR_MARK.sub(lambda found: marks.get(found[0], found[0]), frame)
 
 
 def told(text: str) -> str:

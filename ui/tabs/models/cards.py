@@ -10,7 +10,7 @@ from playground.languages import LANGUAGES
 from playground.numbers import format_bytes
 
 from ...compare.status import badge_html, format_parameters, state_class
-from ...texts import code_of, told
+from ...texts import code_of, told, told_as
 
 _KINDS = {
     "local": "Runs beside this page: no server, no key.",
@@ -108,7 +108,8 @@ def table_html(every: Sequence[BackendHealth], downloads: bool = True) -> str:
     head = "".join(f'<th scope="col">{told(name)}</th>' for name in heads)
     rows = "".join(_row(spec, every, downloads) for spec in MODELS.values())
     return (
-        '<div class="table" tabindex="0" role="region" aria-label="Models"><table>'
+        '<div class="table" tabindex="0" role="region"'
+        f"{told_as('aria-label', 'Models')}><table>"
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
@@ -134,18 +135,24 @@ def _row(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bool) -> st
 
 
 def _languages(spec: ModelSpec) -> str:
-    named = [LANGUAGES[code].english_name for code in spec.languages if code in LANGUAGES]
+    named = [
+        Sentence("{name:language}", name=LANGUAGES[code].english_name)
+        for code in spec.languages
+        if code in LANGUAGES
+    ]
+    every = Sentence.chain(*named, between=", ")
     if len(named) <= 4:
-        return escape(", ".join(named))
-    count = told(Sentence("{n} languages", n=len(named)))
-    return f'<span title="{escape(", ".join(named))}">{count}</span>'
+        return told(every)
+    return f"<span{told_as('title', every)}>{told(Sentence('{n} languages', n=len(named)))}</span>"
 
 
 def _lifecycle(spec: ModelSpec) -> str:
-    checked = f'title="as of {spec.checked.isoformat()}"' if spec.checked else ""
+    day = spec.checked
+    checked = told_as("title", Sentence("as of {day:date}", day=day.isoformat())) if day else ""
+    said: str = spec.lifecycle
     if spec.lifecycle == "superseded" and spec.successor in MODELS:
-        return f"<span {checked}>superseded by {escape(MODELS[spec.successor].label)}</span>"
-    return f"<span {checked}>{spec.lifecycle}</span>"
+        said = Sentence("superseded by {model}", model=MODELS[spec.successor].label)
+    return f"<span{checked}>{told(said)}</span>"
 
 
 def _availability(spec: ModelSpec, every: Sequence[BackendHealth], downloads: bool) -> str:
