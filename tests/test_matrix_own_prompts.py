@@ -51,6 +51,11 @@ def test_a_bad_line_is_said_in_one_sentence(line: str, said: str) -> None:
     assert "\n" not in problem and len(problem) < 300
 
 
+def test_commas_within_a_prompt_of_many_lines_part_nothing() -> None:
+    poem = "Roses, red\nviolets, blue\nsugar, sweet"
+    assert parse(f'en\t"{poem}"').rows == {"en": poem}
+
+
 def test_nothing_is_nothing() -> None:
     for text in ("", "\n \n", "\ufeff", "language,prompt\n"):
         assert parse(text).rows == {} and parse(text).problems == ()

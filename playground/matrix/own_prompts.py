@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from backends import Sentence
 
@@ -69,8 +70,16 @@ def language_code(name: str) -> str | None:
     bare = {"nb": "no", "nn": "no", "iw": "he"}.get(bare, bare)
     if bare in LANGUAGES and (bare == wanted or len(wanted) > 3 or wanted in ("nb", "nn", "iw")):
         return bare
-    names = ((one.english_name, one.own_name, one.code) for one in LANGUAGES.values())
-    return next((code for *two, code in names if wanted in map(str.casefold, two)), None)
+    return _codes_by_name().get(wanted)
+
+
+@cache
+def _codes_by_name() -> Mapping[str, str]:
+    return {
+        name.casefold(): one.code
+        for one in LANGUAGES.values()
+        for name in (one.english_name, one.own_name)
+    }
 
 
 def _problem(
@@ -136,13 +145,17 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _delimiter(text: str) -> str:
-    """The one that stands first behind most languages."""
+    """The one that stands first behind most languages; else in most lines.
+
+    A prompt in quotation marks may have many lines, and commas of its own in each.
+    """
     firsts = [
-        found[0]
+        (line[: found.start()], found[0])
         for line in text.splitlines()
         if (found := re.search(f"[{_DELIMITERS}]", line)) is not None
     ]
-    return max(_DELIMITERS, key=firsts.count) if firsts else ","
+    behind = [mark for name, mark in firsts if language_code(name)] or [mark for _, mark in firsts]
+    return max(_DELIMITERS, key=behind.count) if behind else ","
 
 
 def _short(text: str) -> str:
