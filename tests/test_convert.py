@@ -209,7 +209,8 @@ def test_an_agent_that_was_cut_off_made_no_fault(how: dict[str, str]) -> None:
     shown = {}
     for more in ({}, how):
         record = AnswerRecord(model="M", backend="B", text=text, **more)  # pyright: ignore[reportArgumentType]
-        shown[bool(more)], own = steps_of(record)
+        _, own = shown[bool(more)] = steps_of(record)
         assert escape(text) in own
-    assert "had faults" in shown[False] and "cut off" not in shown[False]
-    assert "had faults" not in shown[True] and "cut off" in shown[True]
+    whole, cut_off = shown[False][1], shown[True][1]
+    assert "had faults" in whole and "cut off" not in whole
+    assert "had faults" not in cut_off and "cut off" in cut_off

@@ -511,7 +511,7 @@ async def test_offers_say_what_is_here_and_what_fits(backend, monkeypatch):
     assert "7.7 GB" in missing.status.message
     large = offers["microsoft/phi-4"]
     assert large.status.code == "too_large"
-    assert "29.6 GB" in large.status.message and "16.0 GB" in large.status.message
+    assert "needs 30 GB" in large.status.message and "16.0 GB" in large.status.message
     assert {offer.spec.architecture for offer in offers.values()} == {"phi3", "phi3_v", "phimoe"}
     assert (await backend.check()).status.ready
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated, Any, Self, cast
 
+from pydantic import PlainSerializer, PlainValidator
+
 Number = Callable[[float, int], str]
 """Writes a number with so many decimals, with the marks of a language."""
 _PLACE = re.compile(r"\{(\w+)(?::(\w+))?\}")
@@ -159,22 +161,14 @@ class Sentence(str):
             case _:
                 raise ValueError("no sentence")
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
-        """How Pydantic reads and writes one: as `load` and `dump`, a plain text as itself."""
-        from pydantic_core import core_schema
 
-        written = core_schema.plain_serializer_function_ser_schema(cls._written)
-        return core_schema.no_info_plain_validator_function(cls._read, serialization=written)
-
-    @classmethod
-    def _read(cls, value: object) -> str:
-        return value if isinstance(value, str) else cls.load(value)
-
-    @staticmethod
-    def _written(value: str) -> object:
-        return value.dump() if isinstance(value, Sentence) and value.values else str(value)
+def _read(value: object) -> str:
+    return value if isinstance(value, str) else Sentence.load(value)
 
 
-Said = Annotated[str, Sentence]
+def _written(value: str) -> object:
+    return value.dump() if isinstance(value, Sentence) and value.values else str(value)
+
+
+Said = Annotated[str, PlainValidator(_read), PlainSerializer(_written)]
 """A text of a record, which may be a `Sentence` and crosses a pipe or a page as one."""
