@@ -20,7 +20,7 @@ from playground.export import to_json
 from playground.keyring import Keyring
 from playground.languages import LANGUAGES
 from playground.languages.detection import language_of
-from playground.media.pictures import Picture, check_size, display_name, read_picture_unless
+from playground.media.pictures import Picture, display_name
 from playground.model_list import rows
 from playground.model_names import find_model
 from playground.question import Comparison, Question, prepare
@@ -28,7 +28,7 @@ from playground.services import Services
 from playground.visitors import VISITOR
 
 from .middleware import own_folder
-from .upload_reader import UploadReader
+from .upload_reader import UploadReader, read_upload
 
 ENDPOINTS = ("compare", "models", "count_tokens", "detect_language")
 INTERVAL = 0.25
@@ -192,14 +192,12 @@ class Api:
     def _read_file(self, path: Path, name: str, cancelled: threading.Event) -> Sequence[Picture]:
         limits, name = self.services.limits.picture, display_name(name, "picture")
         try:
-            check_size(path.stat().st_size, limits.file_bytes, name)
-            data = path.read_bytes()
+            return read_upload(path, name, limits, cancelled)
         except FileNotFoundError:  # swept, after a while in which nobody asked
             raise BadRequestError(
                 Sentence("“{name}” is no longer here.", name=name),
                 "Send it again, and ask at once.",
             ) from None
-        return read_picture_unless(cancelled.is_set, data, name, limits)
 
     def _checked(self, text: str) -> str:
         try:

@@ -11,11 +11,12 @@ from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 
 from backends import BackendError, BadRequestError, Sentence
-from playground.media.pictures import Picture
+from playground.media.pictures import Picture, PictureLimits, check_size, read_picture_unless
 from playground.threads import MEDIA
 
 MAX_CONCURRENT_READS = 2
-"""Visitors whose files are read at the same time: decoding is CPU-bound."""
+"""Visitors and programs whose files are read at the same time: decoding is CPU-bound."""
+_SLOTS = threading.Semaphore(MAX_CONCURRENT_READS)
 _LOG = logging.getLogger(__name__)
 _USERS: Counter[Path] = Counter()
 """How many read a file now: Gradio stores the same one of two visitors at the same path."""
@@ -24,12 +25,19 @@ ReadPictures = Callable[[Path, str, threading.Event], Sequence[Picture]]
 """Reads the pictures of a file, given its name; the event is set on cancellation."""
 
 
+def read_upload(
+    path: Path, name: str, limits: PictureLimits, cancelled: threading.Event
+) -> Sequence[Picture]:
+    """Read the pictures of an uploaded file. Raises `BadRequestError`, `FileNotFoundError`."""
+    check_size(path.stat().st_size, limits.file_bytes, name)  # before it is read into memory
+    return read_picture_unless(cancelled.is_set, path.read_bytes(), name, limits)
+
+
 class UploadReader:
     """Reads files of all visitors of one view, or of programs, from Gradio's upload folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        self._slots = threading.Semaphore(MAX_CONCURRENT_READS)
 
     async def read(
         self, files: Mapping[Path, str], most: int, read_pictures: ReadPictures
@@ -42,7 +50,7 @@ class UploadReader:
         """
         files = {path: name for path, name in files.items() if self._is_in_folder(path)}
         with self._in_use(files.keys()) as cancelled:
-            while not self._slots.acquire(blocking=False):
+            while not _SLOTS.acquire(blocking=False):
                 yield "Waiting for other visitors’ pictures…"
                 _touch(files)
                 await asyncio.sleep(1)
@@ -57,9 +65,9 @@ class UploadReader:
             finally:
                 # A thread cannot be stopped: the slot is free when it has ended.
                 if work is None:
-                    self._slots.release()
+                    _SLOTS.release()
                 else:
-                    work.add_done_callback(lambda _: self._slots.release())
+                    work.add_done_callback(lambda _: _SLOTS.release())
 
     def _is_in_folder(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._folder)

@@ -61,6 +61,7 @@
   const foreign = (code, values) => language !== "en" && !isFrame(code) && translated(code, values) === undefined;
   const element = (name, textContent, more) => Object.assign(document.createElement(name), { textContent, ...more });
   const withPrograms = (text) => text.split(/`([^`]+)`/).map((part, n) => (n % 2 ? element("code", part) : part));
+  const plainly = (piece) => piece.theirs ? piece.words : (piece.words ?? piece).replace(/`([^`]+)`/g, "$1");
   const drawn = (piece) => {
     if (typeof piece === "string") return withPrograms(piece);
     if (piece.theirs) return element("bdi", piece.words, { lang: "", translate: false });
@@ -72,10 +73,9 @@
     const english = foreign(code, values || {});
     node.lang = english ? "en" : document.documentElement.lang;
     node.dir = language === "ar" && !english ? "rtl" : "ltr";
-    const parts = pieces(code, values, one).flatMap(drawn).filter((part) => part !== "");
-    const text = parts.map((part) => part.textContent ?? part).join("");
-    if (node.textContent === text) return;
-    if (node instanceof HTMLElement) node.replaceChildren(...parts);
+    const said = pieces(code, values, one), text = said.map(plainly).join("");
+    if (node.textContent === text) return; // as at most of a growing answer's steps: nothing is made
+    if (node instanceof HTMLElement) node.replaceChildren(...said.flatMap(drawn).filter((part) => part !== ""));
     else node.textContent = text; // in a drawing
   };
   const each = (root, selector, then) => {

@@ -12,8 +12,8 @@ class FreshApiInfo:
 
     It would keep the first one, whose programs name the address that its request was sent to: on a
     page that answers to every name, whoever asks first could have others send their keys elsewhere.
-    It is made in about 2 ms, and with its way over HTTP takes 5 to 12 where the page's own document
-    takes 165: so nobody counts how often it is asked for.
+    To make it costs a small part of what the page's own document does, so nobody counts how often
+    it is asked for.
     """
 
     def __init__(self, app: ASGIApp, gradio_app: Any) -> None:

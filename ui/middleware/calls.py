@@ -41,21 +41,19 @@ class Calls:
         by_mcp = path.startswith(MCP) and scope.get("method") == "POST"
         if scope["type"] != "http" or not (found or by_mcp):
             return await self.app(scope, receive, send)
-        visitor, event = VISITOR.get(), found and found[1]
+        visitor, event = VISITOR.get(), found[1] if found else None
         try:
-            if by_mcp:
-                self._count(visitor)
-            elif event:
+            if event:
                 self.visits.opened(event, visitor)
             else:
                 self._count(visitor)
+            if found and not event:
                 self.visits.check_room(visitor)
+                send = self._admitting(visitor, send)
         except Refusal as refusal:
             return await refusal(scope, receive, send)
-        if by_mcp:
-            return await self.app(scope, receive, send)
         if event is None:
-            return await self.app(scope, receive, self._admitting(visitor, send))
+            return await self.app(scope, receive, send)
         try:
             await self.app(scope, receive, send)
         finally:

@@ -16,9 +16,7 @@ from playground.examples.vision import Spacing, VisionExample, picture_bytes
 from playground.media.pictures import (
     Picture,
     PictureLimits,
-    check_size,
     read_picture,
-    read_picture_unless,
 )
 from playground.media.video import is_clip, read_frames
 from playground.threads import in_media_thread
@@ -29,7 +27,7 @@ from ...compare.view import CompareView, Values
 from ...events import PRIVATE, SHARED, Updates, told
 from ...middleware import own_folder
 from ...texts import t
-from ...upload_reader import UploadReader
+from ...upload_reader import UploadReader, read_upload
 from .session import CROPS, VisionSession
 from .tray import ImageCost, make_crop_previews, tray_html
 
@@ -215,10 +213,7 @@ class VisionView(CompareView[VisionSession]):
             how = "scenes" if spacing == "scenes" else "even"
             count = max(1, min(count, limits.frames))
             return _with_thumbnails(read_frames(path, name, how, count, limits, cancelled.is_set))
-        check_size(path.stat().st_size, limits.file_bytes, name)  # before it is read into memory
-        return _with_thumbnails(
-            read_picture_unless(cancelled.is_set, path.read_bytes(), name, limits)
-        )
+        return _with_thumbnails(read_upload(path, name, limits, cancelled))
 
     def _attach_or_explain(
         self, session: VisionSession, found: Sequence[Picture] | BackendError
