@@ -247,6 +247,27 @@ async def test_states_and_errors_are_said_and_change_with_the_switch(
 
 
 @browsing
+async def test_programs_and_addresses_stay_what_they_are(visitor: Visitor) -> None:
+    code = "Install it from {url}, start it, and run {command}."
+    values = {"url": "https://ollama.com/download", "command": "`ollama pull phi3.5`"}
+    await visitor.page.evaluate("([code, at]) => phi.learn(code, at)", ["cs", address_of("cs")])
+    drawn = await visitor.page.evaluate(
+        """([code, values]) => {
+            const node = document.body.appendChild(document.createElement("p"));
+            node.dataset.say = JSON.stringify([code, values]);
+            phi.sayIn(node);
+            const first = node.firstChild;
+            phi.sayIn(node);
+            return [node.innerText, node.querySelector("code").innerText,
+                    node.querySelector("a").href, first === node.firstChild];
+        }""",
+        [code, values],
+    )
+    said = say(code, values, "cs").replace("`", "")
+    assert drawn == [said, "ollama pull phi3.5", "https://ollama.com/download", True]
+
+
+@browsing
 async def test_a_list_is_in_the_visitors_language(visitor: Visitor) -> None:
     page = visitor.page
     await choose(page, "Čeština")
