@@ -935,3 +935,14 @@ async def test_nothing_that_streams_is_lost(visitor: Visitor, puppet: Puppet) ->
     await visitor.sees(column_of("a"), words[-1].strip())
     shown = await visitor.page.inner_text(answer_of("a"))
     assert shown.split() == "".join(words).split()
+
+
+async def test_what_is_ticked_stays_so_under_the_pointer(visitor: Visitor) -> None:
+    box = visitor.page.locator("#text-view input[type=radio]:checked").first
+    await box.hover()
+    await visitor.page.wait_for_timeout(300)  # Gradio's own style changes slowly
+    ticked = "(box) => getComputedStyle(box).backgroundColor"
+    under = await box.evaluate(ticked)
+    await visitor.page.locator("#text-prompt textarea").hover()
+    await visitor.page.wait_for_timeout(300)
+    assert under == await box.evaluate(ticked)
