@@ -145,14 +145,18 @@ class HealthMonitor:
     ) -> list[BackendHealth]:
         """The health of every backend that may be used here; those in `refresh`, by id, anew.
 
-        Those that take longer than `within` seconds are left out; they are there the next time.
+        Those that take longer than `within` seconds are as they were before; without a check that
+        ended before they are left out, and there the next time.
         """
-        checks = [
-            asyncio.ensure_future(self.check(backend, keyring, refresh=backend.id in refresh))
+        checks = {
+            asyncio.ensure_future(
+                self.check(backend, keyring, refresh=backend.id in refresh)
+            ): self.last(backend, keyring)
             for backend in backends_for(self.limits, keyring)
-        ]
+        }
         await asyncio.wait(checks, timeout=within)
-        return [check.result() for check in checks if check.done()]
+        known = (check.result() if check.done() else last for check, last in checks.items())
+        return [health for health in known if health]
 
     def last(self, backend: Backend, keyring: Keyring | None = None) -> BackendHealth | None:
         """The result of the last check that ended; `None` before the first."""

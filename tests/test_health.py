@@ -170,8 +170,15 @@ async def test_a_slow_backend_does_not_hold_the_others_up(
     assert "pocket" in {health.backend.id for health in found}
     assert "far" not in {health.backend.id for health in found}
     far.gate.set()
-    assert (await monitor.check(far)).status.ready
+    ready = await monitor.check(far)
+    assert ready.status.ready
     assert len(far.connections) == 1
+
+    monkeypatch.setattr(health_module, "SERVER_TTL", -1.0)
+    monkeypatch.setattr(health_module, "MIN_INTERVAL", 0.0)
+    far.gate.clear()
+    assert ready in await monitor.check_all(within=0.1), "late: as it was before"
+    far.gate.set()
 
 
 async def test_a_broken_check_is_a_state_and_not_the_end(far: Far) -> None:

@@ -287,6 +287,9 @@ async def test_the_page_opens_on_ollama_if_that_has_both(
     stub.on("/api/tags", Reply.of({"models": tags}))
     monkeypatch.setenv("OLLAMA_HOST", stub.url)
     visitor = await Visitor(await context.new_page(), served).open("")
+    await visitor.page.click("#tabs [data-tab-id=models]")
+    await visitor.sees("#card-ollama", "Ollama 0.33.0 answers")
+    await visitor.open("")  # a slow machine opens its first page before Ollama has answered
     for side, model in (("a", "Phi-3-mini-4k"), ("b", "Phi-3.5-mini")):
         box = visitor.page.locator(f"#text-model-{side} input")
         await expect(box).to_have_value(model)

@@ -98,7 +98,7 @@ async def test_another_website_gets_nothing_by_any_name(
     stranger: Page, served: str, puppet: Puppet, elsewhere: int
 ) -> None:
     port = served.rpartition(":")[2]
-    before = uploaded()
+    before = set(uploaded())
     for website in (f"http://evil.example:{elsewhere}", f"http://evil.localhost:{elsewhere}"):
         for name in ("127.0.0.1", "localhost", "foo.localhost", "localhost.", "rebind.example"):
             await stranger.goto(website)
@@ -106,7 +106,7 @@ async def test_another_website_gets_nothing_by_any_name(
             silent = {found.pop("silent event"), found.pop("silent upload")}
             assert set(found.values()) == {"blocked"}, (website, name, found)
             assert silent <= {"opaque", "blocked"}  # sent, perhaps, but the answer was 403
-    assert uploaded() == before and puppet.asked == []
+    assert set(uploaded()) <= before and puppet.asked == []
 
 
 async def test_a_name_that_leads_here_is_not_this_page(
@@ -124,12 +124,12 @@ async def test_a_name_that_leads_here_is_not_this_page(
 async def test_a_form_of_another_website_is_refused(
     stranger: Page, served: str, elsewhere: int
 ) -> None:
-    before = uploaded()
+    before = set(uploaded())
     await stranger.goto(f"http://evil.example:{elsewhere}")
     async with stranger.expect_navigation():
         await stranger.evaluate(FORM, served)
     assert "comes from another website" in await stranger.inner_text("body")
-    assert uploaded() == before
+    assert set(uploaded()) <= before
 
 
 async def test_a_link_of_another_website_opens_the_page(
