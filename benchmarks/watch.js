@@ -37,9 +37,22 @@
     scripts: entry.scripts.map((script) => [script.invoker, Math.round(script.duration)]),
   })));
   slow.observe({ type: "long-animation-frame" });
+  // As the browser computes it for all that moved: the part of the window that it was on or is on now,
+  // times the part of the window's longer side by which it moved.
+  const score = (sources) => {
+    let area = 0, most = 0;
+    for (const { previousRect: old, currentRect: now } of sources) {
+      const wide = Math.max(old.right, now.right) - Math.min(old.left, now.left);
+      const high = Math.max(old.bottom, now.bottom) - Math.min(old.top, now.top);
+      area += wide * high;
+      most = Math.max(most, Math.abs(now.x - old.x), Math.abs(now.y - old.y));
+    }
+    return area / (innerWidth * innerHeight) * most / Math.max(innerWidth, innerHeight);
+  };
   const moved = new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
-    const text = entry.sources.some(({ node }) => (node?.closest ? node : node?.parentElement)?.closest(answers));
-    if (!entry.hadRecentInput) shifts.push([performance.timeOrigin + entry.startTime, entry.value, text]);
+    if (entry.hadRecentInput) return;
+    const texts = entry.sources.filter(({ node }) => (node?.closest ? node : node?.parentElement)?.closest(answers));
+    shifts.push([performance.timeOrigin + entry.startTime, entry.value, Math.min(entry.value, score(texts))]);
   }));
   moved.observe({ type: "layout-shift" });
   window.watched = {

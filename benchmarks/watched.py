@@ -63,7 +63,8 @@ class Watched:
     layout shifts, summed. What stands below a text that grows moves. What half a second after a
     press moves, as the page makes room for the answers, does not count."""
     text_moved: float
-    """Those of them that moved an answer's own text: what is being read."""
+    """The part of them that an answer's own text has in them: what is being read. Chromium names
+    at most five parts of a shift, the largest; smaller ones are not counted."""
     moved_after: float
     """All in what follows, when the answers join the conversation."""
     cpu: float
@@ -182,7 +183,7 @@ def watch(page: Page, server: Served, way: str, script: Script, limit: float = 6
         blocked,
         computed,
         moved=sum(value for value, _ in shifts),
-        text_moved=sum(value for value, text in shifts if text),
+        text_moved=sum(text for _, text in shifts),
         moved_after=sum(value for at, value, _ in report["shifts"] if at > ends),
         cpu=cpu,
         complete=complete,

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from backends import Sentence, ServerError
 from playground.matrix.items import Item
+from playground.matrix.report.answers import csv_text
 from playground.matrix.run_file import (
     FORMAT,
     MAX_LINE,
@@ -226,6 +228,29 @@ def test_files_of_others_are_refused_in_a_sentence(tmp_path: Path, file: Path) -
 def test_a_byte_order_mark_and_windows_line_ends_are_no_fault(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
     assert len(read(file).cells) == 2
+
+
+def test_a_verdict_keeps_its_values(tmp_path: Path) -> None:
+    """So that a page says it in any language; whoever reads a table reads English."""
+    why = Sentence("{found} is not {expected}.", found="3", expected="22")
+    error = ServerError(Sentence("{label} is busy.", label="Lab"), "Wait.")
+    path = tmp_path / "x.jsonl"
+    with RunWriter(path, header()) as writer:
+        writer.append(cell(outcome="wrong", why=why))
+        writer.append(cell(side="b", error=str(error)))
+    run = read(path)
+    told, failed = run.cells
+    assert isinstance(told.why, Sentence) and told.why.values == why.values
+    assert failed.error == "Lab is busy. Wait." and isinstance(failed.error, Sentence)
+    assert "3 is not 22.," in csv_text(run)
+
+
+@pytest.mark.parametrize("why", [5, ["{a}" * 2000, {"a": "x" * 2000}], ["{a}"], [1, {}]])
+def test_a_sentence_that_is_none_is_refused(file: Path, why: object) -> None:
+    line = json.loads(cell().model_dump_json()) | {"why": why}
+    with file.open("a", encoding="utf-8") as end:
+        end.write(json.dumps(line) + "\n")
+    assert "line 4" in refusal(file).lower()
 
 
 def test_unknown_fields_are_dropped(file: Path) -> None:

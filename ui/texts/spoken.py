@@ -24,6 +24,10 @@ TOLD: dict[str, tuple[int, ...]] = {
     "Rule": (1, 2),
     "Progress": (2,),
     "_refused": (0, 1),
+    "Score": (2,),
+    **dict.fromkeys(("wrong", "right"), (1,)),
+    "unreadable": (0,),
+    "_remarks": (0, 1),
 }
 """What a visitor reads of a call, by the name of what is called: the places of its arguments."""
 _TOLD_BY_NAME = frozenset({"message", "hint", "detail"})

@@ -35,7 +35,7 @@ def csv_text(run: RunFile) -> str:
     for cell in run.cells:
         kind, language, index = cell.place
         fields: dict[str, Any] = {
-            **cell.model_dump(),
+            **dict(cell),
             "kind": kind,
             "language": language,
             "index": index,

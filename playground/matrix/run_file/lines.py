@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from backends import Said, Sentence
 
 from ...machine import Machine
 from ...text import valid_unicode
@@ -18,10 +20,22 @@ MAX_TEXT = 400_000
 Outcome = Literal["right", "wrong", "unreadable"]
 Stayed = Literal["stayed", "left", "undecided"]
 _Name = Annotated[str, StringConstraints(max_length=300)]
-_Sentence = Annotated[str, StringConstraints(max_length=4000)]
+MAX_SENTENCE = 4000
+"""Characters of a sentence, with its values as JSON has them: few values fill little text."""
+_Sentence = Annotated[str, StringConstraints(max_length=MAX_SENTENCE)]
 _Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 _Seconds = Annotated[float, Field(ge=0)]
 _Count = Annotated[int, Field(ge=0)]
+
+
+def _is_short(value: object) -> object:
+    if len(json.dumps(value)) > MAX_SENTENCE:
+        raise ValueError(f"a sentence has at most {MAX_SENTENCE} characters")
+    return value
+
+
+_Said = Annotated[Said, BeforeValidator(_is_short)]
+"""A sentence in English; with its values, so that a page can say it in any language."""
 
 
 class _Line(BaseModel):
@@ -114,7 +128,8 @@ class Cell(_Line):
     outcome: Outcome | None = None
     found: _Sentence = ""
     """What was read as the answer in it."""
-    why: _Sentence = ""
+    why: _Said = ""
+    """Why it is not right, or a remark."""
     stayed: Stayed | None = None
     """Whether it is in the language that was to be answered in."""
     first_token: _Seconds | None = None
@@ -125,7 +140,7 @@ class Cell(_Line):
     answer_tokens: _Count | None = None
     chunks: _Text = ""
     """When its pieces came: see `playground.matrix.chunks`. Empty in runs of an earlier version."""
-    error: _Sentence | None = None
+    error: _Said | None = None
     """Why there is no answer: nobody could be asked. A later run asks again."""
     at: _Name = ""
     """When it ended, in ISO 8601 and UTC."""
@@ -165,5 +180,8 @@ def cell_text(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """The same for a sentence of a cell."""
-    return valid_unicode(text)[:4000]
+    """The same for a sentence of a cell: one that is too long is only English."""
+    clean = valid_unicode(text)
+    if isinstance(text, Sentence) and clean == text and len(json.dumps(text.dump())) < MAX_SENTENCE:
+        return text
+    return clean[:MAX_SENTENCE]

@@ -8,7 +8,7 @@ from playground.matrix.items import Item
 from .cleaning import plain, without_emphasis, without_fences
 from .final_answer import after_marker
 from .numerals import in_digits
-from .result import Score, right, unreadable, wrong
+from .result import Score, differs, right, unreadable
 
 _CYRILLIC = str.maketrans("АВС", "ABC")
 """Letters that look like the Latin ones, which a Russian answer may hold."""
@@ -27,7 +27,7 @@ def choice(item: Item, text: str) -> Score:
     found = first[1] if first else letters[0]
     if found == item.expected:
         return right(found)
-    return wrong(found, f"{found} is not {item.expected}.")
+    return differs(found, item.expected)
 
 
 def last_number(item: Item, text: str) -> Score:
@@ -38,4 +38,4 @@ def last_number(item: Item, text: str) -> Score:
     last = numbers[-1]
     if Decimal(str(item.expected)) in last.values:
         return right(last.text)
-    return wrong(last.text, f"{last.text} is not {item.expected}.")
+    return differs(last.text, item.expected)

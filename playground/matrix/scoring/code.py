@@ -27,7 +27,7 @@ def code(item: Item, text: str) -> Score:
     found = f"def {functions[0].name}"
     foreign = sorted(name for name in _names(tree) if not name.isascii())
     if foreign:
-        return wrong(found, f"The name {foreign[0]} is not in ASCII.")
+        return wrong(found, "The name {name} is not in ASCII.", name=foreign[0])
     comments = _comments(source, tree)
     if not comments:
         return wrong(found, "It has no comments.")

@@ -5,7 +5,7 @@ import re
 from playground.matrix.items import Item
 
 from .cleaning import plain
-from .result import Score, right, unreadable, wrong
+from .result import Score, differs, right, unreadable, wrong
 
 _ISO = re.compile(r"(?<![\d-])(\d{4})[-‐‑–−](\d{2})[-‐‑–−](\d{2})(?!\d|[-‐‑–−]\d)")
 _BUDDHIST = 543
@@ -26,7 +26,7 @@ def date(item: Item, text: str) -> Score:
             return right(found[0])
         if item.language == "th" and _western(found[0]) == item.expected:
             return right(found[0], "The year is that of the Buddhist calendar.")
-        return wrong(found[0], f"{found[0]} is not {item.expected}.")
+        return differs(found[0], item.expected)
     if re.search(r"\d", clean):
         return wrong(clean, "The date is not in the form YYYY-MM-DD.")
     return unreadable("No date can be read.")

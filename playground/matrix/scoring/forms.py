@@ -42,7 +42,7 @@ def _bullets(text: str) -> Score:
     lines = [line for line in text.splitlines() if _RULE.fullmatch(line) is None]
     count = sum(_BULLET.match(line) is not None for line in lines)
     found = f"{count} bullet point{'' if count == 1 else 's'}"
-    return right(found) if count == 3 else wrong(found, f"It has {found}, not 3.")
+    return right(found) if count == 3 else wrong(found, "Bullet points: {n}, not 3.", n=count)
 
 
 def _one_word(text: str, language: str) -> Score:

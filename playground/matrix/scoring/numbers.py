@@ -8,7 +8,7 @@ from playground.matrix.items import Item
 from .cleaning import plain, without_emphasis, without_fences
 from .final_answer import after_marker, final_number
 from .numerals import in_digits, in_words
-from .result import Score, right, unreadable, wrong
+from .result import Score, differs, right, unreadable, wrong
 from .separators import PLAIN
 
 _STEPS = r"(?:[^→⇒]*:)?(?:[^\d→⇒]*\d+[^\d→⇒]*[→⇒]){2,}[^\d→⇒]*\d+[^\d→⇒]*"
@@ -25,7 +25,7 @@ def whole_number(item: Item, text: str) -> Score:
         return unreadable(found.why)
     if expected in found.number.values:
         return right(found.number.text)
-    return wrong(found.number.text, f"{found.number.text} is not {item.expected}.")
+    return differs(found.number.text, item.expected)
 
 
 def price(item: Item, text: str) -> Score:
@@ -40,7 +40,7 @@ def price(item: Item, text: str) -> Score:
         return unreadable(found.why)
     number = found.number.text
     if expected not in found.number.values:
-        return wrong(number, f"{number} is not {item.expected}.")
+        return differs(number, item.expected)
     if PLAIN.fullmatch(number) and Decimal(number) == expected:
         return right(number)
     asked = in_digits(_with_marks(item.prompt, item), item.language)
@@ -57,7 +57,7 @@ def digits(item: Item, text: str) -> Score:
     if found.number is not None:
         if expected in found.number.values:
             return right(found.number.text)
-        return wrong(found.number.text, f"{found.number.text} is not {item.expected}.")
+        return differs(found.number.text, item.expected)
     words = in_words(clean, item.language)
     if words and not in_digits(clean, item.language):
         return wrong(words[-1].text, "The number is in words, digits were asked for.")
@@ -84,7 +84,9 @@ def order(item: Item, text: str) -> Score:
     if not runs:
         return unreadable("No numbers can be read.")
     longest = max(runs, key=len)
-    return wrong(_joined(longest), f"These are {len(longest)} numbers, not {len(expected)}.")
+    return wrong(
+        _joined(longest), "Numbers: {n}, not {asked}.", n=len(longest), asked=len(expected)
+    )
 
 
 def _with_marks(text: str, item: Item) -> str:

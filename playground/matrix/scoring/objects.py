@@ -34,14 +34,14 @@ def json_object(item: Item, text: str) -> Score:
     if any(each != found[0] for each in found):
         return unreadable("It gives two different objects.", shown)
     if set(found[0]) != set(expected):
-        return wrong(shown, f"The keys are not {', '.join(expected)}.")
+        return wrong(shown, "The keys are not {keys}.", keys=", ".join(expected))
     remark = ""
     for key, value in expected.items():
         if _equal(found[0][key], value, item.language):
             continue
         inflected = _inflected(str(value), item.language) if key == "city" else None
         if inflected is None or not _equal(found[0][key], inflected, item.language):
-            return wrong(shown, f"The value of {key} is not {value}.")
+            return wrong(shown, "The value of {key} is not {value}.", key=key, value=str(value))
         remark = "The city is inflected as it is in the sentence."
     return right(shown, remark)
 

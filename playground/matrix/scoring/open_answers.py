@@ -1,5 +1,6 @@
 """Open answers: whether they are in the language, and refusals."""
 
+from backends import Sentence
 from playground.languages import Verdict
 from playground.matrix.items import Item
 
@@ -30,7 +31,7 @@ def in_language(item: Item, text: str, stayed: Verdict, *, finished: bool = True
 
 
 def _remarks(*each: str) -> str:
-    return " ".join(filter(None, each))
+    return Sentence.chain(*each)
 
 
 def is_refusal(text: str, language: str) -> bool:

@@ -31,10 +31,11 @@ def yes_no(item: Item, text: str) -> Score:
             return unreadable("It says both yes and no.", clean)
         if said:
             (value,) = said
-            found = "yes" if value else "no"
             if value == item.expected:
-                return right(found)
-            return wrong(found, f"It says {found}, which is not so.")
+                return right("yes" if value else "no")
+            if value:
+                return wrong("yes", "It says yes, which is not so.")
+            return wrong("no", "It says no, which is not so.")
     return unreadable("It says neither yes nor no.", clean)
 
 
