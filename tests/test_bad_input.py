@@ -1,5 +1,6 @@
 """What bad input gets on the page: the exact sentence, nothing lost, and the next one works."""
 
+import asyncio
 import json
 
 import pytest
@@ -43,6 +44,45 @@ async def choose(visitor: Visitor, side: str, what: str, name: str) -> None:
     await visitor.page.click(f"#text-{what}-{side} input")
     await visitor.page.get_by_role("option", name=name).click()
     await visitor.page.wait_for_selector(f"#text-state-{side} .state[data-state=ready]")
+
+
+async def test_a_press_right_after_one_that_was_refused(visitor: Visitor, puppet: Puppet) -> None:
+    """What follows the first press is still on its way when the second one is answered."""
+    go_on, held = asyncio.Event(), 0
+
+    async def wait(route: Route) -> None:
+        nonlocal held
+        held += 1
+        if held == 1:
+            await go_on.wait()
+        await route.continue_()
+
+    await visitor.page.route("**/gradio_api/queue/join*", wait)
+    await visitor.ask(" ")
+    await visitor.sees("#text-notice", "There is no prompt yet.")
+    await visitor.ask("A good one")
+    puppet.answer("one", "Good left.")
+    puppet.answer("two", "Good right.")
+    await visitor.sees(column_of("a"), "Good left.")
+    await visitor.finished()
+    assert held == 2, "the first one was held back all the time"
+    go_on.set()
+    await visitor.page.unroute_all(behavior="wait")
+    assert visitor.faults == []
+
+
+async def test_compare_pressed_twice_asks_once(visitor: Visitor, puppet: Puppet) -> None:
+    await visitor.page.fill("#text-prompt textarea", "Once")
+    await visitor.page.evaluate(
+        "() => { for (let n = 0; n < 2; n++) document.getElementById('text-compare').click(); }"
+    )
+    puppet.answer("one", "Left.")
+    puppet.answer("two", "Right.")
+    await visitor.sees(column_of("a"), "Left.")
+    await visitor.finished()
+    assert await visitor.text("#text-notice") == ""
+    assert sorted(model for model, _, _ in puppet.asked) == ["one", "two"]
+    assert visitor.faults == []
 
 
 async def works_again(visitor: Visitor, puppet: Puppet) -> None:

@@ -44,6 +44,7 @@ def no_downloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No model was downloaded."""
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.delenv("PHI_MODELS_DIR", raising=False)
+    monkeypatch.setattr("ui.compare.default_pair.OPENING_TIMEOUT", 30.0)  # machines differ
 
 
 @pytest.fixture

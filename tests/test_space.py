@@ -267,10 +267,6 @@ async def test_two_models_are_compared_on_a_gpu_that_is_lent(
     assert len(api.of("/schedule")) == before + 1, "both sides share one loan"
     for side in ("a", "b"):
         await visitor.sees(line_of(side), "shared")
-    import os as o
-
-    if o.environ.get("SHOT"):
-        await visitor.page.screenshot(path="/tmp/z1.png")
     assert [f for f in visitor.faults if not any(own in f for own in GRADIOS_OWN)] == []
 
 

@@ -103,13 +103,12 @@ async def test_twenty_answers_lose_nothing_when_the_page_is_ended(
         for side in SIDES:
             await visitor.sees(answer_of(side), "Half of it,")
     assert own.stub.open == PAGES * len(SIDES)
+    refused = await Visitor(await visitors[0].page.context.new_page(), own.address).open(FOUR)
+    await refused.page.wait_for_selector("#text-state-d [data-state=ready]")
     assert own.process is not None
     own.process.send_signal(signal.SIGTERM)
     async with httpx.AsyncClient(base_url=own.address) as client:
         await until_it_stops(client)
-        late = visitors[0].page.context
-        refused = await Visitor(await late.new_page(), own.address).open(FOUR)
-        await refused.page.wait_for_selector("#text-state-d [data-state=ready]")
         await refused.ask("Too late?")
         await refused.sees("#text-composer", RESTARTING)
         await refused.has_prompt("Too late?")

@@ -26,7 +26,7 @@ from .prepared_turn import prepare_turn
 from .press import Press
 from .servers import servers_storage
 from .session import Session
-from .sides import STILL_ANSWERING, SideEditor
+from .sides import SideEditor
 from .status import allowed_backends
 from .transcript import build_transcript
 
@@ -214,9 +214,14 @@ class CompareView(Generic[S]):
         c.copy_link.click(None, c.prompt, js="(p) => phi.copyLink(p)", api_visibility="private")
 
     def _wire_generation(self, trigger: Any, start: Any) -> None:
-        """Chain the three steps of every run: `start` it, `draw` it, `finish` it."""
+        """Chain the three steps of every run: `start` it, `draw` it, `finish` it.
+
+        Gradio would leave out a step while the same one of an earlier press is under way, that of a
+        press that was refused, too: then nobody would draw the run.
+        """
+        always: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}
         started = trigger(
-            start, self.inputs, self.view_outputs, queue=False, preprocess=False, **PRIVATE
+            start, self.inputs, self.view_outputs, queue=False, preprocess=False, **always
         )
         # One generator for all sides: two listeners would run one after the other.
         ended = started.success(
@@ -225,14 +230,14 @@ class CompareView(Generic[S]):
             self.stream_outputs,
             postprocess=False,
             concurrency_limit=None,
-            **PRIVATE,
+            **always,
         )  # fmt: skip
         ended.then(
             self.finish,
             [self.session, self.composer.prompt],
             self.view_outputs,
             queue=False,
-            **PRIVATE,
+            **always,
         )
 
     # ── Asking ─────────────────────────────────────────────────────────────────────────────────
@@ -337,8 +342,8 @@ class CompareView(Generic[S]):
             prepared = await prepare_turn(session, form, self.services, index, sides, begun or {})
         except BackendError as error:
             return self._refuse(error)
-        if session.answering:
-            return self._refuse(STILL_ANSWERING)
+        if session.answering:  # it was pressed twice
+            return gr.skip()
         first = not session.conversation.turns
         session.begin(prepared, form, self.services)
         await self.code.refresh(session, form)

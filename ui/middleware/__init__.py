@@ -70,7 +70,9 @@ def lifespan(
     doors: Doors = ALL_CLOSED,
     root_path: str = "",
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-    """Return the lifespan of the served app: installs the middleware and sweeps periodically."""
+    """Return the lifespan of the served app: installs the middleware, looks at the backends once,
+    and sweeps periodically.
+    """
 
     @asynccontextmanager
     async def lifetime(app: Any) -> AsyncGenerator[None, None]:
@@ -82,13 +84,16 @@ def lifespan(
         app.middleware_stack = with_middleware(
             inner, services, hosts, visits, files, doors, root_path
         )
+        # The first page opens on what is here: a slow machine would look longer than that waits.
+        looking = asyncio.create_task(services.health.check_all())
         sweeping = asyncio.create_task(_sweep(visits, files))
         try:
             yield
         finally:
-            sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeping
+            for task in (looking, sweeping):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     return lifetime
 
