@@ -17,6 +17,18 @@ PRIVATE: dict[str, Any] = {
 """Arguments of every event: without Gradio's progress display, and not in its API pages."""
 
 
+ALWAYS: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}
+"""Arguments of an event of which none may be left out, nor repeated: a step that follows another
+event, one that several components trigger, one that only shows how things are now.
+
+Gradio's page leaves out ("once") what is triggered while the same event of an earlier press is
+under way, even of a press that was refused: nobody would draw, or finish, what the later one began.
+Where it waits for the last run ("always_last", usual for `change`), it then repeats all that the
+event's component had triggered: two components that trigger two such events together keep each
+other going, and on a slow network never end.
+"""
+
+
 def told(event: gr.EventData, *names: str) -> dict[str, Any]:
     """What an event of a component of ours tells, by name; `None` where it tells nothing.
 
@@ -26,12 +38,3 @@ def told(event: gr.EventData, *names: str) -> dict[str, Any]:
         return {name: getattr(event, name, None) for name in names}
     except TypeError:  # it is no object
         return dict.fromkeys(names)
-
-
-SHARED: dict[str, Any] = {"trigger_mode": "multiple"}
-"""Arguments of an event that several components trigger, and that only shows how things are now.
-
-Where such an event waits for its last run ("always_last", usual for `change`), Gradio's page then
-repeats all that its component had triggered. Two components that trigger two such events together
-keep each other going, and on a slow network never end.
-"""

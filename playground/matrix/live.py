@@ -64,6 +64,11 @@ class LiveRun:
                 self._task.cancel()
             self._changed.set()
 
+    @property
+    def begun(self) -> bool:
+        """Whether somebody runs it already."""
+        return self._task is not None
+
     async def steps(self) -> AsyncGenerator[tuple[Step, ...], None]:
         """Run it; yields what is new, on a tick, and nothing at least once a second.
 

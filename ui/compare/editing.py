@@ -9,7 +9,7 @@ import gradio as gr
 
 from playground.conversation import Conversation
 
-from ..events import PRIVATE, Updates
+from ..events import ALWAYS, PRIVATE, Updates
 from .press import Press
 from .session import Session
 
@@ -28,7 +28,7 @@ class Editing:
         view, c = self.view, self.view.composer
         view.transcript.select(
             self.on_select, view.inputs, [view.transcript, view.storage], queue=False,
-            preprocess=False, trigger_mode="multiple", **PRIVATE,
+            preprocess=False, **ALWAYS,
         )  # fmt: skip
         for button, handler, inputs in (
             (c.undo, self.undo, [view.session, c.prompt]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ..events import PRIVATE, SHARED, Updates
+from ..events import ALWAYS, Updates
 from .default_pair import DefaultPair, chosen_side, text_sentence
 from .session import Session
 
@@ -27,7 +27,7 @@ class Intro:
         """Have it follow what is chosen."""
         gr.on(
             [pane.model.change for pane in self.view.panes], self.on_choice, self.view.inputs,
-            self.html, queue=False, preprocess=False, **SHARED, **PRIVATE,
+            self.html, queue=False, preprocess=False, **ALWAYS,
         )  # fmt: skip
 
     async def render(

@@ -15,7 +15,7 @@ from playground.health import BackendHealth
 from playground.keyring import Keyring
 from playground.services import Services
 
-from ..events import PRIVATE, Updates
+from ..events import ALWAYS, PRIVATE, Updates
 from ..texts import say, told
 from .pane import Pane
 from .status import backend_choices, find_offer, health_of, model_choices, offer_of, state_html
@@ -74,8 +74,7 @@ class Pickers:
         pane.download.click(self.ask_to_download, selection, self.outputs, queue=False, **PRIVATE)
         # Clicked by the page's script when an old row was drawn over a new one (pickers.js).
         pane.redraw.click(
-            self.redraw, selection, self.outputs, queue=False, trigger_mode="multiple",
-            preprocess=False, **PRIVATE,
+            self.redraw, selection, self.outputs, queue=False, preprocess=False, **ALWAYS,
         )  # fmt: skip
         self.begun = gr.on(
             [pane.confirm.click, pane.retry.click], self.begin, selection, self.outputs,
@@ -83,16 +82,16 @@ class Pickers:
         )  # fmt: skip
         # What was said before may reach the page together with the answer, and be drawn over it.
         self.begun.then(
-            self.redraw, selection, self.outputs, queue=False, preprocess=False, **PRIVATE
+            self.redraw, selection, self.outputs, queue=False, preprocess=False, **ALWAYS
         )
         # Clicked by the page's script when the row begins to show a download (pickers.js).
         # The page leaves steps out when it is late: each has to tell all, and the end is none.
         watched = pane.watch.click(
             self.watch, keyring, [pane.state, *buttons], concurrency_limit=None,
-            trigger_mode="multiple", **PRIVATE,
+            **ALWAYS,
         )  # fmt: skip
         self.downloaded = watched.then(
-            self.on_download_end, keyring, self.outputs, queue=False, **PRIVATE
+            self.on_download_end, keyring, self.outputs, queue=False, **ALWAYS
         )
         pane.cancel.click(self.cancel, selection, self.outputs, queue=False, **PRIVATE)
 

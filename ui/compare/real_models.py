@@ -10,7 +10,7 @@ from playground.health import BackendHealth
 from playground.keyring import Keyring
 from playground.services import Services
 
-from ..events import PRIVATE, SHARED, Updates
+from ..events import ALWAYS, PRIVATE, Updates
 from ..texts import say, t, told, words
 from .default_pair import chosen_side, is_demonstration, text_sentence
 from .pickers import Pickers
@@ -76,16 +76,16 @@ class RealModels:
             # What was said of a row before may reach the page together with this, and be drawn over
             # it: then nobody has seen that it is older.
             button.click(handler, inputs, every, queue=False, preprocess=False, **PRIVATE).then(
-                self.redraw, inputs, every, queue=False, preprocess=False, **PRIVATE
+                self.redraw, inputs, every, queue=False, preprocess=False, **ALWAYS
             )
         for picker in pickers:
             for event in (picker.begun, picker.downloaded):
                 event.then(
-                    self.on_choice, inputs, self.outputs, queue=False, preprocess=False, **PRIVATE
+                    self.on_choice, inputs, self.outputs, queue=False, preprocess=False, **ALWAYS
                 )
         gr.on(
             [picker.pane.model.change for picker in pickers], self.on_choice, inputs, self.outputs,
-            queue=False, preprocess=False, **SHARED, **PRIVATE,
+            queue=False, preprocess=False, **ALWAYS,
         )  # fmt: skip
 
     # ── What is said and offered ───────────────────────────────────────────────────────────────

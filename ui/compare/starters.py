@@ -7,7 +7,7 @@ import gradio as gr
 
 from backends import REGISTRY
 
-from ..events import PRIVATE, SHARED, Updates
+from ..events import ALWAYS, Updates
 from ..texts import words
 from .examples import Examples
 from .pickers import Pickers
@@ -48,7 +48,7 @@ class Starters:
         inputs = [one for picker in pickers for one in (picker.pane.backend, picker.pane.model)]
         gr.on(
             [picker.pane.model.change for picker in pickers], self._on_choice, inputs, self._box,
-            queue=False, preprocess=False, **SHARED, **PRIVATE,
+            queue=False, preprocess=False, **ALWAYS,
         )  # fmt: skip
 
     @property

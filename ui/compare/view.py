@@ -11,7 +11,7 @@ from playground.conversation import LETTERS, MAX_SIDES
 from playground.export import to_json, to_markdown
 from playground.services import Services
 
-from ..events import PRIVATE, Updates
+from ..events import ALWAYS, PRIVATE, Updates
 from .code_panel import CodePanel
 from .composer import build_composer, hint_html, notice_html
 from .default_pair import DefaultPair
@@ -214,14 +214,9 @@ class CompareView(Generic[S]):
         c.copy_link.click(None, c.prompt, js="(p) => phi.copyLink(p)", api_visibility="private")
 
     def _wire_generation(self, trigger: Any, start: Any) -> None:
-        """Chain the three steps of every run: `start` it, `draw` it, `finish` it.
-
-        Gradio would leave out a step while the same one of an earlier press is under way, that of a
-        press that was refused, too: then nobody would draw the run.
-        """
-        always: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}
+        """Chain the three steps of every run: `start` it, `draw` it, `finish` it."""
         started = trigger(
-            start, self.inputs, self.view_outputs, queue=False, preprocess=False, **always
+            start, self.inputs, self.view_outputs, queue=False, preprocess=False, **ALWAYS
         )
         # One generator for all sides: two listeners would run one after the other.
         ended = started.success(
@@ -230,14 +225,14 @@ class CompareView(Generic[S]):
             self.stream_outputs,
             postprocess=False,
             concurrency_limit=None,
-            **always,
+            **ALWAYS,
         )  # fmt: skip
         ended.then(
             self.finish,
             [self.session, self.composer.prompt],
             self.view_outputs,
             queue=False,
-            **always,
+            **ALWAYS,
         )
 
     # ── Asking ─────────────────────────────────────────────────────────────────────────────────

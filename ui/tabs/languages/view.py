@@ -25,7 +25,7 @@ from playground.services import Services
 from playground.threads import in_media_thread
 
 from ...compare.composer import notice_html
-from ...events import PRIVATE, SHARED, Updates, told
+from ...events import ALWAYS, PRIVATE, Updates, told
 from ...texts import t
 from .asked import AskForm, plan_of, plan_to_go_on
 from .choices import (
@@ -105,7 +105,7 @@ class LanguagesView:
         inputs: set[Any] = {self.session, self.keyring, *c.inputs.values()}
         gr.on(
             [one.change for one in c.inputs.values()],  # type: ignore[attr-defined]
-            self.estimate, inputs, c.cost, queue=False, preprocess=False, **SHARED, **PRIVATE,
+            self.estimate, inputs, c.cost, queue=False, preprocess=False, **ALWAYS,
         )  # fmt: skip
         # In the page alone: an answer from here could undo what was ticked meanwhile.
         for button, codes in ((c.all_languages, [*LANGUAGES]), (c.no_language, [])):
@@ -113,9 +113,7 @@ class LanguagesView:
                 None, None, c.languages, js=f"() => [{json.dumps(codes)}]", api_visibility="private"
             )
         c.languages.change(None, js="() => phi.drawOwn?.()", api_visibility="private")
-        c.own.change(
-            self.on_own, c.own, c.own_rows, queue=False, preprocess=False, **SHARED, **PRIVATE
-        )
+        c.own.change(self.on_own, c.own, c.own_rows, queue=False, preprocess=False, **ALWAYS)
         # Clicked by the page's script when another language was chosen: lists are made here.
         follow = gr.Button(visible="hidden", elem_id=f"{NAME}-follow")
         follow.click(
@@ -141,8 +139,7 @@ class LanguagesView:
             queue=False, **PRIVATE,
         )  # fmt: skip
         self.matrix.select(
-            self.on_select, self.session, self.matrix, queue=False, trigger_mode="multiple",
-            **PRIVATE,
+            self.on_select, self.session, self.matrix, queue=False, **ALWAYS,
         )  # fmt: skip
         saving = self.matrix.download(self.save, self.session, self.saved, queue=False, **PRIVATE)
         saving.then(None, self.saved, js="(file) => phi.saveRun(file)", api_visibility="private")
@@ -151,11 +148,11 @@ class LanguagesView:
         """Draw a run that was started, and say how it ended."""
         ended = started.success(
             self.draw, self.session, self.matrix, postprocess=False, concurrency_limit=None,
-            **PRIVATE,
+            **ALWAYS,
         )  # fmt: skip
         ended.then(
             self.finish, [self.session, self.keyring], [self.matrix, self.files], queue=False,
-            **PRIVATE,
+            **ALWAYS,
         )  # fmt: skip
 
     async def open(self, session: LanguagesSession, keyring: Keyring, request: gr.Request) -> Any:
@@ -259,7 +256,7 @@ class LanguagesView:
     async def draw(self, session: LanguagesSession) -> AsyncGenerator[Any, None]:
         """Run it, and stream what comes. Closed with the page, it ends the run."""
         live = session.live
-        if live is not None and live.state == "running":
+        if live is not None and live.state == "running" and not live.begun:
             due = 0.0
             place = nullcontext(live.path) if live.path else place_for(live.head, self.limits)
             with place as path:

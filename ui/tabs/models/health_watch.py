@@ -12,7 +12,7 @@ from playground.services import Services
 
 from ...compare.pickers import Pickers
 from ...compare.status import is_usable
-from ...events import PRIVATE, Updates
+from ...events import ALWAYS, PRIVATE, Updates
 from ...texts import TRANSLATIONS
 from . import ModelsTab
 from .added import server_id
@@ -72,7 +72,7 @@ class HealthWatch:
         # Not preprocessed: Gradio would refuse a model that is chosen while its list changes.
         checked.then(
             self.update_pickers, [self.keyring, *watched], outputs, queue=False, preprocess=False,
-            **PRIVATE,
+            **ALWAYS,
         )  # fmt: skip
 
     async def speak(self, keyring: Keyring, locale: str) -> None:

@@ -13,7 +13,7 @@ from playground.threads import in_media_thread
 from ...compare.side import letter_of
 from ...compare.status import format_parameters
 from ...compare.view import FIRST_SIDES, CompareView, Values
-from ...events import PRIVATE, SHARED, Updates
+from ...events import ALWAYS, PRIVATE, Updates
 from .cost import cost_html
 from .figure import build_figure, figure_delta, figure_placeholder
 from .session import MoeSession
@@ -71,7 +71,7 @@ class MoeView(CompareView[MoeSession]):
         models = [x.change for pane in self.panes for x in (pane.backend, pane.model)]
         gr.on(
             models, self.update_model, self.inputs, [*self.costs, *self.figures], queue=False,
-            preprocess=False, **SHARED, **PRIVATE,
+            preprocess=False, **ALWAYS,
         )  # fmt: skip
         for side, figure in enumerate(self.figures):
             hidden = gr.Textbox(visible=False)

@@ -24,7 +24,7 @@ from playground.threads import in_media_thread
 from ...compare.composer import notice_html
 from ...compare.side import letter_of
 from ...compare.view import CompareView, Values
-from ...events import PRIVATE, SHARED, Updates, told
+from ...events import ALWAYS, PRIVATE, Updates, told
 from ...middleware import own_folder
 from ...texts import t
 from ...upload_reader import UploadReader, read_upload
@@ -95,7 +95,7 @@ class VisionView(CompareView[VisionSession]):
         self.add_button.upload(
             self.add, {self.add_button, self.spacing, self.frames, *self.inputs},
             [*self._tray_outputs, self.add_button], preprocess=False, concurrency_limit=None,
-            trigger_mode="multiple", **PRIVATE,
+            **ALWAYS,
         )  # fmt: skip
         self.tray.click(
             self.edit_tray,
@@ -108,7 +108,7 @@ class VisionView(CompareView[VisionSession]):
         gr.on(
             [one.change for p in self.panes for one in (p.model, p.more["crops"])],  # type: ignore[attr-defined]
             self.update_costs, self.inputs, self.tray, queue=False, preprocess=False,
-            **SHARED, **PRIVATE,
+            **ALWAYS,
         )  # fmt: skip
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
