@@ -689,6 +689,39 @@ async def test_the_node_that_grows_is_the_one_that_stays(visitor: Visitor, puppe
     assert await page.evaluate("String(getSelection())") == "A first paragraph to be read."
 
 
+async def test_answers_are_followed_until_the_reader_turns_away(
+    visitor: Visitor, puppet: Puppet
+) -> None:
+    """And again when they come back, or press “Latest”."""
+    page, latest = visitor.page, "#text-transcript .latest"
+    ends = (
+        "(word) => { const box = document.getElementById('text-composer').getBoundingClientRect();"
+        f' const cell = document.querySelector("{answer_of("a")}");'
+        " const end = cell?.getBoundingClientRect().bottom;"
+        " return cell?.innerText.includes(word) && (end <= box.top) === (word !== 'away'); }"
+    )
+    await visitor.ask("Much")
+    puppet.feed("one", "A line.\n\n" * 60 + "followed")
+    await page.wait_for_function(ends, arg="followed")
+    puppet.feed("one", "\n\nA line." * 60 + "\n\nstill")
+    await page.wait_for_function(ends, arg="still")
+    assert not await page.is_visible(latest)
+    await page.mouse.move(400, 300)
+    await page.mouse.wheel(0, -600)
+    await page.wait_for_selector(latest, state="visible")
+    at = await page.evaluate("scrollY")
+    puppet.feed("one", "\n\nA line." * 60 + "\n\naway")
+    await page.wait_for_function(ends, arg="away")
+    assert await page.evaluate("scrollY") == at
+    await page.click(latest)
+    await page.wait_for_selector(latest, state="hidden")
+    puppet.feed("one", "\n\nA line." * 60 + "\n\nback")
+    await page.wait_for_function(ends, arg="back")
+    puppet.feed("one", last(1, 1), None)
+    puppet.answer("two", "Little.")
+    await visitor.finished()
+
+
 async def test_a_page_that_was_busy_loses_nothing(visitor: Visitor, puppet: Puppet) -> None:
     """It skips more messages than one makes up for, and asks for the whole."""
     await visitor.ask("Much")

@@ -7,7 +7,7 @@ import gradio as gr
 from .rows import Rows
 
 HERE = Path(__file__).parent
-SCRIPTS = ("follow.js", "elements.js", "cells.js", "acts.js", "transcript.js")
+SCRIPTS = ("elements.js", "follow.js", "cells.js", "acts.js", "transcript.js")
 """In the order in which they run, as one; the last one begins."""
 EMPTY = '<div class="transcript"></div>'
 

@@ -31,7 +31,7 @@ root.addEventListener("click", (event) => {
   const act = {
     show: () => show(pressed.dataset.side),
     only: () => show(root.dataset.shown ? "" : cell.letter),
-    latest: () => follow.resume(),
+    latest: () => follow.start(),
     unfold: () => {
       const open = row.typed.classList.toggle("folded") === false;
       pressed.setAttribute("aria-expanded", open);
