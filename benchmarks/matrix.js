@@ -5,7 +5,7 @@
   const matrix = document.querySelector("#languages-matrix .matrix");
   const now = () => performance.timeOrigin + performance.now();
   const painted = new MessageChannel();
-  let drawn = [], scheduled = false;
+  let drawn = [], scheduled = false, begun = false;
   painted.port1.onmessage = () => {
     scheduled = false;
     for (const [where, name] of drawn) where[name] ??= now();
@@ -13,7 +13,8 @@
   };
   const look = () => {
     // Before a run begins, the marks are those of the one before.
-    if (!matrix.querySelector(".going").hidden) for (const mark of matrix.querySelectorAll(".mark[data-item]")) {
+    begun ||= !matrix.querySelector(".going").hidden;
+    if (begun) for (const mark of matrix.querySelectorAll(".mark[data-item]")) {
       const name = `${mark.dataset.item}|${mark.closest("[data-side]").dataset.side}`;
       if (!seen[name]) drawn.push([seen, name]);
     }
