@@ -364,7 +364,7 @@ async def test_a_visitor_tries_to_have_an_owners_key_sent_to_them(
 # Where there is a sign-in
 
 
-def test_only_a_space_that_asks_for_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_a_space_that_asks_for_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elsewhere Gradio signs visitors in as its host: CVE-2026-27167."""
     whole = {"SYSTEM": "spaces", "SPACE_ID": "ada/phi"} | dict.fromkeys(sign_in.VARIABLES, "x")
     for name, value in whole.items():

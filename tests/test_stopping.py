@@ -81,7 +81,7 @@ async def until_it_stops(client: httpx.AsyncClient) -> None:
     assert (health.status_code, health.json()) == (503, {"status": "stopping"})
 
 
-def test_the_page_ends_within_ten_seconds() -> None:
+async def test_the_page_ends_within_ten_seconds() -> None:
     assert page.PATIENCE + page.TELLING + page.CLOSING <= 9.5
 
 

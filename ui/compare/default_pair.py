@@ -180,7 +180,8 @@ async def default_vision_pair(services: Services, keyring: Keyring) -> DefaultPa
     sentence = _BUILT_IN_VISION + _why_not_ready(one)
     sentence += _alternatives(
         services.limits,
-        "For Phi-3.5-vision, choose ONNX Runtime under “Runs on”, pick one and press Download.",
+        "For Phi-3.5-vision, choose ONNX Runtime in the first list of a side, pick the model and "
+        "press Download.",
     )
     return DefaultPair(one, one, sentence, {"temperature": "0"}, ({"crops": "1"}, {"crops": "4"}))
 
