@@ -130,7 +130,9 @@ class Backend(ABC):
     @classmethod
     def missing_packages(cls) -> tuple[str, ...]:
         """Those of `requires` that are not installed. Looks, but imports nothing."""
-        return tuple(name for name in cls.requires if find_spec(name) is None)
+        # A list first: CPython 3.11 cannot make a tuple of a generator while another thread walks
+        # all objects, as the `spaces` package does at the start of a Space.
+        return tuple([name for name in cls.requires if find_spec(name) is None])
 
     @classmethod
     def without_packages(cls) -> "Status | None":

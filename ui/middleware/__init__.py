@@ -84,8 +84,7 @@ def lifespan(
         app.middleware_stack = with_middleware(
             inner, services, hosts, visits, files, doors, root_path
         )
-        # The first page opens on what is here: a slow machine would look longer than that waits.
-        looking = asyncio.create_task(services.health.check_all())
+        looking = asyncio.create_task(_look_around(services))
         sweeping = asyncio.create_task(_sweep(visits, files))
         try:
             yield
@@ -96,6 +95,15 @@ def lifespan(
                     await task
 
     return lifetime
+
+
+async def _look_around(services: Services) -> None:
+    """Check the backends, so that the first page opens on what is here.
+
+    A slow machine takes longer than that page waits. What fails is said when a page asks for it.
+    """
+    with suppress(Exception):
+        await services.health.check_all()
 
 
 async def _sweep(visits: Visits, files: UploadFolder) -> None:
