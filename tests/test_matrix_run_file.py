@@ -24,6 +24,7 @@ from playground.matrix.run_file import (
     read,
     tasks_hash,
 )
+from playground.matrix.run_file.lines import sentence
 from tests.matrix_runs import cell, header
 
 
@@ -243,6 +244,15 @@ def test_a_verdict_keeps_its_values(tmp_path: Path) -> None:
     assert isinstance(told.why, Sentence) and told.why.values == why.values
     assert failed.error == "Lab is busy. Wait." and isinstance(failed.error, Sentence)
     assert "3 is not 22.," in csv_text(run)
+
+
+def test_the_longest_sentence_that_is_written_is_read(tmp_path: Path) -> None:
+    """In whatever script: a server's own words may be long."""
+    path, said = tmp_path / "x.jsonl", Sentence("It said {words}", words="坏" * 5000)
+    with RunWriter(path, header()) as writer:
+        writer.append(cell(error=sentence(said)))
+    (told,) = read(path).cells
+    assert told.error == said[:4000]
 
 
 @pytest.mark.parametrize("why", [5, ["{a}" * 2000, {"a": "x" * 2000}], ["{a}"], [1, {}]])

@@ -28,8 +28,12 @@ _Seconds = Annotated[float, Field(ge=0)]
 _Count = Annotated[int, Field(ge=0)]
 
 
+def _length(value: object) -> int:
+    return len(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
 def _is_short(value: object) -> object:
-    if len(json.dumps(value)) > MAX_SENTENCE:
+    if _length(value) > MAX_SENTENCE:
         raise ValueError(f"a sentence has at most {MAX_SENTENCE} characters")
     return value
 
@@ -182,6 +186,6 @@ def cell_text(text: str) -> str:
 def sentence(text: str) -> str:
     """The same for a sentence of a cell: one that is too long is only English."""
     clean = valid_unicode(text)
-    if isinstance(text, Sentence) and clean == text and len(json.dumps(text.dump())) < MAX_SENTENCE:
+    if isinstance(text, Sentence) and clean == text and _length(text.dump()) <= MAX_SENTENCE:
         return text
     return clean[:MAX_SENTENCE]
