@@ -115,6 +115,10 @@ class AnswerSnapshot:
         return self.state in ("done", "stopped", "failed")
 
 
+_SHOWN = re.compile(r"[^\s#*_`~>|+=:.\-]")
+"""A character that is not among the marks that Markdown begins a text with."""
+
+
 class AnswerBuilder:
     """Builds one answer from its chunks and times it. `snapshot()` may be taken at any time."""
 
@@ -128,6 +132,8 @@ class AnswerBuilder:
         self._splitter = ThinkingSplitter()
         self._answer, self._thoughts = _Part(), _Part()
         self._steps = 0
+        self._shows = False
+        """Whether a reader sees anything of it yet: a heading's marks alone show nothing."""
         self._token_source: TokenSource = "engine"
         self.routing: Routing | None = None
         self.notes: tuple[str, ...] = ()
@@ -210,7 +216,9 @@ class AnswerBuilder:
             self._divide_waiting(chunk.timings)
         self.usage = chunk.usage or self.usage
         self.finish_reason = chunk.finish_reason or self.finish_reason
-        self._signal(self._steps == 1)
+        begins = not self._shows and bool(_SHOWN.search(text))
+        self._shows |= begins
+        self._signal(begins or self._steps == 1)
 
     def end(self, state: AnswerState, error: BackendError | None = None) -> None:
         """End the answer in a final state."""

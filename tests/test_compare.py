@@ -417,3 +417,12 @@ async def test_an_answer_whose_end_has_come_is_done_whatever_follows() -> None:
             task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert (answer.state, answer.error, answer.text) == ("done", None, "Hi")
+
+
+def test_an_answer_is_shown_at_once_as_soon_as_there_is_something_to_see() -> None:
+    at_once: list[bool] = []
+    answer = AnswerBuilder(at_once.append)
+    for text in ("\n##", " ", "**", "Phi", "-3", " is"):
+        answer.add(Chunk(text, tokens=1))
+    # The first token, as the waiting ends with it; and the first that Markdown shows anything of.
+    assert at_once == [True, False, False, True, False, False]

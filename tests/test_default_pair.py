@@ -245,7 +245,7 @@ def view() -> CompareView:
 async def test_typing_before_a_model_is_chosen_loads_nothing(backend: str) -> None:
     picker = view().pickers[0]
     for model in (None, ""):
-        await picker.prepare(Keyring(), backend, model)
+        await picker.prepare(backend, model)
     assert picker.services.preparing == set()
 
 

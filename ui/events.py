@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import gradio as gr
-
 Updates = dict[Any, Any]
 """An event's updates: new values by component. Components left out stay as they are."""
 
@@ -29,12 +27,14 @@ other going, and on a slow network never end.
 """
 
 
-def told(event: gr.EventData, *names: str) -> dict[str, Any]:
-    """What an event of a component of ours tells, by name; `None` where it tells nothing.
+def told(said: Any, *names: str) -> dict[str, Any]:
+    """What a component of ours tells with an event, by name; `None` where it tells nothing.
 
     It comes from the page, and is not trusted.
     """
     try:
-        return {name: getattr(event, name, None) for name in names}
+        if isinstance(said, dict):
+            return {name: said.get(name) for name in names}
+        return {name: getattr(said, name, None) for name in names}
     except TypeError:  # it is no object
         return dict.fromkeys(names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -10,6 +9,7 @@ import gradio as gr
 from backends import BackendError
 
 from ..events import PRIVATE, Updates
+from ..gathered import Values
 from ..texts import t
 from .form import Form
 from .session import Session
@@ -29,18 +29,18 @@ class CodePanel:
     def connect(self) -> None:
         """Have each side's button show its code, and hide it again."""
         for side, pane in enumerate(self.view.panes):
-            pane.code.click(
-                self._toggle(side), self.view.inputs, [pane.code, self.view.transcript],
-                queue=False, preprocess=False, **PRIVATE,
+            self.view.inputs.on(
+                pane.code.click, self._toggle(side), [pane.code, self.view.transcript],
+                queue=False, **PRIVATE,
             )  # fmt: skip
 
     def _toggle(self, side: int) -> Any:
-        async def toggle_code(values: Mapping[Any, Any]) -> Updates:
+        async def toggle_code(values: Values) -> Updates:
             return await self.toggle(side, values)
 
         return toggle_code
 
-    async def toggle(self, side: int, values: Mapping[Any, Any]) -> Updates:
+    async def toggle(self, side: int, values: Values) -> Updates:
         """Show the code of a side, or hide it."""
         view = self.view
         session: Session = values[view.session]

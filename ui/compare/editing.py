@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -27,8 +26,7 @@ class Editing:
         """Have each button do its own."""
         view, c = self.view, self.view.composer
         view.transcript.select(
-            self.on_select, view.inputs, [view.transcript, view.storage], queue=False,
-            preprocess=False, **ALWAYS,
+            self.on_select, view.session, [view.transcript, view.storage], queue=False, **ALWAYS
         )  # fmt: skip
         for button, handler, inputs in (
             (c.undo, self.undo, [view.session, c.prompt]),
@@ -37,18 +35,14 @@ class Editing:
         ):
             button.click(handler, inputs, view.view_outputs, queue=False, **PRIVATE)
 
-    async def on_select(self, event: gr.EventData, values: Mapping[Any, Any]) -> Updates:
+    async def on_select(self, event: gr.EventData, session: Session) -> Updates:
         """Do what was pressed in the transcript and asks no model."""
         view = self.view
-        session: Session = values[view.session]
         match Press.read(event, session):
             case Press("resync"):
                 return {view.transcript: session.rows.message(whole=True)}
             case Press("stop", side=int(side)):
                 session.stop({side})
-            case Press("code", side=int(side)):
-                updates = await view.code.toggle(side, values)
-                return {view.transcript: updates[view.transcript]}
             case Press("version", int(turn), int(side), version=int(version)):
                 if 0 <= version < len(session.conversation.turns[turn].versions_of(side)):
                     shown = session.conversation.with_version(turn, side, version)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from ..events import ALWAYS, Updates
+from ..gathered import Values
 from .default_pair import DefaultPair, chosen_side, text_sentence
 from .session import Session
 
@@ -25,10 +26,8 @@ class Intro:
 
     def connect(self) -> None:
         """Have it follow what is chosen."""
-        gr.on(
-            [pane.model.change for pane in self.view.panes], self.on_choice, self.view.inputs,
-            self.html, queue=False, preprocess=False, **ALWAYS,
-        )  # fmt: skip
+        changed = [pane.model.change for pane in self.view.panes]
+        self.view.inputs.on(changed, self.on_choice, self.html, queue=False, **ALWAYS)
 
     async def render(
         self, session: Session, pair: DefaultPair, choices: Sequence[tuple[str, str]]
@@ -38,7 +37,7 @@ class Intro:
         session.opening = (opened, pair.sentence)
         return {self.html: await self._sentence(session, choices)}
 
-    async def on_choice(self, values: Mapping[Any, Any]) -> Updates:
+    async def on_choice(self, values: Values) -> Updates:
         """Another model was chosen: say what is compared now."""
         session = values[self.view.session]
         chosen = [

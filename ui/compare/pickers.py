@@ -1,6 +1,6 @@
 """The pickers of a pane: choice of backend and model, its state, and its download."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from html import escape
@@ -16,6 +16,7 @@ from playground.keyring import Keyring
 from playground.services import Services
 
 from ..events import ALWAYS, PRIVATE, Updates
+from ..gathered import Gathered, Values
 from ..texts import say, told
 from .pane import Pane
 from .status import backend_choices, find_offer, health_of, model_choices, offer_of, state_html
@@ -68,8 +69,8 @@ class Pickers:
         )  # fmt: skip
         for ended in (choosing.success, choosing.failure):  # `then` would not come after a failure
             ended(None, js=f"() => phi.picking('{pane.id}', -1)", api_visibility="private")
-        pane.model.change(
-            self.show_state, selection, self.outputs, queue=False, preprocess=False, **PRIVATE
+        gathered_choices([self], keyring).on(
+            pane.model.change, self._on_model_change, self.outputs, queue=False, **PRIVATE
         )
         pane.download.click(self.ask_to_download, selection, self.outputs, queue=False, **PRIVATE)
         # Clicked by the page's script when an old row was drawn over a new one (pickers.js).
@@ -95,12 +96,14 @@ class Pickers:
         )
         pane.cancel.click(self.cancel, selection, self.outputs, queue=False, **PRIVATE)
 
-    async def prepare(self, keyring: Keyring, backend: str, model: str | None) -> None:
+    async def prepare(self, backend: object, model: object) -> None:
         """Let the model load while a prompt is typed. Errors are left to the request itself.
 
         `model` is `None` while the list of the chosen backend is still on its way.
         """
-        if self.limits.public or backend not in REGISTRY or not model:
+        if self.limits.public or not (isinstance(backend, str) and isinstance(model, str)):
+            return
+        if backend not in REGISTRY or not model:
             return
         which, preparing = (backend, model), self.services.preparing
         if which in preparing:  # it is loading already, perhaps for another visitor
@@ -150,6 +153,9 @@ class Pickers:
             ),
             **self._row_updates(keyring, health, model),
         }
+
+    async def _on_model_change(self, values: Values) -> Updates:
+        return await self.show_state(*(values[one] for one in self.selection))
 
     async def show_state(self, keyring: Keyring, backend: object, model: object) -> Updates:
         """Show the chosen model's state, and the download button if it can be downloaded."""
@@ -396,6 +402,21 @@ class Pickers:
             ),
             **self._row_updates(keyring, health, model),
         }
+
+
+def gathered_choices(pickers: Sequence[Pickers], *states: gr.State) -> Gathered:
+    """The backends and models of some panes, as one input of events."""
+    chosen = [one for picker in pickers for one in (picker.pane.backend, picker.pane.model)]
+    return Gathered(chosen, *states)
+
+
+def choices_in(values: Values, pickers: Sequence[Pickers]) -> list[tuple[str, str]]:
+    """Backend and model of each pane in an event's values; empty where nothing is chosen yet."""
+
+    def chosen(picker: gr.Dropdown) -> str:
+        return one if isinstance(one := values[picker], str) else ""
+
+    return [(chosen(one.pane.backend), chosen(one.pane.model)) for one in pickers]
 
 
 def _choices(health: BackendHealth | None, model: str, locale: str) -> list[tuple[str, str]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import gradio as gr
-
 from ..events import told
 from .side import letter_of
 
@@ -28,9 +26,9 @@ class Press:
     version: int | None = None
 
     @classmethod
-    def read(cls, event: gr.EventData, session: Session) -> Self:
-        """What an event of the transcript tells; it comes from the page, and is not trusted."""
-        said = told(event, "act", "turn", "side", "text", "index")
+    def read(cls, press: Any, session: Session) -> Self:
+        """What the transcript tells of a press; it comes from the page, and is not trusted."""
+        said = told(press, "act", "turn", "side", "text", "index")
         letters = [letter_of(side) for side in range(len(session.sides))]
         return cls(
             act=_if(str, said["act"]) or "",

@@ -11,9 +11,10 @@ from playground.keyring import Keyring
 from playground.services import Services
 
 from ..events import ALWAYS, PRIVATE, Updates
+from ..gathered import Values
 from ..texts import say, t, told, words
 from .default_pair import chosen_side, is_demonstration, text_sentence
-from .pickers import Pickers
+from .pickers import Pickers, choices_in, gathered_choices
 from .proposal import Proposal, RealModel, button_label, propose, question
 
 _OTHER_WAYS = (
@@ -65,28 +66,22 @@ class RealModels:
     def connect(self, keyring: gr.State, pickers: Sequence[Pickers]) -> None:
         """Connect the buttons; `pickers` are those of all sides."""
         self.pickers = pickers
-        inputs: list[gr.Component] = [keyring]
-        inputs += [one for picker in pickers for one in (picker.pane.backend, picker.pane.model)]
+        self.keyring, chosen = keyring, gathered_choices(pickers, keyring)
         asking = [self.row, self.asking, self.question]
         every = [*self.outputs, *asking, *(one for picker in pickers for one in picker.outputs)]
-        # Not preprocessed: Gradio would refuse a model that is chosen while the list changes.
-        self.get.click(self.ask, inputs, every, queue=False, preprocess=False, **PRIVATE)
+        chosen.on(self.get.click, self.ask, every, queue=False, **PRIVATE)
         self.cancel.click(self.decline, None, every, queue=False, **PRIVATE)
         for button, handler in ((self.confirm, self.download), (self.follow, self.on_open)):
             # What was said of a row before may reach the page together with this, and be drawn over
             # it: then nobody has seen that it is older.
-            button.click(handler, inputs, every, queue=False, preprocess=False, **PRIVATE).then(
-                self.redraw, inputs, every, queue=False, preprocess=False, **ALWAYS
+            chosen.on(button.click, handler, every, queue=False, **PRIVATE).then(
+                self.redraw, keyring, every, queue=False, **ALWAYS
             )
         for picker in pickers:
             for event in (picker.begun, picker.downloaded):
-                event.then(
-                    self.on_choice, inputs, self.outputs, queue=False, preprocess=False, **ALWAYS
-                )
-        gr.on(
-            [picker.pane.model.change for picker in pickers], self.on_choice, inputs, self.outputs,
-            queue=False, preprocess=False, **ALWAYS,
-        )  # fmt: skip
+                chosen.on(event.then, self.on_choice, self.outputs, queue=False, **ALWAYS)
+        changed = [picker.pane.model.change for picker in pickers]
+        chosen.on(changed, self.on_choice, self.outputs, queue=False, **ALWAYS)
 
     # ── What is said and offered ───────────────────────────────────────────────────────────────
 
@@ -152,16 +147,17 @@ class RealModels:
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
 
-    async def on_choice(self, keyring: Keyring, *chosen: object) -> Updates:
+    async def on_choice(self, values: Values) -> Updates:
         """Another model was chosen: say what is compared now."""
-        return await self.render(keyring, *_pairs(chosen))
+        return await self.render(values[self.keyring], *choices_in(values, self.pickers))
 
-    async def ask(self, keyring: Keyring, *chosen: object) -> Updates:
+    async def ask(self, values: Values) -> Updates:
         """Ask whether to download; if all is here by now, choose it."""
+        keyring = values[self.keyring]
         proposal, has = await self._proposal(keyring, measure=False)
         if not proposal.missing or self.services.limits.public:
             updates: Updates = {}
-            choices = _pairs(chosen)
+            choices = choices_in(values, self.pickers)
             for model in proposal.models:
                 choices[model.side] = _choice(model)
                 updates |= await self._choose(keyring, model)
@@ -178,9 +174,10 @@ class RealModels:
         """Close the question."""
         return self._question("")
 
-    async def download(self, keyring: Keyring, *chosen: object) -> Updates:
+    async def download(self, values: Values) -> Updates:
         """Fetch what is missing, both at once; each is chosen when it is there."""
-        updates, choices = self._question(""), _pairs(chosen)
+        keyring = values[self.keyring]
+        updates, choices = self._question(""), choices_in(values, self.pickers)
         if self.services.limits.public:
             return updates
         proposal, _ = await self._proposal(keyring, measure=False)
@@ -190,17 +187,17 @@ class RealModels:
             updates |= picker.fetch(keyring, backend, name, now)
         return updates | await self.render(keyring, *choices)
 
-    async def redraw(self, keyring: Keyring, *chosen: object) -> Updates:
+    async def redraw(self, keyring: Keyring) -> Updates:
         """Show the rows of all sides as they are now."""
         updates: Updates = {}
         for picker in self.pickers:
             updates |= picker.redrawn(keyring)
         return updates or gr.skip()
 
-    async def on_open(self, keyring: Keyring, *chosen: object) -> Updates:
+    async def on_open(self, values: Values) -> Updates:
         """After the view has opened: say the speed, and show what is being fetched already."""
-        choices = _pairs(chosen)
-        if self.services.limits.public or not any(chosen):
+        keyring, choices = values[self.keyring], choices_in(values, self.pickers)
+        if self.services.limits.public or not any(map(any, choices)):
             return gr.skip()
         updates = await self.render(keyring, *choices, measure=True)
         downloads = self._running(keyring, (await self._proposal(keyring, measure=False))[0])
@@ -214,11 +211,6 @@ class RealModels:
         for side, download in downloads.items():
             updates |= self.pickers[side].show_download(keyring, download, choices[side][1])
         return updates
-
-
-def _pairs(chosen: Sequence[object]) -> list[Choice]:
-    texts = (one if isinstance(one, str) else "" for one in chosen)
-    return [(next(texts), next(texts)) for _ in range(len(chosen) // 2)]
 
 
 def _choice(model: RealModel) -> Choice:

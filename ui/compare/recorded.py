@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -16,6 +15,7 @@ from playground.matrix.shelf import read_listed
 from playground.threads import in_media_thread
 
 from ..events import Updates
+from ..gathered import Values
 from .composer import hint_html, notice_html
 from .prepared_turn import PreparedTurn
 from .session import Session
@@ -42,7 +42,7 @@ class RecordedAnswers:
         # Clicked by the page's script once a view is open whose address names a recording.
         self.play_button = gr.Button(visible="hidden", elem_id=f"{view.name}-play-recorded")
 
-    async def play(self, values: Mapping[Any, Any]) -> Updates:
+    async def play(self, values: Values) -> Updates:
         """Begin a conversation with the recorded prompt; its answers are drawn as any others."""
         view = self.view
         session: Session = values[view.session]

@@ -10,6 +10,7 @@ import gradio as gr
 from playground.conversation import MAX_SIDES
 
 from ..events import PRIVATE, Updates
+from ..gathered import Values
 from .composer import hint_html, notice_html
 from .side import Side
 from .status import allowed_backends, health_of
@@ -29,13 +30,12 @@ class SideEditor:
 
     def __init__(self, view: CompareView[Any]) -> None:
         self.view = view
-        inputs: set[Any] = {*view.inputs, view.keyring}
         outputs = list(dict.fromkeys([*self.outputs, *view.view_outputs]))
         buttons = [(view.add_side, self.add)]
         for side, pane in enumerate(view.panes):
             buttons += [(pane.copy, self._copy(side)), (pane.remove, self._remove(side))]
         for button, handler in buttons:
-            button.click(handler, inputs, outputs, queue=False, preprocess=False, **PRIVATE)
+            view.inputs.on(button.click, handler, outputs, queue=False, **PRIVATE)
 
     @property
     def outputs(self) -> list[Any]:
@@ -75,7 +75,7 @@ class SideEditor:
             updates[column] = gr.Column(visible=shown < count)
         return updates
 
-    async def add(self, values: Mapping[Any, Any]) -> Updates:
+    async def add(self, values: Values) -> Updates:
         """Add a side with a model that no other side has, if its backend has another one."""
         session, keyring = values[self.view.session], values[self.view.keyring]
         chosen = self.view.side_values(session, values)
@@ -91,7 +91,7 @@ class SideEditor:
         return await self._change(session, keyring, [*chosen, {**last, "model": other, "own": ""}])
 
     def _copy(self, side: int) -> Any:
-        async def copy(values: Mapping[Any, Any]) -> Updates:
+        async def copy(values: Values) -> Updates:
             session, keyring = values[self.view.session], values[self.view.keyring]
             chosen = self.view.side_values(session, values)
             if side >= len(chosen):
@@ -101,7 +101,7 @@ class SideEditor:
         return copy
 
     def _remove(self, side: int) -> Any:
-        async def remove(values: Mapping[Any, Any]) -> Updates:
+        async def remove(values: Values) -> Updates:
             session, keyring = values[self.view.session], values[self.view.keyring]
             chosen = self.view.side_values(session, values)
             if side >= len(chosen) or len(chosen) < 2:

@@ -8,9 +8,10 @@ import gradio as gr
 from backends import REGISTRY
 
 from ..events import ALWAYS, Updates
+from ..gathered import Values
 from ..texts import words
 from .examples import Examples
-from .pickers import Pickers
+from .pickers import Pickers, choices_in, gathered_choices
 
 MOST = 4
 """Prompts in the row: what stands in one line beside its label."""
@@ -45,11 +46,9 @@ class Starters:
     ) -> None:
         """Call `on_example` when a button is clicked; it updates `outputs`."""
         self._examples.connect_chips(self._chips, on_example, session, outputs)
-        inputs = [one for picker in pickers for one in (picker.pane.backend, picker.pane.model)]
-        gr.on(
-            [picker.pane.model.change for picker in pickers], self._on_choice, inputs, self._box,
-            queue=False, preprocess=False, **ALWAYS,
-        )  # fmt: skip
+        self._pickers = pickers
+        changed = [picker.pane.model.change for picker in pickers]
+        gathered_choices(pickers).on(changed, self._on_choice, self._box, queue=False, **ALWAYS)
 
     @property
     def outputs(self) -> list[Any]:
@@ -73,6 +72,5 @@ class Starters:
         """Show them if they are for one of these models."""
         return {self._box: gr.Column(visible=self.are_for(*choices))}
 
-    async def _on_choice(self, *chosen: object) -> Updates:
-        texts = [one if isinstance(one, str) else "" for one in chosen]
-        return self.show_for(*zip(texts[::2], texts[1::2], strict=True))
+    async def _on_choice(self, values: Values) -> Updates:
+        return self.show_for(*choices_in(values, self._pickers))

@@ -1,5 +1,6 @@
 """The comparison view: sides, one prompt, their transcript, and the events between them."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Generic, TypeVar
@@ -12,6 +13,7 @@ from playground.export import to_json, to_markdown
 from playground.services import Services
 
 from ..events import ALWAYS, PRIVATE, Updates
+from ..gathered import PRESSED, Gathered, Values
 from .code_panel import CodePanel
 from .composer import build_composer, hint_html, notice_html
 from .default_pair import DefaultPair
@@ -32,8 +34,6 @@ from .transcript import build_transcript
 
 S = TypeVar("S", bound=Session)
 """The session type of a view."""
-Values = Mapping[Any, Any]
-"""What an event was given: values by component."""
 OFFER_TURNS = (
     "Both models ran on the same processor and slowed each other down. For the true speed of each, "
     "tick “One after the other”."
@@ -73,6 +73,9 @@ class CompareView(Generic[S]):
         with gr.Column(elem_id=f"{name}-view", elem_classes="view"):
             self._build()
         self.pickers = [Pickers(pane, services, keyring, self.modality) for pane in self.panes]
+        sides = [component for pane in self.panes for component in pane.inputs.values()]
+        shared = [self.composer.prompt, *self.settings.values()]
+        self.inputs = Gathered([*shared, *sides], self.session, keyring)
         self.side_editor = SideEditor(self)
         self.code = CodePanel(self)
         self.editing = Editing(self)
@@ -149,12 +152,6 @@ class CompareView(Generic[S]):
         """The components of the settings that all sides share, by field of a `Form`."""
         return {**self.params.inputs, "in_turn": self.composer.in_turn}
 
-    @property
-    def inputs(self) -> set[Any]:
-        """The components that an event reads: a set, so that handlers find them by component."""
-        sides = {component for pane in self.panes for component in pane.inputs.values()}
-        return {self.session, self.composer.prompt, *self.settings.values(), *sides}
-
     def read_form(self, session: S, values: Values, prompt: str | None = None) -> Form:
         """Parse the inputs of an event, or those with another prompt. Raises `BadRequestError`."""
         shared = {name: values[component] for name, component in self.settings.items()}
@@ -198,8 +195,7 @@ class CompareView(Generic[S]):
         self.editing.connect()
         self.code.connect()
         c.stop.click(self.stop, self.session, queue=False, **PRIVATE)
-        for picker in self.pickers:
-            c.typing.click(picker.prepare, picker.selection, queue=False, **PRIVATE)
+        self.inputs.on(c.typing.click, self.prepare, None, queue=False, **PRIVATE)
         if self.examples:
             self.examples.connect(self.on_example, self.session, self.example_outputs)
         draft = f"(prompt) => phi.draft('{self.name}', prompt)"
@@ -215,9 +211,7 @@ class CompareView(Generic[S]):
 
     def _wire_generation(self, trigger: Any, start: Any) -> None:
         """Chain the three steps of every run: `start` it, `draw` it, `finish` it."""
-        started = trigger(
-            start, self.inputs, self.view_outputs, queue=False, preprocess=False, **ALWAYS
-        )
+        started = self.inputs.on(trigger, start, self.view_outputs, queue=False, **ALWAYS)
         # One generator for all sides: two listeners would run one after the other.
         ended = started.success(
             self.draw,
@@ -233,6 +227,16 @@ class CompareView(Generic[S]):
             self.view_outputs,
             queue=False,
             **ALWAYS,
+        )
+
+    async def prepare(self, values: Values) -> None:
+        """Let the models load while a prompt is typed."""
+        chosen = self.side_values(values[self.session], values)
+        await asyncio.gather(
+            *(
+                picker.prepare(side["backend"], side["model"])
+                for picker, side in zip(self.pickers, chosen, strict=False)
+            )
         )
 
     # ── Asking ─────────────────────────────────────────────────────────────────────────────────
@@ -269,11 +273,11 @@ class CompareView(Generic[S]):
         session = values[self.session]
         return await self._regenerate(session, values, range(len(session.sides)))
 
-    async def ask_again(self, event: gr.EventData, values: Values) -> Updates:
+    async def ask_again(self, values: Values) -> Updates:
         """Regenerate an answer, or ask an edited prompt: what a row's buttons do."""
         session = values[self.session]
         last = len(session.conversation.turns) - 1
-        match Press.read(event, session):
+        match Press.read(values[PRESSED], session):
             case Press("edit", int(turn), text=str(text)):
                 return await self._begin(session, values, turn, prompt=text)
             case Press("continue", int(turn), int(side)) if turn == last:

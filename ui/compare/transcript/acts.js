@@ -1,10 +1,11 @@
 // What is pressed, typed and swiped in the transcript.
+const ask = (press) => { phi.pressed = press; trigger("submit"); }; // goes with the whole form: see gathered.py
 const edit = (row) => {
   if (busy || row.editor) return;
   const area = row.editor = make("textarea", "editor"), tools = make("div", "cell-tools");
   const send = button("send", "Ask again"), leave = button("leave", "Cancel");
   const close = () => { area.remove(); tools.remove(); row.editor = null; row.typed.hidden = false; row.prompt.querySelector("[data-act=edit]").focus(); };
-  const submit = () => { const text = area.value; close(); trigger("submit", { act: "edit", turn: row.id, text }); };
+  const submit = () => { const text = area.value; close(); ask({ act: "edit", turn: row.id, text }); };
   area.value = row.text;
   area.dir = "auto";
   label(area, "Edit the prompt");
@@ -42,8 +43,8 @@ root.addEventListener("click", (event) => {
     copy: () => phi.copy(cell.source || cell.text.innerText),
     "copy-plain": () => phi.copy(cell.text.innerText),
     "copy-code": () => phi.copy(pressed.parentElement.querySelector("pre").textContent.replace(/\n$/, "")),
-    regenerate: () => trigger("submit", { act: "regenerate", ...told }),
-    continue: () => trigger("submit", { act: "continue", ...told }),
+    regenerate: () => ask({ act: "regenerate", ...told }),
+    continue: () => ask({ act: "continue", ...told }),
     stop: () => trigger("select", { act: "stop", ...told }),
     use: () => trigger("select", { act: "use", ...told }),
     version: () => trigger("select", { act: "version", ...told, index: Number(pressed.dataset.index) }),

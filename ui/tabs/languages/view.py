@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from playground.threads import in_media_thread
 
 from ...compare.composer import notice_html
 from ...events import ALWAYS, PRIVATE, Updates, told
+from ...gathered import Gathered, Values
 from ...texts import t
 from .asked import AskForm, plan_of, plan_to_go_on
 from .choices import (
@@ -44,7 +45,6 @@ from .session import LanguagesSession
 from .shown import detail, live_fields, pictures, run_fields
 from .tax import tax_fields
 
-Values = Mapping[Any, Any]
 SUMMARY_INTERVAL = 2.0
 """Seconds between two summaries of a run that goes on."""
 _SAVES = {
@@ -102,11 +102,9 @@ class LanguagesView:
         c = self.choices
         modes = [c.prompt, c.own_box, c.question, c.kinds, c.items]
         c.what.change(self.on_what, c.what, modes, queue=False, preprocess=False, **PRIVATE)
-        inputs: set[Any] = {self.session, self.keyring, *c.inputs.values()}
-        gr.on(
-            [one.change for one in c.inputs.values()],  # type: ignore[attr-defined]
-            self.estimate, inputs, c.cost, queue=False, preprocess=False, **ALWAYS,
-        )  # fmt: skip
+        asked = Gathered(c.inputs.values(), self.session, self.keyring)
+        changed = [one.change for one in c.inputs.values()]  # type: ignore[attr-defined]
+        asked.on(changed, self.estimate, c.cost, queue=False, **ALWAYS)
         # In the page alone: an answer from here could undo what was ticked meanwhile.
         for button, codes in ((c.all_languages, [*LANGUAGES]), (c.no_language, [])):
             button.click(
@@ -121,9 +119,7 @@ class LanguagesView:
             queue=False, **PRIVATE,
         )  # fmt: skip
         outputs = [self.matrix, self.notice, self.files, c.cost]
-        started = c.start.click(
-            self.start, inputs, outputs, queue=False, preprocess=False, **PRIVATE
-        )
+        started = asked.on(c.start.click, self.start, outputs, queue=False, **PRIVATE)
         self._watch(started)
         going_on = self.matrix.submit(
             self.go_on, [self.session, self.keyring], [self.matrix, self.notice], queue=False,

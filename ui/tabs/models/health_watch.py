@@ -13,6 +13,7 @@ from playground.services import Services
 from ...compare.pickers import Pickers
 from ...compare.status import is_usable
 from ...events import ALWAYS, PRIVATE, Updates
+from ...gathered import Gathered, Values
 from ...texts import TRANSLATIONS
 from . import ModelsTab
 from .added import server_id
@@ -26,6 +27,7 @@ class HealthWatch:
     ) -> None:
         self.limits, self.monitor = services.limits, services.health
         self.keyring, self.models, self.pickers = keyring, models, pickers
+        self._shown = Gathered((one for picker in pickers for one in picker.watched), keyring)
 
     def connect(self, opened: Sequence[Any], shown: Any) -> None:
         """Check on every trigger from now on.
@@ -67,13 +69,8 @@ class HealthWatch:
         """
         check = partial(self.check, refresh=refresh)
         checked = trigger(check, self.keyring, self.models.outputs, queue=False, **PRIVATE)
-        watched = [one for picker in self.pickers for one in picker.watched]
         outputs = [one for picker in self.pickers for one in picker.outputs]
-        # Not preprocessed: Gradio would refuse a model that is chosen while its list changes.
-        checked.then(
-            self.update_pickers, [self.keyring, *watched], outputs, queue=False, preprocess=False,
-            **ALWAYS,
-        )  # fmt: skip
+        self._shown.on(checked.then, self.update_pickers, outputs, queue=False, **ALWAYS)
 
     async def speak(self, keyring: Keyring, locale: str) -> None:
         """Remember in which language a visitor reads the page."""
@@ -88,15 +85,15 @@ class HealthWatch:
         every = await self.monitor.check_all(keyring, refresh=refresh)
         return self.models.render(every, keyring)
 
-    async def update_pickers(self, keyring: Keyring, *watched: Any) -> Updates:
+    async def update_pickers(self, values: Values) -> Updates:
         """Update every pane's pickers with the backends' last known health."""
+        keyring = values[self.keyring]
         known = [
             self.monitor.last(backend, keyring) or await self.monitor.check(backend, keyring)
             for backend in backends_for(self.limits, keyring)
         ]
         every = [one for one in known if is_usable(self.limits, one)]
         updates: Updates = {}
-        rest = iter(watched)
         for picker in self.pickers:
-            updates |= picker.on_health(every, keyring, *(next(rest) for _ in picker.watched))
+            updates |= picker.on_health(every, keyring, *(values[one] for one in picker.watched))
         return updates or gr.skip()

@@ -12,8 +12,9 @@ from playground.threads import in_media_thread
 
 from ...compare.side import letter_of
 from ...compare.status import format_parameters
-from ...compare.view import FIRST_SIDES, CompareView, Values
+from ...compare.view import FIRST_SIDES, CompareView
 from ...events import ALWAYS, PRIVATE, Updates
+from ...gathered import Values
 from .cost import cost_html
 from .figure import build_figure, figure_delta, figure_placeholder
 from .session import MoeSession
@@ -69,10 +70,8 @@ class MoeView(CompareView[MoeSession]):
     def _connect(self) -> None:
         super()._connect()
         models = [x.change for pane in self.panes for x in (pane.backend, pane.model)]
-        gr.on(
-            models, self.update_model, self.inputs, [*self.costs, *self.figures], queue=False,
-            preprocess=False, **ALWAYS,
-        )  # fmt: skip
+        drawn = [*self.costs, *self.figures]
+        self.inputs.on(models, self.update_model, drawn, queue=False, **ALWAYS)
         for side, figure in enumerate(self.figures):
             hidden = gr.Textbox(visible=False)
             saving = figure.download(

@@ -23,8 +23,9 @@ from playground.threads import in_media_thread
 
 from ...compare.composer import notice_html
 from ...compare.side import letter_of
-from ...compare.view import CompareView, Values
+from ...compare.view import CompareView
 from ...events import ALWAYS, PRIVATE, Updates, told
+from ...gathered import Values
 from ...middleware import own_folder
 from ...texts import t
 from ...upload_reader import UploadReader, read_upload
@@ -93,23 +94,13 @@ class VisionView(CompareView[VisionSession]):
         super()._connect()
         self._uploads = UploadReader(own_folder())
         self.add_button.upload(
-            self.add, {self.add_button, self.spacing, self.frames, *self.inputs},
+            self.add, {self.session, self.add_button, self.spacing, self.frames},
             [*self._tray_outputs, self.add_button], preprocess=False, concurrency_limit=None,
             **ALWAYS,
         )  # fmt: skip
-        self.tray.click(
-            self.edit_tray,
-            self.inputs,
-            self._tray_outputs,
-            queue=False,
-            preprocess=False,
-            **PRIVATE,
-        )
-        gr.on(
-            [one.change for p in self.panes for one in (p.model, p.more["crops"])],  # type: ignore[attr-defined]
-            self.update_costs, self.inputs, self.tray, queue=False, preprocess=False,
-            **ALWAYS,
-        )  # fmt: skip
+        self.tray.click(self.edit_tray, self.session, self._tray_outputs, queue=False, **PRIVATE)
+        chosen = [one.change for p in self.panes for one in (p.model, p.more["crops"])]  # type: ignore[attr-defined]
+        self.inputs.on(chosen, self.update_costs, self.tray, queue=False, **ALWAYS)
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
 
@@ -129,7 +120,6 @@ class VisionView(CompareView[VisionSession]):
         def read_upload(path: Path, name: str, cancelled: threading.Event) -> Sequence[Picture]:
             return self._read_upload(path, name, spacing, frames, cancelled)
 
-        self.remember_form(session, values)
         session.reading += 1
         try:
             async with aclosing(self._uploads.read(named, room, read_upload)) as steps:
@@ -153,9 +143,8 @@ class VisionView(CompareView[VisionSession]):
             return self._refuse("The pictures are still being read. Ask again in a moment.")
         return await super().ask(values)
 
-    async def edit_tray(self, event: gr.EventData, values: Values) -> Updates:
+    async def edit_tray(self, event: gr.EventData, session: VisionSession) -> Updates:
         """Move or remove a picture."""
-        session = values[self.session]
         data = told(event, "n", "act", "picture")
         pictures, n, action = [*session.pictures], data["n"], data["act"]
         if not isinstance(n, int) or not 0 <= n < len(pictures):
@@ -167,7 +156,6 @@ class VisionView(CompareView[VisionSession]):
         if to is not None:
             pictures.insert(max(0, to), picture)
         session.pictures = tuple(pictures)
-        self.remember_form(session, values)
         return {self.tray: self._tray_html(session), self.composer.notice: ""}
 
     async def update_costs(self, values: Values) -> Any:
