@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from backends import Message
-from playground import conversation
+from playground import compare, conversation
 from playground.answer import Request
 from playground.compare import Run
 from playground.conversation import Conversation, Turn
 from playground.languages import LANGUAGES, Expectation
 from tests.fakes import Fed, last
+from ui.compare import session as session_module
 from ui.compare.session import Session
 
 
@@ -53,3 +54,46 @@ async def test_an_answers_language_holds_up_no_tick_of_the_other_side(
     ]
     cells = json.loads(session.rows.message(whole=True))["cells"]["1"]
     assert {cell["state"] for cell in cells.values()} == {"done"}
+
+
+def _asked(*backends: Fed) -> Session:
+    asked = [Request(one, "fake", (Message.of("user", "Hello"),)) for one in backends]
+    return Session(conversation=Conversation(turns=(Turn(prompt="Hello"),)), run=Run(asked))
+
+
+async def test_an_answer_stays_where_it_is_while_the_other_one_is_written_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conversation, "expect", lambda *_, **__: Expectation("en"))
+    monkeypatch.setattr(conversation, "detect", lambda _: LANGUAGES["en"])
+    both = Fed(), Fed()
+    session = _asked(*both)
+    for one in both:
+        one.feed("All of it.", last(), None)
+    async with asyncio.timeout(30), aclosing(session.draw()) as ticks:
+        async for _ in ticks:
+            grown = dict(session.rows.row(0).cells)
+    assert await session.finish() == []
+    assert session.rows.row(0).cells == grown
+    assert [*grown] == ["a", "b"]
+
+
+async def test_an_answer_that_grows_tells_its_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def language_of(text: str) -> str:
+        return "th" if len(text) >= 200 else "too short"
+
+    monkeypatch.setattr(session_module, "language_of", language_of)
+    monkeypatch.setattr(compare, "HEARTBEAT", 0.001)
+    fed = Fed()
+    session = _asked(fed)
+    fed.feed("x" * 199)
+    said: list[str] = []
+    async with asyncio.timeout(30), aclosing(session.draw()) as ticks:
+        async for tick in ticks:
+            cell = json.loads(tick).get("cells", {}).get("1", {}).get("a", {})
+            said += [cell["lang"]] if cell.get("lang") else []
+            if session.sides[0].snapshot and session.sides[0].snapshot.text == "x" * 199:
+                fed.feed("x")
+            if said:
+                session.stop()
+    assert said[0] == "th"

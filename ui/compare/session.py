@@ -11,6 +11,7 @@ from playground.answer import AnswerSnapshot, Request
 from playground.compare import Run
 from playground.conversation import AnswerRecord, Conversation, Turn
 from playground.keyring import Keyring
+from playground.languages import language_of
 from playground.media.pictures import Picture
 from playground.services import Services
 
@@ -21,8 +22,11 @@ from .prepared_turn import PreparedTurn
 from .side import Side, letter_of
 from .transcript import Rows
 from .transcript.answers import ended_fields, growing_fields, waiting_fields
+from .transcript.growing import Fields
 from .transcript.prompts import prompt_fields
 
+LANGUAGE_AFTER = 200
+"""Characters of a growing answer from which its language is told."""
 STATUS_INTERVAL = 0.25
 """Seconds between two updates of the line of a growing answer, so that it can be read."""
 
@@ -154,14 +158,23 @@ class Session:
         cell, message = row.cell(letter_of(number)), self.rows.next
         cell.of = None
         if snapshot.state == "waiting":
+            side.language = None
             cell.fields.set(message, **waiting_fields(side.model, side.backend))
         else:
             cell.fields.set(message, **growing_fields(snapshot, side.model, side.backend))
+            self._show_language(side, snapshot.text, cell.fields)
         if line and not snapshot.ended:
             cell.fields.set(message, line=live_line(snapshot), pace=live_pace(snapshot).dump())
         request = self.sides[number].request
         text = request.whole(snapshot.text) if request else snapshot.text
         cell.write(message, text, snapshot.thinking)
+
+    def _show_language(self, side: Side, text: str, fields: Fields) -> None:
+        """Name an answer's language while it grows: a long one is laid out anew if it changes."""
+        if side.language is None and len(text) >= LANGUAGE_AFTER:
+            side.language = asyncio.ensure_future(language_of(text))
+        if side.language and side.language.done():
+            fields.set(self.rows.next, lang=side.language.result() or "")
 
     def _record_answer(self, run: Run, side: int, snapshot: AnswerSnapshot) -> asyncio.Task[None]:
         """Begin, once, to add an ended answer to the conversation; return that task."""
@@ -262,7 +275,7 @@ class Session:
         row, letter, message = self.rows.row(index), letter_of(side), self.rows.next
         record = turn.answer(side)
         if record is None:
-            if not (index == len(self.conversation.turns) - 1 and self.is_running(side)):
+            if not (index == len(self.conversation.turns) - 1 and self.is_asked(side)):
                 return row.clear(letter, message)
             cell, known = row.cell(letter), self.sides[side]
             if known.snapshot is None:

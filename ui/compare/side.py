@@ -1,5 +1,6 @@
 """One side of a comparison: what it was asked last, and what is known of it."""
 
+import asyncio
 from dataclasses import dataclass
 
 from playground.answer import AnswerSnapshot, Request
@@ -18,6 +19,8 @@ class Side:
     """Its last request, without its key."""
     snapshot: AnswerSnapshot | None = None
     """Its answer as it was last streamed to the page."""
+    language: asyncio.Future[str | None] | None = None
+    """The language of the beginning of an answer that grows, once there is enough of it."""
     shows_code: bool = False
 
 
