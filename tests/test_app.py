@@ -82,6 +82,7 @@ async def asked(url: str, stub: Stub) -> AsyncIterator[httpx.AsyncClient]:
         pressed = {
             tuple(one): event for event in config["dependencies"] for one in event["targets"]
         }
+        after = {event["trigger_after"]: event for event in config["dependencies"]}
         drawing = next(one for one in config["dependencies"] if one["api_name"] == "draw")
         parts = {part["id"]: part["props"] for part in config["components"]}
         chosen = {"text-prompt": "Go on", "text-model-a": "phi", "text-model-b": "phi"}
@@ -91,15 +92,22 @@ async def asked(url: str, stub: Stub) -> AsyncIterator[httpx.AsyncClient]:
             number for number, part in parts.items() if part.get("elem_id") == "text-compare"
         )
 
-        def call(event: dict[str, Any]) -> dict[str, Any]:
+        def values(event: dict[str, Any]) -> list[Any]:
             inputs = [parts[number] for number in event["inputs"]]
-            data = [chosen.get(part.get("elem_id"), part.get("value")) for part in inputs]
+            return [chosen.get(part.get("elem_id"), part.get("value")) for part in inputs]
+
+        # The page itself gathers the form, into the one input of the event that follows.
+        gathering = pressed[compare, "click"]
+        asking = after[gathering["id"]]
+        [form] = gathering["outputs"]
+
+        def call(event: dict[str, Any]) -> dict[str, Any]:
+            given = zip(event["inputs"], values(event), strict=True)
+            data = [{"values": values(gathering)} if one == form else own for one, own in given]
             return {"fn_index": event["id"], "data": data, "session_hash": "somebody"}
 
         async with client.stream("GET", "heartbeat/somebody"):
-            (
-                await client.post("run/predict", json=call(pressed[compare, "click"]))
-            ).raise_for_status()
+            (await client.post("run/predict", json=call(asking))).raise_for_status()
             (await client.post("queue/join", json=call(drawing))).raise_for_status()
             await stub.until_open(2)
             yield client

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from functools import reduce
+from operator import getitem
 
 import pytest
 from playwright.async_api import BrowserContext, Route
@@ -15,15 +17,19 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def forge(visitor: Visitor, name: str, value: object) -> None:
     """Change what events send for a component, by its element id, as a program could."""
-    found: list[tuple[int, int]] = await visitor.page.evaluate(
+    found: list[tuple[int, list[int | str]]] = await visitor.page.evaluate(
         """(name) => {
           const { components, dependencies } = window.gradio_config;
           const id = components.find((one) => one.props.elem_id === name).id;
-          // Those that read the whole form, or, for what the browser kept, the opening.
-          const whole = dependencies.map(({ inputs }) => inputs.length).filter((n) => n > 20);
-          return dependencies
-            .filter(({ inputs }) => inputs.includes(id) && [4, ...whole].includes(inputs.length))
-            .map((event) => [event.id, event.inputs.indexOf(id)]);
+          // What the page gathers of the whole form goes with the event that follows; what the
+          // browser kept is read by the opening.
+          return dependencies.filter(({ inputs }) => inputs.includes(id)).flatMap((event) => {
+            const place = event.inputs.indexOf(id), [form] = event.outputs;
+            if (event.backend_fn) return event.inputs.length === 4 ? [[event.id, [place]]] : [];
+            return dependencies
+              .filter((next) => next.trigger_after === event.id && next.inputs.includes(form))
+              .map((next) => [next.id, [next.inputs.indexOf(form), "values", place]]);
+          });
         }""",
         name,
     )
@@ -31,8 +37,9 @@ async def forge(visitor: Visitor, name: str, value: object) -> None:
 
     async def handle(route: Route) -> None:
         body = json.loads(route.request.post_data or "{}")
-        if (place := places.get(body.get("fn_index"))) is not None:
-            body["data"][place] = value
+        if where := places.get(body.get("fn_index")):
+            *outer, last = where
+            reduce(getitem, outer, body["data"])[last] = value
         await route.continue_(post_data=json.dumps(body))
 
     for path in ("queue/join", "run/predict"):

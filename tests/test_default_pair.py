@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from playground.limits import LOCAL, PUBLIC
 from playground.services import Services
 from ui.compare.default_pair import default_moe_pair, default_text_pair, default_vision_pair
 from ui.compare.examples import Examples
+from ui.compare.real_models import RealModels
 from ui.compare.view import CompareView
 from ui.tabs.text import TextView
 
@@ -192,7 +194,21 @@ async def test_the_vision_tab_opens_with_what_is_here(
     assert (crops != (None, None)) == (expected[0] == expected[1]), "a model compared with itself"
 
 
-POCKETS = ("pocket", "pocket-3", "pocket", "pocket-3.5")
+POCKETS = (("pocket", "pocket-3"), ("pocket", "pocket-3.5"))
+
+
+def as_sent(
+    real: RealModels, models: Sequence[tuple[str, str]], keyring: Keyring | None = None
+) -> dict[Any, Any]:
+    """What an event of the page tells when these are chosen, by backend and name."""
+    panes = [picker.pane for picker in real.pickers]
+    lists = [one for pane in panes for one in (pane.backend, pane.model)]
+    names = [one for model in models for one in model]
+    return {
+        **dict.fromkeys(lists),
+        real.keyring: keyring or Keyring(),
+        **dict(zip(lists, names, strict=False)),
+    }
 
 
 def text_view(services: Services) -> TextView:
@@ -205,9 +221,9 @@ async def test_a_public_page_offers_no_download() -> None:
     pair = await default_text_pair(services, Keyring())
     assert ">For the real Phi models, run this page on your own computer.<" in pair.sentence
     real = text_view(services).real
-    updates = await real.on_choice(Keyring(), *POCKETS)
+    updates = await real.on_choice(as_sent(real, POCKETS))
     assert updates[real.sentence] == f"<p>{pair.sentence}</p>" and not updates[real.get].visible
-    await real.download(Keyring(), *POCKETS)
+    await real.download(as_sent(real, POCKETS))
     assert services.downloads.find(REGISTRY["onnx_genai"], PHI) is None
 
 
@@ -217,7 +233,7 @@ async def test_what_does_not_fit_is_said_and_not_offered(monkeypatch: pytest.Mon
 
     monkeypatch.setattr("ui.compare.real_models.capacity", look)
     real = text_view(Services(LOCAL)).real
-    updates = await real.on_choice(Keyring(), *POCKETS)
+    updates = await real.on_choice(as_sent(real, POCKETS))
     assert "Phi-3.5-mini needs 3.8 GB of memory" in updates[real.sentence]
     assert not updates[real.get].visible and updates[real.other_ways].visible
 
@@ -226,10 +242,10 @@ async def test_what_is_here_by_now_is_chosen_at_once(monkeypatch: pytest.MonkeyP
     has(monkeypatch, "onnx_genai", *PHIS)
     shown, keyring = text_view(Services(LOCAL)), Keyring()
     real, panes = shown.real, shown.panes
-    assert (await real.on_choice(keyring, *POCKETS))[real.get].value == (
-        "Compare Phi-3-mini and Phi-3.5-mini"
-    )
-    updates = await real.ask(keyring, *POCKETS)
+    sent = as_sent(real, POCKETS, keyring)
+    updates = await real.on_choice(sent)
+    assert updates[real.get].value == "Compare Phi-3-mini and Phi-3.5-mini"
+    updates = await real.ask(sent)
     assert [updates[pane.model].value for pane in panes[:2]] == [*PHIS]
     assert [updates[pane.backend] for pane in panes[:2]] == ["onnx_genai"] * 2
     assert updates[real.sentence] == "<p></p>", "of real models nothing is said"

@@ -2,6 +2,8 @@
 
 import inspect
 
+import gradio as gr
+
 from playground.services import Services
 from ui.api import ENDPOINTS
 from ui.page import build
@@ -28,3 +30,11 @@ def test_what_several_components_trigger_waits_for_no_last_run() -> None:
     for event in build(Services()).fns.values():
         if event.fn and len(event.targets) > 1:
             assert event.trigger_mode != "always_last", event.name
+
+
+def test_no_event_reads_many_components_but_as_one_value() -> None:
+    """Or else each message of an answer costs the visitor's browser more: see `ui/gathered.py`."""
+    for event in build(Services()).fns.values():
+        if event.fn and event.api_name not in ENDPOINTS:
+            components = [one for one in event.inputs if not isinstance(one, gr.State)]
+            assert len(components) <= 3, f"{event.name} reads {components}"
