@@ -38,3 +38,20 @@ def test_no_event_reads_many_components_but_as_one_value() -> None:
         if event.fn and event.api_name not in ENDPOINTS:
             components = [one for one in event.inputs if not isinstance(one, gr.State)]
             assert len(components) <= 3, f"{event.name} reads {components}"
+
+
+def test_what_reads_a_form_after_a_change_of_it_is_never_left_out() -> None:
+    """The last change counts, though an earlier one's answer is still on its way."""
+    events = build(Services()).fns
+    followed = [
+        (events[event.trigger_after], event)
+        for event in events.values()
+        if event.fn and event.trigger_after is not None
+    ]
+    changed = [
+        event
+        for first, event in followed
+        if first.fn is None and {"change", "then"} & {name for _, name in first.targets}
+    ]
+    assert len(changed) > 10
+    assert {event.trigger_mode for event in changed} == {"multiple", "always_last"}

@@ -38,6 +38,7 @@ class Gathered:
         """Have a handler follow a trigger, or any of several; return its event.
 
         It is given the values by component, and by state, as the page sent them: not preprocessed.
+        It is a step that follows: without a `trigger_mode` it is left out while one is under way.
         """
         listen = trigger if callable(trigger) else partial(gr.on, trigger)
         gathered = listen(None, self.components, self._value, js=_GATHER, api_visibility="private")

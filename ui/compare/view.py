@@ -195,7 +195,7 @@ class CompareView(Generic[S]):
         self.editing.connect()
         self.code.connect()
         c.stop.click(self.stop, self.session, queue=False, **PRIVATE)
-        self.inputs.on(c.typing.click, self.prepare, None, queue=False, **PRIVATE)
+        self.inputs.on(c.typing.click, self.prepare, None, queue=False, **ALWAYS)
         if self.examples:
             self.examples.connect(self.on_example, self.session, self.example_outputs)
         draft = f"(prompt) => phi.draft('{self.name}', prompt)"
