@@ -20,7 +20,7 @@ def given(
     view: CompareView[Any], session: Session, *sides: Chosen, **shared: Any
 ) -> dict[Any, Any]:
     """What an event of a view is given: the sides' models, and some of the other inputs."""
-    values: dict[Any, Any] = dict.fromkeys(view.inputs)
+    values: dict[Any, Any] = dict.fromkeys(view.inputs.components)
     values |= {view.session: session, view.keyring: session.keyring, view.composer.prompt: ""}
     values |= {view.composer.in_turn: False}
     for pane, (backend, model) in zip(view.panes, sides, strict=False):

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -16,6 +15,7 @@ from tests.fakes import Fed, Scripted, last, said
 from tests.forms import given
 from ui.compare.session import Session
 from ui.compare.view import CompareView
+from ui.gathered import PRESSED
 
 ANSWER = AnswerRecord(text="Hello.", state="done", model="Fake", backend="Scripted")
 FAKE = ("scripted", "fake")
@@ -28,9 +28,9 @@ def view(monkeypatch: pytest.MonkeyPatch) -> CompareView[Session]:
         return CompareView("text", Services(), gr.State(Keyring()))
 
 
-def pressed(**told: Any) -> Any:
-    """What an event of the transcript tells."""
-    return SimpleNamespace(**told)
+def pressed(**told: Any) -> dict[Any, Any]:
+    """What the transcript tells of a press, among an event's values."""
+    return {PRESSED: told}
 
 
 def session_of(*turns: Turn) -> Session:
@@ -45,7 +45,7 @@ async def test_one_side_is_asked_anew_while_the_other_has_no_model(view) -> None
     session = session_of(turn)
     values = given(view, session, FAKE, ("scripted", ""))
     event = pressed(act="regenerate", turn=session.rows.row(0).id, side="a")
-    updates = await view.ask_again(event, values)
+    updates = await view.ask_again(values | event)
     assert session.is_running(0) and not session.is_running(1), updates
     session.stop()
 
@@ -54,7 +54,7 @@ async def test_the_side_that_is_asked_needs_a_model(view) -> None:
     session = session_of(Turn(prompt="Hi").with_answer(0, ANSWER))
     values = given(view, session, ("scripted", ""), FAKE)
     event = pressed(act="regenerate", turn=session.rows.row(0).id, side="a")
-    updates = await view.ask_again(event, values)
+    updates = await view.ask_again(values | event)
     assert not session.answering
     assert "Side A has no model" in updates[view.composer.notice]
 
@@ -75,8 +75,8 @@ async def test_the_side_that_is_asked_needs_a_model(view) -> None:
 async def test_what_no_button_says_does_nothing(view, told: dict[str, Any]) -> None:
     session = session_of(Turn(prompt="Hi").with_answer(0, ANSWER))
     before = session.conversation
-    for handler in (view.ask_again, view.editing.on_select):
-        await handler(pressed(**told), given(view, session, FAKE, FAKE))
+    await view.ask_again(given(view, session, FAKE, FAKE) | pressed(**told))
+    await view.editing.on_select(gr.EventData(None, told), session)
     assert session.conversation is before and not session.answering
 
 
@@ -101,16 +101,15 @@ async def test_an_earlier_version_is_shown_and_told_to_the_model(view) -> None:
     REGISTRY["scripted"].steps = (said("Ho."), last(1, 1))  # type: ignore[attr-defined]
     row = session.rows.row(0).id
     values = given(view, session, FAKE, FAKE)
-    await view.ask_again(pressed(act="regenerate", turn=row, side="b"), values)
+    await view.ask_again(values | pressed(act="regenerate", turn=row, side="b"))
     async for _ in view.draw(session):
         pass
     await view.finish(session, "")
     turn = session.conversation.turns[0]
     assert [one.text for one in turn.versions_of(1)] == ["Hi.", "Ho."]
     assert turn.answers[1].text == "Ho." and len(turn.versions_of(0)) == 1  # type: ignore[union-attr]
-    updates = await view.editing.on_select(
-        pressed(act="version", turn=row, side="b", index=0), values
-    )
+    told = {"act": "version", "turn": row, "side": "b", "index": 0}
+    updates = await view.editing.on_select(gr.EventData(None, told), session)
     assert session.conversation.turns[0].answers[1].text == "Hi."  # type: ignore[union-attr]
     cell = json.loads(updates[view.transcript])["cells"][str(row)]["b"]
     assert cell["version"] == [1, 2] and cell["source"][1].endswith("i.")
@@ -176,7 +175,7 @@ async def test_a_side_that_is_asked_anew_in_mid_run_keeps_its_first_answer(
             other.feed("on ")  # the other side goes on, tick by tick
             if session.conversation.turns[0].answer(0):
                 event = pressed(act="regenerate", turn=session.rows.row(0).id, side="a")
-                await view.ask_again(event, given(view, session, *sides))
+                await view.ask_again(given(view, session, *sides) | event)
                 other.feed(last(1, 1), None)
                 asked = True
     await view.finish(session, "")
@@ -211,7 +210,7 @@ async def test_an_answer_that_ended_too_early_goes_on(
     cut = CUT.model_copy(update=how)
     session = session_of(Turn(prompt="Why?").with_answer(0, cut).with_answer(1, ANSWER))
     event = pressed(act="continue", turn=session.rows.row(0).id, side="a")
-    await view.ask_again(event, given(view, session, FAKE, FAKE))
+    await view.ask_again(given(view, session, FAKE, FAKE) | event)
     assert [one.text for one in session.run.requests[0].messages] == ["Why?", "The sky"]
     shown = json.loads(session.rows.message(whole=True))["cells"]
     assert "The sky" in json.dumps(shown)  # what there is stays while the rest is waited for
@@ -229,7 +228,7 @@ async def test_what_comes_of_going_on_with_a_server_that_fails(
     monkeypatch.setitem(REGISTRY, "scripted", Scripted(BadRequestError("No.", "Try again.")))
     session = session_of(Turn(prompt="Why?").with_answer(0, CUT))
     event = pressed(act="continue", turn=session.rows.row(0).id, side="a")
-    await view.ask_again(event, given(view, session, FAKE, FAKE))
+    await view.ask_again(given(view, session, FAKE, FAKE) | event)
     await drawn(view, session)
     assert session.conversation.turns[0].answers[0] == CUT
 
@@ -247,7 +246,7 @@ async def test_what_comes_of_going_on_with_a_server_that_fails(
 async def test_what_cannot_go_on(view, change: dict[str, str], chosen: Any, said: str) -> None:
     session = session_of(Turn(prompt="Why?").with_answer(0, CUT.model_copy(update=change)))
     event = pressed(act="continue", turn=session.rows.row(0).id, side="a")
-    updates = await view.ask_again(event, given(view, session, chosen, FAKE))
+    updates = await view.ask_again(given(view, session, chosen, FAKE) | event)
     assert not session.answering
     assert said in updates[view.composer.notice] if said else view.composer.notice not in updates
 

@@ -142,7 +142,7 @@ def uploaded(
 ) -> dict[Any, Any]:
     """What the event of an upload is given."""
     choices = {view.add_button: sent, view.spacing: spacing, view.frames: frames}
-    return given(view, session) | choices
+    return {view.session: session, **choices}
 
 
 async def add(view: VisionView, session: VisionSession, sent_files: dict[Path, str]) -> dict:
@@ -179,11 +179,10 @@ async def test_what_the_strip_was_told_long_ago_moves_nothing(folder: Path) -> N
         {"act": "remove", "n": "0"},
         None,
     ):
-        await page.edit_tray(gr.EventData(None, told), given(page, session))
+        await page.edit_tray(gr.EventData(None, told), session)
         assert session.pictures == before
     await page.edit_tray(
-        gr.EventData(None, {"act": "later", "n": 0, "picture": before[0].digest}),
-        given(page, session),
+        gr.EventData(None, {"act": "later", "n": 0, "picture": before[0].digest}), session
     )
     assert session.pictures == before[::-1]
 
