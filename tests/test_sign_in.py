@@ -199,8 +199,11 @@ async def ask(page: Page, prompt: str) -> None:
     """Compare Pocket with the Phi behind the router."""
     await page.click("#tabs [data-tab-id=text]")
     await page.fill("#text-prompt textarea", prompt)
+    turns = page.locator("#text-transcript .turn")
+    asked = await turns.count()
     await page.click("#text-compare")
-    await page.wait_for_selector("#text-compare", state="hidden")
+    await turns.nth(asked).wait_for()
+    await page.wait_for_selector("#text-transcript .transcript:not([data-busy])")
     await page.wait_for_selector("#text-compare", state="visible")
 
 
