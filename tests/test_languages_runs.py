@@ -47,12 +47,16 @@ class Process:
     """A page in a process of its own, whose runs go to a folder; started elsewhere than at home."""
 
     def __init__(self, runs: Path, folder: Path) -> None:
+        self._runs, self._folder = runs, folder
+        folder.mkdir(exist_ok=True)
+        self._start()
+
+    def _start(self) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        folder.mkdir(exist_ok=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(runs), str(self.port)],
-            cwd=folder,
+            [sys.executable, "-c", SCRIPT, str(self._runs), str(self.port)],
+            cwd=self._folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -68,6 +72,8 @@ class Process:
                     return writer.close()
                 except OSError:
                     await asyncio.sleep(0.1)
+                    if self._process.poll() is not None:  # another program took its port first
+                        self._start()
 
     def kill(self) -> None:
         """End it as `kill -9` does, and its models with it."""
