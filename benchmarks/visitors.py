@@ -83,9 +83,17 @@ class Visitor:
 
     def _data(self, event: str) -> list[Any]:
         """An event's inputs as they stand on the page, with this visitor's choices."""
-        chosen = self.chosen()
-        parts = [self.parts[number] for number in self.events[event]["inputs"]]
-        return [chosen.get(part.get("elem_id"), part.get("value")) for part in parts]
+        gathering = self.events["gather"]  # by the page, into one input of the event that follows
+        return [
+            {"values": [*map(self._value, gathering["inputs"])]}
+            if number in gathering["outputs"]
+            else self._value(number)
+            for number in self.events[event]["inputs"]
+        ]
+
+    def _value(self, number: int) -> Any:
+        part = self.parts[number]
+        return self.chosen().get(part.get("elem_id"), part.get("value"))
 
     async def _run(self, event: str) -> list[Any]:
         return (await self._post("run/predict", event))["data"]
@@ -134,7 +142,7 @@ class Visitor:
 
 
 def _events(found: list[dict[str, Any]], parts: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """The events of the Text tab: of its opening, of Clear, and the three of Compare."""
+    """The events of the Text tab: of its opening, of Clear, and the four of Compare."""
     after = {event["trigger_after"]: event for event in found}
     pressed = {
         parts[part].get("elem_id"): event
@@ -142,12 +150,14 @@ def _events(found: list[dict[str, Any]], parts: dict[int, dict[str, Any]]) -> di
         for part, what in event["targets"]
         if what == "click"
     }
-    ask = pressed["text-compare"]
+    gather = pressed["text-compare"]
+    ask = after[gather["id"]]
     draw = after[ask["id"]]
     opens = next(event for event in found if event["api_name"] == "open")
     return {
         "open": opens,
         "clear": pressed["text-clear"],
+        "gather": gather,
         "ask": ask,
         "draw": draw,
         "finish": after[draw["id"]],
