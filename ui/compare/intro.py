@@ -10,6 +10,7 @@ import gradio as gr
 from ..events import ALWAYS, Updates
 from ..gathered import Values
 from .default_pair import DefaultPair, chosen_side, text_sentence
+from .pickers import choices_in
 from .session import Session
 
 if TYPE_CHECKING:
@@ -40,10 +41,7 @@ class Intro:
     async def on_choice(self, values: Values) -> Updates:
         """Another model was chosen: say what is compared now."""
         session = values[self.view.session]
-        chosen = [
-            (str(one["backend"] or ""), str(one["model"] or ""))
-            for one in self.view.side_values(session, values)
-        ]
+        chosen = choices_in(values, self.view.pickers[: len(session.sides)])
         return {self.html: await self._sentence(session, chosen)}
 
     async def _sentence(self, session: Session, choices: Sequence[tuple[str, str]]) -> str:

@@ -97,14 +97,12 @@ class Pickers:
         )
         pane.cancel.click(self.cancel, selection, self.outputs, queue=False, **PRIVATE)
 
-    async def prepare(self, backend: object, model: object) -> None:
+    async def prepare(self, backend: str, model: str | None) -> None:
         """Let the model load while a prompt is typed. Errors are left to the request itself.
 
-        `model` is `None` while the list of the chosen backend is still on its way.
+        `model` is empty while the list of the chosen backend is still on its way.
         """
-        if self.limits.public or not (isinstance(backend, str) and isinstance(model, str)):
-            return
-        if backend not in REGISTRY or not model:
+        if self.limits.public or backend not in REGISTRY or not model:
             return
         which, preparing = (backend, model), self.services.preparing
         if which in preparing:  # it is loading already, perhaps for another visitor

@@ -23,7 +23,7 @@ from .form import Form
 from .intro import Intro
 from .pane import build_pane
 from .params import build_params
-from .pickers import Pickers
+from .pickers import Pickers, choices_in
 from .prepared_turn import prepare_turn
 from .press import Press
 from .servers import servers_storage
@@ -231,13 +231,9 @@ class CompareView(Generic[S]):
 
     async def prepare(self, values: Values) -> None:
         """Let the models load while a prompt is typed."""
-        chosen = self.side_values(values[self.session], values)
-        await asyncio.gather(
-            *(
-                picker.prepare(side["backend"], side["model"])
-                for picker, side in zip(self.pickers, chosen, strict=False)
-            )
-        )
+        pickers = self.pickers[: len(values[self.session].sides)]
+        chosen = zip(pickers, choices_in(values, pickers), strict=True)
+        await asyncio.gather(*(picker.prepare(*choice) for picker, choice in chosen))
 
     # ── Asking ─────────────────────────────────────────────────────────────────────────────────
 
