@@ -139,14 +139,17 @@ def main() -> None:
         os.environ["FORWARDED_ALLOW_IPS"] = ",".join(believed)
     from backends import REGISTRY
     from playground.limits import LOCAL, PUBLIC
+    from playground.proxies import name_this_machine, no_proxies
 
     for backend in REGISTRY.values():
         backend.start()
-    from ui.api import mcp_missing
-    from ui.page import Serving, serve
-
+    with no_proxies():  # lest Gradio's import fails
+        from ui.api import mcp_missing
+        from ui.page import Serving, serve
     if asked.mcp and (missing := mcp_missing()):
         sys.exit(missing)
+    if asked.mcp:  # for its clients, Gradio asks its own page, all the time
+        name_this_machine()
     if taken(asked.host, asked.port):
         sys.exit(
             f"Port {asked.port} is in use, perhaps by another Phi Playground. "

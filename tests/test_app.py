@@ -42,6 +42,18 @@ def test_a_port_in_use_is_said_in_a_sentence() -> None:
     assert f"Port {port} is in use" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.engine
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9", "no:such:proxy"])
+def test_it_starts_whatever_proxy_the_environment_names(tmp_path: Path, proxy: str) -> None:
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    both = {one: proxy for name in names for one in (name, name.lower())}
+    with started(tmp_path, NO_PROXY="", no_proxy="", **both) as (_, url):
+        while (answer := httpx.get(f"{url}/healthz", timeout=60)).json()["status"] == "starting":
+            time.sleep(0.1)
+    assert answer.json() == {"status": "ready"}
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
 @contextmanager
 def started(tmp_path: Path, *arguments: str, **environment: str) -> Iterator[tuple[Any, str]]:
     """The page in a process of its own, with its address; what it prints is in `log`."""

@@ -131,6 +131,14 @@ async def test_downloads_what_a_model_needs_and_nothing_else(cache, hub):
     assert steps[1].detail == "0 of 25 MB"
 
 
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "no:such:proxy"])
+async def test_a_proxy_that_cannot_be_used_is_named(cache, hub, monkeypatch, proxy: str):
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(BackendConnectionError, match="cannot be used") as caught:
+        await fetch()
+    assert "huggingface.co in NO_PROXY" in str(caught.value.hint)
+
+
 async def test_a_broken_download_says_so_and_goes_on_from_there(cache, hub):
     hub.break_at = 12_000_000
     with pytest.raises(BackendConnectionError, match="broke off") as caught:

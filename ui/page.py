@@ -1,9 +1,11 @@
 """The page: header, theme, tabs in order, and its server."""
 
+import asyncio
 import os
 import signal
 import sys
 import threading
+import webbrowser
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from playground.answer_log import log_answer
 from playground.keyring import Keyring
 from playground.languages import LANGUAGES
 from playground.limits import Limits
+from playground.proxies import no_proxies
 from playground.services import Services
 
 from .api import ENDPOINTS, Api
@@ -159,41 +162,48 @@ def launch(services: Services, serving: Serving) -> gr.Blocks:
     page = build(services)
     doors = Doors(ENDPOINTS, serving.mcp, page.expects_oauth)
     hosts = Hosts.of(serving.host, serving.allow, limits.public)
-    page.launch(
-        server_name=serving.host,
-        server_port=serving.port,
-        root_path=root_path,
-        inbrowser=serving.open_browser,
-        prevent_thread_lock=True,
-        share=False,
-        show_error=False,
-        quiet=True,
-        enable_monitoring=False,
-        run_history=False,
-        max_threads=MAX_EVENTS,
-        max_file_size=max(limits.picture.file_bytes, limits.picture.video_bytes),
-        strict_cors=True,
-        mcp_server=serving.mcp,
-        pwa=False,
-        ssr_mode=False,
-        footer_links=[],
-        favicon_path=str(ASSETS / "favicon.svg"),
-        # `Visits` keeps fewer, and prefers open pages; this is a second limit behind it.
-        state_session_capacity=limits.sessions * 2,
-        app_kwargs={
-            "lifespan": lifespan(services, hosts, files, doors, root_path),
-            "docs_url": None,
-            "redoc_url": None,
-        },
-        theme=theme(),
-        css=css(),
-        js=js(),
-        i18n=I18N,
-    )
+    with no_proxies():
+        page.launch(
+            server_name=serving.host,
+            server_port=serving.port,
+            root_path=root_path,
+            inbrowser=False,
+            prevent_thread_lock=True,
+            share=False,
+            show_error=False,
+            quiet=True,
+            enable_monitoring=False,
+            run_history=False,
+            max_threads=MAX_EVENTS,
+            max_file_size=max(limits.picture.file_bytes, limits.picture.video_bytes),
+            strict_cors=True,
+            mcp_server=serving.mcp,
+            pwa=False,
+            ssr_mode=False,
+            footer_links=[],
+            favicon_path=str(ASSETS / "favicon.svg"),
+            # `Visits` keeps fewer, and prefers open pages; this is a second limit behind it.
+            state_session_capacity=limits.sessions * 2,
+            app_kwargs={
+                "lifespan": lifespan(services, hosts, files, doors, root_path),
+                "docs_url": None,
+                "redoc_url": None,
+            },
+            theme=theme(),
+            css=css(),
+            js=js(),
+            i18n=I18N,
+        )
     if serving.mcp and page.mcp_error:
         page.close()
         raise ValueError(page.mcp_error)
     services.phase = "ready"
+    if services.loop:
+        # So that the first page opens on what is here: a slow machine takes longer than it waits.
+        # What fails is said when a page asks for it.
+        asyncio.run_coroutine_threadsafe(services.health.check_all(), services.loop)
+    if serving.open_browser and page.local_url:
+        webbrowser.open(page.local_url)  # not while proxies are hidden: it takes the environment
     return page
 
 

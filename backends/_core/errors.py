@@ -123,6 +123,20 @@ class BackendConnectionError(BackendError):
     code = "connection"
 
 
+def unusable_proxy(hostname: str) -> BackendConnectionError:
+    """The error for a proxy, named by the environment, through which no client can be made."""
+    return BackendConnectionError(
+        "The proxy that this machine's environment names cannot be used: only http:// and "
+        "https:// are understood here.",
+        Sentence(
+            "Change HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or name {hostname} in NO_PROXY, "
+            "and start the page again.",
+            hostname=hostname,
+        ),
+        reason="proxy",
+    )
+
+
 class BackendTimeoutError(BackendError):
     """The server did not answer in time."""
 

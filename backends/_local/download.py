@@ -18,6 +18,7 @@ from .._core.errors import (
     BackendError,
     ModelNotFoundError,
     OutOfDiskError,
+    unusable_proxy,
 )
 from .._core.sentence import Sentence
 from .._core.types import Progress
@@ -203,6 +204,8 @@ def _error(kind: str, label: str) -> BackendError:
                 Sentence("The disk became full while {label} was downloaded.", label=label),
                 Sentence.chain("Make room.", _RESUMES),
             )
+        case "proxy":
+            return unusable_proxy("huggingface.co")
         case _:
             return BackendConnectionError(
                 Sentence("The download of {label} broke off.", label=label), _RESUMES
@@ -211,7 +214,14 @@ def _error(kind: str, label: str) -> BackendError:
 
 def child() -> None:
     """In the child process: fetch what the command line names, a line of JSON per event."""
+    from huggingface_hub import get_session
+
     hub_id, folder, *kinds = sys.argv[1:]
+    try:
+        get_session()
+    except Exception:  # its client cannot be made
+        _emit(error="proxy")
+        raise SystemExit(1) from None
     try:
         _fetch(hub_id, folder, tuple(kinds))
     except Exception as error:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from .._core.errors import BackendConnectionError, BackendError, ServerError
+from .._core.errors import BackendConnectionError, BackendError, ServerError, unusable_proxy
 from .._core.sentence import Sentence
 from .failures import connection_failed, disconnected, timed_out
 from .http import sent_headers
@@ -38,16 +38,7 @@ def build_client(
     try:
         transport = BoundedTransport(PublicTransport() if guarded else _open_transport(proxy))
     except (ValueError, ImportError, httpx2.InvalidURL) as error:  # no such scheme, or no package
-        raise BackendConnectionError(
-            "The proxy that this machine's environment names cannot be used: only http:// and "
-            "https:// are understood here.",
-            Sentence(
-                "Change HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or name {hostname} in NO_PROXY, "
-                "and start the page again.",
-                hostname=urlsplit(url).hostname,
-            ),
-            reason="proxy",
-        ) from error
+        raise unusable_proxy(urlsplit(url).hostname or "") from error
     except OSError as error:  # `ssl.SSLError` is one
         raise BackendConnectionError(
             "The file of certificates that this machine's environment names cannot be read.",

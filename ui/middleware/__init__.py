@@ -36,6 +36,8 @@ COMPRESSED_FROM = 1000
 length tells no other website anything: none can make this page say what it has not typed itself
 (`OriginCheck`)."""
 COMPRESSION = 6
+Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+"""What is done as an app starts and as it ends."""
 SWEEP_INTERVAL = 10.0
 """Seconds between two sweeps of closed sessions and unclaimed uploads."""
 
@@ -69,10 +71,8 @@ def lifespan(
     files: UploadFolder,
     doors: Doors = ALL_CLOSED,
     root_path: str = "",
-) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-    """Return the lifespan of the served app: installs the middleware, looks at the backends once,
-    and sweeps periodically.
-    """
+) -> Lifespan:
+    """Return the lifespan of the served app: installs the middleware, and sweeps periodically."""
 
     @asynccontextmanager
     async def lifetime(app: Any) -> AsyncGenerator[None, None]:
@@ -84,26 +84,15 @@ def lifespan(
         app.middleware_stack = with_middleware(
             inner, services, hosts, visits, files, doors, root_path
         )
-        looking = asyncio.create_task(_look_around(services))
         sweeping = asyncio.create_task(_sweep(visits, files))
         try:
             yield
         finally:
-            for task in (looking, sweeping):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
 
     return lifetime
-
-
-async def _look_around(services: Services) -> None:
-    """Check the backends, so that the first page opens on what is here.
-
-    A slow machine takes longer than that page waits. What fails is said when a page asks for it.
-    """
-    with suppress(Exception):
-        await services.health.check_all()
 
 
 async def _sweep(visits: Visits, files: UploadFolder) -> None:

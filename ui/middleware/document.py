@@ -9,6 +9,7 @@ from typing import Literal
 
 import brotli
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..shell import preferred_language, shell_html
@@ -67,7 +68,11 @@ def _link(path: str) -> str:
 
 
 class Document:
-    """Sends the document with the shell and the links in it, compressed once for all visitors."""
+    """Sends the document with the shell and the links in it, compressed once for all visitors.
+
+    Who asks for its headers only is told at once that it is there. Gradio does, before it serves:
+    a slow machine took longer to render the page than it waits.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app, self.files = app, FilesAsked()
@@ -78,6 +83,8 @@ class Document:
             return await self.app(scope, receive, send)
         path = scope["path"]
         self.files.see(scope["method"], path)
+        if path == "/" and scope["method"] == "HEAD":
+            return await Response(media_type="text/html")(scope, receive, send)
         if path != "/" or scope["method"] != "GET":
             return await self.app(scope, receive, self._noting(path, send))
         answer = _Whole(send, self.files.links, Headers(scope=scope))
