@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import unescape
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from playground.export import to_json
 from playground.languages import stays
 from tests.pages import Puppet, Visitor
 from ui.middleware.sentences import address_of
-from ui.texts import TRANSLATIONS, say, spoken, told
+from ui.tabs.moe.explained import ESSAY
+from ui.texts import TRANSLATIONS, say, spoken, told, told_in
+from ui.texts.document import codes_in
 from ui.texts.spoken import glued_texts, sentences_of_source, texts_of_source
 from ui.texts.translation import ORDER
 
@@ -55,6 +58,7 @@ def test_every_file_has_the_same_sentences(code: str) -> None:
     for english, text in sentences.items():
         for form in forms_of(text):
             assert form.strip() and not re.search(r"[<>&]", form), english
+            assert form.count("**") == english.count("**"), form
             extra = {*PLACES.findall(form)} - {*PLACES.findall(english)}
             missing = {*PLACES.findall(english)} - {*PLACES.findall(form)}
             assert not extra and missing <= ({"{n}"} if not isinstance(text, str) else set()), form
@@ -113,6 +117,17 @@ def test_sentences_are_in_their_language(code: str) -> None:
     bare = {english: PLACES.sub("", text) for english, text in long.items()}
     assert [english for english, text in bare.items() if stays(text, code) == "left"] == []
     assert stays("\n".join(bare.values()), code) == "stayed"
+
+
+def test_a_document_is_its_sentences() -> None:
+    page = """<p data-told>A **small** model &amp; {name}.</p><svg><text x="1" data-told="5">expert
+ {number}</text></svg><p>Not <a href="x">told</a></p>"""
+    assert codes_in(page) == ["A **small** model & {name}.", "expert\n {number}"]
+    told = told_in(page, name="Phi", unused=1)
+    said = told.removeprefix('<p data-say="').partition('"')[0]
+    assert json.loads(unescape(said)) == ["A **small** model & {name}.", {"name": "Phi"}]
+    assert ">A <b>small</b> model &amp; <bdi>Phi</bdi>.</p>" in told
+    assert '{&quot;number&quot;:5}]">expert\n 5</text>' in told and 'Not <a href="x">told' in told
 
 
 # ── Saying them ─────────────────────────────────────────────────────────────────────────────────
@@ -265,6 +280,23 @@ async def test_programs_and_addresses_stay_what_they_are(visitor: Visitor) -> No
     )
     said = say(code, values, "cs").replace("`", "")
     assert drawn == [said, "ollama pull phi3.5", "https://ollama.com/download", True]
+
+
+@browsing
+async def test_the_essay_is_in_the_visitors_language(visitor: Visitor) -> None:
+    page = visitor.page
+    await choose(page, "Čeština")
+    await page.evaluate("phi.tab('moe')")
+    await page.click("#moe-explained summary")
+    essay = page.locator("#moe-explained details")
+    await expect(essay.locator("b").first).to_have_text("vrstev")
+    body = await essay.inner_text()
+    assert stays(body, "cs") == "stayed" and "41,9" in body and "**" not in body
+    for code in codes_in(ESSAY.read_text("utf-8")):
+        first = say(code, {}, "cs").replace("**", "").partition("{")[0].strip()
+        assert first in await essay.evaluate("(node) => node.textContent"), code
+    assert await essay.locator("b").count() == ESSAY.read_text("utf-8").count("**") / 2
+    assert visitor.faults == []
 
 
 @browsing

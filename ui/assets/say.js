@@ -61,9 +61,13 @@
   const foreign = (code, values) => language !== "en" && !isFrame(code) && translated(code, values) === undefined;
   const element = (name, textContent, more) => Object.assign(document.createElement(name), { textContent, ...more });
   const withPrograms = (text) => text.split(/`([^`]+)`/).map((part, n) => (n % 2 ? element("code", part) : part));
-  const plainly = (piece) => piece.theirs ? piece.words : (piece.words ?? piece).replace(/`([^`]+)`/g, "$1");
+  const withStrong = (text) => text.split(/\*\*([^*]+)\*\*/).flatMap((part, n) => (n % 2 ? element("b", part) : withPrograms(part)));
+  const plainly = (piece) => {
+    if (typeof piece === "string") piece = { words: piece.replace(/\*\*([^*]+)\*\*/g, "$1") };
+    return piece.theirs ? piece.words : piece.words.replace(/`([^`]+)`/g, "$1");
+  };
   const drawn = (piece) => {
-    if (typeof piece === "string") return withPrograms(piece);
+    if (typeof piece === "string") return withStrong(piece);
     if (piece.theirs) return element("bdi", piece.words, { lang: "", translate: false });
     if (/^https?:\/\/\S+$/.test(piece.words)) return element("a", piece.words, { href: piece.words, target: "_blank", rel: "noreferrer" });
     return piece.words.includes("`") ? withPrograms(piece.words) : element("bdi", piece.words);

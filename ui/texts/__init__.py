@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import gradio as gr
 
+from .document import told_in
 from .english import EN
 from .say import TRANSLATIONS, code_of, say, told, told_as
 from .translation import Translation, read_translations, source_of
@@ -47,5 +48,6 @@ def words(key: str) -> str:
 
 __all__ = [
     "EN", "I18N", "LOCALES", "TRANSLATIONS", "Translation", "code_of", "marked",
-    "read_translations", "say", "source_of", "t", "told", "told_as", "words",
+    "read_translations", "say", "source_of", "t", "told", "told_as", "told_in",
+    "words",
 ]  # fmt: skip

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from backends import BackendError
 
+from .document import codes_in
+
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = ("backends", "playground", "ui")
 _LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
@@ -44,7 +46,7 @@ def texts_of_source() -> set[str]:
     for path in _files("*.js"):
         source = re.sub(r'"\s*\+ "', "", path.read_text("utf-8"))
         found |= {text.replace('\\"', '"') for text in _LITERAL.findall(source)}
-    return found
+    return found | _codes_of_documents()
 
 
 def sentences_of_source() -> set[str]:
@@ -59,7 +61,11 @@ def sentences_of_source() -> set[str]:
                 case _:
                     pass
         found |= {text for _, text in _told(tree) if text and " " in text}
-    return found
+    return found | _codes_of_documents()
+
+
+def _codes_of_documents() -> set[str]:
+    return {code for path in _files("*.html") for code in codes_in(path.read_text("utf-8"))}
 
 
 def glued_texts() -> list[str]:

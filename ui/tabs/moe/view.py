@@ -1,6 +1,5 @@
 """The comparison of a mixture of experts with a dense model: costs and routing figures."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,6 +15,7 @@ from ...compare.view import FIRST_SIDES, CompareView
 from ...events import ALWAYS, PRIVATE, Updates
 from ...gathered import Values
 from .cost import cost_html
+from .explained import explained_html
 from .figure import build_figure, figure_delta, figure_placeholder
 from .session import MoeSession
 
@@ -54,8 +54,7 @@ class MoeView(CompareView[MoeSession]):
 
     def build_below_panes(self) -> None:
         """Add the explanation of a mixture of experts, folded away."""
-        explained = (Path(__file__).parent / "explained.html").read_text("utf-8")
-        gr.HTML(explained, elem_id=f"{self.name}-explained", apply_default_css=False)
+        gr.HTML(explained_html(), elem_id=f"{self.name}-explained", apply_default_css=False)
 
     @property
     def stream_outputs(self) -> list[gr.Component]:
