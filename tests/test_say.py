@@ -283,6 +283,28 @@ async def test_programs_and_addresses_stay_what_they_are(visitor: Visitor) -> No
 
 
 @browsing
+async def test_a_number_keeps_its_unit_behind_it_in_arabic(visitor: Visitor) -> None:
+    """Though it is written as in English: from the right, `4.2 s` would be read `s 4.2`."""
+    await visitor.page.evaluate("([code, at]) => phi.learn(code, at)", ["ar", address_of("ar")])
+    drawn = await visitor.page.evaluate(
+        """(told) => {
+            const node = document.body.appendChild(document.createElement("p"));
+            node.innerHTML = told;
+            phi.sayIn(node);
+            const range = document.createRange(), text = node.querySelector("bdi").firstChild;
+            const x = (at) => {
+                range.setStart(text, at);
+                range.setEnd(text, at + 1);
+                return range.getBoundingClientRect().x;
+            };
+            return [node.innerText, x(0) < x(5)];
+        }""",
+        told(Sentence("{time:duration}", time=4.2)),
+    )
+    assert drawn == ["4.20 s", True]
+
+
+@browsing
 async def test_the_essay_is_in_the_visitors_language(visitor: Visitor) -> None:
     page = visitor.page
     await choose(page, "Čeština")

@@ -78,7 +78,8 @@
     node.lang = english ? "en" : document.documentElement.lang;
     node.dir = language === "ar" && !english ? "rtl" : "ltr";
     const said = pieces(code, values, one), text = said.map(plainly).join("");
-    if (node.textContent === text) return; // as at most of a growing answer's steps: nothing is made
+    const whole = language !== "ar" || node.firstElementChild || said.every((piece) => typeof piece === "string");
+    if (node.textContent === text && whole) return; // as at most of a growing answer's steps: nothing is made
     if (node instanceof HTMLElement) node.replaceChildren(...said.flatMap(drawn).filter((part) => part !== ""));
     else node.textContent = text; // in a drawing
   };

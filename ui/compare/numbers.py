@@ -38,24 +38,29 @@ _MEANINGS = {
 
 
 def live_line(snapshot: AnswerSnapshot) -> str:
-    """Return the line of an unfinished answer; how fast it comes stands above it (`live_pace`)."""
-    clock = snapshot.clock
+    """Return the line below an answer of which nothing has come yet, and none below one that grows.
+
+    The numbers of that one stand above it, where they keep their place (`live_pace`).
+    """
     if snapshot.state == "waiting":
-        return _waiting_html(snapshot.progress, clock.total)
+        return _waiting_html(snapshot.progress, snapshot.clock.total)
+    return ""
+
+
+def live_pace(snapshot: AnswerSnapshot) -> str:
+    """Return how an answer comes that has begun, the most important last; empty before that."""
+    if snapshot.state == "waiting":
+        return ""
+    clock = snapshot.clock
     pieces = [
         count_tokens(clock.tokens, clock.token_source),
         Sentence("{time:duration}", time=clock.total),
     ]
     if snapshot.thinking and not snapshot.text:
         pieces.insert(0, Sentence("Thinking"))
+    if fast := clock.tokens_per_second:
+        pieces.append(speed(fast, clock.token_source))
     return _spans(pieces)
-
-
-def live_pace(snapshot: AnswerSnapshot) -> Sentence:
-    """Return how fast an unfinished answer comes: `12.3 tokens/s`; empty while it is not known."""
-    clock = snapshot.clock
-    fast = None if snapshot.state == "waiting" else clock.tokens_per_second
-    return speed(fast, clock.token_source) if fast else Sentence("")
 
 
 def final_line(record: AnswerRecord, turn: Turn) -> str:

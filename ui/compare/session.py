@@ -164,7 +164,7 @@ class Session:
             cell.fields.set(message, **growing_fields(snapshot, side.model, side.backend))
             self._show_language(side, snapshot.text, cell.fields)
         if line and not snapshot.ended:
-            cell.fields.set(message, line=live_line(snapshot), pace=live_pace(snapshot).dump())
+            cell.fields.set(message, line=live_line(snapshot), pace=live_pace(snapshot))
         request = self.sides[number].request
         text = request.whole(snapshot.text) if request else snapshot.text
         cell.write(message, text, snapshot.thinking)

@@ -57,7 +57,7 @@ const setCell = (row, letter, fields) => {
   if (fields.lang !== undefined) cell.text.lang = fields.lang;
   if (fields.dir !== undefined) cell.text.dir = fields.dir;
   if (fields.line !== undefined) cell.numbers.innerHTML = fields.line;
-  if (fields.pace !== undefined) say(cell.pace, ...fields.pace || [""]);
+  if (fields.pace !== undefined) cell.pace.innerHTML = fields.pace;
   if (fields.more !== undefined) { cell.more.innerHTML = fields.more; cell.details.hidden = !fields.more; }
   if (fields.words !== undefined) cell.words = fields.words;
   if (fields.source) {

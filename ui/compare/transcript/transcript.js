@@ -170,7 +170,7 @@ window.addEventListener("pagehide", () => {
 root.addEventListener("transcript:away", () => {
   for (const row of rows.values()) for (const cell of Object.values(row.cells)) {
     if (!RUNNING.includes(cell.state)) continue;
-    say(cell.pace, "");
+    cell.pace.replaceChildren();
     const cut = make("span");
     say(cut, cell.text.innerText.trim() ? "cut off" : "Cut off before the first token.");
     cell.numbers.replaceChildren(cut);
