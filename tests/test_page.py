@@ -135,7 +135,7 @@ async def test_regenerate_one_side_while_the_other_goes_on(
     puppet.feed("one", "Left goes on")
     puppet.feed("two", "Right at first")
     await visitor.sees(answer_of("b"), "Right at first")
-    await visitor.page.click(button_of("b", "regenerate"))
+    await visitor.page.click(button_of("b", "again"))
     await visitor.sees(line_of("b"), "Waiting")
     assert puppet.wait_open("two", 1)
     puppet.feed("two", "Right again.", last(1, 1), None)

@@ -34,7 +34,7 @@
   // A backend was chosen and its models are on their way: what would ask one of them waits. This
   // part comes before those that react to Compare.
   phi.parts.push((view) => {
-    const ASKS = `#${view.name}-compare, #${view.name}-regenerate, #${view.name}-transcript [data-act=regenerate], [id^=${view.name}-code]`;
+    const ASKS = `#${view.name}-compare, #${view.name}-regenerate, #${view.name}-transcript :is([data-act=regenerate], [data-act=again]), [id^=${view.name}-code]`;
     let held = null;
     const opened = () => view.root.querySelector(".state[data-state]");
     const picking = () => !phi.away && (!opened() || view.root.querySelector(".pane[aria-busy=true]"));

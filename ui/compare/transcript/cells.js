@@ -8,7 +8,7 @@ const addCell = (row, letter) => {
   cell.only.append(make("i", "letter", letter.toUpperCase()), cell.name = make("span", "name"));
   who.append(cell.only, cell.place = make("small"), make("span", "pulse"));
   who.id = `${view}-who-${row.id}-${letter}`;
-  head.append(cell.pace = make("span", "pace"), button("stop", "Stop", "Stop side {letter}", named));
+  head.append(cell.pace = make("span", "pace"), button("again", "↻", "Regenerate side {letter}", named), button("stop", "Stop", "Stop side {letter}", named));
   node.role = "group";
   node.setAttribute("aria-labelledby", who.id);
   node.dataset.side = letter;
