@@ -689,6 +689,38 @@ async def test_the_node_that_grows_is_the_one_that_stays(visitor: Visitor, puppe
     assert await page.evaluate("String(getSelection())") == "A first paragraph to be read."
 
 
+async def test_nothing_moves_below_an_answer_that_is_followed(
+    visitor: Visitor, puppet: Puppet
+) -> None:
+    """The browser holds the end of the answers still, in the same picture as they grow."""
+    page = visitor.page
+    await visitor.ask("Much")
+    puppet.feed("one", "A line.\n\n" * 60 + "begun")
+    await visitor.sees(answer_of("a"), "begun")
+    await page.wait_for_function("() => scrollY > 0")
+    await page.evaluate(
+        """() => {
+            window.moved = [];
+            const below = document.querySelector(".view .below");
+            new PerformanceObserver((list) => {
+                const sources = list.getEntries().flatMap((entry) => entry.sources);
+                const those = sources.filter(({ node }) => below.contains(node));
+                moved.push(...those.map(() => scrollY));
+            }).observe({ type: "layout-shift" });
+        }"""
+    )
+    before = await page.evaluate("scrollY")
+    for n in range(5):
+        puppet.feed("one", f"\n\nA line.\n\nA line, the {n}.")
+        await visitor.sees(answer_of("a"), f"the {n}.")
+    # What was measured is told a moment after it was painted.
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 200)))")
+    assert await page.evaluate("(before) => [moved, scrollY > before]", before + 100) == [[], True]
+    puppet.feed("one", last(1, 1), None)
+    puppet.answer("two", "Little.")
+    await visitor.finished()
+
+
 async def test_answers_are_followed_until_the_reader_turns_away(
     visitor: Visitor, puppet: Puppet
 ) -> None:
