@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from playground.proxies import name_this_machine, no_proxies
 from tests.pages import free_port
 from tests.stub import Reply, Stub, delta, sse
 
@@ -52,6 +54,45 @@ def test_it_starts_whatever_proxy_the_environment_names(tmp_path: Path, proxy: s
             time.sleep(0.1)
     assert answer.json() == {"status": "ready"}
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ({}, None),
+        ({"HTTP_PROXY": "http://proxy.example"}, "localhost,127.0.0.1,::1"),
+        (
+            {"HTTPS_PROXY": "http://proxy.example", "NO_PROXY": ".school.example"},
+            ".school.example,localhost,127.0.0.1,::1",
+        ),
+    ],
+)
+def test_this_machine_is_named_where_a_proxy_is(
+    monkeypatch: pytest.MonkeyPatch, named: dict[str, str], expected: str | None
+) -> None:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    name_this_machine()
+    assert {os.environ.get("NO_PROXY"), os.environ.get("no_proxy")} == {expected}
+
+
+def test_proxies_are_hidden_for_a_while_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example")
+    monkeypatch.setenv("NO_PROXY", ".school.example")
+    monkeypatch.delenv("no_proxy", raising=False)
+    before = dict(os.environ)
+    with pytest.raises(ValueError, match="why"), no_proxies():
+        assert urllib.request.proxy_bypass("microsoft.com")
+        raise ValueError("why")
+    assert dict(os.environ) == before
+    assert not urllib.request.proxy_bypass("microsoft.com")
 
 
 @contextmanager
