@@ -1,6 +1,6 @@
 // Keeps the reader's place: the page follows the answers that grow, until the reader turns away. The
 // page's own growth and its own scrolling are never taken for the reader's. Where it can, the browser
-// does it, in the same picture as the growth: `overflow-anchor` has it hold the line below an answer still.
+// does it, in the same picture as the growth: `overflow-anchor` has it hold the end of the answers still.
 const follow = (() => {
   let following = false, scheduled = false, until = 0;
   const composer = () => document.getElementById(`${view}-composer`);
