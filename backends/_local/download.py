@@ -214,12 +214,13 @@ def _error(kind: str, label: str) -> BackendError:
 
 def child() -> None:
     """In the child process: fetch what the command line names, a line of JSON per event."""
+    from httpx2 import InvalidURL
     from huggingface_hub import get_session
 
     hub_id, folder, *kinds = sys.argv[1:]
     try:
         get_session()
-    except Exception:  # its client cannot be made
+    except (ValueError, ImportError, InvalidURL):  # no such scheme, or no package
         _emit(error="proxy")
         raise SystemExit(1) from None
     try:

@@ -36,8 +36,6 @@ COMPRESSED_FROM = 1000
 length tells no other website anything: none can make this page say what it has not typed itself
 (`OriginCheck`)."""
 COMPRESSION = 6
-Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
-"""What is done as an app starts and as it ends."""
 SWEEP_INTERVAL = 10.0
 """Seconds between two sweeps of closed sessions and unclaimed uploads."""
 
@@ -71,7 +69,7 @@ def lifespan(
     files: UploadFolder,
     doors: Doors = ALL_CLOSED,
     root_path: str = "",
-) -> Lifespan:
+) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """Return the lifespan of the served app: installs the middleware, and sweeps periodically."""
 
     @asynccontextmanager
