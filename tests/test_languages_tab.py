@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, expect
+from playwright.async_api import BrowserContext, Route, expect
 
 from backends import REGISTRY, BadRequestError
 from playground.keyring import Keyring
@@ -405,7 +405,8 @@ async def choose(visitor: Visitor, *codes: str) -> None:
     await visitor.sees("#languages-cost", "No language is chosen.")
     for code in codes:
         await page.click(f"#languages-languages label:has-text('{LANGUAGES[code].own_name}')")
-    await visitor.sees("#languages-cost", f"{2 * len(codes)} answers")
+    if codes:
+        await visitor.sees("#languages-cost", f"{2 * len(codes)} answers")
 
 
 @browser_test
@@ -512,6 +513,27 @@ async def test_a_stopped_run_goes_on_in_the_tab(visitor: Visitor, puppet: Puppet
 
 
 @browser_test
+async def test_the_cost_is_of_the_last_choice_whichever_request_arrives_first(
+    visitor: Visitor,
+) -> None:
+    page = visitor.page
+    await choose(visitor)
+
+    async def hold_first(route: Route) -> None:
+        asked = route.request.post_data_json or {}
+        if '"de"]' in json.dumps(asked.get("data")):
+            await asyncio.sleep(1)
+        await route.continue_()
+
+    await page.route("**/run/predict*", hold_first)
+    for code in ("de", "fr"):
+        await page.click(f"#languages-languages label:has-text('{LANGUAGES[code].own_name}')")
+    await page.wait_for_timeout(1500)
+    await visitor.sees("#languages-cost", "4 answers")
+    await page.unroute_all(behavior="wait")
+
+
+@browser_test
 async def test_what_cannot_be_run_leaves_the_matrix_as_it_is(visitor: Visitor) -> None:
     page = visitor.page
     await page.click(f"{MATRIX} [data-act=choose]")
@@ -522,26 +544,9 @@ async def test_what_cannot_be_run_leaves_the_matrix_as_it_is(visitor: Visitor) -
     assert await page.locator(f"{MATRIX} tbody tr").count() == 26
 
 
-async def test_of_two_costs_the_later_one_is_shown() -> None:
-    slow, answers = asyncio.Event(), iter(["first", "second"])
-
-    class Offers:
-        async def cost(self, *_: Any) -> str:
-            if (answer := next(answers)) == "first":
-                await slow.wait()
-            return answer
-
+async def test_a_run_that_is_not_there_is_not_drawn() -> None:
     with gr.Blocks():
         view = LanguagesView(Services(), gr.State(Keyring()))
-    view.offers = Offers()  # type: ignore[assignment]
-    values: dict[Any, Any] = dict.fromkeys(view.choices.inputs.values())
-    values |= {view.session: LanguagesSession(), view.keyring: Keyring()}
-    view._form = lambda values: AskForm()  # type: ignore[method-assign]
-    first = asyncio.ensure_future(view.estimate(values))
-    await asyncio.sleep(0)
-    assert await view.estimate(values) == "second"
-    slow.set()
-    assert await first == gr.skip()
     assert [step async for step in view.draw(LanguagesSession())] == [gr.skip()]
 
 

@@ -17,13 +17,21 @@ PRIVATE: dict[str, Any] = {
 
 ALWAYS: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple"}
 """Arguments of an event of which none may be left out, nor repeated: a step that follows another
-event, one that several components trigger, one that only shows how things are now.
+event, one that several components trigger.
 
 Gradio's page leaves out ("once") what is triggered while the same event of an earlier press is
 under way, even of a press that was refused: nobody would draw, or finish, what the later one began.
 Where it waits for the last run ("always_last", usual for `change`), it then repeats all that the
 event's component had triggered: two components that trigger two such events together keep each
 other going, and on a slow network never end.
+"""
+
+LATEST: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last"}
+"""Arguments of a step that only shows how things are now, after `Gathered` has read them.
+
+Two requests at a time may arrive in another order than they were sent in, and so may their answers;
+what was true before would stay on the screen. So the page asks once more when it has the answer.
+A step repeats itself alone.
 """
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ..events import ALWAYS, Updates
+from ..events import LATEST, Updates
 from ..gathered import Values
 from .default_pair import DefaultPair, chosen_side, text_sentence
 from .pickers import choices_in
@@ -28,7 +28,7 @@ class Intro:
     def connect(self) -> None:
         """Have it follow what is chosen."""
         changed = [pane.model.change for pane in self.view.panes]
-        self.view.inputs.on(changed, self.on_choice, self.html, queue=False, **ALWAYS)
+        self.view.inputs.on(changed, self.on_choice, self.html, queue=False, **LATEST)
 
     async def render(
         self, session: Session, pair: DefaultPair, choices: Sequence[tuple[str, str]]

@@ -15,7 +15,7 @@ from playground.health import BackendHealth
 from playground.keyring import Keyring
 from playground.services import Services
 
-from ..events import ALWAYS, PRIVATE, Updates
+from ..events import ALWAYS, LATEST, PRIVATE, Updates
 from ..gathered import Gathered, Values
 from ..texts import say, told
 from .pane import Pane
@@ -70,8 +70,7 @@ class Pickers:
         for ended in (choosing.success, choosing.failure):  # `then` would not come after a failure
             ended(None, js=f"() => phi.picking('{pane.id}', -1)", api_visibility="private")
         gathered_choices([self], keyring).on(
-            pane.model.change, self._on_model_change, self.outputs, queue=False,
-            trigger_mode="always_last", **PRIVATE,
+            pane.model.change, self._on_model_change, self.outputs, queue=False, **LATEST,
         )  # fmt: skip
         pane.download.click(self.ask_to_download, selection, self.outputs, queue=False, **PRIVATE)
         # Clicked by the page's script when an old row was drawn over a new one (pickers.js).

@@ -10,7 +10,7 @@ from playground.health import BackendHealth
 from playground.keyring import Keyring
 from playground.services import Services
 
-from ..events import ALWAYS, PRIVATE, Updates
+from ..events import ALWAYS, LATEST, PRIVATE, Updates
 from ..gathered import Values
 from ..texts import say, t, told, words
 from .default_pair import chosen_side, is_demonstration, text_sentence
@@ -79,9 +79,9 @@ class RealModels:
             )
         for picker in pickers:
             for event in (picker.begun, picker.downloaded):
-                chosen.on(event.then, self.on_choice, self.outputs, queue=False, **ALWAYS)
+                chosen.on(event.then, self.on_choice, self.outputs, queue=False, **LATEST)
         changed = [picker.pane.model.change for picker in pickers]
-        chosen.on(changed, self.on_choice, self.outputs, queue=False, **ALWAYS)
+        chosen.on(changed, self.on_choice, self.outputs, queue=False, **LATEST)
 
     # ── What is said and offered ───────────────────────────────────────────────────────────────
 

@@ -7,7 +7,7 @@ import gradio as gr
 
 from backends import REGISTRY
 
-from ..events import ALWAYS, Updates
+from ..events import LATEST, Updates
 from ..gathered import Values
 from ..texts import words
 from .examples import Examples
@@ -48,7 +48,7 @@ class Starters:
         self._examples.connect_chips(self._chips, on_example, session, outputs)
         self._pickers = pickers
         changed = [picker.pane.model.change for picker in pickers]
-        gathered_choices(pickers).on(changed, self._on_choice, self._box, queue=False, **ALWAYS)
+        gathered_choices(pickers).on(changed, self._on_choice, self._box, queue=False, **LATEST)
 
     @property
     def outputs(self) -> list[Any]:

@@ -21,8 +21,6 @@ class LanguagesSession:
     view: str = "cells"
     """What of it is looked at: `cells`, `picture` or `tax`."""
     live: LiveRun | None = field(default=None, repr=False)
-    estimates: int = 0
-    """How often a cost was asked for: an answer to an earlier question is not shown."""
 
     @property
     def running(self) -> bool:

@@ -25,7 +25,7 @@ from playground.services import Services
 from playground.threads import in_media_thread
 
 from ...compare.composer import notice_html
-from ...events import ALWAYS, PRIVATE, Updates, told
+from ...events import ALWAYS, LATEST, PRIVATE, Updates, told
 from ...gathered import Gathered, Values
 from ...texts import t
 from .asked import AskForm, plan_of, plan_to_go_on
@@ -104,7 +104,7 @@ class LanguagesView:
         c.what.change(self.on_what, c.what, modes, queue=False, preprocess=False, **PRIVATE)
         asked = Gathered(c.inputs.values(), self.session, self.keyring)
         changed = [one.change for one in c.inputs.values()]  # type: ignore[attr-defined]
-        asked.on(changed, self.estimate, c.cost, queue=False, **ALWAYS)
+        asked.on(changed, self.estimate, c.cost, queue=False, **LATEST)
         # In the page alone: an answer from here could undo what was ticked meanwhile.
         for button, codes in ((c.all_languages, [*LANGUAGES]), (c.no_language, [])):
             button.click(
@@ -199,16 +199,12 @@ class LanguagesView:
         ]
 
     async def estimate(self, values: Values) -> Any:
-        """Say what a run would cost, or what is missing; the last change counts."""
-        session, keyring = values[self.session], values[self.keyring]
-        session.estimates += 1
-        mine = session.estimates
+        """Say what a run would cost, or what is missing."""
         try:
             form = self._form(values)
         except BackendError as error:
             return cost_html(str(error))
-        cost = await self.offers.cost(form, keyring, session.run)  # may take a second
-        return cost if mine == session.estimates else gr.skip()
+        return await self.offers.cost(form, values[self.keyring], values[self.session].run)
 
     async def start(self, values: Values) -> Updates:
         """Prepare a run; `draw` starts it."""

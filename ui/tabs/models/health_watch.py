@@ -12,7 +12,7 @@ from playground.services import Services
 
 from ...compare.pickers import Pickers
 from ...compare.status import is_usable
-from ...events import ALWAYS, PRIVATE, Updates
+from ...events import LATEST, PRIVATE, Updates
 from ...gathered import Gathered, Values
 from ...texts import TRANSLATIONS
 from . import ModelsTab
@@ -70,7 +70,7 @@ class HealthWatch:
         check = partial(self.check, refresh=refresh)
         checked = trigger(check, self.keyring, self.models.outputs, queue=False, **PRIVATE)
         outputs = [one for picker in self.pickers for one in picker.outputs]
-        self._shown.on(checked.then, self.update_pickers, outputs, queue=False, **ALWAYS)
+        self._shown.on(checked.then, self.update_pickers, outputs, queue=False, **LATEST)
 
     async def speak(self, keyring: Keyring, locale: str) -> None:
         """Remember in which language a visitor reads the page."""

@@ -12,7 +12,7 @@ from playground.threads import in_media_thread
 from ...compare.side import letter_of
 from ...compare.status import format_parameters
 from ...compare.view import FIRST_SIDES, CompareView
-from ...events import ALWAYS, PRIVATE, Updates
+from ...events import LATEST, PRIVATE, Updates
 from ...gathered import Values
 from .cost import cost_html
 from .explained import explained_html
@@ -70,7 +70,7 @@ class MoeView(CompareView[MoeSession]):
         super()._connect()
         models = [x.change for pane in self.panes for x in (pane.backend, pane.model)]
         drawn = [*self.costs, *self.figures]
-        self.inputs.on(models, self.update_model, drawn, queue=False, **ALWAYS)
+        self.inputs.on(models, self.update_model, drawn, queue=False, **LATEST)
         for side, figure in enumerate(self.figures):
             hidden = gr.Textbox(visible=False)
             saving = figure.download(

@@ -24,7 +24,7 @@ from playground.threads import in_media_thread
 from ...compare.composer import notice_html
 from ...compare.side import letter_of
 from ...compare.view import CompareView
-from ...events import ALWAYS, PRIVATE, Updates, told
+from ...events import ALWAYS, LATEST, PRIVATE, Updates, told
 from ...gathered import Values
 from ...middleware import own_folder
 from ...texts import t
@@ -100,7 +100,7 @@ class VisionView(CompareView[VisionSession]):
         )  # fmt: skip
         self.tray.click(self.edit_tray, self.session, self._tray_outputs, queue=False, **PRIVATE)
         chosen = [one.change for p in self.panes for one in (p.model, p.more["crops"])]  # type: ignore[attr-defined]
-        self.inputs.on(chosen, self.update_costs, self.tray, queue=False, **ALWAYS)
+        self.inputs.on(chosen, self.update_costs, self.tray, queue=False, **LATEST)
 
     # ── Events ─────────────────────────────────────────────────────────────────────────────────
 
