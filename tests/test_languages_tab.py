@@ -131,8 +131,8 @@ def test_items_are_made_again_from_a_header() -> None:
 # ── A run that is watched ───────────────────────────────────────────────────────────────────────
 
 
-def live(services: Services, path: Path, *backends: Scripted) -> LiveRun:
-    made = plan(*backends)
+def live(services: Services, path: Path, *backends: Scripted, count: int = 2) -> LiveRun:
+    made = plan(*backends, count=count)
     return LiveRun(made, head_of(made), path / "run.jsonl", services)
 
 
@@ -195,6 +195,24 @@ async def test_a_server_that_dies_ends_the_run_and_nothing_is_lost(
     told = ended_words(run, Services().limits)["said"]
     assert run.state == "failed" and told.startswith("Fake B could not be asked 5 times in a row")
     assert sum(one.error is None for one in read(run.path).cells) > 0
+
+
+async def test_a_run_that_ends_with_a_dead_server_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from backends import BackendConnectionError
+
+    async def at_once(_: float) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+
+    monkeypatch.setattr("playground.matrix.runner.asyncio.sleep", at_once)
+    gone = BackendConnectionError("Nobody answers at 127.0.0.1.", "Start it.")
+    run = live(Services(), tmp_path, Scripted(said("1"), last()), Scripted(gone), count=1)
+    async for _ in run.steps():
+        pass
+    told = ended_words(run, Services().limits)["said"]
+    assert run.state == "done"
+    assert told == "4 answers could not be asked for. Nobody answers at 127.0.0.1. Start it."
 
 
 async def test_a_run_of_other_tasks_or_engines_is_not_gone_on_with() -> None:
@@ -570,6 +588,9 @@ async def test_a_file_is_opened_and_a_bad_one_refused(visitor: Visitor) -> None:
     bad = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello\n"}
     await field.set_input_files(bad)
     await visitor.sees("#languages-notice", "“notes.txt” is not a run file of Phi Playground")
+    chosen, said = page.locator("#languages-view .run-bar"), page.locator("#languages-notice")
+    above, below = await chosen.bounding_box(), await said.bounding_box()
+    assert above and below and above["y"] + above["height"] <= below["y"]  # nothing covers it
     await visitor.sees(f"{MATRIX} .headline", "Asked in 26 languages")  # nothing is lost
     run = jsonl(a_run(("de", "ar", "fr"))).encode()
     await field.set_input_files({"name": "r.jsonl", "mimeType": "text/plain", "buffer": run})

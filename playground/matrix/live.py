@@ -133,7 +133,15 @@ class LiveRun:
             if self.state == "running":
                 self.state = "done"
             if missing := task.result():
-                self.sentence = Sentence("{n} answers could not be asked for.", n=missing)
+                why = [cell.error for cell in self.cells.values() if cell.error]
+                self.sentence = Sentence.chain(
+                    Sentence(
+                        "{n} answers could not be asked for.",
+                        one="{n} answer could not be asked for.",
+                        n=missing,
+                    ),
+                    *why[-1:],
+                )
         elif isinstance(error, RunFileError | RunStopped):
             self.state, self.sentence = "failed", str(error)
         else:
