@@ -127,6 +127,7 @@ def watch_run(browser: Browser, server: Served, talker: Served) -> Seen:
     page.wait_for_function(
         "document.querySelector('#languages-cost').innerText.includes('26 answers')"
     )
+    page.wait_for_timeout(_SETTLE_MS)  # the boxes of 26 prompts are drawn before, not in the run
     with watched(page) as seen:
         began = time.perf_counter()
         page.click("#languages-run")
