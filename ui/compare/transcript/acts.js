@@ -44,10 +44,7 @@ root.addEventListener("click", (event) => {
     "copy-plain": () => phi.copy(cell.text.innerText),
     "copy-code": () => phi.copy(pressed.parentElement.querySelector("pre").textContent.replace(/\n$/, "")),
     regenerate: () => ask({ act: "regenerate", ...told }),
-    again: () => { // the same, before the answer has ended; the button goes, and would take the focus along
-      pressed.nextElementSibling.focus();
-      ask({ act: "regenerate", ...told });
-    },
+    again: () => ask({ act: "regenerate", ...told }), // before the answer has ended
     continue: () => ask({ act: "continue", ...told }),
     stop: () => trigger("select", { act: "stop", ...told }),
     use: () => trigger("select", { act: "use", ...told }),
