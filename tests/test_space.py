@@ -283,10 +283,6 @@ async def test_a_visitor_without_quota_reads_the_ways_out(
         for side in ("a", "b"):
             await visitor.sees(column_of(side), "choose ONNX Runtime")
         await visitor.finished()
-        import os as o
-
-        if o.environ.get("SHOT"):
-            await visitor.page.screenshot(path="/tmp/z2.png")
     finally:
         api.refusal = None
     assert await visitor.prompt() == "What is a small language model?", "nothing is lost"

@@ -3,14 +3,21 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gradio as gr
+
+from playground.keyring import Keyring
+
+from .events import LATEST
 
 Values = Mapping[Any, Any]
 """What an event was given: values by component."""
 PRESSED = "pressed"
 """The key in `Values` of what a script of ours said last that was pressed (`phi.pressed`)."""
-_GATHER = "(...values) => [{ values, pressed: window.phi?.pressed ?? null }]"
+_AT = "at"
+"""When they were read, in milliseconds of the page's life."""
+_GATHER = "(...values) => [{ values, pressed: window.phi?.pressed ?? null, at: performance.now() }]"
 
 
 class Gathered:
@@ -39,12 +46,35 @@ class Gathered:
 
         It is given the values by component, and by state, as the page sent them: not preprocessed.
         It is a step that follows: without a `trigger_mode` it is left out while one is under way.
+        A step of the kind `LATEST` whose page has told a later state already changes nothing.
         """
         listen = trigger if callable(trigger) else partial(gr.on, trigger)
         gathered = listen(None, self.components, self._value, js=_GATHER, api_visibility="private")
+        if arguments.get("trigger_mode") == LATEST["trigger_mode"]:
+            handler = self._in_order(handler)
         return gathered.then(
             self._reading(handler), {*self.states, self._value}, outputs, **arguments
         )
+
+    def _in_order(self, handler: Callable[[Values], Awaitable[Any]]) -> Any:
+        """Leave out what was read before what is known: the page may send two at the same moment,
+        before it knows that one is under way.
+        """
+        newest: WeakKeyDictionary[Keyring, float] = WeakKeyDictionary()  # by page
+
+        async def latest(values: Values) -> Any:
+            page = next((one for one in values.values() if isinstance(one, Keyring)), None)
+            if page is None:
+                return await handler(values)
+            at = values[_AT] if isinstance(values[_AT], int | float) else 0.0
+            if at < newest.get(page, 0.0):
+                return gr.skip()
+            newest[page] = at
+            answer = await handler(values)
+            return answer if newest[page] == at else gr.skip()
+
+        latest.__name__ = handler.__name__
+        return latest
 
     def _reading(self, handler: Callable[[Values], Awaitable[Any]]) -> Any:
         async def read(given: Values) -> Any:
@@ -54,7 +84,8 @@ class Gathered:
             known = zip(self.components, values if isinstance(values, list) else [], strict=False)
             nothing = dict.fromkeys(self.components)
             states = {state: given[state] for state in self.states}
-            return await handler({**nothing, **dict(known), **states, PRESSED: sent.get(PRESSED)})
+            told = {PRESSED: sent.get(PRESSED), _AT: sent.get(_AT)}
+            return await handler({**nothing, **dict(known), **states, **told})
 
         read.__name__ = handler.__name__
         return read
