@@ -10,7 +10,7 @@ from ui.events import LATEST, PRIVATE
 from ui.gathered import Gathered
 
 
-def reader(handler: Any, **arguments: Any) -> tuple[Any, Any, Any, Any]:
+def reader(handler: Any, **arguments: Any) -> tuple[Any, Any, Any]:
     """What the page calls, with the components whose values it is given."""
     with gr.Blocks() as page:
         box, keyring, shown = gr.Textbox(), gr.State(Keyring()), gr.Textbox()
@@ -18,7 +18,7 @@ def reader(handler: Any, **arguments: Any) -> tuple[Any, Any, Any, Any]:
         gathered.on(box.change, lambda values: handler(values[box]), shown, **arguments)
     [event] = [one for one in page.fns.values() if one.fn and one.inputs_as_dict]
     [value] = [one for one in event.inputs if one is not keyring]
-    return event.fn, value, keyring, box
+    return event.fn, value, keyring
 
 
 async def ask(read: Any, value: Any, keyring: Any, page: Keyring, said: str, at: float) -> Any:
@@ -30,7 +30,7 @@ async def test_what_was_read_before_and_arrives_later_changes_nothing() -> None:
     async def say(text: str) -> str:
         return f"It says {text}."
 
-    read, value, keyring, _ = reader(say, **LATEST)
+    read, value, keyring = reader(say, **LATEST)
     one, other = Keyring(), Keyring()
     assert await ask(read, value, keyring, one, "new", 20.0) == "It says new."
     assert await ask(read, value, keyring, one, "old", 10.0) == gr.skip()
@@ -46,7 +46,7 @@ async def test_an_answer_that_took_longer_than_a_later_one_changes_nothing() -> 
             await slow.wait()
         return text
 
-    read, value, keyring, _ = reader(say, **LATEST)
+    read, value, keyring = reader(say, **LATEST)
     page = Keyring()
     first = asyncio.ensure_future(ask(read, value, keyring, page, "old", 10.0))
     await asyncio.sleep(0)
@@ -59,7 +59,7 @@ async def test_a_press_is_never_left_out() -> None:
     async def say(text: str) -> str:
         return text
 
-    read, value, keyring, _ = reader(say, **PRIVATE)
+    read, value, keyring = reader(say, **PRIVATE)
     page = Keyring()
     for said, at in (("new", 20.0), ("old", 10.0)):
         assert await ask(read, value, keyring, page, said, at) == said
@@ -69,6 +69,6 @@ async def test_what_a_page_tells_is_not_trusted() -> None:
     async def say(text: str | None) -> str:
         return str(text)
 
-    read, value, keyring, _ = reader(say, **LATEST)
+    read, value, keyring = reader(say, **LATEST)
     for told in (None, [], {"values": 3, "at": "never"}, {"at": None}):
         assert await read({value: told, keyring: Keyring()}) == "None"

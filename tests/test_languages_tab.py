@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Route, expect
 
-from backends import REGISTRY, BadRequestError
+from backends import REGISTRY, BackendConnectionError, BadRequestError
 from playground.keyring import Keyring
 from playground.languages.table import LANGUAGES
 from playground.limits import PUBLIC
@@ -179,17 +179,23 @@ async def test_a_visitor_has_one_run_at_a_time_on_a_public_page(tmp_path: Path) 
     await third.aclose()
 
 
-async def test_a_server_that_dies_ends_the_run_and_nothing_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from backends import BackendConnectionError
+GONE = BackendConnectionError("Nobody answers at 127.0.0.1.", "Start it.")
 
-    async def at_once(_: float) -> None:
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run does not wait before it asks again."""
+
+    async def no_time(_: float) -> None:
         await asyncio.get_running_loop().run_in_executor(None, lambda: None)
 
-    monkeypatch.setattr("playground.matrix.runner.asyncio.sleep", at_once)
-    gone = BackendConnectionError("Nobody answers at 127.0.0.1.", "Start it.")
-    run = live(Services(), tmp_path, Scripted(said("1"), last()), Scripted(gone))
+    monkeypatch.setattr("playground.matrix.runner.asyncio.sleep", no_time)
+
+
+async def test_a_server_that_dies_ends_the_run_and_nothing_is_lost(
+    tmp_path: Path, at_once: None
+) -> None:
+    run = live(Services(), tmp_path, Scripted(said("1"), last()), Scripted(GONE))
     async for _ in run.steps():
         pass
     told = ended_words(run, Services().limits)["said"]
@@ -197,17 +203,8 @@ async def test_a_server_that_dies_ends_the_run_and_nothing_is_lost(
     assert sum(one.error is None for one in read(run.path).cells) > 0
 
 
-async def test_a_run_that_ends_with_a_dead_server_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from backends import BackendConnectionError
-
-    async def at_once(_: float) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, lambda: None)
-
-    monkeypatch.setattr("playground.matrix.runner.asyncio.sleep", at_once)
-    gone = BackendConnectionError("Nobody answers at 127.0.0.1.", "Start it.")
-    run = live(Services(), tmp_path, Scripted(said("1"), last()), Scripted(gone), count=1)
+async def test_a_run_that_ends_with_a_dead_server_says_why(tmp_path: Path, at_once: None) -> None:
+    run = live(Services(), tmp_path, Scripted(said("1"), last()), Scripted(GONE), count=1)
     async for _ in run.steps():
         pass
     told = ended_words(run, Services().limits)["said"]

@@ -16,7 +16,7 @@ Values = Mapping[Any, Any]
 PRESSED = "pressed"
 """The key in `Values` of what a script of ours said last that was pressed (`phi.pressed`)."""
 _AT = "at"
-"""When they were read, in milliseconds of the page's life."""
+"""The key in `Values` of when they were read, in milliseconds of the page's life."""
 _GATHER = "(...values) => [{ values, pressed: window.phi?.pressed ?? null, at: performance.now() }]"
 
 
